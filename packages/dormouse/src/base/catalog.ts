@@ -1,0 +1,33 @@
+import type { DatabaseId, KeyId } from './ids.ts';
+
+/** What a key may do. Each is a Postgres role of the same meaning; a key never exists in Postgres. */
+export type Role = 'owner' | 'writer' | 'reader';
+export const ROLES: readonly Role[] = ['owner', 'writer', 'reader'];
+
+/** What the data plane may know of a database. */
+export interface DatabaseRecord {
+  readonly id: DatabaseId;
+  readonly name: string;
+  /** PostgreSQL major version of its data directory. */
+  readonly pgMajor: number;
+  /** Milliseconds since 1970 UTC. */
+  readonly createdAtMs: number;
+}
+
+/** What the data plane may know of a key. */
+export interface KeyRecord {
+  readonly id: KeyId;
+  readonly databaseId: DatabaseId;
+  readonly role: Role;
+  readonly revoked: boolean;
+}
+
+/** Look-ups in memory, never I/O: this stands on the path of every query. Written by control/ only. */
+export interface Catalog {
+  database(id: DatabaseId): DatabaseRecord | undefined;
+  key(id: KeyId): KeyRecord | undefined;
+  /** The TCP door's password of a key, or undefined for an unknown one. HMAC(master key, key id). */
+  secret(id: KeyId): string | undefined;
+  /** Counts operations for metering; adds to memory and returns at once. */
+  count(keyId: KeyId, databaseId: DatabaseId, operations: number): void;
+}

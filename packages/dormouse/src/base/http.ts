@@ -1,0 +1,48 @@
+import type { Cancellation } from './cancellation.ts';
+import type { Role } from './catalog.ts';
+import type { Deadline } from './deadline.ts';
+import type { DatabaseId, KeyId, RequestId } from './ids.ts';
+import type { Timings } from './timings.ts';
+
+/** The least an HTTP request is. Each door adapts its own; Node's hot path builds no Request object. */
+export interface MinimalRequest {
+  /** Upper case. */
+  readonly method: string;
+  /** The path as sent, still percent-encoded, without the query string. */
+  readonly path: string;
+  /** The query string without `?`, or ''. */
+  readonly search: string;
+  /** A header by lower-case name. */
+  header(name: string): string | undefined;
+  /** The whole body, bounded by the door before anyone sees it. */
+  readonly body: Uint8Array;
+}
+
+export interface MinimalReply {
+  readonly status: number;
+  /** Lower-case names. The edge adds `server-timing` and `cf-ray`. */
+  readonly headers: Record<string, string>;
+  readonly body: string | Uint8Array;
+}
+
+/** Who asks, proven. */
+export interface Principal {
+  readonly keyId: KeyId;
+  readonly databaseId: DatabaseId;
+  readonly role: Role;
+}
+
+/** One authenticated request on its way through the platform. */
+export interface Call {
+  readonly requestId: RequestId;
+  readonly principal: Principal;
+  readonly timings: Timings;
+  readonly deadline: Deadline;
+  /** Fires when the client hangs up. */
+  readonly cancellation: Cancellation;
+}
+
+/** What stands behind the edge: in Node the engine itself, in a Worker the network. Throws `DormouseError` only. */
+export interface Origin {
+  handle(request: MinimalRequest, call: Call): Promise<MinimalReply>;
+}

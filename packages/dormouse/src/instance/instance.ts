@@ -1,0 +1,58 @@
+import type { DatabaseId, Deadline } from '../base/index.ts';
+
+/** Where a database's server stands. The transitions between them are one written table (see controller). */
+export type InstanceState =
+  | 'stopped'
+  | 'starting'
+  | 'running'
+  | 'suspending'
+  | 'suspended'
+  | 'waking'
+  | 'stopping'
+  | 'failed';
+
+/** Where a running server listens. Nothing above the runtime assumes a local socket. */
+export type Endpoint =
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+
+/** While open, the server stays running. `release` is idempotent. */
+export interface Hold {
+  release(): void;
+}
+
+/** A part that lives with the server: told before it goes and after it came. Never activity, never a reason to wake. */
+export interface Attachment {
+  /** The server accepts connections (after a start, or an adoption, not after a thaw). Must not throw; not awaited. */
+  started(): void;
+  /** Last words before a clean stop: drain and close connections. Awaited, for a bounded time. */
+  stopping(): Promise<void>;
+  /** The server is gone, cleanly or not. */
+  stopped(): void;
+}
+
+/** One database's server as the rest of the platform sees it. */
+export interface Instance {
+  readonly databaseId: DatabaseId;
+  readonly state: InstanceState;
+  /** Where the server listens; meaningful while it runs or is suspended. */
+  readonly endpoint: Endpoint;
+  /** Grows with every start of a server: a connection of an earlier generation is dead. */
+  readonly generation: number;
+  /** A hold at once if the server is running, else undefined. The hot path: no promise, no timer. */
+  tryHold(): Hold | undefined;
+  /**
+   * A hold once the server runs, waking or starting it; all callers share one wake.
+   * Fails with `wake_timeout`, `start_failed`, `disk_full`, `database_deleted`, `shutting_down`.
+   */
+  hold(deadline: Deadline): Promise<Hold>;
+  /** Registers an open client session: lets the server suspend, keeps it from an idle stop. */
+  openSession(): Hold;
+  /** Forces a state and returns when it is reached. With holds open, `suspend` waits for them, bounded; `stop` ends them. */
+  suspend(): Promise<void>;
+  stop(): Promise<void>;
+  wake(): Promise<void>;
+  attach(attachment: Attachment): () => void;
+  /** Calls `listener` after every change of state; the result takes it back. */
+  onChange(listener: (state: InstanceState, previous: InstanceState) => void): () => void;
+}

@@ -1,0 +1,59 @@
+import type { Cancellation, Deadline, Timings } from '../base/index.ts';
+import type { FieldDescription } from '../wire/index.ts';
+
+/** Parameter in text format, in binary format (bytes), or NULL. */
+export type ParameterValue = string | Uint8Array | null;
+
+/** What one statement gave. */
+export interface StatementResult {
+  readonly fields: readonly FieldDescription[];
+  /** The payloads of the DataRow messages, in order, undecoded (text format): int16 count, then int32 length and bytes each. */
+  readonly rows: readonly Uint8Array[];
+  /** CommandComplete's tag, such as `INSERT 0 1`. */
+  readonly commandTag: string;
+  /** The count at the end of the tag, or 0. */
+  readonly affectedRows: number;
+}
+
+export interface AcquireOptions {
+  readonly deadline: Deadline;
+  /** Gets `wake` and `queue`. */
+  readonly timings?: Timings;
+  /** Leaves the queue when it fires. */
+  readonly cancellation?: Cancellation;
+}
+
+/** The right to one server connection, until `release`. */
+export interface Lease {
+  /**
+   * Runs one statement by the extended protocol; parameters as text unless bytes.
+   * A Postgres error throws `PostgresError` (wire/) and leaves the connection usable. Past `deadline` the statement is cancelled in
+   * Postgres and `query_timeout` is thrown; a lost connection throws `database_crashed` or `database_stopped`.
+   */
+  execute(
+    sql: string,
+    parameters: readonly ParameterValue[],
+    options?: {
+      /** Type OIDs by position; 0 or absent lets Postgres infer. */
+      readonly parameterTypes?: readonly number[];
+      readonly deadline?: Deadline;
+      readonly cancellation?: Cancellation;
+      /** Stops reading and throws `reply_too_large` once the rows exceed this many bytes. */
+      readonly rowBytesMax?: number;
+    },
+  ): Promise<StatementResult>;
+  /** Runs a script of several statements by the simple protocol; gives the last result. */
+  script(sql: string, options?: { readonly deadline?: Deadline }): Promise<StatementResult>;
+  /** 'I' idle, 'T' in a transaction, 'E' in a failed one (the last ReadyForQuery). */
+  readonly transactionStatus: 'I' | 'T' | 'E';
+  /** Gives the connection back. One that is inside a transaction is rolled back first; one that is broken is dropped. Idempotent. */
+  release(): void;
+}
+
+/** Server connections of one database and role. */
+export interface Pool {
+  /** Wakes the database if need be. Fails with `queue_full`, `connection_timeout`, and what `Instance.hold` fails with. */
+  acquire(options: AcquireOptions): Promise<Lease>;
+  readonly stats: { readonly open: number; readonly idle: number; readonly leased: number; readonly waiting: number };
+  close(): Promise<void>;
+}
