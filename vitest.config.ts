@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 // Two projects: unit tests share a process pool; system tests start real servers and run one file at a time.
 export default defineConfig({
   test: {
+    globalSetup: ['packages/dormouse/test/build.setup.ts'],
     projects: [
       {
         test: {
