@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 // Two projects: unit tests share a process pool; system tests start real servers and run one file at a time.
 export default defineConfig({
   test: {
+    // .ci/run takes its counts from the report.
+    reporters: ['default', ['json', { outputFile: '.cache/test-report.json' }]],
     globalSetup: ['packages/dormouse/test/build.setup.ts'],
     projects: [
       {
