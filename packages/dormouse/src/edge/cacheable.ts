@@ -1,0 +1,56 @@
+import type { MinimalReply } from '../base/index.ts';
+import type { Protocol } from './routes.ts';
+
+// Only what is known to read. Raw queries may write and are never kept; a name that is not here is not kept either.
+const READS: ReadonlySet<unknown> = new Set([
+  'findUnique',
+  'findUniqueOrThrow',
+  'findFirst',
+  'findFirstOrThrow',
+  'findMany',
+  'count',
+  'aggregate',
+  'groupBy',
+]);
+
+/**
+ * Whether the body of a query asks for reads only, outside a transaction. The extension sends `cache-control` with writes too,
+ * so the body decides. A body that cannot be read is not kept: the engine says what is wrong with it.
+ */
+export function asksForReads(protocol: Protocol, body: Uint8Array): boolean {
+  let request: unknown;
+  try {
+    request = JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    return false;
+  }
+  if (typeof request !== 'object' || request === null) return false;
+  const { operation, action, batch, transaction } = request as Record<string, unknown>;
+  if (protocol === 'prisma7') return READS.has(operation);
+  if (transaction !== undefined) return false;
+  if (batch === undefined) return READS.has(action);
+  return (
+    Array.isArray(batch) &&
+    batch.length > 0 &&
+    batch.every((query) => READS.has((query as { action?: unknown } | null)?.action))
+  );
+}
+
+/** Whether a reply may be kept: it is 2xx and holds no `errors`, not in a batch either. */
+export function isKeepable(reply: MinimalReply): boolean {
+  if (reply.status < 200 || reply.status >= 300) return false;
+  const text = typeof reply.body === 'string' ? reply.body : new TextDecoder().decode(reply.body);
+  // Nearly every reply ends here. A row may hold the word too, so where it appears the reply is read properly.
+  if (!text.includes('"errors"')) return true;
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed !== 'object' || parsed === null || 'errors' in parsed) return false;
+    const { batchResult } = parsed as { batchResult?: unknown };
+    return (
+      !Array.isArray(batchResult) ||
+      batchResult.every((part) => typeof part === 'object' && part !== null && !('errors' in part))
+    );
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,230 @@
+import {
+  type Call,
+  type Cancellation,
+  type Catalog,
+  type Clock,
+  type DatabaseId,
+  Deadline,
+  DormouseError,
+  type Logger,
+  type MinimalReply,
+  type MinimalRequest,
+  newRequestId,
+  type Origin,
+  type Principal,
+  type RandomBytes,
+  type RequestId,
+  Timings,
+  toDormouseError,
+} from '../base/index.ts';
+import { type Authenticator, createAuthenticator, type EdgeKey } from './authenticate.ts';
+import { Cache, type CacheAnswer } from './cache.ts';
+import { type CacheWish, parseCacheWish, parseInvalidation } from './cache-wish.ts';
+import { asksForReads } from './cacheable.ts';
+import { renderError } from './render-error.ts';
+import { matchRoute, protocolOf, type Route } from './routes.ts';
+
+/** Bounds of the edge, each a flag of `dormouse start` where users need it. */
+export interface EdgeLimits {
+  /** A whole call, wake and queue included; the engine's own limit on the query is shorter. */
+  readonly callMs: number;
+  readonly cacheBytesMax: number;
+  readonly cacheEntryBytesMax: number;
+  readonly tokensMax: number;
+}
+
+export const DEFAULT_EDGE_LIMITS: EdgeLimits = {
+  // The engine's 60 s for a query, and as long again for a cold start under load and the queue.
+  callMs: 120_000,
+  cacheBytesMax: 64 * 1024 * 1024,
+  // One sixteenth of the whole: one reply must not push out everybody else's.
+  cacheEntryBytesMax: 4 * 1024 * 1024,
+  // About 1 KiB each with its token.
+  tokensMax: 10_000,
+};
+
+export interface EdgeOptions {
+  readonly catalog: Pick<Catalog, 'database' | 'key' | 'count'>;
+  /** What stands behind: in Node the engine, in a Worker the network. */
+  readonly origin: Origin;
+  readonly keys: readonly EdgeKey[];
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  /** A collision-resistant digest (SHA-256) as hexadecimal text; Node's is synchronous, Web Crypto's is not. */
+  readonly hash: (bytes: Uint8Array) => string | Promise<string>;
+  /** Where this edge runs; shown after the dash of `cf-ray`, so without a dash itself. */
+  readonly region: string;
+  readonly limits: EdgeLimits;
+  readonly log: Logger;
+  /** Names the history of a database: a database made anew under the same id never meets old entries. */
+  readonly generationOf: (databaseId: DatabaseId) => string;
+  /** Told of work that goes on behind a reply; a Worker keeps itself alive for it. */
+  readonly background?: (work: Promise<unknown>) => void;
+}
+
+export interface Edge {
+  /** Serves one request; never rejects. `cancellation` fires when the client hangs up. */
+  handle(request: MinimalRequest, cancellation: Cancellation): Promise<MinimalReply>;
+  /** Drops cached replies of a database: by tag, or all. Gives how many went. */
+  invalidate(databaseId: DatabaseId, tags: readonly string[] | 'all'): number;
+  readonly stats: { readonly entries: number; readonly bytes: number; readonly flights: number };
+}
+
+/** Puts the stages together: authenticate, route, cache, origin. */
+export function createEdge(options: EdgeOptions): Edge {
+  return new EdgeOfOneRegion(options);
+}
+
+class EdgeOfOneRegion implements Edge {
+  readonly #options: EdgeOptions;
+  readonly #authenticate: Authenticator;
+  readonly #cache: Cache;
+
+  constructor(options: EdgeOptions) {
+    const { catalog, clock, keys, limits, log } = options;
+    this.#options = options;
+    this.#authenticate = createAuthenticator({ keys, catalog, clock, tokensMax: limits.tokensMax });
+    this.#cache = new Cache({
+      clock,
+      limits: { bytesMax: limits.cacheBytesMax, entryBytesMax: limits.cacheEntryBytesMax },
+      background: options.background ?? (() => {}),
+      onRefreshFailed: (databaseId, error) => {
+        log.log('warn', 'a cache refresh failed; the stale entry stays', {
+          databaseId,
+          code: toDormouseError(error).code,
+        });
+      },
+    });
+  }
+
+  get stats(): Edge['stats'] {
+    return this.#cache.stats;
+  }
+
+  invalidate(databaseId: DatabaseId, tags: readonly string[] | 'all'): number {
+    return this.#cache.invalidate(databaseId, tags);
+  }
+
+  async handle(request: MinimalRequest, cancellation: Cancellation): Promise<MinimalReply> {
+    const { clock, random, region } = this.#options;
+    const startedMs = clock.monotonic();
+    const requestId = newRequestId(random);
+    const timings = new Timings();
+    let reply: MinimalReply;
+    let route: Route | undefined;
+    try {
+      route = matchRoute(request.method, request.path);
+      reply = await this.#serve(route, request, { requestId, timings, cancellation });
+    } catch (thrown) {
+      reply = this.#render(thrown, request, requestId, route);
+    }
+    timings.add('total', clock.monotonic() - startedMs);
+    const headers = { ...reply.headers, 'server-timing': timings.header(), 'cf-ray': `${requestId}-${region}` };
+    return { status: reply.status, headers, body: reply.body };
+  }
+
+  async #serve(
+    route: Route,
+    request: MinimalRequest,
+    start: Omit<Call, 'principal' | 'deadline'>,
+  ): Promise<MinimalReply> {
+    const { clock, limits, origin } = this.#options;
+    const authMs = clock.monotonic();
+    const proven = this.#authenticate(request.header('authorization'));
+    const principal = proven instanceof Promise ? await proven : proven;
+    start.timings.add('auth', clock.monotonic() - authMs);
+
+    if (route.name === 'invalidate') return this.#invalidate(principal, request);
+    const deadline = Deadline.in(clock, limits.callMs);
+    const call: Call = { ...start, principal, deadline };
+    const isQuery = route.name === 'query' || route.name === 'transaction-query';
+    if (!isQuery) return origin.handle(request, call);
+    // The extension asks for caching inside transactions too; there a reply is this transaction's alone.
+    const wish =
+      route.name === 'query' && request.header('x-transaction-id') === undefined
+        ? parseCacheWish(request.header('cache-control'), request.header('accelerate-cache-tags'))
+        : undefined;
+    if (wish) return this.#cached(route, request, call, wish);
+    const lastModified = httpDate(clock);
+    const reply = await origin.handle(request, call);
+    return withHeaders(reply, { 'accelerate-cache-status': 'none', 'last-modified': lastModified });
+  }
+
+  async #cached(route: Route, request: MinimalRequest, call: Call, wish: CacheWish): Promise<MinimalReply> {
+    const { catalog, clock, hash, limits, origin } = this.#options;
+    const { databaseId, keyId } = call.principal;
+    const lookupMs = clock.monotonic();
+    const hashed = hash(request.body);
+    const digest = typeof hashed === 'string' ? hashed : await hashed;
+    const pending = this.#cache.answer({
+      key: this.#keyOf(request, call.principal, wish, digest),
+      databaseId,
+      wish,
+      cancellation: call.cancellation,
+      mayKeep: () => asksForReads(route.protocol, request.body),
+      // The flight belongs to all who wait for it: its own deadline and hang-up, not the first asker's.
+      fetch: (cancellation) =>
+        origin.handle(request, { ...call, cancellation, deadline: Deadline.in(clock, limits.callMs) }),
+    });
+    let answer: CacheAnswer;
+    if (pending instanceof Promise) {
+      // A follower's whole wait is the cache's; a leader's time belongs to the stages behind.
+      call.timings.add('cache', clock.monotonic() - lookupMs);
+      const waitMs = clock.monotonic();
+      answer = await pending;
+      if (answer.shared) call.timings.add('cache', clock.monotonic() - waitMs);
+    } else {
+      answer = pending;
+      call.timings.add('cache', clock.monotonic() - lookupMs);
+    }
+    // What the origin did not see, it did not count.
+    if (answer.shared) catalog.count(keyId, databaseId, 1);
+    return withHeaders(answer.reply, {
+      'accelerate-cache-status': answer.cacheStatus,
+      'last-modified': answer.lastModified,
+      'accelerate-signature': digest,
+    });
+  }
+
+  /** The whole request as text: everything a reply depends on, and who may see it. The digest alone stands for the body. */
+  #keyOf(request: MinimalRequest, { databaseId, role }: Principal, { tags }: CacheWish, digest: string): string {
+    return [
+      databaseId,
+      this.#options.generationOf(databaseId),
+      role,
+      request.path,
+      request.search,
+      digest,
+      // Tags are part of it: a reply kept under other tags would survive this asker's invalidation.
+      tags.join(','),
+      request.header('x-capture-telemetry') ?? '',
+      request.header('x-query-timeout') ?? '',
+      request.header('x-max-response-size') ?? '',
+    ].join('\n');
+  }
+
+  #invalidate({ databaseId }: Principal, request: MinimalRequest): MinimalReply {
+    const invalidated = this.#cache.invalidate(databaseId, parseInvalidation(request.body));
+    return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ invalidated }) };
+  }
+
+  #render(thrown: unknown, request: MinimalRequest, requestId: RequestId, route: Route | undefined): MinimalReply {
+    const error = toDormouseError(thrown);
+    if (error.kind === 'service' || !(thrown instanceof DormouseError)) {
+      this.#options.log.log('error', error.message, { requestId, code: error.code, cause: error.cause });
+    }
+    const reply = renderError(error, route?.protocol ?? protocolOf(request.path));
+    // Prisma 6 shows this id after the message.
+    const extra: Record<string, string> = { 'prisma-request-id': requestId };
+    if (route?.name === 'query' || route?.name === 'transaction-query') extra['accelerate-cache-status'] = 'none';
+    return withHeaders(reply, extra);
+  }
+}
+
+function withHeaders(reply: MinimalReply, headers: Record<string, string>): MinimalReply {
+  return { status: reply.status, headers: { ...reply.headers, ...headers }, body: reply.body };
+}
+
+function httpDate(clock: Clock): string {
+  return new Date(clock.now()).toUTCString();
+}
