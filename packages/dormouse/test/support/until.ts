@@ -1,0 +1,13 @@
+/** Waits until `condition` gives a value that is neither false nor undefined, asking again and again; never a guess. */
+export async function until<T>(
+  condition: () => T | false | undefined | Promise<T | false | undefined>,
+  { what, withinMs = 30_000 }: { readonly what: string; readonly withinMs?: number },
+): Promise<T> {
+  const end = performance.now() + withinMs;
+  for (;;) {
+    const value = await condition();
+    if (value !== false && value !== undefined) return value;
+    if (performance.now() > end) throw new Error(`waited ${withinMs} ms in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
