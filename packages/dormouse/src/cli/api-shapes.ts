@@ -1,0 +1,105 @@
+import { DormouseError } from '../base/index.ts';
+
+/**
+ * The parts of the management API's replies that commands read (control/ writes them).
+ * Each reader checks what it needs: what answers may be another program, or another version.
+ */
+
+/** A database as lists show it. */
+export interface DatabaseItem {
+  readonly id: string;
+  readonly name: string;
+  readonly state: string;
+  readonly createdAtMs: number;
+  readonly keys: number;
+  readonly operationsToday: number;
+}
+
+/** Addresses of a database under one key; null when it has no live key of the owner. */
+export interface Urls {
+  readonly prismaUrl: string | null;
+  readonly postgresUrl: string | null;
+  readonly pulseUrl: string;
+  readonly apiKey: string | null;
+}
+
+export interface DatabaseDetail extends DatabaseItem, Urls {}
+
+export interface KeyItem {
+  readonly id: string;
+  readonly role: string;
+  readonly label: string | null;
+  readonly createdAtMs: number;
+  readonly revokedAtMs: number | null;
+  readonly operationsToday: number;
+}
+
+export interface KeyDetail extends KeyItem, Urls {}
+
+export interface Status {
+  readonly version: string;
+  readonly publicUrl: string;
+  readonly region: string;
+  readonly startedAtMs: number;
+  readonly nowMs: number;
+  readonly operationsToday: number;
+  readonly databases: { readonly total: number; readonly byState: Readonly<Record<string, number>> };
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function strange(what: string): never {
+  throw new DormouseError('platform_unreachable', {
+    message: `The reply does not describe ${what}: another version of Dormouse, or another program, answers there. Use the \`dormouse\` that started it, or name another with --url.`,
+  });
+}
+
+function fields(value: unknown, what: string, strings: readonly string[], numbers: readonly string[]): Fields {
+  if (typeof value !== 'object' || value === null) strange(what);
+  const object = value as Fields;
+  if (strings.some((name) => typeof object[name] !== 'string')) strange(what);
+  if (numbers.some((name) => typeof object[name] !== 'number')) strange(what);
+  return object;
+}
+
+function list(value: unknown, name: string, what: string): readonly unknown[] {
+  const items = (value as Fields | null)?.[name];
+  return Array.isArray(items) ? items : strange(what);
+}
+
+export function readDatabase(value: unknown): DatabaseItem {
+  return fields(
+    value,
+    'a database',
+    ['id', 'name', 'state'],
+    ['createdAtMs', 'keys', 'operationsToday'],
+  ) as unknown as DatabaseItem;
+}
+
+export function readDatabases(value: unknown): readonly DatabaseItem[] {
+  return list(value, 'databases', 'databases').map(readDatabase);
+}
+
+export function readDatabaseDetail(value: unknown): DatabaseDetail {
+  fields(value, 'a database', ['pulseUrl'], []);
+  return readDatabase(value) as DatabaseDetail;
+}
+
+export function readKey(value: unknown): KeyItem {
+  return fields(value, 'a key', ['id', 'role'], ['createdAtMs']) as unknown as KeyItem;
+}
+
+export function readKeys(value: unknown): readonly KeyItem[] {
+  return list(value, 'keys', 'keys').map(readKey);
+}
+
+export function readKeyDetail(value: unknown): KeyDetail {
+  fields(value, 'a key', ['prismaUrl', 'postgresUrl', 'pulseUrl', 'apiKey'], []);
+  return readKey(value) as KeyDetail;
+}
+
+export function readStatus(value: unknown): Status {
+  const status = fields(value, 'a platform', ['version', 'publicUrl', 'region'], ['startedAtMs', 'nowMs']);
+  fields(status.databases, 'a platform', [], ['total']);
+  return status as unknown as Status;
+}

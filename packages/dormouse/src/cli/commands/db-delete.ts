@@ -1,0 +1,37 @@
+import { DormouseError } from '../../base/index.ts';
+import { readDatabaseDetail } from '../api-shapes.ts';
+import { type Command, defineCommand } from '../command.ts';
+import { findPlatform } from '../find-platform.ts';
+import { CONNECTION_FLAGS, JSON_FLAG, YES_FLAG } from '../flags.ts';
+import { printJson } from '../output.ts';
+import { databasePath } from '../urls.ts';
+
+export const dbDelete: Command = defineCommand({
+  name: 'db delete',
+  summary: 'Delete a database with all its data',
+  arguments: ['NAME'],
+  flags: { yes: YES_FLAG, ...CONNECTION_FLAGS, json: JSON_FLAG },
+  async run({ values, given, arguments: [name = ''], world, signal }) {
+    const platform = await findPlatform(values, given, world, signal);
+    const database = readDatabaseDetail(await platform.request('GET', databasePath(name)));
+    if (!values.yes) {
+      if (!world.interactive) {
+        throw new DormouseError('usage_invalid', {
+          message: `Nobody can be asked here, so nothing was deleted. To delete ${database.name} with all its data, add --yes.`,
+        });
+      }
+      const answer = await world.ask(
+        `This deletes the database ${database.name} with all its data, for good. Type its name to go on: `,
+        signal,
+      );
+      if (answer?.trim() !== database.name) {
+        throw new DormouseError('interrupted', { message: 'Nothing was deleted.' });
+      }
+    }
+    // By id: a database of the same name made in between is another one.
+    await platform.request('DELETE', databasePath(database.id));
+    if (values.json) printJson(world.stdout, { id: database.id, name: database.name });
+    else world.stdout.write(`Deleted ${database.name}.\n`);
+    return 0;
+  },
+});

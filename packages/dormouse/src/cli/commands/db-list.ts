@@ -1,0 +1,32 @@
+import { readDatabases } from '../api-shapes.ts';
+import { type Command, defineCommand } from '../command.ts';
+import { findPlatform } from '../find-platform.ts';
+import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
+import { formatAge, formatTable, printJson } from '../output.ts';
+
+export const dbList: Command = defineCommand({
+  name: 'db list',
+  summary: 'List the databases and their states',
+  flags: { ...CONNECTION_FLAGS, json: JSON_FLAG },
+  async run({ values, given, world, signal }) {
+    const platform = await findPlatform(values, given, world, signal);
+    const databases = readDatabases(await platform.request('GET', '/api/databases'));
+    if (values.json) {
+      printJson(world.stdout, databases);
+    } else if (databases.length === 0) {
+      world.stdout.write('There are no databases. Create one: dormouse db create NAME\n');
+    } else {
+      const now = world.now();
+      const rows = databases.map((one) => [
+        one.name,
+        one.state,
+        String(one.keys),
+        String(one.operationsToday),
+        formatAge(now - one.createdAtMs),
+        one.id,
+      ]);
+      world.stdout.write(formatTable([['NAME', 'STATE', 'KEYS', 'QUERIES TODAY', 'AGE', 'ID'], ...rows]));
+    }
+    return 0;
+  },
+});

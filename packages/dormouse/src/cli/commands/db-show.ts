@@ -1,0 +1,38 @@
+import { readDatabaseDetail } from '../api-shapes.ts';
+import { type Command, defineCommand } from '../command.ts';
+import { findPlatform } from '../find-platform.ts';
+import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
+import { formatAge, formatPairs, printJson } from '../output.ts';
+import { databasePath, urlPairs } from '../urls.ts';
+
+export const dbShow: Command = defineCommand({
+  name: 'db show',
+  summary: 'Show one database with its URLs',
+  arguments: ['NAME'],
+  flags: { ...CONNECTION_FLAGS, json: JSON_FLAG },
+  examples: ['dormouse db show main', 'psql "$(dormouse db show main --json | jq -r .postgresUrl)"'],
+  async run({ values, given, arguments: [name = ''], world, signal }) {
+    const platform = await findPlatform(values, given, world, signal);
+    const reply = await platform.request('GET', databasePath(name));
+    const database = readDatabaseDetail(reply);
+    if (values.json) {
+      printJson(world.stdout, reply);
+      return 0;
+    }
+    world.stdout.write(
+      formatPairs(
+        [
+          ['Name', database.name],
+          ['Id', database.id],
+          ['State', database.state],
+          ['Created', `${formatAge(world.now() - database.createdAtMs)} ago`],
+          ['Keys', String(database.keys)],
+          ['Queries today', String(database.operationsToday)],
+          ...urlPairs(database),
+        ],
+        0,
+      ),
+    );
+    return 0;
+  },
+});

@@ -1,0 +1,29 @@
+import { readDatabaseDetail } from '../api-shapes.ts';
+import { type Command, defineCommand } from '../command.ts';
+import { findPlatform } from '../find-platform.ts';
+import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
+import { printJson } from '../output.ts';
+import { databasePath } from '../urls.ts';
+
+/** The three commands that force a state differ in one word. */
+function stateCommand(action: 'suspend' | 'stop' | 'wake', summary: string): Command {
+  return defineCommand({
+    name: `db ${action}`,
+    summary,
+    arguments: ['NAME'],
+    flags: { ...CONNECTION_FLAGS, json: JSON_FLAG },
+    async run({ values, given, arguments: [name = ''], world, signal }) {
+      const platform = await findPlatform(values, given, world, signal);
+      const began = world.monotonic();
+      const database = readDatabaseDetail(await platform.request('POST', `${databasePath(name)}/${action}`));
+      const ms = Math.round((world.monotonic() - began) * 10) / 10;
+      if (values.json) printJson(world.stdout, { id: database.id, name: database.name, state: database.state });
+      else world.stdout.write(`${database.name} is ${database.state} (${ms} ms).\n`);
+      return 0;
+    },
+  });
+}
+
+export const dbSuspend: Command = stateCommand('suspend', 'Freeze a database in place; its next query thaws it');
+export const dbStop: Command = stateCommand('stop', 'Stop a database and free its memory; its next query starts it');
+export const dbWake: Command = stateCommand('wake', 'Wake a database and wait until it runs');

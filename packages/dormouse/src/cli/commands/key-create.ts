@@ -1,0 +1,29 @@
+import { DormouseError, ROLES } from '../../base/index.ts';
+import { readKeyDetail } from '../api-shapes.ts';
+import { type Command, defineCommand } from '../command.ts';
+import { findPlatform } from '../find-platform.ts';
+import { CONNECTION_FLAGS, JSON_FLAG, LABEL_FLAG, ROLE_FLAG } from '../flags.ts';
+import { formatPairs, printJson } from '../output.ts';
+import { databasePath, urlPairs } from '../urls.ts';
+
+export const keyCreate: Command = defineCommand({
+  name: 'key create',
+  summary: 'Create a key for a database and print its URLs',
+  arguments: ['DATABASE'],
+  flags: { role: ROLE_FLAG, label: LABEL_FLAG, ...CONNECTION_FLAGS, json: JSON_FLAG },
+  examples: ['dormouse key create main --role reader --label reports'],
+  async run({ values, given, arguments: [name = ''], world, signal }) {
+    if (!ROLES.some((role) => role === values.role)) {
+      throw new DormouseError('usage_invalid', {
+        message: `--role: "${values.role}" is not a role: ${ROLES.join(', ')}.`,
+      });
+    }
+    const platform = await findPlatform(values, given, world, signal);
+    const label = values.label === undefined ? {} : { label: values.label };
+    const reply = await platform.request('POST', `${databasePath(name)}/keys`, { role: values.role, ...label });
+    const key = readKeyDetail(reply);
+    if (values.json) printJson(world.stdout, reply);
+    else world.stdout.write(`Created ${key.id} (${key.role}).\n\n${formatPairs(urlPairs(key))}`);
+    return 0;
+  },
+});

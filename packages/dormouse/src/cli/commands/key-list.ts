@@ -1,0 +1,34 @@
+import { readKeys } from '../api-shapes.ts';
+import { type Command, defineCommand } from '../command.ts';
+import { findPlatform } from '../find-platform.ts';
+import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
+import { formatAge, formatTable, printJson } from '../output.ts';
+import { databasePath } from '../urls.ts';
+
+export const keyList: Command = defineCommand({
+  name: 'key list',
+  summary: 'List the keys of a database',
+  arguments: ['DATABASE'],
+  flags: { ...CONNECTION_FLAGS, json: JSON_FLAG },
+  async run({ values, given, arguments: [name = ''], world, signal }) {
+    const platform = await findPlatform(values, given, world, signal);
+    const keys = readKeys(await platform.request('GET', `${databasePath(name)}/keys`));
+    if (values.json) {
+      printJson(world.stdout, keys);
+    } else if (keys.length === 0) {
+      world.stdout.write(`There are no keys. Create one: dormouse key create ${name}\n`);
+    } else {
+      const now = world.now();
+      const rows = keys.map((key) => [
+        key.id,
+        key.role,
+        key.revokedAtMs === null ? 'live' : `revoked ${formatAge(now - key.revokedAtMs)} ago`,
+        String(key.operationsToday),
+        formatAge(now - key.createdAtMs),
+        key.label ?? '',
+      ]);
+      world.stdout.write(formatTable([['ID', 'ROLE', 'STATE', 'QUERIES TODAY', 'AGE', 'LABEL'], ...rows]));
+    }
+    return 0;
+  },
+});

@@ -1,0 +1,25 @@
+import { readKeyDetail } from '../api-shapes.ts';
+import { type Command, defineCommand } from '../command.ts';
+import { findPlatform } from '../find-platform.ts';
+import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
+import { formatPairs, printJson } from '../output.ts';
+import { keyPath, urlPairs } from '../urls.ts';
+
+export const keyShow: Command = defineCommand({
+  name: 'key show',
+  summary: 'Show one key of a database with its URLs',
+  arguments: ['DATABASE', 'KEY'],
+  flags: { ...CONNECTION_FLAGS, json: JSON_FLAG },
+  async run({ values, given, arguments: [name = '', id = ''], world, signal }) {
+    const platform = await findPlatform(values, given, world, signal);
+    const reply = await platform.request('GET', keyPath(name, id));
+    const key = readKeyDetail(reply);
+    if (values.json) {
+      printJson(world.stdout, reply);
+    } else {
+      const state = key.revokedAtMs === null ? 'live' : 'revoked';
+      world.stdout.write(formatPairs([['Key', key.id], ['Role', key.role], ['State', state], ...urlPairs(key)], 0));
+    }
+    return 0;
+  },
+});

@@ -1,0 +1,135 @@
+import path from 'node:path';
+import { type Command, defineCommand } from '../command.ts';
+import { dataDirectory } from '../find-platform.ts';
+import { START_FLAGS, type StartValues } from '../flags.ts';
+import { textLogger } from '../log.ts';
+import { bold, formatPairs, printJson } from '../output.ts';
+import type { StartedPlatform, StartPlatform } from '../start-platform.ts';
+import { urlPairs } from '../urls.ts';
+import type { World } from '../world.ts';
+
+/** A start or a stop broken off by a second signal. */
+const EXIT_INTERRUPTED = 3;
+/** Databases whose URLs are printed at start-up; `dormouse db list` has the rest. */
+const DATABASES_SHOWN_MAX = 3;
+
+/** The platform in the foreground, until a signal ends it. */
+export function startCommand(startPlatform: StartPlatform): Command {
+  return defineCommand({
+    name: 'start',
+    summary: 'Start the platform here and keep it in the foreground',
+    flags: START_FLAGS,
+    handlesSignals: true,
+    examples: [
+      'dormouse start',
+      'dormouse start --data /srv/dormouse --suspend-after 30s --stop-after never',
+      'dormouse start --host 0.0.0.0 --public-url https://db.example.com',
+    ],
+    run: ({ values, world }) => start(values, world, startPlatform),
+  });
+}
+
+async function start(values: StartValues, world: World, startPlatform: StartPlatform): Promise<number> {
+  // With --json stdout carries the one object and nothing else.
+  const talk = values.json ? world.stderr : world.stdout;
+  const began = world.monotonic();
+  const directory = dataDirectory(values.data, world);
+  const stop = stopRequest(world, (line) => talk.write(`${line}\n`));
+  try {
+    talk.write(`${bold(talk, world.environment, `Dormouse ${world.version}`)} starts on ${near(directory, world)}\n`);
+    const platform = await startPlatform(
+      { ...values, data: directory, version: world.version },
+      textLogger(world.stderr, values.logLevel, world.now),
+      (line) => talk.write(`  ${line}\n`),
+    );
+    try {
+      const seconds = ((world.monotonic() - began) / 1000).toFixed(1);
+      // A stop that came while it started: say nothing more, only end.
+      if (!stop.asked()) {
+        if (values.json) printJson(world.stdout, summary(platform));
+        else world.stdout.write(welcome(platform, seconds, world));
+      }
+      await stop.wait;
+    } finally {
+      await platform.close();
+    }
+    talk.write('Stopped. Everything acknowledged is on disk.\n');
+    return 0;
+  } finally {
+    stop.forget();
+  }
+}
+
+/** Waits for the first signal; the second ends the process at once. */
+function stopRequest(world: World, say: (line: string) => void) {
+  let asked = false;
+  let resolve: () => void = () => {};
+  const wait = new Promise<void>((done) => {
+    resolve = done;
+  });
+  const forget = world.onStopSignal((signal) => {
+    if (asked && signal === 'SIGINT') {
+      say('Ended at once. The next start puts in order what was left.');
+      world.exitNow(EXIT_INTERRUPTED);
+    }
+    if (!asked) say(signal === 'SIGINT' ? '\nStopping. Ctrl-C again ends at once.' : 'Stopping.');
+    asked = true;
+    resolve();
+  });
+  return { wait, asked: () => asked, forget };
+}
+
+/** The one object of `--json`; its keys are a contract. */
+function summary(platform: StartedPlatform): object {
+  const { http, postgres, dashboard, adminToken } = platform;
+  const databases = platform.databases.map(({ id, name, prismaUrl, postgresUrl, pulseUrl }) => {
+    return { id, name, prismaUrl, postgresUrl, pulseUrl };
+  });
+  return { http, postgres, dashboard, adminToken, databases };
+}
+
+/** What a newcomer reads first: where everything is, and what to do with it. */
+function welcome(platform: StartedPlatform, seconds: string, world: World): string {
+  const strong = (text: string) => bold(world.stdout, world.environment, text);
+  const shown = platform.databases.slice(0, DATABASES_SHOWN_MAX);
+  const more = platform.databases.length - shown.length;
+  let out = `  Ready in ${seconds} s.\n`;
+  for (const database of shown) {
+    out += `\n${strong(`Database ${database.name}`)}\n${formatPairs(urlPairs({ ...database, apiKey: null }))}`;
+  }
+  if (more > 0) out += `\n  and ${more} more: npx dormouse db list\n`;
+  out += `\n${strong('Dashboard')}\n  ${platform.dashboard}\n`;
+  out += `\n${strong('What to do next')}\n${nextSteps(shown[0])}`;
+  out += '\nCtrl-C stops it.\n';
+  return out;
+}
+
+function nextSteps(database: StartedPlatform['databases'][number] | undefined): string {
+  if (database?.prismaUrl === undefined || database.prismaUrl === null) {
+    return '  Create a database:  npx dormouse db create NAME\n';
+  }
+  return [
+    '  With psql, or any Postgres client:',
+    `    psql "${database.postgresUrl}"`,
+    '',
+    '  With Prisma Client 7, cached:',
+    `    export DATABASE_URL="${database.prismaUrl}"`,
+    '    new PrismaClient({ accelerateUrl: process.env.DATABASE_URL }).$extends(withAccelerate())',
+    '    prisma.post.findMany({ cacheStrategy: { ttl: 60, swr: 60 } })',
+    '  With Prisma Client 6, in schema.prisma:',
+    '    datasource db { provider = "postgresql"  url = env("DATABASE_URL") }',
+    '',
+    '  Every write as an event, with @dormouse/client:',
+    "    for await (const event of await prisma.post.stream({ name: 'my-app' })) console.log(event)",
+    '',
+    '  All of it in one small app:  npm run blog',
+    '  Another database:            npx dormouse db create NAME',
+    '',
+  ].join('\n');
+}
+
+/** A path as a person would write it from here. */
+function near(directory: string, world: World): string {
+  const relative = path.relative(world.workingDirectory, directory);
+  return relative !== '' && !relative.startsWith('..') && !path.isAbsolute(relative) ? `./${relative}` : directory;
+}

@@ -1,0 +1,37 @@
+import { readStatus } from '../api-shapes.ts';
+import { type Command, defineCommand } from '../command.ts';
+import { findPlatform } from '../find-platform.ts';
+import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
+import { formatAge, formatPairs, printJson } from '../output.ts';
+import { dashboardUrl } from '../urls.ts';
+
+export const status: Command = defineCommand({
+  name: 'status',
+  summary: 'Show whether the platform runs, and its dashboard',
+  flags: { ...CONNECTION_FLAGS, json: JSON_FLAG },
+  async run({ values, given, world, signal }) {
+    const platform = await findPlatform(values, given, world, signal);
+    const reply = await platform.request('GET', '/api/status');
+    const now = readStatus(reply);
+    const dashboard = dashboardUrl(platform.address.url, platform.address.token);
+    if (values.json) {
+      printJson(world.stdout, { ...(reply as object), dashboard });
+      return 0;
+    }
+    const states = Object.entries(now.databases.byState).map(([state, count]) => `${count} ${state}`);
+    world.stdout.write(
+      formatPairs(
+        [
+          ['Dormouse', `${now.version}, running for ${formatAge(now.nowMs - now.startedAtMs)}`],
+          ['Address', now.publicUrl],
+          ['Region', now.region],
+          ['Databases', `${now.databases.total}${states.length > 0 ? ` (${states.join(', ')})` : ''}`],
+          ['Queries today', String(now.operationsToday)],
+          ['Dashboard', dashboard],
+        ],
+        0,
+      ),
+    );
+    return 0;
+  },
+});

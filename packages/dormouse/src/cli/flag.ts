@@ -1,0 +1,86 @@
+import { formatBytes, formatDuration, parseBytes, parseCount, parseDuration, parsePort, parseText } from './values.ts';
+
+/** One flag: how it reads, what it gives, and how help shows it. */
+export interface Flag<T> {
+  /** What stands for the value in help; a switch has none. */
+  readonly placeholder?: string;
+  readonly short?: string;
+  /** One line, a full sentence without its stop. */
+  readonly summary: string;
+  /** Heading in help. */
+  readonly group: string;
+  /** The environment variable that stands in when the flag is absent. */
+  readonly environment?: string;
+  readonly fallback: T;
+  /** The default as help shows it; absent when there is nothing to show. */
+  readonly fallbackShown?: string;
+  /** Reads the value; throws `usage_invalid`, to which the flag's name is added. */
+  parse(text: string): T;
+}
+
+/** Flags by name without dashes; their values are an object of the same keys in camelCase. */
+export type FlagTable = Readonly<Record<string, Flag<unknown>>>;
+export type FlagsOf<Values> = { readonly [Name in keyof Values]: Flag<Values[Name]> };
+export type ValuesOf<Table> = { readonly [Name in keyof Table]: Table[Name] extends Flag<infer Value> ? Value : never };
+
+/** `suspendAfter` → `suspend-after`. */
+export function flagName(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+export function toggle(group: string, summary: string, short?: string): Flag<boolean> {
+  return { group, summary, fallback: false, parse: () => true, ...(short ? { short } : {}) };
+}
+
+export function text<T = undefined>(
+  group: string,
+  placeholder: string,
+  summary: string,
+  options: {
+    readonly fallback?: T;
+    readonly environment?: string;
+    readonly shown?: string;
+    readonly parse?: (text: string) => string;
+  } = {},
+): Flag<string | T> {
+  const shown = options.shown ?? (typeof options.fallback === 'string' ? options.fallback : undefined);
+  return {
+    group,
+    placeholder,
+    summary,
+    fallback: options.fallback as T,
+    parse: options.parse ?? parseText,
+    ...(shown === undefined ? {} : { fallbackShown: shown }),
+    ...(options.environment === undefined ? {} : { environment: options.environment }),
+  };
+}
+
+export function port(group: string, fallback: number, summary: string): Flag<number> {
+  return { group, placeholder: 'PORT', summary, fallback, fallbackShown: String(fallback), parse: parsePort };
+}
+
+export function count(group: string, fallback: number, summary: string): Flag<number> {
+  return {
+    group,
+    placeholder: 'N',
+    summary,
+    fallback,
+    fallbackShown: String(fallback),
+    parse: (value) => parseCount(value),
+  };
+}
+
+export function bytes(group: string, fallback: number, summary: string): Flag<number> {
+  return { group, placeholder: 'SIZE', summary, fallback, fallbackShown: formatBytes(fallback), parse: parseBytes };
+}
+
+export function duration(group: string, fallback: number, summary: string, allowNever = false): Flag<number> {
+  return {
+    group,
+    placeholder: 'TIME',
+    summary: allowNever ? `${summary}, or never` : summary,
+    fallback,
+    fallbackShown: formatDuration(fallback),
+    parse: (value) => parseDuration(value, allowNever),
+  };
+}

@@ -1,0 +1,114 @@
+import type { LogLevel } from '../base/index.ts';
+import { bytes, count, duration, type Flag, type FlagsOf, port, text, toggle } from './flag.ts';
+import { parseHttpUrl, parseLogLevel, parseRegion } from './values.ts';
+
+/**
+ * Every flag of every command. Parsing, defaults and help all read this table and nothing else.
+ * Keys are camelCase; the flag is the same name in kebab-case.
+ */
+
+const MiB = 1024 * 1024;
+
+/** Flags of any command that asks the running platform. */
+export interface ConnectionValues {
+  readonly url: string | undefined;
+  readonly token: string | undefined;
+  readonly data: string | undefined;
+}
+
+export const CONNECTION_FLAGS: FlagsOf<ConnectionValues> = {
+  url: text('Which platform', 'URL', 'Address of the running platform', {
+    environment: 'DORMOUSE_URL',
+    shown: 'as the data directory says',
+    parse: parseHttpUrl,
+  }),
+  token: text('Which platform', 'TOKEN', 'Its admin token', {
+    environment: 'DORMOUSE_TOKEN',
+    shown: 'as the data directory says',
+  }),
+  data: text('Which platform', 'DIR', 'Its data directory', { shown: './.dormouse, for root /var/lib/dormouse' }),
+};
+
+export const JSON_FLAG: Flag<boolean> = toggle('Output', 'Print JSON instead of text');
+export const YES_FLAG: Flag<boolean> = toggle('Safety', 'Do it without asking', 'y');
+export const ROLE_FLAG: Flag<string> = text<string>(
+  'Key',
+  'ROLE',
+  'What the key may do: owner, writer (reads and writes rows) or reader',
+  { fallback: 'owner' },
+);
+
+export const LABEL_FLAG: Flag<string | undefined> = text('Key', 'TEXT', 'A note on what the key is for');
+
+/** Flags of `dormouse start`; every limit of the platform is one of them. */
+export interface StartValues {
+  readonly data: string | undefined;
+  readonly host: string;
+  readonly port: number;
+  readonly pgPort: number;
+  readonly publicUrl: string | undefined;
+  readonly region: string;
+  readonly suspendAfter: number;
+  readonly stopAfter: number;
+  readonly wakeTimeout: number;
+  readonly bodyMax: number;
+  readonly replyMax: number;
+  readonly queryTimeout: number;
+  readonly transactionTimeout: number;
+  readonly transactionsMax: number;
+  readonly poolConnections: number;
+  readonly poolWaiters: number;
+  readonly tcpConnections: number;
+  readonly schemasMax: number;
+  readonly schemaMax: number;
+  readonly cacheMax: number;
+  readonly pgBin: string | undefined;
+  readonly pgUser: string | undefined;
+  readonly json: boolean;
+  readonly logLevel: LogLevel;
+}
+
+export const START_FLAGS: FlagsOf<StartValues> = {
+  data: text('Where', 'DIR', 'Directory that holds everything', { shown: './.dormouse, for root /var/lib/dormouse' }),
+  host: text<string>('Where', 'HOST', 'Address to listen at; 0.0.0.0 opens it to the network', {
+    fallback: '127.0.0.1',
+  }),
+  port: port('Where', 4400, 'Port of HTTP: Prisma, the API and the dashboard'),
+  pgPort: port('Where', 5440, 'Port of Postgres connections'),
+  publicUrl: text('Where', 'URL', 'Address that apps reach this platform by; printed URLs are built from it', {
+    parse: parseHttpUrl,
+  }),
+  region: text<string>('Where', 'NAME', 'Name of this place in reply headers', {
+    fallback: 'local',
+    parse: parseRegion,
+  }),
+
+  suspendAfter: duration('Sleep', 5000, 'An idle database is frozen after this time', true),
+  stopAfter: duration('Sleep', 300_000, 'An idle database is stopped after this time', true),
+  wakeTimeout: duration('Sleep', 30_000, 'How long a query waits for its database to wake'),
+
+  bodyMax: bytes('Limits', 16 * MiB, 'Largest request body'),
+  replyMax: bytes('Limits', 64 * MiB, 'Largest reply'),
+  queryTimeout: duration('Limits', 60_000, 'Longest query over HTTP'),
+  transactionTimeout: duration('Limits', 90_000, 'Longest interactive transaction'),
+  transactionsMax: count('Limits', 100, 'Open interactive transactions of a database'),
+  poolConnections: count('Limits', 10, 'Connections for HTTP, of a database and role'),
+  poolWaiters: count('Limits', 1000, 'Requests that may wait for such a connection'),
+  tcpConnections: count('Limits', 20, 'Direct Postgres sessions of a database'),
+  schemasMax: count('Limits', 100, 'Prisma schemas kept for a database'),
+  schemaMax: bytes('Limits', MiB, 'Largest Prisma schema'),
+  cacheMax: bytes('Limits', 64 * MiB, 'Memory of the query cache'),
+
+  pgBin: text('Postgres', 'DIR', 'Another build of PostgreSQL 18: the directory of its programs', {
+    shown: 'the one npm installed',
+  }),
+  pgUser: text('Postgres', 'NAME', 'Account that runs Postgres when started as root', {
+    shown: 'postgres, else nobody',
+  }),
+
+  json: toggle('Output', 'Print one JSON object once started; everything else goes to stderr'),
+  logLevel: text('Output', 'LEVEL', 'Least severity of log lines: debug, info, warn or error', {
+    fallback: 'warn',
+    parse: parseLogLevel,
+  }) as Flag<LogLevel>,
+};

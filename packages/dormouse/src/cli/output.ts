@@ -1,0 +1,49 @@
+import type { Sink } from './world.ts';
+
+/** Control characters in data could move the cursor or colour the terminal; they are shown as `?`. */
+function plain(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to take out.
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
+}
+
+/** One JSON document on one line. */
+export function printJson(sink: Sink, value: unknown): void {
+  sink.write(`${JSON.stringify(value)}\n`);
+}
+
+/** Columns aligned by spaces, the first row being the heading; nothing follows the last column. */
+export function formatTable(rows: readonly (readonly string[])[]): string {
+  const cells = rows.map((row) => row.map(plain));
+  const widths: number[] = [];
+  for (const row of cells) {
+    for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length);
+  }
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
+      .join('   ')
+      .trimEnd();
+  return cells.map((row) => `${line(row)}\n`).join('');
+}
+
+/** Label and value pairs, aligned, each line indented by `indent` spaces. */
+export function formatPairs(pairs: readonly (readonly [string, string])[], indent = 2): string {
+  return formatTable(pairs)
+    .split('\n')
+    .map((line) => (line === '' ? '' : ' '.repeat(indent) + line))
+    .join('\n');
+}
+
+/** `12 s`, `3 min`, `5 h`, `2 d`: how long ago, in one unit. */
+export function formatAge(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} d`;
+}
+
+/** Bold where the terminal shows it and nobody has asked for none (NO_COLOR). */
+export function bold(sink: Sink, environment: Readonly<Record<string, string | undefined>>, text: string): string {
+  return sink.isTTY && !environment.NO_COLOR && environment.TERM !== 'dumb' ? `\u001b[1m${text}\u001b[22m` : text;
+}

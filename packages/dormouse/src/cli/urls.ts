@@ -1,0 +1,26 @@
+import type { Urls } from './api-shapes.ts';
+
+/** The path of one database in the management API. */
+export function databasePath(nameOrId: string): string {
+  return `/api/databases/${encodeURIComponent(nameOrId)}`;
+}
+
+/** The path of one key in the management API. */
+export function keyPath(nameOrId: string, keyId: string): string {
+  return `${databasePath(nameOrId)}/keys/${encodeURIComponent(keyId)}`;
+}
+
+/** The dashboard's address; the token stands in the fragment, which no server and no log sees. */
+export function dashboardUrl(base: string, token: string): string {
+  return `${base}/dashboard/#token=${token}`;
+}
+
+/** The three addresses of a database, as lines for people. */
+export function urlPairs(urls: Urls): readonly (readonly [string, string])[] {
+  const none = 'no key of the owner is live; create one with `dormouse key create`';
+  return [
+    ['Prisma', urls.prismaUrl ?? none],
+    ['Postgres', urls.postgresUrl ?? none],
+    ['Events', urls.pulseUrl],
+  ];
+}

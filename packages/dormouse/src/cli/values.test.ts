@@ -1,0 +1,87 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  formatBytes,
+  formatDuration,
+  parseBytes,
+  parseCount,
+  parseDuration,
+  parseHttpUrl,
+  parsePort,
+  parseRegion,
+} from './values.ts';
+
+const refused = expect.objectContaining({ code: 'usage_invalid' });
+
+describe('durations', () => {
+  it.each([
+    ['0ms', 0],
+    ['500ms', 500],
+    ['5s', 5000],
+    ['1.5s', 1500],
+    ['10m', 600_000],
+    ['2h', 7_200_000],
+    ['24d', 2_073_600_000],
+  ])('%s is %d ms', (text, ms) => expect(parseDuration(text)).toBe(ms));
+
+  it.each(['', '5', 's', '-5s', '5 s', '5S', '1e3s', '25d', 'never', 'Infinity', '5s5s'])('refuses %j', (text) => {
+    expect(() => parseDuration(text)).toThrow(refused);
+  });
+
+  it('knows never where it is allowed', () => {
+    expect(parseDuration('never', true)).toBe(Number.POSITIVE_INFINITY);
+    expect(formatDuration(Number.POSITIVE_INFINITY)).toBe('never');
+  });
+
+  it('reads back whatever it shows', () => {
+    fc.assert(fc.property(fc.integer({ min: 0, max: 2 ** 31 - 1 }), (ms) => parseDuration(formatDuration(ms)) === ms));
+  });
+});
+
+describe('sizes', () => {
+  it.each([
+    ['1', 1],
+    ['16MiB', 16_777_216],
+    ['16 mib', 16_777_216],
+    ['5MB', 5_000_000],
+    ['0.5KiB', 512],
+    ['1GiB', 1_073_741_824],
+  ])('%s is %d bytes', (text, bytes) => expect(parseBytes(text)).toBe(bytes));
+
+  it.each(['', '0', '-1', 'MiB', '1TiB', '1M', '9999999999999999', '0x10', '0.1'])('refuses %j', (text) => {
+    expect(() => parseBytes(text)).toThrow(refused);
+  });
+
+  it('reads back whatever it shows', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), (n) => parseBytes(formatBytes(n)) === n),
+    );
+  });
+});
+
+describe('ports, counts, addresses, regions', () => {
+  it('takes what is one', () => {
+    expect(parsePort('0')).toBe(0);
+    expect(parsePort('65535')).toBe(65_535);
+    expect(parseCount('20')).toBe(20);
+    expect(parseHttpUrl('https://db.example.com/')).toBe('https://db.example.com');
+    expect(parseHttpUrl('http://127.0.0.1:4400')).toBe('http://127.0.0.1:4400');
+    expect(parseRegion('eu1')).toBe('eu1');
+  });
+
+  it.each(['', '65536', '-1', '1.5', '080000', 'http'])('refuses the port %j', (text) => {
+    expect(() => parsePort(text)).toThrow(refused);
+  });
+  it.each(['', '0', '1.5', '-2', '1e99', 'many'])('refuses the count %j', (text) => {
+    expect(() => parseCount(text)).toThrow(refused);
+  });
+  it.each(['', 'db.example.com', 'ftp://a', 'http://', 'http://u:p@a', 'http://a/?b', 'http://a/#b', 'localhost:44'])(
+    'refuses the address %j',
+    (text) => {
+      expect(() => parseHttpUrl(text)).toThrow(refused);
+    },
+  );
+  it('refuses a region with a dash, which cf-ray could not carry', () => {
+    expect(() => parseRegion('eu-west')).toThrow(refused);
+  });
+});
