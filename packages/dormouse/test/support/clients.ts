@@ -32,7 +32,11 @@ export function requireOf(version: ClientVersion): NodeJS.Require {
 
 /** The Prisma schema of a version, as generated from: its own head and the shared models. */
 export function schemaText(version: ClientVersion): string {
-  return readFileSync(join(folder(version), 'generator.prisma'), 'utf8') + '\n' + readFileSync(join(CLIENTS, 'models.prisma'), 'utf8');
+  return (
+    readFileSync(join(folder(version), 'generator.prisma'), 'utf8') +
+    '\n' +
+    readFileSync(join(CLIENTS, 'models.prisma'), 'utf8')
+  );
 }
 
 /** What a Prisma schema cannot say: the view's SQL and one stricter column. */

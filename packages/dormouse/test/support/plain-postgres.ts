@@ -54,7 +54,13 @@ export async function postgresBinaries(): Promise<string> {
     const place = join(draft, target.replace(/^native\//, ''));
     await mkdir(dirname(place), { recursive: true });
     rmSync(place, { force: true });
-    await symlink(source.replace(/^native\//, '').split('/').at(-1) as string, place);
+    await symlink(
+      source
+        .replace(/^native\//, '')
+        .split('/')
+        .at(-1) as string,
+      place,
+    );
   }
   for (const program of ['postgres', 'initdb', 'pg_ctl']) await chmod(join(draft, 'bin', program), 0o755);
   try {
@@ -119,7 +125,8 @@ export async function startPlainPostgres(
     const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
     await until(
       async () => {
-        if (server.exitCode !== null) throw new Error(`postgres ended: ${await readFile(join(home.path, 'log'), 'utf8')}`);
+        if (server.exitCode !== null)
+          throw new Error(`postgres ended: ${await readFile(join(home.path, 'log'), 'utf8')}`);
         return answers(url);
       },
       { what: 'a plain Postgres that answers' },

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils';
 import pg from 'pg';
-import { type ClientVersion, extraSql, schemaText } from './clients.ts';
+import { type ClientVersion, extraSql, type Loose, schemaText } from './clients.ts';
 
 interface SchemaEngine {
   schemaPush(input: {
@@ -36,6 +36,18 @@ async function schemaEngineModule(): Promise<SchemaEngineModule> {
   return glue;
 }
 
+// Catalogue columns of the type "char" (OID 18) reach the schema engine, whose adapter does not know that type: as text.
+const CHAR_OID = 18;
+const TEXT_OID = 25;
+
+class CataloguePool extends pg.Pool {
+  override query: Loose = async (...args: unknown[]): Promise<unknown> => {
+    const result = await (super.query as Loose)(...args);
+    for (const field of result.fields) if (field.dataTypeID === CHAR_OID) field.dataTypeID = TEXT_OID;
+    return result;
+  };
+}
+
 /** What `prisma db push` does, without its binary: makes the tables that `schema` describes. */
 export async function pushSchemaText(postgresUrl: string, schema: string): Promise<void> {
   loading ??= schemaEngineModule();
@@ -43,8 +55,13 @@ export async function pushSchemaText(postgresUrl: string, schema: string): Promi
   // The schema engine reads no URL from the schema: the adapter holds it, and Prisma 7 refuses one in the schema.
   const content = schema.replace(/^\s*url\s*=\s*env\(.*\)\s*$/m, '');
   const files = [{ path: 'schema.prisma', content }];
-  const adapter = bindMigrationAwareSqlAdapterFactory(new PrismaPg({ connectionString: postgresUrl }));
-  const engine = await SchemaEngine.new({ datamodels: files.map((file) => [file.path, file.content]) }, () => {}, adapter);
+  const pool = new CataloguePool({ connectionString: postgresUrl, max: 2 });
+  const adapter = bindMigrationAwareSqlAdapterFactory(new PrismaPg(pool));
+  const engine = await SchemaEngine.new(
+    { datamodels: files.map((file) => [file.path, file.content]) },
+    () => {},
+    adapter,
+  );
   try {
     const result = await engine.schemaPush({
       force: false,
@@ -56,6 +73,7 @@ export async function pushSchemaText(postgresUrl: string, schema: string): Promi
     }
   } finally {
     engine.free();
+    await pool.end();
   }
 }
 
