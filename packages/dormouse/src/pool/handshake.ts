@@ -1,0 +1,144 @@
+import { type Deadline, DormouseError, type RandomBytes } from '../base/index.ts';
+import {
+  Authentication,
+  ByteWriter,
+  decodeAuthentication,
+  decodeBackendKeyData,
+  decodeErrorResponse,
+  decodeParameterStatus,
+  decodeSaslMechanisms,
+  encodePassword,
+  encodeSaslInitialResponse,
+  encodeSaslResponse,
+  encodeStartup,
+  FrameReader,
+  Backend as Message,
+  PROTOCOL_3_0,
+  ProtocolError,
+  SCRAM_NONCE_BYTES,
+  SCRAM_SHA_256,
+  ScramClient,
+} from '../wire/index.ts';
+import type { ServerSocket } from './connect.ts';
+import { ConnectionLost } from './connection-lost.ts';
+
+/** Before the session no message is large; the server's own parameter reports are below 1 KiB. */
+const HANDSHAKE_PAYLOAD_BYTES_MAX = 1 << 20;
+
+export interface HandshakeOptions {
+  /** Startup parameters; `user` and `database` among them. */
+  readonly parameters: ReadonlyMap<string, string>;
+  /** For a server that asks; a private socket trusts. */
+  readonly password?: string;
+  readonly random: RandomBytes;
+  readonly deadline: Deadline;
+}
+
+/** A session that has just reached its first ReadyForQuery; the socket is paused and has no listeners of ours. */
+export interface OpenedSession {
+  readonly socket: ServerSocket;
+  readonly processId: number;
+  readonly secretKey: Buffer;
+  /** ParameterStatus reports, in the server's order. */
+  readonly parameters: ReadonlyMap<string, string>;
+  /** Received after ReadyForQuery. */
+  readonly rest: Buffer;
+}
+
+/**
+ * Starts a session on a fresh stream (protocol section 54.2.1), version 3.0: what 3.2 adds is a longer cancel key, which a
+ * private socket does not need. Fails with `PostgresError` (the server refused), {@link ConnectionLost}, `connection_timeout`;
+ * then the socket is destroyed.
+ */
+export function openSession(socket: ServerSocket, options: HandshakeOptions): Promise<OpenedSession> {
+  return new Promise((resolve, reject) => {
+    const reader = new FrameReader({ payloadBytesMax: HANDSHAKE_PAYLOAD_BYTES_MAX });
+    const writer = new ByteWriter();
+    const parameters = new Map<string, string>();
+    let processId = 0;
+    let secretKey: Buffer = Buffer.alloc(0);
+    let scram: ScramClient | undefined;
+
+    const detach = (): void => {
+      timer?.cancel();
+      socket.off('data', onData);
+      socket.off('error', onLost);
+      socket.off('close', onClose);
+    };
+    const fail = (error: Error): void => {
+      detach();
+      // A destroyed socket may still report; nobody waits for it.
+      socket.on('error', () => {});
+      socket.destroy();
+      reject(error);
+    };
+    const onLost = (cause: Error): void => fail(new ConnectionLost(undefined, cause));
+    const onClose = (): void => fail(new ConnectionLost(undefined, undefined));
+
+    const authenticate = (payload: Buffer): void => {
+      const { kind, data } = decodeAuthentication(payload);
+      if (kind === Authentication.Ok) return;
+      if (options.password === undefined) throw new ProtocolError('the server asks for a password');
+      if (kind === Authentication.CleartextPassword) {
+        encodePassword(writer, options.password);
+      } else if (kind === Authentication.Sasl && decodeSaslMechanisms(data).includes(SCRAM_SHA_256)) {
+        scram = new ScramClient(options.password, options.random(SCRAM_NONCE_BYTES));
+        encodeSaslInitialResponse(writer, SCRAM_SHA_256, scram.first());
+      } else if (kind === Authentication.SaslContinue && scram !== undefined) {
+        encodeSaslResponse(writer, scram.proof(data.toString('utf8')));
+      } else if (kind === Authentication.SaslFinal && scram !== undefined) {
+        scram.finish(data.toString('utf8'));
+      } else {
+        throw new ProtocolError(`authentication request ${kind} is not known`);
+      }
+      if (writer.length > 0) socket.write(writer.take());
+    };
+
+    const onData = (chunk: Buffer): void => {
+      try {
+        reader.push(chunk);
+        while (reader.next()) {
+          switch (reader.type) {
+            case Message.Authentication:
+              authenticate(reader.payload);
+              break;
+            case Message.ParameterStatus: {
+              const { name, value } = decodeParameterStatus(reader.payload);
+              parameters.set(name, value);
+              break;
+            }
+            case Message.BackendKeyData:
+              ({ processId, secretKey } = decodeBackendKeyData(reader.payload));
+              break;
+            case Message.NoticeResponse:
+              break;
+            case Message.ErrorResponse:
+              fail(decodeErrorResponse(reader.payload));
+              return;
+            case Message.ReadyForQuery:
+              socket.pause();
+              detach();
+              resolve({ socket, processId, secretKey, parameters, rest: reader.takeRest() });
+              return;
+            default:
+              throw new ProtocolError(`message ${reader.type} during start-up`);
+          }
+        }
+      } catch (error) {
+        fail(error as Error);
+      }
+    };
+
+    const timer =
+      options.deadline.atMs === Number.POSITIVE_INFINITY
+        ? undefined
+        : options.deadline.clock.after(options.deadline.remainingMs(), () =>
+            fail(new DormouseError('connection_timeout')),
+          );
+    socket.on('data', onData);
+    socket.on('error', onLost);
+    socket.on('close', onClose);
+    encodeStartup(writer, PROTOCOL_3_0, options.parameters);
+    socket.write(writer.take());
+  });
+}

@@ -1,0 +1,393 @@
+import {
+  type Cancellation,
+  type Clock,
+  type Deadline,
+  DormouseError,
+  type Logger,
+  type RandomBytes,
+  type Role,
+  type Timer,
+} from '../base/index.ts';
+import type { Hold, Instance } from '../instance/index.ts';
+import { PostgresError } from '../wire/index.ts';
+import { Backend } from './backend.ts';
+import type { Connect } from './connect.ts';
+import { ConnectionLost } from './connection-lost.ts';
+import { openSession } from './handshake.ts';
+import type { AcquireOptions, Lease, Pool } from './pool.ts';
+import { PoolLease } from './pool-lease.ts';
+
+/** Server connections a database and role: Postgres serves a two-core host best with few; each costs 2 to 5 MB. */
+export const POOL_CONNECTIONS_MAX = 10;
+/** Callers that wait for one; beyond it the honest answer is to slow down. */
+export const POOL_WAITERS_MAX = 1_000;
+/** Between tries to connect while the server starts, recovers or is full. */
+const RECONNECT_MS = 20;
+/** A connection that cannot be put in order within this time is closed. */
+const RECOVER_MS = 5_000;
+/** `close` waits this long for leases before it cuts them. */
+const CLOSE_GRACE_MS = 5_000;
+/** The server starts, shuts down or recovers; the database is full of connections. Both pass. */
+const PASSING = new Set(['57P03', '53300']);
+
+export interface PoolOptions {
+  readonly instance: Instance;
+  /** Connections are opened as the Postgres role of the same name. */
+  readonly role: Role;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly connect: Connect;
+  readonly log: Logger;
+  readonly connectionsMax?: number;
+  readonly waitersMax?: number;
+  /** Prepared statements kept a connection; 0 for none. */
+  readonly statementsMax?: number;
+}
+
+/** A connection and the server generation it belongs to. */
+export interface Member {
+  readonly backend: Backend;
+  readonly generation: number;
+}
+
+interface Waiter {
+  readonly resolve: (lease: Lease | Promise<Lease>) => void;
+  readonly reject: (error: Error) => void;
+  readonly options: AcquireOptions;
+  readonly sinceMs: number;
+  timer: Timer | undefined;
+  detach: (() => void) | undefined;
+}
+
+/**
+ * Connections of one (database, role). A permit is the right to use one connection: there are `connectionsMax`; who finds none
+ * waits in order of arrival, and a permit given back goes to the first of them. A lease holds a permit, a connection and a hold.
+ */
+export class ServerPool implements Pool {
+  readonly #instance: Instance;
+  readonly #clock: Clock;
+  readonly #random: RandomBytes;
+  readonly #connect: Connect;
+  readonly #log: Logger;
+  readonly #role: Role;
+  readonly #connectionsMax: number;
+  readonly #waitersMax: number;
+  readonly #statementsMax: number | undefined;
+  readonly #parameters: ReadonlyMap<string, string>;
+  readonly #detach: () => void;
+  #permits: number;
+  /** Last in, first out: the warmest connection serves next. */
+  readonly #idle: Member[] = [];
+  readonly #members = new Set<Member>();
+  /** In order of arrival. */
+  readonly #waiters = new Set<Waiter>();
+  #closed = false;
+  #closing: Promise<void> | undefined;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: PoolOptions) {
+    this.#instance = options.instance;
+    this.#clock = options.clock;
+    this.#random = options.random;
+    this.#connect = options.connect;
+    this.#log = options.log;
+    this.#role = options.role;
+    this.#connectionsMax = options.connectionsMax ?? POOL_CONNECTIONS_MAX;
+    this.#waitersMax = options.waitersMax ?? POOL_WAITERS_MAX;
+    this.#statementsMax = options.statementsMax;
+    this.#permits = this.#connectionsMax;
+    this.#parameters = new Map([
+      ['user', options.role],
+      ['database', 'postgres'],
+      ['application_name', 'dormouse'],
+      ['client_encoding', 'UTF8'],
+      // Readers of text values rely on it, whatever a tenant sets for his role or database.
+      ['DateStyle', 'ISO, MDY'],
+    ]);
+    this.#detach = options.instance.attach({
+      started: () => {},
+      stopping: async () => this.#dropIdle(),
+      stopped: () => this.#dropAll(),
+    });
+  }
+
+  get stats(): { readonly open: number; readonly idle: number; readonly leased: number; readonly waiting: number } {
+    return {
+      open: this.#members.size,
+      idle: this.#idle.length,
+      leased: this.#members.size - this.#idle.length,
+      waiting: this.#waiters.size,
+    };
+  }
+
+  acquire(options: AcquireOptions): Promise<Lease> {
+    if (this.#closed) return Promise.reject(new DormouseError('shutting_down'));
+    if (this.#permits === 0) return this.#wait(options);
+    this.#permits -= 1;
+    const hold = this.#instance.tryHold();
+    if (hold !== undefined) {
+      const member = this.#takeIdle();
+      if (member !== undefined) {
+        options.timings?.add('queue', 0);
+        return Promise.resolve(this.#lease(member, hold, options.deadline));
+      }
+    }
+    return this.#open(hold, options, this.#clock.monotonic());
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** A working connection and a hold for a lease that found its own dead before it executed anything. */
+  async replace(
+    dead: Member,
+    hold: Hold,
+    deadline: Deadline,
+  ): Promise<{ readonly member: Member; readonly hold: Hold }> {
+    this.#members.delete(dead);
+    hold.release();
+    const found = await this.#connected(undefined, deadline, undefined);
+    found.member.backend.keepAlive(true);
+    return found;
+  }
+
+  /** Drops a connection that nobody has a permit for. */
+  discard(member: Member, hold: Hold): void {
+    this.#drop(member);
+    hold.release();
+  }
+
+  /** Takes a lease's connection, hold and permit back. */
+  giveBack(member: Member, hold: Hold): void {
+    const { backend } = member;
+    if (backend.lost === undefined && !backend.busy && backend.transactionStatus === 'I' && !backend.changed) {
+      this.#restock(member, hold);
+      return;
+    }
+    void this.#recover(member).then(() => this.#restock(member, hold));
+  }
+
+  #lease(member: Member, hold: Hold, deadline: Deadline): Lease {
+    member.backend.keepAlive(true);
+    return new PoolLease(this, member, hold, deadline);
+  }
+
+  /** A connection that is in order goes to the first waiter or to the shelf; one that is not is dropped, its permit passed on. */
+  #restock(member: Member, hold: Hold): void {
+    const usable =
+      member.backend.lost === undefined && !this.#closed && member.generation === this.#instance.generation;
+    if (usable) {
+      const waiter = this.#nextWaiter();
+      if (waiter !== undefined) {
+        waiter.options.timings?.add('queue', this.#clock.monotonic() - waiter.sinceMs);
+        waiter.resolve(new PoolLease(this, member, hold, waiter.options.deadline));
+        return;
+      }
+      member.backend.keepAlive(false);
+      this.#idle.push(member);
+    } else {
+      this.#drop(member);
+    }
+    hold.release();
+    this.#returnPermit();
+  }
+
+  #returnPermit(): void {
+    const waiter = this.#nextWaiter();
+    if (waiter === undefined) this.#permits += 1;
+    else waiter.resolve(this.#open(undefined, waiter.options, waiter.sinceMs));
+  }
+
+  #nextWaiter(): Waiter | undefined {
+    for (const waiter of this.#waiters) {
+      this.#leaveQueue(waiter);
+      return waiter;
+    }
+    return undefined;
+  }
+
+  #leaveQueue(waiter: Waiter): void {
+    this.#waiters.delete(waiter);
+    waiter.timer?.cancel();
+    waiter.detach?.();
+  }
+
+  #wait(options: AcquireOptions): Promise<Lease> {
+    if (options.cancellation?.cancelled === true) return Promise.reject(new DormouseError('interrupted'));
+    if (this.#waiters.size >= this.#waitersMax) return Promise.reject(new DormouseError('queue_full'));
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        resolve,
+        reject,
+        options,
+        sinceMs: this.#clock.monotonic(),
+        timer: undefined,
+        detach: undefined,
+      };
+      const leave = (error: DormouseError): void => {
+        this.#leaveQueue(waiter);
+        reject(error);
+      };
+      this.#waiters.add(waiter);
+      if (options.deadline.atMs !== Number.POSITIVE_INFINITY) {
+        const ms = Math.min(options.deadline.remainingMs(), 0x7fff_ffff);
+        waiter.timer = this.#clock.after(ms, () => leave(new DormouseError('connection_timeout')));
+      }
+      waiter.detach = options.cancellation?.onCancel(() => leave(new DormouseError('interrupted')));
+    });
+  }
+
+  /** With a permit: wakes the database if need be and finds or opens a connection. */
+  async #open(held: Hold | undefined, options: AcquireOptions, sinceMs: number): Promise<Lease> {
+    try {
+      const wakeStart = options.timings?.get('wake') ?? 0;
+      const { member, hold } = await this.#connected(held, options.deadline, options);
+      const wakeMs = (options.timings?.get('wake') ?? 0) - wakeStart;
+      options.timings?.add('queue', Math.max(0, this.#clock.monotonic() - sinceMs - wakeMs));
+      const lease = this.#lease(member, hold, options.deadline);
+      if (options.cancellation?.cancelled !== true && !this.#closed) return lease;
+      lease.release();
+    } catch (error) {
+      this.#returnPermit();
+      throw error;
+    }
+    throw new DormouseError(this.#closed ? 'shutting_down' : 'interrupted');
+  }
+
+  async #connected(
+    held: Hold | undefined,
+    deadline: Deadline,
+    options: AcquireOptions | undefined,
+  ): Promise<{ readonly member: Member; readonly hold: Hold }> {
+    let hold = held;
+    for (;;) {
+      hold ??= this.#instance.tryHold();
+      if (hold === undefined) {
+        const startMs = this.#clock.monotonic();
+        try {
+          hold = await this.#instance.hold(deadline);
+        } finally {
+          options?.timings?.add('wake', this.#clock.monotonic() - startMs);
+        }
+      }
+      const idle = this.#takeIdle();
+      if (idle !== undefined) return { member: idle, hold };
+      try {
+        return { member: await this.#connectMember(deadline), hold };
+      } catch (error) {
+        hold.release();
+        hold = undefined;
+        await this.#pauseAfter(error, deadline, options?.cancellation);
+      }
+    }
+  }
+
+  /** Waits before the next try after a failure that passes; throws for one that does not, or when time is up. */
+  async #pauseAfter(error: unknown, deadline: Deadline, cancellation: Cancellation | undefined): Promise<void> {
+    const passes = error instanceof ConnectionLost || (error instanceof PostgresError && PASSING.has(error.code));
+    if (!passes) throw error;
+    if (this.#closed) throw new DormouseError('shutting_down');
+    if (cancellation?.cancelled === true) throw new DormouseError('interrupted');
+    if (deadline.remainingMs() <= RECONNECT_MS) throw new DormouseError('connection_timeout', { cause: error });
+    await new Promise<void>((resolve) => this.#clock.after(RECONNECT_MS, resolve));
+  }
+
+  async #connectMember(deadline: Deadline): Promise<Member> {
+    const { generation, endpoint } = this.#instance;
+    const session = await openSession(this.#connect(endpoint), {
+      parameters: this.#parameters,
+      random: this.#random,
+      deadline,
+    });
+    const backend = new Backend({
+      session,
+      clock: this.#clock,
+      reconnect: () => this.#connect(endpoint),
+      ...(this.#statementsMax === undefined ? {} : { statementsMax: this.#statementsMax }),
+      onLost: (lost) => this.#lostMember(member, lost),
+    });
+    const member: Member = { backend, generation };
+    if (backend.lost === undefined) this.#members.add(member);
+    return member;
+  }
+
+  /** A connection died. On the shelf it is just gone; a lease finds out by itself. */
+  #lostMember(member: Member, lost: ConnectionLost): void {
+    const at = this.#idle.indexOf(member);
+    if (at >= 0) this.#idle.splice(at, 1);
+    this.#members.delete(member);
+    if (this.#members.size === 0) this.#onEmpty?.();
+    this.#log.log('debug', 'server connection ended', {
+      database: this.#instance.databaseId,
+      role: this.#role,
+      reason: lost.message,
+    });
+  }
+
+  #takeIdle(): Member | undefined {
+    for (;;) {
+      const member = this.#idle.pop();
+      if (member === undefined) return undefined;
+      if (member.backend.lost === undefined && member.generation === this.#instance.generation) return member;
+      this.#drop(member);
+    }
+  }
+
+  #drop(member: Member): void {
+    member.backend.terminate();
+  }
+
+  #dropIdle(): void {
+    for (const member of this.#idle.splice(0)) this.#drop(member);
+  }
+
+  /** The server is gone: a connection over a network may not notice by itself. */
+  #dropAll(): void {
+    for (const member of [...this.#members]) member.backend.destroy();
+  }
+
+  /** Ends what runs, rolls back what is open, resets what was set. Closes the connection if that fails. */
+  async #recover(member: Member): Promise<void> {
+    const { backend } = member;
+    const giveUp = this.#clock.after(RECOVER_MS, () => backend.destroy());
+    try {
+      if (backend.busy) await backend.interrupt();
+      if (backend.lost !== undefined) return;
+      if (backend.transactionStatus !== 'I') await backend.script('ROLLBACK');
+      if (backend.changed) {
+        await backend.script('DISCARD ALL');
+        backend.forgetStatements();
+        backend.changed = false;
+      }
+    } catch (error) {
+      backend.destroy(error as Error);
+    } finally {
+      giveUp.cancel();
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#closed = true;
+    this.#detach();
+    for (const waiter of [...this.#waiters]) {
+      this.#leaveQueue(waiter);
+      waiter.reject(new DormouseError('shutting_down'));
+    }
+    this.#dropIdle();
+    if (this.#members.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const cut = this.#clock.after(CLOSE_GRACE_MS, () => this.#dropAll());
+      this.#onEmpty = () => {
+        cut.cancel();
+        resolve();
+      };
+    });
+  }
+}
+
+/** A pool of server connections; connects nothing until the first `acquire`. */
+export function createPool(options: PoolOptions): Pool {
+  return new ServerPool(options);
+}

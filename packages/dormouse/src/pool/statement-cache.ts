@@ -1,0 +1,108 @@
+import type { FieldDescription } from '../wire/index.ts';
+
+/**
+ * Statements kept a connection. A plan costs the server 10 to 50 kB, so a full cache of 256 stays near 10 MB in the worst case;
+ * an app has 50 to 200 shapes of query.
+ */
+export const STATEMENTS_MAX = 256;
+/** Longer texts are one-off inserts of many rows; keeping them pays nothing. */
+const SQL_CHARS_MAX = 16_384;
+
+/** SELECT can change the session too, by these functions. A transaction-local set_config (`, true)`) ends by itself. */
+const SESSION_FUNCTION = /advisory_lock|set_config\s*\((?![^()]*,\s*true\s*\))/i;
+
+/** Whether the text calls a function whose effect outlives the transaction. */
+export function callsSessionFunction(sql: string): boolean {
+  return SESSION_FUNCTION.test(sql);
+}
+
+/** What one connection knows of one SQL text. */
+export class CachedStatement {
+  readonly sql: string;
+  readonly types: readonly number[];
+  /** Uses something that outlives the transaction, whatever its command tag says. */
+  readonly changesSession: boolean;
+  /** Its name on the server, or '' before the second use: a statement used once is not worth the server's memory. */
+  name = '';
+  /** The server has parsed it under this name and described its result. */
+  ready = false;
+  /** Columns of the result; empty if it gives no rows. */
+  fields: readonly FieldDescription[] = [];
+
+  constructor(sql: string, types: readonly number[]) {
+    this.sql = sql;
+    this.types = types;
+    this.changesSession = callsSessionFunction(sql);
+  }
+}
+
+function sameTypes(left: readonly number[], right: readonly number[]): boolean {
+  if (left.length !== right.length) return false;
+  for (let i = 0; i < left.length; i++) if (left[i] !== right[i]) return false;
+  return true;
+}
+
+/** The prepared statements of one connection, least recently used out first. */
+export class StatementCache {
+  readonly #max: number;
+  readonly #bySql = new Map<string, CachedStatement>();
+  #dropped: string[] = [];
+  #serial = 0;
+
+  constructor(max: number = STATEMENTS_MAX) {
+    this.#max = max;
+  }
+
+  get size(): number {
+    return this.#bySql.size;
+  }
+
+  /** The entry of a statement, which gets a name on its second use. */
+  use(sql: string, types: readonly number[]): CachedStatement {
+    let entry = this.#bySql.get(sql);
+    if (entry !== undefined && sameTypes(entry.types, types)) {
+      this.#bySql.delete(sql);
+      this.#bySql.set(sql, entry);
+      if (entry.name === '') entry.name = `dormouse_${++this.#serial}`;
+      return entry;
+    }
+    if (entry !== undefined) this.drop(entry);
+    entry = new CachedStatement(sql, types);
+    if (sql.length > SQL_CHARS_MAX || this.#max === 0) return entry;
+    this.#bySql.set(sql, entry);
+    if (this.#bySql.size > this.#max) {
+      for (const oldest of this.#bySql.values()) {
+        this.drop(oldest);
+        break;
+      }
+    }
+    return entry;
+  }
+
+  /** Forgets a statement; the server is told with the next request. */
+  drop(entry: CachedStatement): void {
+    if (this.#bySql.get(entry.sql) === entry) this.#bySql.delete(entry.sql);
+    if (entry.name !== '') this.#dropped.push(entry.name);
+    entry.ready = false;
+  }
+
+  /** Forgets all; `onServer` tells that the server has forgotten them already (DISCARD ALL). */
+  clear(onServer: 'gone' | 'kept'): void {
+    for (const entry of this.#bySql.values()) {
+      if (onServer === 'kept' && entry.name !== '') this.#dropped.push(entry.name);
+      entry.ready = false;
+    }
+    this.#bySql.clear();
+    if (onServer === 'gone') this.#dropped = [];
+  }
+
+  /** Names to close with the next request. */
+  get dropped(): readonly string[] {
+    return this.#dropped;
+  }
+
+  /** They were sent. */
+  forgetDropped(): void {
+    if (this.#dropped.length > 0) this.#dropped = [];
+  }
+}
