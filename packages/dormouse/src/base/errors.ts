@@ -50,6 +50,7 @@ export type ErrorCode =
   | 'start_failed'
   | 'database_crashed'
   | 'database_stopped'
+  | 'database_busy'
   | 'disk_full'
   | 'port_in_use'
   | 'data_locked'
@@ -447,6 +448,16 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     '57P01',
     2,
     'The database was stopped. Connect again and it wakes.',
+  ),
+  database_busy: row(
+    'instance',
+    'again',
+    409,
+    'P5006',
+    'P6008',
+    '55006',
+    2,
+    'A query or a transaction is still running on this database. Try again when it has ended, or stop the database.',
   ),
   disk_full: row(
     'database',

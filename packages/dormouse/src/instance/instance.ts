@@ -1,6 +1,6 @@
-import type { DatabaseId, Deadline } from '../base/index.ts';
+import type { DatabaseId, Deadline, DormouseError } from '../base/index.ts';
 
-/** Where a database's server stands. The transitions between them are one written table (see controller). */
+/** Where a database's server stands. The transitions between them are one written table (see transitions). */
 export type InstanceState =
   | 'stopped'
   | 'starting'
@@ -23,16 +23,8 @@ export interface Hold {
 
 /** A part that lives with the server: told before it goes and after it came. Never activity, never a reason to wake. */
 export interface Attachment {
-  /**
-   * The server accepts connections and nobody holds it yet (after a start, or an adoption, not after a thaw): the first look at a new
-   * history, before any user can write. Awaited before `started` and before the first hold; rejecting fails the start.
-   * Resolves without a round trip except on the first start of a new database or branch.
-   */
-  preparing?(): Promise<void>;
   /** The server accepts connections (after a start, or an adoption, not after a thaw). Must not throw; not awaited. */
   started(): void;
-  /** Last words before a freeze: take what was written and not yet read. Awaited, for a bounded time; failing does not matter. */
-  suspending?(): Promise<void>;
   /** Last words before a clean stop: drain and close connections. Awaited, for a bounded time. */
   stopping(): Promise<void>;
   /** The server is gone, cleanly or not. */
@@ -43,9 +35,11 @@ export interface Attachment {
 export interface Instance {
   readonly databaseId: DatabaseId;
   readonly state: InstanceState;
+  /** Why the state is `failed`, until the next start succeeds. */
+  readonly failure?: DormouseError | undefined;
   /** Where the server listens; meaningful while it runs or is suspended. */
   readonly endpoint: Endpoint;
-  /** Grows with every start of a server: a connection of an earlier generation is dead. */
+  /** Grows whenever a server is gone: a connection of an earlier generation is dead. */
   readonly generation: number;
   /** A hold at once if the server is running, else undefined. The hot path: no promise, no timer. */
   tryHold(): Hold | undefined;
@@ -56,10 +50,14 @@ export interface Instance {
   hold(deadline: Deadline): Promise<Hold>;
   /** Registers an open client session: lets the server suspend, keeps it from an idle stop. */
   openSession(): Hold;
-  /** Forces a state and returns when it is reached. With holds open, `suspend` waits for them, bounded; `stop` ends them. */
+  /**
+   * Forces a state and returns when it is reached. With holds open, `suspend` waits for them, bounded (`database_busy`); `stop`
+   * ends them.
+   */
   suspend(): Promise<void>;
   stop(): Promise<void>;
   wake(): Promise<void>;
+  /** If the server is up already, `started` is called at once. */
   attach(attachment: Attachment): () => void;
   /** Calls `listener` after every change of state; the result takes it back. */
   onChange(listener: (state: InstanceState, previous: InstanceState) => void): () => void;

