@@ -16,6 +16,7 @@ import { Controller, DEFAULT_REST, type RestSettings } from './controller.ts';
 import { diskError } from './files.ts';
 import { cgroupFreezer, type Freezer, findCgroup, signalFreezer } from './freezer.ts';
 import type { Instance } from './instance.ts';
+import { keepAlive } from './keep-alive.ts';
 import { type DataLayout, dataLayout } from './layout.ts';
 import { lockDirectory } from './lock.ts';
 import { processRuntime, removeLeftovers, storedDatabases } from './process-runtime.ts';
@@ -182,25 +183,27 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
       await runtime.create(record.id, record.pgMajor, signal);
       return open(record);
     },
-    async destroy(id) {
-      const controller = controllers.get(id) ?? open({ id, pgMajor: 0 });
-      await controller.close('database_deleted');
-      controllers.delete(id);
-      await runtime.destroy(id);
-    },
+    destroy: (id) =>
+      keepAlive(async () => {
+        const controller = controllers.get(id) ?? open({ id, pgMajor: 0 });
+        await controller.close('database_deleted');
+        controllers.delete(id);
+        await runtime.destroy(id);
+      }),
     directory: (id) => layout.database(id).directory,
     all: () => controllers.values(),
-    async close() {
-      closed = true;
-      const failures: unknown[] = [];
-      await eachTogether([...controllers.values()], async (controller) => {
-        await controller.close('shutting_down').catch((error: unknown) => failures.push(error));
-      });
-      sockets.close();
-      freezer.close();
-      lock.release();
-      if (failures.length > 0) throw failures[0];
-    },
+    close: () =>
+      keepAlive(async () => {
+        closed = true;
+        const failures: unknown[] = [];
+        await eachTogether([...controllers.values()], async (controller) => {
+          await controller.close('shutting_down').catch((error: unknown) => failures.push(error));
+        });
+        sockets.close();
+        freezer.close();
+        lock.release();
+        if (failures.length > 0) throw failures[0];
+      }),
   };
 }
 

@@ -7,6 +7,7 @@ import type { Binaries } from './binaries.ts';
 import { diskError, readIfPresent } from './files.ts';
 import type { Freezer } from './freezer.ts';
 import type { Endpoint } from './instance.ts';
+import { keepAlive } from './keep-alive.ts';
 import type { DatabaseLayout } from './layout.ts';
 import { type LifelineWatch, lifelineHeld, makeLifeline, openLifeline, watchLifeline } from './lifeline.ts';
 import { probe } from './probe.ts';
@@ -87,7 +88,7 @@ export class ProcessServer implements Server {
   }
 
   #exclusive<T>(operation: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(operation);
+    const result = this.#last.then(() => keepAlive(operation));
     this.#last = result.catch(() => {});
     return result;
   }
