@@ -22,6 +22,8 @@ export type ErrorCode =
   | 'name_invalid'
   | 'name_taken'
   | 'database_unknown'
+  | 'database_busy'
+  | 'key_unknown'
   | 'key_missing'
   | 'key_invalid'
   | 'key_expired'
@@ -210,6 +212,16 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     '3D000',
     2,
     'There is no such database. `dormouse db list` shows those that exist.',
+  ),
+  key_unknown: row(
+    'user',
+    'never',
+    404,
+    'P5003',
+    'P6002',
+    '28000',
+    2,
+    'The database has no such key. `dormouse key list NAME` shows those that exist.',
   ),
   // Who asks.
   key_missing: row(

@@ -1,0 +1,20 @@
+import type { DatabaseId, DatabaseRecord } from '../base/index.ts';
+import type { InstanceState } from '../instance/index.ts';
+
+/** The servers of all databases, as far as management needs them. The platform implements it over instance/. */
+export interface Fleet {
+  /** Makes the database's files and its server ready. Runs once a database; what it leaves when it fails, `destroy` removes. */
+  create(database: DatabaseRecord): Promise<void>;
+  /** Ends the server and removes every file. Idempotent: also for what `create` left half made, and what never was. */
+  destroy(id: DatabaseId): Promise<void>;
+  /** Each returns when the state is reached. */
+  suspend(id: DatabaseId): Promise<void>;
+  stop(id: DatabaseId): Promise<void>;
+  wake(id: DatabaseId): Promise<void>;
+  /** At once, from memory. */
+  state(id: DatabaseId): InstanceState;
+  /** Details worth showing (bytes, pids, last activity), JSON-able; at once or soon. */
+  describe(id: DatabaseId): Readonly<Record<string, unknown>> | Promise<Readonly<Record<string, unknown>>>;
+  /** Calls `listener` after every change of a database's state; the result takes it back. */
+  onState(listener: (id: DatabaseId, state: InstanceState) => void): () => void;
+}

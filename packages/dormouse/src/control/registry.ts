@@ -1,0 +1,196 @@
+import Database from 'libsql';
+import { assert, type DatabaseId, DormouseError, type KeyId, type Role } from '../base/index.ts';
+
+/** Where a database stands in its life; what its server does meanwhile is the fleet's to say. */
+export type Lifecycle = 'creating' | 'ready' | 'deleting';
+
+export interface DatabaseRow {
+  readonly id: DatabaseId;
+  readonly name: string;
+  readonly pgMajor: number;
+  readonly lifecycle: Lifecycle;
+  readonly createdAtMs: number;
+}
+
+export interface KeyRow {
+  readonly id: KeyId;
+  readonly databaseId: DatabaseId;
+  readonly role: Role;
+  readonly label: string | null;
+  readonly createdAtMs: number;
+  readonly revokedAtMs: number | null;
+}
+
+export interface UsageRow {
+  readonly keyId: KeyId;
+  readonly databaseId: DatabaseId;
+  /** UTC: `2026-11-23`. */
+  readonly day: string;
+  readonly operations: number;
+}
+
+// Forward only; the position in the list is the version before it, kept in user_version.
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE databases (
+     id TEXT PRIMARY KEY,
+     name TEXT NOT NULL UNIQUE,
+     pg_major INTEGER NOT NULL,
+     lifecycle TEXT NOT NULL CHECK (lifecycle IN ('creating', 'ready', 'deleting')),
+     created_at_ms INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE keys (
+     id TEXT PRIMARY KEY,
+     database_id TEXT NOT NULL REFERENCES databases (id) ON DELETE CASCADE,
+     role TEXT NOT NULL CHECK (role IN ('owner', 'writer', 'reader')),
+     label TEXT,
+     created_at_ms INTEGER NOT NULL,
+     revoked_at_ms INTEGER
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX keys_by_database ON keys (database_id);
+   CREATE TABLE usage (
+     key_id TEXT NOT NULL,
+     day TEXT NOT NULL,
+     database_id TEXT NOT NULL,
+     operations INTEGER NOT NULL,
+     PRIMARY KEY (key_id, day)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX usage_by_database ON usage (database_id, day);`,
+];
+
+const DATABASE_COLUMNS = 'id, name, pg_major AS pgMajor, lifecycle, created_at_ms AS createdAtMs';
+const KEY_COLUMNS =
+  'id, database_id AS databaseId, role, label, created_at_ms AS createdAtMs, revoked_at_ms AS revokedAtMs';
+
+/** Databases, keys and usage on disk. Every write is durable when it returns (WAL, synchronous=FULL). */
+export class Registry {
+  readonly #db: Database.Database;
+
+  /** Fails with `data_version` for a registry of a newer Dormouse, `data_unusable` for a file that is none. */
+  constructor(file: string) {
+    try {
+      this.#db = new Database(file, { timeout: 5_000 });
+      this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;');
+      this.#migrate(file);
+    } catch (cause) {
+      if (cause instanceof DormouseError) throw cause;
+      throw new DormouseError('data_unusable', {
+        message: `${file} cannot be read as the registry (${String((cause as { code?: unknown }).code)}). Restore it from a backup.`,
+        cause,
+      });
+    }
+  }
+
+  databases(): readonly DatabaseRow[] {
+    return this.#db
+      .prepare(`SELECT ${DATABASE_COLUMNS} FROM databases ORDER BY created_at_ms, id`)
+      .all() as DatabaseRow[];
+  }
+
+  keys(): readonly KeyRow[] {
+    return this.#db.prepare(`SELECT ${KEY_COLUMNS} FROM keys ORDER BY created_at_ms, id`).all() as KeyRow[];
+  }
+
+  /** Fails with `name_taken`. */
+  addDatabase(row: DatabaseRow): void {
+    try {
+      this.#db
+        .prepare('INSERT INTO databases (id, name, pg_major, lifecycle, created_at_ms) VALUES (?, ?, ?, ?, ?)')
+        .run(row.id, row.name, row.pgMajor, row.lifecycle, row.createdAtMs);
+    } catch (cause) {
+      if (String((cause as { code?: unknown }).code).startsWith('SQLITE_CONSTRAINT')) {
+        throw new DormouseError('name_taken', {
+          message: `A database named "${row.name}" exists. Choose another name.`,
+          cause,
+        });
+      }
+      throw storageFailure(cause);
+    }
+  }
+
+  /** Makes a created database ready together with its first key: neither is ever seen without the other. */
+  finishDatabase(id: DatabaseId, firstKey: KeyRow): void {
+    this.#atomically(() => {
+      this.#setLifecycle(id, 'ready');
+      this.#insertKey(firstKey);
+    });
+  }
+
+  markDeleting(id: DatabaseId): void {
+    this.#atomically(() => this.#setLifecycle(id, 'deleting'));
+  }
+
+  /** Removes a database and its keys; what it used stays, for metering. */
+  removeDatabase(id: DatabaseId): void {
+    this.#atomically(() => this.#db.prepare('DELETE FROM databases WHERE id = ?').run(id));
+  }
+
+  addKey(row: KeyRow): void {
+    this.#atomically(() => this.#insertKey(row));
+  }
+
+  revokeKey(id: KeyId, atMs: number): void {
+    this.#atomically(() =>
+      this.#db.prepare('UPDATE keys SET revoked_at_ms = ? WHERE id = ? AND revoked_at_ms IS NULL').run(atMs, id),
+    );
+  }
+
+  /** Adds to what stands there. */
+  addUsage(rows: readonly UsageRow[]): void {
+    this.#atomically(() => {
+      const add = this.#db.prepare(
+        `INSERT INTO usage (key_id, day, database_id, operations) VALUES (?, ?, ?, ?)
+         ON CONFLICT (key_id, day) DO UPDATE SET operations = operations + excluded.operations`,
+      );
+      for (const { keyId, day, databaseId, operations } of rows) add.run(keyId, day, databaseId, operations);
+    });
+  }
+
+  usageSince(day: string): readonly UsageRow[] {
+    return this.#db
+      .prepare('SELECT key_id AS keyId, database_id AS databaseId, day, operations FROM usage WHERE day >= ?')
+      .all(day) as UsageRow[];
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  #setLifecycle(id: DatabaseId, lifecycle: Lifecycle): void {
+    const { changes } = this.#db.prepare('UPDATE databases SET lifecycle = ? WHERE id = ?').run(lifecycle, id);
+    assert(changes === 1, `no database ${id} in the registry`);
+  }
+
+  #insertKey(row: KeyRow): void {
+    this.#db
+      .prepare(
+        'INSERT INTO keys (id, database_id, role, label, created_at_ms, revoked_at_ms) VALUES (?, ?, ?, ?, ?, ?)',
+      )
+      .run(row.id, row.databaseId, row.role, row.label, row.createdAtMs, row.revokedAtMs);
+  }
+
+  #atomically(work: () => void): void {
+    try {
+      this.#db.transaction(work).immediate();
+    } catch (cause) {
+      throw storageFailure(cause);
+    }
+  }
+
+  #migrate(file: string): void {
+    const [row] = this.#db.prepare('PRAGMA user_version').all() as { user_version: number }[];
+    const version = row?.user_version ?? 0;
+    if (version > MIGRATIONS.length) {
+      throw new DormouseError('data_version', {
+        message: `${file} was written by a newer Dormouse (registry ${version}, known here up to ${MIGRATIONS.length}). Use that version.`,
+      });
+    }
+    for (let at = version; at < MIGRATIONS.length; at++) {
+      this.#db.transaction(() => this.#db.exec(`${MIGRATIONS[at]}; PRAGMA user_version = ${at + 1};`)).immediate();
+    }
+  }
+}
+
+function storageFailure(cause: unknown): unknown {
+  const code = String((cause as { code?: unknown } | null)?.code);
+  return code.startsWith('SQLITE_FULL') ? new DormouseError('disk_full', { cause }) : cause;
+}

@@ -1,0 +1,236 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import {
+  Cancellation,
+  type Clock,
+  DormouseError,
+  type Logger,
+  type MinimalReply,
+  newRequestId,
+  type RandomBytes,
+  toDormouseError,
+} from '../../base/index.ts';
+import { protocolOf, renderError } from '../../edge/index.ts';
+import { findMount, type Mount, type ReplyHandler, sortMounts, type UpgradeHandler } from './mounts.ts';
+import { NodeRequest } from './node-request.ts';
+import { declaredBytes, readBody } from './read-body.ts';
+import { parseFailure, refuseSocket } from './refuse-socket.ts';
+
+/** Bounds of the door, each a flag of `dormouse start` where users need it. */
+export interface HttpLimits {
+  readonly bodyBytesMax: number;
+  readonly bodyMs: number;
+  readonly headerBytesMax: number;
+  readonly headersMs: number;
+  readonly keepAliveMs: number;
+  readonly connectionsMax: number;
+  /** Longest that a close waits for replies in flight. */
+  readonly drainMs: number;
+  /** Longest that a refused body is read and thrown away, so that its sender sees the answer instead of a reset. */
+  readonly lingerMs: number;
+}
+
+export const DEFAULT_HTTP_LIMITS: HttpLimits = {
+  bodyBytesMax: 16 * 1024 * 1024,
+  bodyMs: 60_000,
+  // The Pulse extension sends a model's schema in a header; Node's own 16 KiB refuses large models.
+  headerBytesMax: 256 * 1024,
+  headersMs: 20_000,
+  // Longer than common clients and proxies keep an idle connection, so that they close first and never meet a closing door.
+  keepAliveMs: 75_000,
+  connectionsMax: 10_000,
+  drainMs: 10_000,
+  lingerMs: 2_000,
+};
+
+export interface HttpDoorOptions {
+  /** Serves all that no mount takes: the edge. */
+  readonly handle: ReplyHandler;
+  readonly mounts: readonly Mount[];
+  /** By exact path. */
+  readonly upgrades: Readonly<Record<string, UpgradeHandler>>;
+  readonly limits: HttpLimits;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly region: string;
+  readonly log: Logger;
+}
+
+export interface HttpDoor {
+  /** Opens the port (0: any free one) and says which it is. Fails with `port_in_use`, `usage_invalid`. */
+  listen(host: string, port: number): Promise<{ readonly host: string; readonly port: number }>;
+  /** Stops accepting, lets replies in flight finish for `drainMs` at most, then cuts what is left. */
+  close(): Promise<void>;
+}
+
+export function createHttpDoor(options: HttpDoorOptions): HttpDoor {
+  return new NodeHttpDoor(options);
+}
+
+class NodeHttpDoor implements HttpDoor {
+  readonly #options: HttpDoorOptions;
+  readonly #mounts: readonly Mount[];
+  readonly #server: Server;
+  #closing = false;
+
+  constructor(options: HttpDoorOptions) {
+    const { limits, random, region } = options;
+    this.#options = options;
+    this.#mounts = sortMounts(options.mounts);
+    this.#server = createServer({
+      maxHeaderSize: limits.headerBytesMax,
+      headersTimeout: limits.headersMs,
+      // Bodies have their own clock here; Node's would also end streams that take long to arrive by design.
+      requestTimeout: 0,
+      connectionsCheckingInterval: Math.min(limits.headersMs, 5_000),
+      keepAliveTimeout: limits.keepAliveMs,
+      noDelay: true,
+    });
+    this.#server.maxConnections = limits.connectionsMax;
+    this.#server
+      .on('request', (incoming, outgoing) => this.#serve(incoming, outgoing))
+      .on('checkContinue', (incoming, outgoing) => this.#serve(incoming, outgoing, true))
+      .on('upgrade', (incoming, socket, head) => this.#upgrade(incoming, socket, head))
+      .on('clientError', (error: NodeJS.ErrnoException, socket) => {
+        if (error.code === 'ECONNRESET') socket.destroy();
+        else refuseSocket(socket, parseFailure(error), random, region);
+      });
+  }
+
+  listen(host: string, port: number): Promise<{ host: string; port: number }> {
+    return new Promise((resolve, reject) => {
+      const onError = (error: NodeJS.ErrnoException): void => reject(listenFailure(error, host, port));
+      this.#server.once('error', onError);
+      this.#server.listen(port, host, () => {
+        this.#server.off('error', onError);
+        this.#server.on('error', (error) => this.#options.log.log('error', 'http door', { cause: error }));
+        resolve({ host, port: (this.#server.address() as AddressInfo).port });
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing || !this.#server.listening) return;
+    this.#closing = true;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    const cut = this.#options.clock.after(this.#options.limits.drainMs, () => this.#server.closeAllConnections());
+    await closed;
+    cut.cancel();
+  }
+
+  #serve(incoming: IncomingMessage, outgoing: ServerResponse, expectsContinue = false): void {
+    const url = incoming.url ?? '/';
+    const question = url.indexOf('?');
+    const mount = findMount(this.#mounts, question < 0 ? url : url.slice(0, question));
+    if (this.#closing) {
+      const reply = this.#rendered(new DormouseError('shutting_down'), incoming);
+      this.#send(incoming, outgoing, reply, this.#options.clock.monotonic());
+      return;
+    }
+    if (mount && 'stream' in mount) {
+      if (expectsContinue) outgoing.writeContinue();
+      mount.stream(incoming, outgoing);
+      return;
+    }
+    void this.#answer(incoming, outgoing, mount ? mount.reply : this.#options.handle, expectsContinue);
+  }
+
+  async #answer(
+    incoming: IncomingMessage,
+    outgoing: ServerResponse,
+    handle: ReplyHandler,
+    expectsContinue: boolean,
+  ): Promise<void> {
+    const { clock, limits } = this.#options;
+    const startedMs = clock.monotonic();
+    const cancellation = new Cancellation();
+    outgoing.on('close', () => {
+      if (!outgoing.writableFinished) cancellation.cancel();
+    });
+    let reply: MinimalReply;
+    try {
+      if (expectsContinue && (declaredBytes(incoming) ?? 0) <= limits.bodyBytesMax) outgoing.writeContinue();
+      const body = await readBody(incoming, clock, limits);
+      reply = await handle(new NodeRequest(incoming, body), cancellation);
+    } catch (thrown) {
+      reply = this.#rendered(thrown, incoming);
+    }
+    this.#send(incoming, outgoing, reply, startedMs);
+  }
+
+  #rendered(thrown: unknown, incoming: IncomingMessage): MinimalReply {
+    const error = toDormouseError(thrown);
+    if (error.code === 'internal')
+      this.#options.log.log('error', error.message, { path: incoming.url, cause: error.cause });
+    return renderError(error, protocolOf(incoming.url ?? '/'));
+  }
+
+  #send(incoming: IncomingMessage, outgoing: ServerResponse, reply: MinimalReply, startedMs: number): void {
+    if (outgoing.destroyed || outgoing.headersSent) return;
+    const { headers, body } = reply;
+    const bodiless = reply.status === 204 || reply.status === 304;
+    if (!bodiless)
+      headers['content-length'] = String(typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength);
+    // Every reply carries these; what came through the edge has them.
+    if (headers['cf-ray'] === undefined) {
+      headers['cf-ray'] = `${newRequestId(this.#options.random)}-${this.#options.region}`;
+      headers['server-timing'] ??= `total;dur=${(this.#options.clock.monotonic() - startedMs).toFixed(3)}`;
+    }
+    const unread = !incoming.complete;
+    if (unread || this.#closing) headers.connection = 'close';
+    outgoing.writeHead(reply.status, headers);
+    if (unread && incoming.method !== 'HEAD') this.#linger(incoming, outgoing, body);
+    else outgoing.end(bodiless || incoming.method === 'HEAD' ? undefined : body);
+  }
+
+  /**
+   * Answers while the body still comes. Closing with unread bytes would make the kernel send a reset, which can overtake the answer:
+   * the whole answer is written, the rest of the body thrown away for a bounded time, and only then the reply ended.
+   */
+  #linger(incoming: IncomingMessage, outgoing: ServerResponse, body: string | Uint8Array): void {
+    const timer = this.#options.clock.after(this.#options.limits.lingerMs, () => end());
+    const end = (): void => {
+      timer.cancel();
+      outgoing.end(() => incoming.destroy());
+    };
+    incoming.once('end', end).once('close', end).resume();
+    outgoing.write(body);
+  }
+
+  #upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const { upgrades, random, region } = this.#options;
+    const url = incoming.url ?? '/';
+    const path = url.split('?', 1)[0] ?? '/';
+    const handler = Object.hasOwn(upgrades, path) ? upgrades[path] : undefined;
+    if (this.#closing) refuseSocket(socket, new DormouseError('shutting_down'), random, region);
+    else if (handler) handler(incoming, socket, head);
+    else refuseSocket(socket, new DormouseError('route_unknown'), random, region);
+  }
+}
+
+function listenFailure(error: NodeJS.ErrnoException, host: string, port: number): DormouseError {
+  const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new DormouseError('port_in_use', {
+        message: `Port ${port} on ${host} is in use. Stop what holds it, or choose another with --port.`,
+        meta: { host, port },
+        cause: error,
+      });
+    case 'EACCES':
+      return new DormouseError('usage_invalid', {
+        message: `This account may not open ${address}. Choose a port above 1023 with --port.`,
+        cause: error,
+      });
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return new DormouseError('usage_invalid', {
+        message: `${host} is not an address of this machine. Choose another with --host.`,
+        cause: error,
+      });
+    default:
+      return new DormouseError('internal', { message: `Cannot listen on ${address}: ${error.message}`, cause: error });
+  }
+}
