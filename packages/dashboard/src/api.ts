@@ -1,0 +1,92 @@
+/** The management API as the page uses it; the session cookie goes with every request by itself. */
+
+export interface Database {
+  readonly id: string;
+  readonly name: string;
+  readonly state: string;
+  readonly createdAtMs: number;
+  readonly keys: number;
+  readonly operationsToday: number;
+}
+
+export interface DatabaseUrls {
+  readonly prismaUrl: string | null;
+  readonly postgresUrl: string | null;
+  readonly pulseUrl: string;
+}
+
+export interface Status {
+  readonly version: string;
+  readonly region: string;
+}
+
+export type Action = 'wake' | 'suspend' | 'stop';
+
+/** What the platform refused, in its own words; status 0 when it could not be reached. */
+export class ApiError extends Error {
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
+  let reply: Response;
+  let text: string;
+  try {
+    reply = await fetch(path, {
+      method,
+      credentials: 'same-origin',
+      redirect: 'error',
+      cache: 'no-store',
+      ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    });
+    text = await reply.text();
+  } catch {
+    throw new ApiError(0, 'Dormouse cannot be reached. Is it running?');
+  }
+  if (reply.ok) return (text === '' ? undefined : JSON.parse(text)) as T;
+  throw new ApiError(reply.status, messageOf(text) ?? `Dormouse answered with status ${reply.status}.`);
+}
+
+function messageOf(text: string): string | undefined {
+  try {
+    const { message } = JSON.parse(text) as { message?: unknown };
+    return typeof message === 'string' ? message : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const path = (id: string) => `/api/databases/${encodeURIComponent(id)}`;
+
+export interface Api {
+  /** Changes the admin token into the session cookie. */
+  openSession(token: string): Promise<void>;
+  /** True if the cookie is good; throws when the platform cannot be reached. */
+  hasSession(): Promise<boolean>;
+  status(): Promise<Status>;
+  databases(): Promise<readonly Database[]>;
+  create(name: string): Promise<Database>;
+  urls(id: string): Promise<DatabaseUrls>;
+  act(id: string, action: Action): Promise<Database>;
+}
+
+export const api: Api = {
+  openSession: (token) => request('POST', '/api/session', { token }),
+  async hasSession() {
+    try {
+      await request('GET', '/api/session');
+      return true;
+    } catch (error) {
+      if (error instanceof ApiError && (error.status === 401 || error.status === 403)) return false;
+      throw error;
+    }
+  },
+  status: () => request('GET', '/api/status'),
+  databases: async () => (await request<{ databases: readonly Database[] }>('GET', '/api/databases')).databases,
+  create: (name) => request('POST', '/api/databases', { name }),
+  urls: (id) => request('GET', path(id)),
+  act: (id, action) => request('POST', `${path(id)}/${action}`),
+};

@@ -1,0 +1,163 @@
+import type { Action, Database, DatabaseUrls } from './api.ts';
+import { actionsIn, masked, toneOf } from './databases.ts';
+
+export interface CardHandlers {
+  act(id: string, action: Action): Promise<void>;
+  urls(id: string): Promise<DatabaseUrls>;
+  copied(label: string): void;
+}
+
+const ACTIONS: readonly (readonly [Action, string])[] = [
+  ['wake', 'Wake'],
+  ['suspend', 'Suspend'],
+  ['stop', 'Stop'],
+];
+
+/** A new element with its classes and children. Text goes in as text, so data never becomes markup. */
+function element<Name extends keyof HTMLElementTagNameMap>(
+  name: Name,
+  className = '',
+  ...children: readonly (Node | string)[]
+): HTMLElementTagNameMap[Name] {
+  const made = document.createElement(name);
+  if (className !== '') made.className = className;
+  made.append(...children);
+  return made;
+}
+
+/** One database in the list. It is updated in place, so that focus and an open drawer stay. */
+export class Card {
+  readonly node: HTMLLIElement;
+  readonly #handlers: CardHandlers;
+  readonly #name = element('h3');
+  readonly #state = element('span', 'state');
+  readonly #facts = element('p', 'quiet');
+  readonly #error = element('p', 'error');
+  readonly #buttons = new Map<Action, HTMLButtonElement>();
+  readonly #urls = element('dl', 'urls');
+  #database: Database;
+  #busy = false;
+
+  constructor(database: Database, handlers: CardHandlers) {
+    this.#database = database;
+    this.#handlers = handlers;
+    const actions = element('div', 'actions');
+    for (const [action, label] of ACTIONS) {
+      const button = element('button', '', label);
+      button.type = 'button';
+      button.addEventListener('click', () => void this.#act(action));
+      this.#buttons.set(action, button);
+      actions.append(button);
+    }
+    const drawer = element('details', '', element('summary', '', 'Connect'), this.#urls);
+    drawer.addEventListener('toggle', () => {
+      if (drawer.open) void this.#showUrls();
+    });
+    this.#error.setAttribute('role', 'alert');
+    const title = element('div', '', this.#name, this.#facts);
+    this.node = element('li', 'card', element('div', 'row', title, this.#state, actions), this.#error, drawer);
+    this.update(database);
+  }
+
+  update(database: Database): void {
+    this.#database = database;
+    this.node.dataset.name = database.name;
+    set(this.#name, database.name);
+    set(this.#state, database.state);
+    this.#state.dataset.tone = toneOf(database.state);
+    set(
+      this.#facts,
+      `${plural(database.operationsToday, 'query', 'queries')} today, ${plural(database.keys, 'key', 'keys')}`,
+    );
+    this.#allow();
+  }
+
+  /** Buttons that make no sense now stay where they are and keep focus: they say so instead of vanishing. */
+  #allow(): void {
+    const allowed = actionsIn(this.#database.state);
+    for (const [action, label] of ACTIONS) {
+      const button = this.#buttons.get(action);
+      button?.setAttribute('aria-label', `${label} ${this.#database.name}`);
+      button?.setAttribute('aria-disabled', String(this.#busy || !allowed[action]));
+    }
+  }
+
+  async #act(action: Action): Promise<void> {
+    if (this.#busy || !actionsIn(this.#database.state)[action]) return;
+    this.#busy = true;
+    set(this.#error, '');
+    this.#allow();
+    try {
+      await this.#handlers.act(this.#database.id, action);
+    } catch (error) {
+      set(this.#error, (error as Error).message);
+    } finally {
+      this.#busy = false;
+      this.#allow();
+    }
+  }
+
+  async #showUrls(): Promise<void> {
+    set(this.#error, '');
+    try {
+      const urls = await this.#handlers.urls(this.#database.id);
+      this.#urls.replaceChildren(
+        this.#urlRow('Prisma', urls.prismaUrl),
+        this.#urlRow('Postgres', urls.postgresUrl),
+        this.#urlRow('Events', urls.pulseUrl),
+      );
+    } catch (error) {
+      set(this.#error, (error as Error).message);
+    }
+  }
+
+  #urlRow(label: string, url: string | null): HTMLElement {
+    if (url === null) {
+      const hint = `No owner key is live: npx dormouse key create ${this.#database.name}`;
+      return element('div', 'url', element('dt', '', label), element('dd', '', hint));
+    }
+    const hidden = masked(url);
+    const code = element('code', '', hidden);
+    const row = element('div', 'url', element('dt', '', label), element('dd', '', code));
+    const show = element('button', '', 'Show');
+    show.type = 'button';
+    show.setAttribute('aria-label', `Show the ${label} URL of ${this.#database.name}`);
+    show.setAttribute('aria-pressed', 'false');
+    show.hidden = hidden === url;
+    show.addEventListener('click', () => {
+      const shown = code.dataset.shown !== 'true';
+      code.dataset.shown = String(shown);
+      show.setAttribute('aria-pressed', String(shown));
+      set(show, shown ? 'Hide' : 'Show');
+      set(code, shown ? url : hidden);
+    });
+    const copy = element('button', '', 'Copy');
+    copy.type = 'button';
+    copy.setAttribute('aria-label', `Copy the ${label} URL of ${this.#database.name}`);
+    copy.addEventListener('click', () => void this.#copy(label, url, code));
+    row.append(show, copy);
+    return row;
+  }
+
+  async #copy(label: string, url: string, code: HTMLElement): Promise<void> {
+    try {
+      await navigator.clipboard.writeText(url);
+      this.#handlers.copied(label);
+    } catch {
+      // No clipboard here (plain http under another name than localhost): show and select, so that a key press copies it.
+      code.dataset.shown = 'true';
+      set(code, url);
+      getSelection()?.selectAllChildren(code);
+      set(this.#error, 'The browser does not let this page copy. The address is selected: press Ctrl-C.');
+    }
+  }
+}
+
+function plural(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+/** Sets text only where it differs, so that screen readers hear changes and nothing else. */
+function set(node: HTMLElement, text: string): void {
+  if (node.textContent !== text) node.textContent = text;
+}

@@ -1,0 +1,192 @@
+import { ApiError, api, type Database } from './api.ts';
+import { Card, type CardHandlers } from './card.ts';
+import { applyChange, type Change, summarize } from './databases.ts';
+import { Live } from './live.ts';
+
+/** Counts of queries are not events; they are asked for while somebody looks. */
+const COUNTS_MS = 10_000;
+/** A page hidden for longer may hold a connection that died unseen (a laptop that slept). */
+const HIDDEN_MS_MAX = 30_000;
+const NOTICE_MS = 2500;
+
+function byId<T extends HTMLElement = HTMLElement>(id: string): T {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`the page has no #${id}`);
+  return found as T;
+}
+
+const page = {
+  link: byId('link'),
+  signIn: byId('sign-in'),
+  signInForm: byId<HTMLFormElement>('sign-in-form'),
+  signInError: byId('sign-in-error'),
+  token: byId<HTMLInputElement>('token'),
+  databases: byId('databases'),
+  summary: byId('summary'),
+  createForm: byId<HTMLFormElement>('create-form'),
+  createError: byId('create-error'),
+  name: byId<HTMLInputElement>('name'),
+  none: byId('none'),
+  list: byId('list'),
+  notice: byId('notice'),
+  about: byId('about'),
+};
+
+/**
+ * The page: signed out it shows the form for the token, signed in the databases. States come from the event stream alone:
+ * replies travel on other connections and may be older than an event that was seen already.
+ */
+class Dashboard implements CardHandlers {
+  #list: readonly Database[] = [];
+  readonly #cards = new Map<string, Card>();
+  #live: Live | undefined;
+  #noticeTimer = 0;
+
+  async open(): Promise<void> {
+    const token = takeToken();
+    try {
+      if (token !== undefined) await api.openSession(token);
+      else if (!(await api.hasSession())) return this.#signedOut('');
+      this.#signedIn();
+    } catch (error) {
+      this.#signedOut((error as Error).message);
+    }
+  }
+
+  async signIn(token: string): Promise<void> {
+    try {
+      await api.openSession(token);
+      page.token.value = '';
+      this.#signedIn();
+    } catch (error) {
+      page.signInError.textContent = (error as Error).message;
+    }
+  }
+
+  async create(name: string): Promise<void> {
+    page.createError.textContent = '';
+    try {
+      await api.create(name);
+      page.name.value = '';
+      this.#notice(`Created ${name}`);
+    } catch (error) {
+      page.createError.textContent = (error as Error).message;
+    }
+  }
+
+  readonly act: CardHandlers['act'] = async (id, action) => {
+    await api.act(id, action);
+  };
+  readonly urls: CardHandlers['urls'] = api.urls;
+  readonly copied: CardHandlers['copied'] = (label) => this.#notice(`Copied the ${label} URL`);
+
+  refresh(): void {
+    this.#live?.refresh();
+  }
+
+  /** Brings the counts up to date; a failure is the live connection's to tell. */
+  async count(): Promise<void> {
+    if (this.#live === undefined || document.hidden) return;
+    try {
+      this.#apply({ kind: 'counts', databases: await api.databases() });
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) this.#signedOut('');
+    }
+  }
+
+  #signedIn(): void {
+    page.signIn.hidden = true;
+    page.signInError.textContent = '';
+    page.link.hidden = false;
+    page.databases.hidden = false;
+    this.#live?.stop();
+    this.#live = new Live({
+      open: () => new EventSource('/api/events'),
+      hasSession: api.hasSession,
+      after: (ms, run) => {
+        const timer = setTimeout(run, ms);
+        return () => clearTimeout(timer);
+      },
+      onChange: (change) => this.#apply(change),
+      onLink: (link) => {
+        page.link.dataset.link = link;
+        page.link.textContent = link === 'live' ? 'Live' : 'Connection lost, trying again';
+      },
+      onSignedOut: () => this.#signedOut('The session has ended.'),
+    });
+    api.status().then(
+      ({ version, region }) => {
+        page.about.textContent = `Dormouse ${version}, region ${region}`;
+      },
+      () => {},
+    );
+  }
+
+  #signedOut(why: string): void {
+    this.#live?.stop();
+    this.#live = undefined;
+    page.databases.hidden = true;
+    page.link.hidden = true;
+    page.signIn.hidden = false;
+    page.signInError.textContent = why;
+    page.token.focus();
+  }
+
+  #apply(change: Change): void {
+    this.#list = applyChange(this.#list, change);
+    const gone = new Set(this.#cards.keys());
+    for (const [index, database] of this.#list.entries()) {
+      gone.delete(database.id);
+      let card = this.#cards.get(database.id);
+      if (card) card.update(database);
+      else {
+        card = new Card(database, this);
+        this.#cards.set(database.id, card);
+      }
+      // Moving a node takes its focus; it is moved only when it stands elsewhere.
+      if (page.list.children[index] !== card.node) page.list.insertBefore(card.node, page.list.children[index] ?? null);
+    }
+    for (const id of gone) {
+      this.#cards.get(id)?.node.remove();
+      this.#cards.delete(id);
+    }
+    page.none.hidden = this.#list.length > 0;
+    const summary = summarize(this.#list);
+    if (page.summary.textContent !== summary) page.summary.textContent = summary;
+  }
+
+  #notice(text: string): void {
+    page.notice.textContent = text;
+    clearTimeout(this.#noticeTimer);
+    this.#noticeTimer = setTimeout(() => {
+      page.notice.textContent = '';
+    }, NOTICE_MS);
+  }
+}
+
+/** Takes the token out of the address, so that it stands neither in the address bar nor in the history. */
+function takeToken(): string | undefined {
+  const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? undefined;
+  if (location.hash !== '') history.replaceState(null, '', location.pathname);
+  return token;
+}
+
+const dashboard = new Dashboard();
+page.signInForm.addEventListener('submit', (event) => {
+  event.preventDefault();
+  void dashboard.signIn(page.token.value.trim());
+});
+page.createForm.addEventListener('submit', (event) => {
+  event.preventDefault();
+  void dashboard.create(page.name.value.trim());
+});
+// The printed address opened in a tab that already shows the page changes the fragment only.
+addEventListener('hashchange', () => void dashboard.open());
+addEventListener('online', () => dashboard.refresh());
+let hiddenAt = 0;
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) hiddenAt = Date.now();
+  else if (Date.now() - hiddenAt > HIDDEN_MS_MAX) dashboard.refresh();
+});
+setInterval(() => void dashboard.count(), COUNTS_MS);
+void dashboard.open();

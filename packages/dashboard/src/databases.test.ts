@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest';
+import type { Database } from './api.ts';
+import { actionsIn, applyChange, masked, summarize, toneOf } from './databases.ts';
+
+const one = (id: string, createdAtMs: number, state = 'stopped'): Database => ({
+  id,
+  name: id,
+  state,
+  createdAtMs,
+  keys: 1,
+  operationsToday: 0,
+});
+
+describe('the list', () => {
+  it('follows what the platform tells', () => {
+    let list = applyChange([], { kind: 'databases', databases: [one('b', 2), one('a', 1)] });
+    expect(list.map(({ id }) => id)).toEqual(['a', 'b']);
+    list = applyChange(list, { kind: 'state', id: 'b', state: 'running' });
+    list = applyChange(list, { kind: 'created', database: one('c', 0) });
+    list = applyChange(list, { kind: 'created', database: one('c', 0, 'starting') });
+    expect(list.map(({ id, state }) => `${id} ${state}`)).toEqual(['c starting', 'a stopped', 'b running']);
+    list = applyChange(list, { kind: 'deleted', id: 'a' });
+    list = applyChange(list, { kind: 'state', id: 'a', state: 'running' });
+    expect(list.map(({ id }) => id)).toEqual(['c', 'b']);
+  });
+
+  it('takes numbers without letting an older state back in', () => {
+    const list = [one('a', 1, 'running')];
+    const late = [{ ...one('a', 1, 'stopped'), keys: 3, operationsToday: 9 }, one('z', 2)];
+    expect(applyChange(list, { kind: 'counts', databases: late })).toEqual([
+      { ...one('a', 1, 'running'), keys: 3, operationsToday: 9 },
+    ]);
+  });
+
+  it('is summed up in a line', () => {
+    expect(summarize([])).toBe('');
+    expect(summarize([one('a', 1)])).toBe('1 database: 1 stopped');
+    expect(summarize([one('a', 1), one('b', 2, 'running'), one('c', 3)])).toBe('3 databases: 2 stopped, 1 running');
+  });
+});
+
+describe('a state', () => {
+  it('offers what makes sense', () => {
+    expect(actionsIn('running')).toEqual({ wake: false, suspend: true, stop: true });
+    expect(actionsIn('suspended')).toEqual({ wake: true, suspend: false, stop: true });
+    expect(actionsIn('stopped')).toEqual({ wake: true, suspend: false, stop: false });
+    for (const state of ['waking', 'starting', 'stopping', 'suspending', 'creating', 'deleting', 'unheard-of']) {
+      expect(actionsIn(state)).toEqual({ wake: false, suspend: false, stop: false });
+      expect(toneOf(state)).toBe('moving');
+    }
+  });
+});
+
+it('hides the secret of an address and nothing else', () => {
+  expect(masked('prisma+postgres://h:1/?api_key=a.b.c')).toBe('prisma+postgres://h:1/?api_key=••••••');
+  expect(masked('postgres://key_1:s3cret@h:5440/postgres')).toBe('postgres://key_1:••••••@h:5440/postgres');
+  expect(masked('ws://h:4400')).toBe('ws://h:4400');
+});

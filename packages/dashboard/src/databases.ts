@@ -1,0 +1,67 @@
+import type { Database } from './api.ts';
+
+/** What the platform tells as it happens. */
+export type Change =
+  | { readonly kind: 'databases'; readonly databases: readonly Database[] }
+  /** A list of the same databases, of which only the numbers are taken. */
+  | { readonly kind: 'counts'; readonly databases: readonly Database[] }
+  | { readonly kind: 'state'; readonly id: string; readonly state: string }
+  | { readonly kind: 'created'; readonly database: Database }
+  | { readonly kind: 'deleted'; readonly id: string };
+
+/** The list after a change: oldest first, each once. What is not known (a state of a database since deleted) changes nothing. */
+export function applyChange(list: readonly Database[], change: Change): readonly Database[] {
+  switch (change.kind) {
+    case 'databases':
+      return sorted(change.databases);
+    case 'counts':
+      return list.map((one) => {
+        const now = change.databases.find((other) => other.id === one.id);
+        return now ? { ...one, keys: now.keys, operationsToday: now.operationsToday } : one;
+      });
+    case 'state':
+      return list.map((one) => (one.id === change.id ? { ...one, state: change.state } : one));
+    case 'created':
+      return sorted([...list.filter((one) => one.id !== change.database.id), change.database]);
+    case 'deleted':
+      return list.filter((one) => one.id !== change.id);
+  }
+}
+
+function sorted(list: readonly Database[]): readonly Database[] {
+  return [...list].sort((a, b) => a.createdAtMs - b.createdAtMs || a.name.localeCompare(b.name));
+}
+
+/** How a state looks. */
+export type Tone = 'running' | 'suspended' | 'stopped' | 'moving' | 'failed';
+
+export function toneOf(state: string): Tone {
+  if (state === 'running' || state === 'suspended' || state === 'stopped' || state === 'failed') return state;
+  return 'moving';
+}
+
+/** Which buttons make sense in a state. */
+export function actionsIn(state: string): {
+  readonly wake: boolean;
+  readonly suspend: boolean;
+  readonly stop: boolean;
+} {
+  return {
+    wake: state === 'stopped' || state === 'suspended' || state === 'failed',
+    suspend: state === 'running',
+    stop: state === 'running' || state === 'suspended',
+  };
+}
+
+/** `3 databases: 1 running, 2 suspended`. */
+export function summarize(list: readonly Database[]): string {
+  const counts = new Map<string, number>();
+  for (const { state } of list) counts.set(state, (counts.get(state) ?? 0) + 1);
+  const parts = [...counts].map(([state, count]) => `${count} ${state}`);
+  return list.length === 0 ? '' : `${list.length} ${list.length === 1 ? 'database' : 'databases'}: ${parts.join(', ')}`;
+}
+
+/** An address with its secret hidden, for eyes that look over a shoulder. */
+export function masked(url: string): string {
+  return url.replace(/(api_key=)[^&]+/, '$1••••••').replace(/(:\/\/[^:/]+:)[^@]+@/, '$1••••••@');
+}
