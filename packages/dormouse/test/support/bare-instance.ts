@@ -60,14 +60,9 @@ export async function startBareInstance(
 ): Promise<BareInstance> {
   const bin = await postgresBinaries();
   const home = scratch('bare');
-  const identity =
-    process.getuid?.() === 0
-      ? {
-          uid: Number(execFileSync('id', ['-u', 'postgres'], { encoding: 'utf8' })),
-          gid: Number(execFileSync('id', ['-g', 'postgres'], { encoding: 'utf8' })),
-        }
-      : {};
-  if ('uid' in identity) chownSync(home.path, identity.uid, identity.gid);
+  const postgresId = (flag: string): number => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
+  const identity = process.getuid?.() === 0 ? { uid: postgresId('-u'), gid: postgresId('-g') } : undefined;
+  if (identity !== undefined) chownSync(home.path, identity.uid, identity.gid);
   const data = join(home.path, 'data');
   const environment = { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' };
   execFileSync(
@@ -212,7 +207,7 @@ export async function startBareInstance(
     },
     async stop() {
       if (server === undefined) return;
-      if (state === 'suspended') signalTree(server.pid as number, 'SIGCONT');
+      if (state === 'suspended') signalTree(instance.postmasterPid, 'SIGCONT');
       enter('stopping');
       await Promise.all([...attachments].map((attachment) => attachment.stopping()));
       server?.kill('SIGINT');

@@ -14,8 +14,13 @@ interface SchemaEngine {
   free(): void;
 }
 
+// The compiler is given no browser library, and Node's types leave this global out.
+declare const WebAssembly: {
+  instantiate(bytes: Uint8Array, imports: object): Promise<{ instance: { exports: Record<string, unknown> } }>;
+};
+
 interface SchemaEngineModule {
-  __wbg_set_wasm(exports: WebAssembly.Exports): void;
+  __wbg_set_wasm(exports: Record<string, unknown>): void;
   readonly SchemaEngine: {
     new: (options: object, log: (line: string) => void, adapter: object) => Promise<SchemaEngine>;
   };
@@ -29,7 +34,7 @@ async function schemaEngineModule(): Promise<SchemaEngineModule> {
   const glue = (await import('@prisma/schema-engine-wasm/schema_engine_bg')) as unknown as SchemaEngineModule;
   const file = require.resolve('@prisma/schema-engine-wasm').replace('schema_engine.js', 'schema_engine_bg.wasm');
   const { instance } = await WebAssembly.instantiate(readFileSync(file), {
-    './schema_engine_bg.js': glue as unknown as WebAssembly.ModuleImports,
+    './schema_engine_bg.js': glue,
   });
   glue.__wbg_set_wasm(instance.exports);
   (instance.exports.__wbindgen_start as () => void)();
