@@ -101,7 +101,6 @@ export class Backend {
     this.#socket.on('error', (cause: Error) => this.#lose(cause));
     this.#socket.on('end', () => this.#lose(undefined));
     this.#socket.on('close', () => this.#lose(undefined));
-    if (session.rest.length > 0) this.#receive(session.rest);
     this.#socket.resume();
   }
 

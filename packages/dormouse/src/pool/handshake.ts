@@ -34,15 +34,16 @@ export interface HandshakeOptions {
   readonly deadline: Deadline;
 }
 
-/** A session that has just reached its first ReadyForQuery; the socket is paused and has no listeners of ours. */
+/**
+ * A session that has just reached its first ReadyForQuery. The socket is paused, what came after is back in its buffer, and it has
+ * no listeners of ours but one that keeps an unheard error from ending the process.
+ */
 export interface OpenedSession {
   readonly socket: ServerSocket;
   readonly processId: number;
   readonly secretKey: Buffer;
   /** ParameterStatus reports, in the server's order. */
   readonly parameters: ReadonlyMap<string, string>;
-  /** Received after ReadyForQuery. */
-  readonly rest: Buffer;
 }
 
 /**
@@ -67,8 +68,6 @@ export function openSession(socket: ServerSocket, options: HandshakeOptions): Pr
     };
     const fail = (error: Error): void => {
       detach();
-      // A destroyed socket may still report; nobody waits for it.
-      socket.on('error', () => {});
       socket.destroy();
       reject(error);
     };
@@ -118,7 +117,8 @@ export function openSession(socket: ServerSocket, options: HandshakeOptions): Pr
             case Message.ReadyForQuery:
               socket.pause();
               detach();
-              resolve({ socket, processId, secretKey, parameters, rest: reader.takeRest() });
+              if (reader.bufferedBytes > 0) socket.unshift(reader.takeRest());
+              resolve({ socket, processId, secretKey, parameters });
               return;
             default:
               throw new ProtocolError(`message ${reader.type} during start-up`);
@@ -136,6 +136,8 @@ export function openSession(socket: ServerSocket, options: HandshakeOptions): Pr
             fail(new DormouseError('connection_timeout')),
           );
     socket.on('data', onData);
+    // Stays: a socket may report an error when nobody waits for it any more.
+    socket.on('error', () => {});
     socket.on('error', onLost);
     socket.on('close', onClose);
     encodeStartup(writer, PROTOCOL_3_0, options.parameters);

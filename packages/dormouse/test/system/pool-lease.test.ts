@@ -1,0 +1,292 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Cancellation, cryptoRandom, Deadline, silentLogger, systemClock, Timings } from '../../src/base/index.ts';
+import { connectSocket, createPool, type Lease, type Pool, type PoolOptions } from '../../src/pool/index.ts';
+import { decodeDataRow, PostgresError } from '../../src/wire/index.ts';
+import { type BareInstance, startBareInstance } from '../support/bare-instance.ts';
+import { until } from '../support/until.ts';
+
+let instance: BareInstance;
+const pools: Pool[] = [];
+
+beforeAll(async () => {
+  instance = await startBareInstance();
+});
+afterAll(async () => {
+  await Promise.all(pools.map((pool) => pool.close()));
+  await instance?.remove();
+});
+
+function open(options: Partial<PoolOptions> = {}): Pool {
+  const pool = createPool({
+    instance,
+    role: 'owner',
+    clock: systemClock,
+    random: cryptoRandom,
+    connect: connectSocket,
+    log: silentLogger,
+    ...options,
+  });
+  pools.push(pool);
+  return pool;
+}
+
+const soon = (ms = 20_000): Deadline => Deadline.in(systemClock, ms);
+const lease = (pool: Pool): Promise<Lease> => pool.acquire({ deadline: soon() });
+
+async function ask(
+  on: Lease,
+  sql: string,
+  parameters: readonly (string | Uint8Array | null)[] = [],
+): Promise<(string | null)[][]> {
+  const { rows } = await on.execute(sql, parameters);
+  return rows.map((row) => decodeDataRow(row).map((value) => value?.toString('utf8') ?? null));
+}
+
+describe('a lease', () => {
+  it('runs statements with parameters and gives undecoded rows', async () => {
+    const timings = new Timings();
+    const one = await open().acquire({ deadline: soon(), timings });
+    const result = await one.execute('select $1::int + 1 as n, $2::text as t, $3::bytea as b, $4::text as z', [
+      '41',
+      'grüße',
+      Buffer.from([0, 255]),
+      null,
+    ]);
+    expect(result.fields.map(({ name, typeOid }) => [name, typeOid])).toEqual([
+      ['n', 23],
+      ['t', 25],
+      ['b', 17],
+      ['z', 25],
+    ]);
+    expect(result.rows.map((row) => decodeDataRow(row).map((v) => v?.toString() ?? null))).toEqual([
+      ['42', 'grüße', '\\x00ff', null],
+    ]);
+    expect(result.commandTag).toBe('SELECT 1');
+    expect(result.affectedRows).toBe(1);
+    expect(timings.get('queue')).toBeGreaterThan(0);
+    expect(await ask(one, 'select current_user, session_user')).toEqual([['owner', 'owner']]);
+    one.release();
+  });
+  it('passes errors of Postgres through with all fields and stays usable', async () => {
+    const one = await lease(open());
+    await one.execute('create table if not exists uniq (id int primary key)', []);
+    await one.execute('truncate uniq', []);
+    await one.execute('insert into uniq values (1)', []);
+    const failed = await one.execute('insert into uniq values ($1)', ['1']).catch((error) => error);
+    expect(failed).toBeInstanceOf(PostgresError);
+    expect(failed.fields).toMatchObject({
+      severityNonLocalized: 'ERROR',
+      code: '23505',
+      schema: 'public',
+      table: 'uniq',
+      constraint: 'uniq_pkey',
+      detail: 'Key (id)=(1) already exists.',
+      routine: '_bt_check_unique',
+    });
+    expect(one.transactionStatus).toBe('I');
+    expect(await ask(one, 'select count(*) from uniq')).toEqual([['1']]);
+    one.release();
+  });
+
+  it('runs scripts and gives the last result', async () => {
+    const one = await lease(open());
+    const result = await one.script('create temp table s (n int); insert into s values (1), (2); select n from s');
+    expect(result.rows.length).toBe(2);
+    expect(result.commandTag).toBe('SELECT 2');
+    const last = await one.script('select 1 as a, 2 as b; delete from s');
+    expect(last).toMatchObject({ commandTag: 'DELETE 2', affectedRows: 2 });
+    one.release();
+  });
+
+  it('follows the transaction, and refuses what the protocol cannot carry', async () => {
+    const one = await lease(open());
+    await one.execute('begin', []);
+    expect(one.transactionStatus).toBe('T');
+    await expect(one.execute('select 1/0', [])).rejects.toMatchObject({ fields: { code: '22012' } });
+    expect(one.transactionStatus).toBe('E');
+    await one.execute('rollback', []);
+    expect(one.transactionStatus).toBe('I');
+    await expect(one.execute('select \0 1', [])).rejects.toMatchObject({ code: 'request_invalid' });
+    await expect(one.execute('select $1::text', ['a\0b'])).rejects.toMatchObject({ fields: { code: '22021' } });
+    expect(await ask(one, 'select 1')).toEqual([['1']]);
+    one.release();
+  });
+
+  it('takes statements at the same time and answers them in order', async () => {
+    const one = await lease(open());
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, (_, i) => ask(one, 'select $1::int * 2', [String(i)])),
+    );
+    expect(answers.map(([row]) => Number(row?.[0]))).toEqual(Array.from({ length: 200 }, (_, i) => i * 2));
+    one.release();
+  });
+
+  it('fails COPY with a clear error and stays in step', async () => {
+    const one = await lease(open());
+    await one.execute('create table if not exists copied (n int)', []);
+    await expect(one.execute('copy copied from stdin', [])).rejects.toMatchObject({ fields: { code: '57014' } });
+    await expect(one.script('copy copied from stdin')).rejects.toMatchObject({ fields: { code: '57014' } });
+    expect((await one.execute('copy (select generate_series(1, 1000)) to stdout', [])).commandTag).toBe('COPY 1000');
+    expect(await ask(one, 'select count(*) from copied')).toEqual([['0']]);
+    one.release();
+  });
+
+  it('reads huge rows, and refuses those over the bound of the caller', async () => {
+    const one = await lease(open());
+    const { rows } = await one.execute("select repeat('x', 30000000)", []);
+    expect(rows[0]?.length).toBe(30_000_006);
+    await expect(one.execute("select repeat('x', 30000000)", [], { rowBytesMax: 1_000_000 })).rejects.toMatchObject({
+      code: 'reply_too_large',
+    });
+    // Many small rows, far more than would be sent by the time the cancel arrives.
+    await expect(
+      one.execute('select * from generate_series(1, 20000000)', [], { rowBytesMax: 1_000_000 }),
+    ).rejects.toMatchObject({ code: 'reply_too_large' });
+    expect(await ask(one, 'select 7')).toEqual([['7']]);
+    one.release();
+  });
+});
+
+describe('prepared statements', () => {
+  it('are kept from the second use on, per connection, and closed when the cache is full', async () => {
+    const one = await lease(open({ statementsMax: 3 }));
+    const names = async (): Promise<string[]> =>
+      (await one.script('select statement from pg_prepared_statements order by statement')).rows.map(
+        (row) => decodeDataRow(row)[0]?.toString() ?? '',
+      );
+    for (let i = 0; i < 3; i++) expect(await ask(one, 'select 1')).toEqual([['1']]);
+    expect(await names()).toEqual(['select 1']);
+    for (const n of [2, 3, 4]) for (let i = 0; i < 2; i++) await ask(one, `select ${n}`);
+    // The evicted one is closed with the next request.
+    await ask(one, 'select 4');
+    expect(await names()).toEqual(['select 2', 'select 3', 'select 4']);
+    one.release();
+  });
+
+  it('are prepared again when the table changed, and when the session forgot them', async () => {
+    const pool = open({ connectionsMax: 2 });
+    const one = await lease(pool);
+    const other = await lease(pool);
+    await one.execute('drop table if exists shape', []);
+    await one.execute('create table shape (a int)', []);
+    await one.execute('insert into shape values (1)', []);
+    for (let i = 0; i < 3; i++) expect(await ask(one, 'select * from shape')).toEqual([['1']]);
+    await other.execute('alter table shape add column b text default $$x$$', []);
+    const { fields, rows } = await one.execute('select * from shape', []);
+    expect(fields.map(({ name }) => name)).toEqual(['a', 'b']);
+    expect(rows.length).toBe(1);
+    for (let i = 0; i < 3; i++) expect(await ask(one, 'select * from shape')).toEqual([['1', 'x']]);
+    await one.script('deallocate all');
+    for (let i = 0; i < 3; i++) expect(await ask(one, 'select * from shape')).toEqual([['1', 'x']]);
+    // In a transaction the failure cannot be hidden; the next use is right again.
+    await one.execute('begin', []);
+    await other.execute('alter table shape add column c int', []).catch(() => {});
+    expect(await ask(one, 'select 1')).toEqual([['1']]);
+    await expect(ask(one, 'select * from shape')).rejects.toMatchObject({ fields: { code: '0A000' } });
+    await one.execute('rollback', []);
+    expect(await ask(one, 'select * from shape')).toEqual([['1', 'x', null]]);
+    one.release();
+    other.release();
+  });
+
+  it('survive a failure between Parse and Execute', async () => {
+    const one = await lease(open());
+    const sql = 'select 10 / $1::int';
+    await ask(one, sql, ['1']);
+    await expect(ask(one, sql, ['0'])).rejects.toMatchObject({ fields: { code: '22012' } });
+    await expect(ask(one, sql, ['zero'])).rejects.toMatchObject({ fields: { code: '22P02' } });
+    expect(await ask(one, sql, ['5'])).toEqual([['2']]);
+    await expect(ask(one, 'select * from nowhere')).rejects.toMatchObject({ fields: { code: '42P01' } });
+    await expect(ask(one, 'select * from nowhere')).rejects.toMatchObject({ fields: { code: '42P01' } });
+    await one.execute('create table nowhere (n int)', []);
+    expect(await ask(one, 'select * from nowhere')).toEqual([]);
+    await one.execute('drop table nowhere', []);
+    one.release();
+  });
+});
+
+describe('release', () => {
+  it('rolls back what is open, resets what was set, and gives the hold back', async () => {
+    const pool = open({ connectionsMax: 1 });
+    const one = await lease(pool);
+    await one.execute('create table if not exists rolled (n int)', []);
+    await one.execute('begin', []);
+    await one.execute('insert into rolled values (1)', []);
+    await one.execute("set search_path to 'nowhere'", []);
+    const held = instance.holds;
+    one.release();
+    one.release();
+    const two = await lease(pool);
+    expect(await ask(two, 'select count(*) from rolled')).toEqual([['0']]);
+    await two.execute("set application_name to 'mine'", []);
+    await two.execute('create temp table leftover (n int)', []);
+    await two.execute("select set_config('work_mem', '1MB', false)", []);
+    await two.execute('select pg_advisory_lock(42)', []);
+    await two.execute('listen news', []);
+    const first = await ask(two, 'select pg_backend_pid()');
+    two.release();
+    const three = await lease(pool);
+    expect(await ask(three, 'select pg_backend_pid()')).toEqual(first);
+    expect(
+      await ask(
+        three,
+        `select current_setting('application_name'), current_setting('work_mem'), to_regclass('leftover'),
+           (select count(*) from pg_locks where locktype = 'advisory'), (select count(*) from pg_listening_channels())`,
+      ),
+    ).toEqual([['dormouse', '4MB', null, '0', '0']]);
+    three.release();
+    await until(() => instance.holds === held - 1, { what: 'the hold of the lease' });
+  });
+
+  it('ends what still runs', async () => {
+    const pool = open({ connectionsMax: 1 });
+    const one = await lease(pool);
+    const slow = one.execute('select pg_sleep(600)', []).catch((error) => error);
+    one.release();
+    expect(await slow).toMatchObject({ code: 'interrupted' });
+    const two = await lease(pool);
+    expect(await ask(two, 'select 1')).toEqual([['1']]);
+    two.release();
+    await expect(one.execute('select 1', [])).rejects.toMatchObject({ code: 'internal' });
+  });
+});
+
+describe('time', () => {
+  it('cancels a statement past its deadline and keeps the connection', async () => {
+    const one = await lease(open());
+    const [[pid] = []] = await ask(one, 'select pg_backend_pid()');
+    await expect(one.execute('select pg_sleep(600)', [], { deadline: soon(100) })).rejects.toMatchObject({
+      code: 'query_timeout',
+    });
+    await expect(one.script('select pg_sleep(600)', { deadline: soon(50) })).rejects.toMatchObject({
+      code: 'query_timeout',
+    });
+    expect(await ask(one, 'select pg_backend_pid()')).toEqual([[pid]]);
+    one.release();
+  });
+
+  it('cancels when nobody waits any more, and a statement that waits for another is not sent', async () => {
+    const one = await lease(open());
+    const cancellation = new Cancellation();
+    const slow = one.execute('select pg_sleep(600)', [], { cancellation });
+    const behind = one.execute('create table never (n int)', [], { cancellation });
+    const settled = Promise.allSettled([slow, behind]);
+    cancellation.cancel();
+    for (const each of await settled)
+      expect(each).toMatchObject({ status: 'rejected', reason: { code: 'interrupted' } });
+    expect(await ask(one, "select to_regclass('never')")).toEqual([[null]]);
+    one.release();
+  });
+
+  it('never lets a cancel hit the next statement', async () => {
+    const one = await lease(open());
+    for (let i = 0; i < 100; i++) {
+      // The deadline falls now before, now after the end of the statement.
+      await one
+        .execute('select pg_sleep(0.005)', [], { deadline: soon(3 + (i % 5)) })
+        .catch((error) => expect(error).toMatchObject({ code: 'query_timeout' }));
+      expect(await ask(one, 'select 1')).toEqual([['1']]);
+    }
+    one.release();
+  });
+});

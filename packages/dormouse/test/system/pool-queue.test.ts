@@ -1,0 +1,117 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Cancellation, cryptoRandom, Deadline, silentLogger, systemClock } from '../../src/base/index.ts';
+import { connectSocket, createPool, type Lease, type Pool, type PoolOptions } from '../../src/pool/index.ts';
+import { decodeDataRow } from '../../src/wire/index.ts';
+import { type BareInstance, startBareInstance } from '../support/bare-instance.ts';
+
+let instance: BareInstance;
+const pools: Pool[] = [];
+
+beforeAll(async () => {
+  instance = await startBareInstance();
+});
+afterAll(async () => {
+  await Promise.all(pools.map((pool) => pool.close()));
+  await instance?.remove();
+});
+
+function open(options: Partial<PoolOptions> = {}): Pool {
+  const pool = createPool({
+    instance,
+    role: 'owner',
+    clock: systemClock,
+    random: cryptoRandom,
+    connect: connectSocket,
+    log: silentLogger,
+    ...options,
+  });
+  pools.push(pool);
+  return pool;
+}
+
+const soon = (ms = 20_000): Deadline => Deadline.in(systemClock, ms);
+const lease = (pool: Pool): Promise<Lease> => pool.acquire({ deadline: soon() });
+
+async function ask(
+  on: Lease,
+  sql: string,
+  parameters: readonly (string | Uint8Array | null)[] = [],
+): Promise<(string | null)[][]> {
+  const { rows } = await on.execute(sql, parameters);
+  return rows.map((row) => decodeDataRow(row).map((value) => value?.toString('utf8') ?? null));
+}
+
+describe('the queue', () => {
+  it('serves 1000 callers over 5 connections, each once, in order', async () => {
+    const pool = open({ connectionsMax: 5, waitersMax: 1_000 });
+    const order: number[] = [];
+    let most = 0;
+    await Promise.all(
+      Array.from({ length: 1_000 }, async (_, i) => {
+        const one = await lease(pool);
+        order.push(i);
+        most = Math.max(most, pool.stats.open);
+        expect(await ask(one, 'select $1::int', [String(i)])).toEqual([[String(i)]]);
+        one.release();
+      }),
+    );
+    // The first five open connections of their own, which takes as long as it takes; the others come as they queued.
+    expect(order.filter((i) => i >= 5)).toEqual(Array.from({ length: 995 }, (_, i) => i + 5));
+    expect(order.length).toBe(1_000);
+    expect(most).toBe(5);
+    expect(pool.stats).toEqual({ open: 5, idle: 5, leased: 0, waiting: 0 });
+  });
+
+  it('refuses when full, lets go at the deadline and at a hang-up, and keeps the order of the others', async () => {
+    const pool = open({ connectionsMax: 1, waitersMax: 3 });
+    const one = await lease(pool);
+    const cancellation = new Cancellation();
+    const late = pool.acquire({ deadline: soon(50) });
+    const gone = pool.acquire({ deadline: soon(), cancellation });
+    const patient = lease(pool);
+    await expect(lease(pool)).rejects.toMatchObject({ code: 'queue_full' });
+    expect(pool.stats.waiting).toBe(3);
+    cancellation.cancel();
+    await expect(gone).rejects.toMatchObject({ code: 'interrupted' });
+    await expect(late).rejects.toMatchObject({ code: 'connection_timeout' });
+    expect(pool.stats.waiting).toBe(1);
+    one.release();
+    const two = await patient;
+    expect(await ask(two, 'select 1')).toEqual([['1']]);
+    two.release();
+  });
+
+  it('refuses after close, and close cuts what waits', async () => {
+    const pool = open({ connectionsMax: 1 });
+    const one = await lease(pool);
+    const waiting = lease(pool).catch((error) => error);
+    const closed = pool.close();
+    expect(await waiting).toMatchObject({ code: 'shutting_down' });
+    await expect(lease(pool)).rejects.toMatchObject({ code: 'shutting_down' });
+    one.release();
+    await closed;
+    expect(pool.stats.open).toBe(0);
+  });
+});
+
+describe('roles', () => {
+  it('are those of Postgres', async () => {
+    const owner = await lease(open());
+    await owner.execute('create table if not exists guarded (n int)', []);
+    owner.release();
+    const writer = await lease(open({ role: 'writer' }));
+    await writer.execute('insert into guarded values (1)', []);
+    await expect(writer.execute('create table forbidden (n int)', [])).rejects.toMatchObject({
+      fields: { code: '42501' },
+    });
+    await writer.script('reset role; reset session authorization');
+    expect(await ask(writer, 'select current_user')).toEqual([['writer']]);
+    writer.release();
+    const reader = await lease(open({ role: 'reader' }));
+    await expect(reader.execute('insert into guarded values (2)', [])).rejects.toMatchObject({
+      fields: { code: '42501' },
+    });
+    expect(Number((await ask(reader, 'select count(*) from guarded'))[0]?.[0])).toBeGreaterThan(0);
+    reader.release();
+  });
+});
