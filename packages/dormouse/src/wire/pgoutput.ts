@@ -113,12 +113,12 @@ class Cursor {
   }
   text(length: number): string {
     const start = this.#take(length);
-    return this.bytes.utf8Slice(start, start + length);
+    return this.bytes.toString('utf8', start, start + length);
   }
   string(): string {
     const end = this.bytes.indexOf(0, this.at);
     if (end < 0) throw new ProtocolError('pgoutput string has no end');
-    const out = this.bytes.utf8Slice(this.at, end);
+    const out = this.bytes.toString('utf8', this.at, end);
     this.at = end + 1;
     return out;
   }

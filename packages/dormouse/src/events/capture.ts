@@ -1,0 +1,362 @@
+import { type Clock, DormouseError, type Logger, type Timer } from '../base/index.ts';
+import type { Attachment, Endpoint, InstanceState } from '../instance/index.ts';
+import {
+  decodePgoutput,
+  decodeReplicationMessage,
+  encodeStandbyStatus,
+  formatLsn,
+  type Lsn,
+  PostgresError,
+  parseLsn,
+} from '../wire/index.ts';
+import { TransactionAssembler } from './assembler.ts';
+import type { EventLog } from './event-log.ts';
+import { type Connect, ReplicationConnection } from './replication-connection.ts';
+import { ensureSlot, slotName } from './slot.ts';
+import { applyTenantObjects, LISTED_PUBLICATION, PUBLICATION } from './tenant-objects.ts';
+
+/** A transaction over this goes to the log in pieces: memory is bounded by it, not by the tenant's largest transaction. */
+const PIECE_BYTES = 1024 * 1024;
+/** Over this the socket is paused until the log has caught up. */
+const BUFFER_BYTES_MAX = 4 * 1024 * 1024;
+/** Waits between attempts to connect; the last one repeats. */
+const RETRY_MS: readonly number[] = [20, 100, 500, 2000, 5000];
+/** With `wal_sender_timeout=0` nobody else notices a dead stream: each tick asks for a reply. */
+const WATCHDOG_TICK_MS = 10_000;
+/** Ticks without a byte while the server runs, after which the stream is opened anew. */
+const WATCHDOG_SILENT_TICKS = 3;
+/** How long a stop or a freeze waits for the rest (the controller gives 5 s); what is not read then comes after the next start or thaw. */
+const DRAIN_MS = 3500;
+/** While draining, how often the server is asked how far it is. */
+const DRAIN_PING_MS = 20;
+/** After the last acknowledgement, how long the server may take to close the stream. */
+const CLOSE_MS = 1000;
+/** An idle stream stores and acknowledges the server's own WAL once it is this much, or this long after the last time. */
+const IDLE_BYTES = 256n * 1024n;
+const IDLE_MS = 10_000;
+/** A record may end a page header (24 bytes, 40 at the start of a segment) before the position of the next one. */
+const WAL_PAGE_BYTES = 8192n;
+const PAGE_HEADER_BYTES_MAX = 40n;
+
+export interface CaptureOptions {
+  readonly instance: { readonly endpoint: Endpoint; readonly state: InstanceState };
+  readonly log: EventLog;
+  readonly clock: Clock;
+  readonly connect: Connect;
+  readonly logger: Logger;
+}
+
+/**
+ * Reads one database's committed changes into its log, in commit order, each once, while the server runs. Never holds or wakes it.
+ *
+ * What makes it exact: events and the LSN behind them are stored together, the stream starts from the stored LSN, and only that LSN is
+ * acknowledged: exactly, never one more, never what was merely received.
+ */
+export class Capture implements Attachment {
+  readonly #options: CaptureOptions;
+  #wanted = false;
+  #running: Promise<void> | undefined;
+  #connection: ReplicationConnection | undefined;
+  #assembler = new TransactionAssembler(PIECE_BYTES);
+  #streaming = false;
+  #storedLsn: Lsn = 0n;
+  /** How far the server has decoded, by its last keepalive. */
+  #serverLsn: Lsn = 0n;
+  #storedAtMs = 0;
+  #appending = false;
+  #paused = false;
+  #retryTimer: { readonly timer: Timer; readonly wake: () => void } | undefined;
+  readonly #progress = new Set<() => void>();
+
+  constructor(options: CaptureOptions) {
+    this.#options = options;
+  }
+
+  /** The first look at a new history: our objects and the slot, before any user can write. */
+  async preparing(): Promise<void> {
+    const { log, connect, instance, logger } = this.#options;
+    let state = await log.state();
+    if (state.history !== undefined) return;
+    const connection = await ReplicationConnection.open(connect, instance.endpoint, true);
+    try {
+      await applyTenantObjects(connection);
+      state = await ensureSlot(connection, log, state, logger);
+      this.#storedLsn = state.storedLsn ?? 0n;
+    } finally {
+      connection.terminate();
+      connection.destroy();
+    }
+  }
+
+  started(): void {
+    this.#wanted = true;
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+      if (this.#wanted) this.started();
+    });
+  }
+
+  async suspending(): Promise<void> {
+    await this.drain();
+  }
+
+  /** Drains, acknowledges, closes: a fast stop of Postgres waits for an open stream. */
+  async stopping(): Promise<void> {
+    await this.drain();
+    this.#wanted = false;
+    this.#wakeRetry();
+    const connection = this.#connection;
+    if (connection !== undefined) {
+      connection.terminate();
+      await this.#until(() => connection.closed, CLOSE_MS);
+      connection.destroy();
+    }
+    await this.#running;
+  }
+
+  stopped(): void {
+    this.#wanted = false;
+    this.#wakeRetry();
+    this.#connection?.destroy();
+  }
+
+  /** Bytes of changes read and not yet handed to the log: bounded, whatever the size of a transaction. */
+  get bufferedBytes(): number {
+    return this.#assembler.bytes;
+  }
+
+  /** Everything that the server has told us of is in the log. */
+  caughtUp(): boolean {
+    return this.#streaming && this.#idle() && this.#serverLsn <= this.#storedLsn + IDLE_BYTES;
+  }
+
+  /**
+   * Waits until all that was committed before the call is in the log, at most DRAIN_MS; gives whether it is.
+   * The server must be running.
+   */
+  async drain(): Promise<boolean> {
+    if (!this.#wanted) return false;
+    const { clock, connect, instance, logger } = this.#options;
+    const deadlineMs = clock.monotonic() + DRAIN_MS;
+    let target: Lsn;
+    try {
+      // A stream takes no statements, so the question goes over a second connection.
+      const asking = await ReplicationConnection.open(connect, instance.endpoint, false);
+      try {
+        const [row] = await asking.query('SELECT pg_catalog.pg_current_wal_insert_lsn()');
+        target = parseLsn(row?.[0] ?? '') ?? 0n;
+      } finally {
+        asking.terminate();
+        asking.destroy();
+      }
+    } catch (error) {
+      logger.log('warn', 'capture cannot ask how far to drain', { error: String(error) });
+      return false;
+    }
+    const inPage = target % WAL_PAGE_BYTES;
+    if (inPage <= PAGE_HEADER_BYTES_MAX) target -= inPage;
+    const reached = (): boolean =>
+      this.#streaming && this.#idle() && (this.#serverLsn >= target || this.#storedLsn >= target);
+    while (this.#wanted && !reached() && clock.monotonic() < deadlineMs) {
+      if (this.#streaming) this.#acknowledge(true);
+      await this.#until(reached, DRAIN_PING_MS);
+    }
+    if (!reached()) return false;
+    // The freeze may last: let the server forget what we have.
+    await this.#storeIdle(true);
+    return true;
+  }
+
+  async #run(): Promise<void> {
+    const { logger } = this.#options;
+    let attempt = 0;
+    while (this.#wanted) {
+      try {
+        await this.#session(() => {
+          attempt = 0;
+        });
+      } catch (error) {
+        if (!this.#wanted) return;
+        // 55006: the walsender of a dead connection of ours still has the slot for a moment.
+        const level = error instanceof PostgresError && error.code === '55006' ? 'debug' : 'warn';
+        logger.log(level, 'capture lost its stream', { error: String(error) });
+      }
+      if (!this.#wanted) return;
+      await this.#wait(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] as number);
+      attempt += 1;
+    }
+  }
+
+  /** One connection from login to its end; always ends by throwing. */
+  async #session(streaming: () => void): Promise<never> {
+    const { log, connect, instance, logger } = this.#options;
+    const connection = await ReplicationConnection.open(connect, instance.endpoint, true);
+    this.#connection = connection;
+    const watchdog = this.#watch(connection);
+    try {
+      await applyTenantObjects(connection);
+      const state = await ensureSlot(connection, log, await log.discardPending(), logger);
+      this.#assembler = new TransactionAssembler(PIECE_BYTES);
+      this.#paused = false;
+      this.#storedLsn = state.storedLsn ?? 0n;
+      this.#serverLsn = 0n;
+      this.#storedAtMs = this.#options.clock.monotonic();
+      const publications = `"${PUBLICATION}","${LISTED_PUBLICATION}"`;
+      await connection.stream(
+        `START_REPLICATION SLOT ${slotName(state.epoch)} LOGICAL ${formatLsn(this.#storedLsn)}
+         (proto_version '1', publication_names '${publications}')`,
+        { onData: (payload) => this.#onData(payload), onChunkEnd: () => this.#onChunkEnd() },
+      );
+      this.#streaming = true;
+      streaming();
+      await new Promise<void>((resolve) => connection.onClose(resolve));
+      throw connection.failure ?? new DormouseError('database_stopped');
+    } finally {
+      this.#streaming = false;
+      this.#connection = undefined;
+      watchdog();
+      connection.destroy();
+      // A batch on its way must be in, or failed, before the log's pending events are dropped by the next session.
+      await this.#until(() => !this.#appending, Number.POSITIVE_INFINITY);
+      this.#notify();
+    }
+  }
+
+  #onData(payload: Buffer | undefined): void {
+    if (payload === undefined) {
+      this.#assembler.pushGap();
+      return;
+    }
+    const message = decodeReplicationMessage(payload);
+    if (message.kind === 'data') {
+      this.#assembler.push(decodePgoutput(message.data), message.data.length);
+      return;
+    }
+    if (message.walEnd > this.#serverLsn) this.#serverLsn = message.walEnd;
+    if (message.replyRequested) this.#acknowledge(false);
+  }
+
+  #onChunkEnd(): void {
+    this.#append();
+    if (!this.#paused && this.#assembler.bytes > BUFFER_BYTES_MAX) {
+      this.#paused = true;
+      this.#connection?.pause();
+    }
+    if (this.#idle()) {
+      void this.#storeIdle(false);
+      this.#notify();
+    }
+  }
+
+  /** Hands what is ready to the log, one batch at a time: what commits meanwhile shares the next one's fsync. */
+  #append(): void {
+    const connection = this.#connection;
+    if (this.#appending || connection === undefined) return;
+    const batch = this.#assembler.take();
+    if (batch === undefined) return;
+    void this.#store(connection, () => this.#options.log.append(batch), batch.endLsn);
+  }
+
+  /** When idle, the server's own WAL (vacuum, checkpoints) must be let go, or it is pinned for ever. */
+  async #storeIdle(atOnce: boolean): Promise<void> {
+    const connection = this.#connection;
+    const lsn = this.#serverLsn;
+    if (connection === undefined || !this.#streaming || !this.#idle() || lsn <= this.#storedLsn) return;
+    const nowMs = this.#options.clock.monotonic();
+    if (!atOnce && lsn - this.#storedLsn < IDLE_BYTES && nowMs - this.#storedAtMs < IDLE_MS) return;
+    const batch = { relations: [], transactions: [], endLsn: lsn };
+    await this.#store(connection, () => this.#options.log.append(batch), lsn);
+  }
+
+  async #store(connection: ReplicationConnection, append: () => Promise<void>, endLsn: Lsn | undefined): Promise<void> {
+    this.#appending = true;
+    try {
+      await append();
+      if (endLsn !== undefined) this.#storedLsn = endLsn;
+    } catch (error) {
+      this.#options.logger.log('error', 'the event log cannot be written', { error: String(error) });
+      connection.destroy();
+    }
+    this.#appending = false;
+    if (!connection.closed) {
+      this.#storedAtMs = this.#options.clock.monotonic();
+      if (endLsn !== undefined) this.#acknowledge(false);
+      this.#append();
+      if (this.#paused && this.#assembler.bytes < BUFFER_BYTES_MAX / 2) {
+        this.#paused = false;
+        connection.resume();
+      }
+    }
+    this.#notify();
+  }
+
+  #idle(): boolean {
+    return !this.#appending && this.#assembler.empty;
+  }
+
+  /** Tells the server what is durable here: the stored LSN and nothing else. */
+  #acknowledge(replyRequested: boolean): void {
+    const lsn = this.#storedLsn;
+    this.#connection?.send(
+      encodeStandbyStatus({ written: lsn, flushed: lsn, replyRequested, nowMs: this.#options.clock.now() }),
+    );
+  }
+
+  #watch(connection: ReplicationConnection): () => void {
+    const { clock, instance, logger } = this.#options;
+    let silent = 0;
+    let seen = connection.received;
+    let timer: Timer;
+    const tick = (): void => {
+      // A frozen server is silent by right, and must not be judged by the time it was frozen.
+      silent = connection.received === seen && instance.state === 'running' && !this.#paused ? silent + 1 : 0;
+      seen = connection.received;
+      if (silent >= WATCHDOG_SILENT_TICKS) {
+        logger.log('warn', 'capture hears nothing from a running server', {});
+        connection.destroy();
+        return;
+      }
+      if (this.#streaming && instance.state === 'running') this.#acknowledge(true);
+      timer = clock.after(WATCHDOG_TICK_MS, tick);
+    };
+    timer = clock.after(WATCHDOG_TICK_MS, tick);
+    return () => timer.cancel();
+  }
+
+  #notify(): void {
+    for (const listener of [...this.#progress]) listener();
+  }
+
+  /** Waits until the condition holds, looked at after every step of progress, or until `ms` have passed. */
+  #until(condition: () => boolean, ms: number): Promise<void> {
+    if (condition()) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#progress.delete(look);
+        timer?.cancel();
+        resolve();
+      };
+      const look = (): void => {
+        if (condition()) done();
+      };
+      const timer = Number.isFinite(ms) ? this.#options.clock.after(ms, done) : undefined;
+      this.#progress.add(look);
+      this.#connection?.onClose(look);
+    });
+  }
+
+  #wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#retryTimer?.timer.cancel();
+        this.#retryTimer = undefined;
+        resolve();
+      };
+      this.#retryTimer = { timer: this.#options.clock.after(ms, wake), wake };
+    });
+  }
+
+  #wakeRetry(): void {
+    this.#retryTimer?.wake();
+  }
+}

@@ -1,0 +1,151 @@
+import type { Epoch } from '../base/index.ts';
+import type { Lsn } from '../wire/index.ts';
+import type { Position } from './position.ts';
+
+export interface ColumnDefinition {
+  readonly name: string;
+  readonly typeOid: number;
+  /** Part of the replica identity. */
+  readonly key: boolean;
+}
+
+/** A table as it was when its events were written. */
+export interface RelationDefinition {
+  readonly schema: string;
+  readonly name: string;
+  readonly columns: readonly ColumnDefinition[];
+}
+
+/** `gap`: events may be missing before this one; the readers' state is to be read anew. It concerns every table. */
+export type Operation = 'insert' | 'update' | 'delete' | 'truncate' | 'gap';
+
+/**
+ * A row by column position: text, null for NULL, 0 where the value is not known (an unchanged TOASTed value without the old row,
+ * or a column outside the key).
+ */
+export type Row = readonly (string | null | 0)[];
+
+/** One change as capture gives it. */
+export interface NewEvent {
+  /** Index into the batch's `relations`; -1 for a gap. */
+  readonly relation: number;
+  readonly operation: Operation;
+  readonly before: Row | undefined;
+  readonly after: Row | undefined;
+}
+
+/** One transaction, or a piece of one. */
+export interface NewTransaction {
+  readonly commitLsn: Lsn;
+  readonly xid: number;
+  readonly committedAtMs: number;
+  /** Index of the first event in the transaction: 0 unless pieces of it went before. */
+  readonly firstIndex: number;
+  readonly events: readonly NewEvent[];
+}
+
+export interface AppendBatch {
+  readonly relations: readonly RelationDefinition[];
+  readonly transactions: readonly NewTransaction[];
+  /**
+   * Where capture goes on after this batch; stored with the events in one SQLite transaction. Undefined while the last transaction
+   * is incomplete: its events stay invisible, and vanish unless a later batch completes it.
+   */
+  readonly endLsn: Lsn | undefined;
+}
+
+/** Which server's history an epoch belongs to. */
+export interface History {
+  readonly systemId: string;
+  readonly timeline: number;
+}
+
+export interface LogState {
+  readonly epoch: Epoch;
+  readonly ordinal: number;
+  /** Undefined until the epoch's slot is known to exist. */
+  readonly history: History | undefined;
+  /** Commit end LSN up to which everything is in the log. */
+  readonly storedLsn: Lsn | undefined;
+  /** The last visible event, or where retention last cut. */
+  readonly tail: Position;
+  /** The last event that was dropped: nothing at or before it can be read. */
+  readonly floor: Position;
+  readonly events: number;
+  readonly bytes: number;
+}
+
+export interface StoredEvent {
+  readonly position: Position;
+  readonly epoch: Epoch;
+  readonly xid: number;
+  readonly committedAtMs: number;
+  readonly operation: Operation;
+  /** Undefined for a gap. */
+  readonly relation: RelationDefinition | undefined;
+  readonly before: Row | undefined;
+  readonly after: Row | undefined;
+}
+
+export interface TableName {
+  readonly schema: string;
+  readonly name: string;
+}
+
+export interface ReadRequest {
+  readonly after: Position;
+  /** At most this many events. */
+  readonly limit: number;
+  /** Only these tables' events, and gaps. Absent: all. */
+  readonly tables?: readonly TableName[];
+}
+
+export interface ReadResult {
+  readonly events: readonly StoredEvent[];
+  /** Read up to here: where the next read starts, also when the filter let nothing through. */
+  readonly upTo: Position;
+  /** Nothing visible lies behind `upTo`. */
+  readonly atTail: boolean;
+}
+
+/** Identity of a subscriber's place: its protocol, what it reads, its name. */
+export interface CursorKey {
+  readonly kind: 'pulse' | 'stream';
+  readonly subject: string;
+  readonly name: string;
+}
+
+export interface LogCursor {
+  readonly key: CursorKey;
+  readonly position: Position;
+  readonly updatedAtMs: number;
+}
+
+/**
+ * The durable, ordered events of one database. Async from the start: the file lives in a worker thread.
+ * Every method may fail with `disk_full`, `data_unusable`, `data_version`, `database_deleted` (closed).
+ */
+export interface EventLog {
+  state(): Promise<LogState>;
+  /** Whether an offset's epoch is one of this log; `stream_gone` if not. */
+  checkEpoch(position: Position, epoch: Epoch): Promise<void>;
+  /** Records that the epoch's slot exists on that history and that capture starts at `lsn`. */
+  begin(history: History, lsn: Lsn): Promise<LogState>;
+  /** The old history is lost: a new epoch, opened by a gap event unless the log never held anything. */
+  newEpoch(): Promise<LogState>;
+  /** Drops events of a transaction that was never completed. */
+  discardPending(): Promise<LogState>;
+  append(batch: AppendBatch): Promise<void>;
+  /** Events behind `after` in order. Fails with `stream_gone` when `after` lies before what is kept. */
+  read(request: ReadRequest): Promise<ReadResult>;
+  cursor(key: CursorKey): Promise<LogCursor | undefined>;
+  /** Creates or moves a cursor. Fails with `quota_exceeded` when there are too many. A cursor never moves back. */
+  saveCursor(key: CursorKey, position: Position): Promise<LogCursor>;
+  deleteCursor(key: CursorKey): Promise<void>;
+  cursors(): Promise<readonly LogCursor[]>;
+  /** Drops what is too old. Appending keeps the bounds of count and bytes by itself. */
+  trim(): Promise<void>;
+  /** Calls `listener` after every append that made events visible; the result takes it back. */
+  onAppend(listener: (tail: Position) => void): () => void;
+  close(): Promise<void>;
+}

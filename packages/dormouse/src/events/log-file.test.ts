@@ -1,0 +1,162 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { cryptoRandom } from '../base/index.ts';
+import type { AppendBatch, NewTransaction } from './event-log.ts';
+import { DEFAULT_LOG_LIMITS, LogFile, type LogLimits } from './log-file.ts';
+
+const RELATION = { schema: 'public', name: 'users', columns: [{ name: 'id', typeOid: 23, key: true }] };
+const OTHER = { schema: 'public', name: 'posts', columns: [{ name: 'id', typeOid: 23, key: true }] };
+
+let directory: string;
+let open: LogFile[];
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'dormouse-log-'));
+  open = [];
+});
+afterEach(() => {
+  for (const file of open) file.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function logFile(limits: Partial<LogLimits> = {}): LogFile {
+  const file = new LogFile(join(directory, 'events.db'), { ...DEFAULT_LOG_LIMITS, ...limits }, cryptoRandom);
+  open.push(file);
+  return file;
+}
+
+function transaction(
+  lsn: bigint,
+  count: number,
+  options: { firstIndex?: number; relation?: number } = {},
+): NewTransaction {
+  const firstIndex = options.firstIndex ?? 0;
+  return {
+    commitLsn: lsn,
+    xid: Number(lsn),
+    committedAtMs: Number(lsn),
+    firstIndex,
+    events: Array.from({ length: count }, (_, i) => ({
+      relation: options.relation ?? 0,
+      operation: 'insert' as const,
+      before: undefined,
+      after: [`${lsn}.${firstIndex + i}`],
+    })),
+  };
+}
+
+function batch(endLsn: bigint | undefined, ...transactions: NewTransaction[]): AppendBatch {
+  return { relations: [RELATION, OTHER], transactions, endLsn };
+}
+
+const START = { ordinal: 1, lsn: 0n, index: 0 };
+function values(file: LogFile, after = START, tables?: { schema: string; name: string }[]): unknown[] {
+  const out: unknown[] = [];
+  for (;;) {
+    const result = file.read({ after, limit: 100, ...(tables === undefined ? {} : { tables }) });
+    for (const event of result.events) out.push(event.operation === 'gap' ? 'gap' : event.after?.[0]);
+    if (result.atTail) return out;
+    after = result.upTo;
+  }
+}
+
+test('events come back in commit order with their position, across a reopen', () => {
+  const file = logFile();
+  file.begin({ systemId: '7', timeline: 1 }, 50n);
+  file.append(batch(120n, transaction(100n, 2), transaction(110n, 1)));
+  const again = logFile();
+  expect(values(again)).toEqual(['100.0', '100.1', '110.0']);
+  expect(again.state()).toMatchObject({ storedLsn: 120n, events: 3, history: { systemId: '7', timeline: 1 } });
+  expect(values(again, { ordinal: 1, lsn: 100n, index: 0 })).toEqual(['100.1', '110.0']);
+  expect(again.state().epoch).toBe(file.state().epoch);
+});
+
+test('the same transaction cannot be appended twice, and a failed append leaves nothing', () => {
+  const file = logFile();
+  file.append(batch(120n, transaction(100n, 2)));
+  expect(() => file.append(batch(140n, transaction(130n, 1), transaction(100n, 1)))).toThrow();
+  expect(values(file)).toEqual(['100.0', '100.1']);
+  expect(file.state()).toMatchObject({ storedLsn: 120n, events: 2 });
+});
+
+test('pieces of a transaction are invisible until it is complete, and vanish if it never is', () => {
+  const file = logFile();
+  file.append(batch(110n, transaction(100n, 1)));
+  file.append(batch(undefined, transaction(200n, 3)));
+  expect(values(file)).toEqual(['100.0']);
+  expect(file.state().storedLsn).toBe(110n);
+  file.discardPending();
+  expect(file.state().events).toBe(1);
+  file.append(batch(undefined, transaction(200n, 2)));
+  file.append(batch(210n, transaction(200n, 1, { firstIndex: 2 })));
+  expect(values(file)).toEqual(['100.0', '200.0', '200.1', '200.2']);
+});
+
+test('a filter gives its tables only, moves on past the others, and always shows gaps', () => {
+  const file = logFile();
+  file.begin({ systemId: '7', timeline: 1 }, 1n);
+  file.append(batch(110n, transaction(100n, 9000), transaction(101n, 1, { relation: 1 })));
+  expect(values(file, START, [OTHER])).toEqual(['101.0']);
+  const first = file.read({ after: START, limit: 10, tables: [OTHER] });
+  expect(first.events).toEqual([]);
+  expect(first.atTail).toBe(false);
+  file.newEpoch(5);
+  expect(values(file, START, [OTHER])).toEqual(['101.0', 'gap']);
+});
+
+test('the oldest events go when there are too many, and who asks for them is told', () => {
+  const file = logFile({ eventsMax: 100 });
+  for (let lsn = 1n; lsn <= 150n; lsn++) file.append(batch(lsn * 10n + 5n, transaction(lsn * 10n, 1)));
+  expect(file.state().events).toBeLessThanOrEqual(100);
+  expect(() => file.read({ after: START, limit: 10 })).toThrow(expect.objectContaining({ code: 'stream_gone' }));
+  expect(values(file, file.state().floor)).toHaveLength(file.state().events);
+  expect(values(file, file.state().floor).at(-1)).toBe('1500.0');
+  const events = file.state().events;
+  expect(logFile({ eventsMax: 100 }).state().events).toBe(events);
+});
+
+test('events go by age and by bytes', () => {
+  const file = logFile({ ageMsMax: 1000 });
+  file.append(batch(110n, transaction(100n, 5), transaction(105n, 5)));
+  file.trim(1103);
+  expect(values(file, file.state().floor)).toHaveLength(5);
+  file.trim(5000);
+  expect(file.state()).toMatchObject({ events: 0, bytes: 0 });
+  const small = logFile({ bytesMax: 700 });
+  small.append(batch(210n, transaction(200n, 20)));
+  expect(small.state().bytes).toBeLessThanOrEqual(700);
+  expect(small.state().events).toBeGreaterThan(0);
+});
+
+test('cursors persist, never move back, and are bounded', () => {
+  const file = logFile({ cursorsMax: 2 });
+  const key = { kind: 'stream', subject: 'public.users', name: 'a' } as const;
+  expect(file.cursor(key)).toBeUndefined();
+  file.saveCursor(key, { ordinal: 1, lsn: 10n, index: 1 }, 1);
+  file.saveCursor(key, { ordinal: 1, lsn: 9n, index: 5 }, 2);
+  expect(logFile().cursor(key)?.position).toEqual({ ordinal: 1, lsn: 10n, index: 1 });
+  file.saveCursor({ ...key, kind: 'pulse' }, START, 1);
+  expect(() => file.saveCursor({ ...key, name: 'b' }, START, 1)).toThrow(
+    expect.objectContaining({ code: 'quota_exceeded' }),
+  );
+  file.deleteCursor(key);
+  expect(file.cursors()).toHaveLength(1);
+});
+
+test('a new epoch starts with a gap and refuses offsets of another history', () => {
+  const file = logFile();
+  file.begin({ systemId: '7', timeline: 1 }, 1n);
+  const { epoch } = file.state();
+  file.append(batch(110n, transaction(100n, 1)));
+  file.append(batch(undefined, transaction(120n, 1)));
+  const state = file.newEpoch(1);
+  expect(state.epoch).not.toBe(epoch);
+  expect(state).toMatchObject({ storedLsn: undefined, history: undefined, ordinal: 2 });
+  file.append(batch(20n, transaction(10n, 1)));
+  expect(values(file)).toEqual(['100.0', 'gap', '10.0']);
+  file.checkEpoch({ ordinal: 1, lsn: 0n, index: 0 }, epoch);
+  expect(() => file.checkEpoch({ ordinal: 2, lsn: 0n, index: 0 }, epoch)).toThrow(
+    expect.objectContaining({ code: 'stream_gone' }),
+  );
+});

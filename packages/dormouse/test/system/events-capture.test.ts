@@ -1,0 +1,272 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { allEvents, type CapturedMachine, lineOf, startCapturedMachine } from '../support/captured-database.ts';
+import { until } from '../support/until.ts';
+
+let machine: CapturedMachine;
+beforeAll(async () => {
+  machine = await startCapturedMachine();
+});
+afterAll(async () => {
+  await machine?.close();
+});
+
+test('committed changes come in commit order, rolled back ones never', async () => {
+  const { sql, session, log, capture, warnings } = await machine.create();
+  await sql('CREATE TABLE t (id int PRIMARY KEY, name text)', "INSERT INTO t VALUES (1, 'a'), (2, NULL)");
+  const [first, second] = [await session(), await session()];
+  await first.query('BEGIN');
+  await first.query("INSERT INTO t VALUES (10, 'begun first, committed last')");
+  await second.query("INSERT INTO t VALUES (20, 'between')");
+  await first.query('SAVEPOINT s');
+  await first.query("INSERT INTO t VALUES (11, 'undone')");
+  await first.query('ROLLBACK TO s');
+  await first.query('COMMIT');
+  await second.query('BEGIN');
+  await second.query('DELETE FROM t');
+  await second.query('ROLLBACK');
+  await first.end();
+  await second.end();
+  await sql(
+    "UPDATE t SET name = 'b' WHERE id = 1",
+    'UPDATE t SET id = 3 WHERE id = 2',
+    'DELETE FROM t WHERE id = 1',
+    'TRUNCATE t',
+  );
+  expect(await capture.drain()).toBe(true);
+  const events = await allEvents(log);
+  expect(events.map(lineOf)).toEqual([
+    'insert public.t 1,a',
+    'insert public.t 2,NULL',
+    'insert public.t 20,between',
+    'insert public.t 10,begun first, committed last',
+    'update public.t 1,b',
+    'update public.t 2,? -> 3,NULL',
+    'delete public.t 1,? ->',
+    'truncate public.t',
+  ]);
+  expect(warnings).toEqual([]);
+  expect(capture.caughtUp()).toBe(true);
+});
+
+test('the first transaction after the first start is captured, whoever makes it', async () => {
+  const { session, log, capture } = await machine.create();
+  const client = await session();
+  await client.query('CREATE TABLE first (id int PRIMARY KEY); INSERT INTO first VALUES (1)');
+  await client.end();
+  await capture.drain();
+  expect((await allEvents(log)).map(lineOf)).toEqual(['insert public.first 1']);
+});
+
+test('tables without a primary key stay updatable, whatever becomes of their keys', async () => {
+  const { sql, log, capture } = await machine.create();
+  await sql(
+    'CREATE TABLE bare (a int, b text)',
+    "INSERT INTO bare VALUES (1, 'x')",
+    "UPDATE bare SET b = 'y'",
+    'CREATE TABLE loses (a int PRIMARY KEY, b int)',
+    'INSERT INTO loses VALUES (1, 1)',
+    'ALTER TABLE loses DROP CONSTRAINT loses_pkey',
+    'UPDATE loses SET b = 2',
+    'CREATE TABLE uses (a int NOT NULL UNIQUE, b int); ALTER TABLE uses REPLICA IDENTITY USING INDEX uses_a_key',
+    'INSERT INTO uses VALUES (1, 1)',
+    'ALTER TABLE uses DROP CONSTRAINT uses_a_key',
+    'UPDATE uses SET b = 2',
+    'CREATE TABLE refuses (a int, b int); ALTER TABLE refuses REPLICA IDENTITY NOTHING',
+    'INSERT INTO refuses VALUES (1, 1)',
+    'UPDATE refuses SET b = 2',
+    'CREATE TABLE later (a int UNIQUE DEFERRABLE, b int)',
+    'CREATE TABLE parts (a int, b int) PARTITION BY RANGE (a); CREATE TABLE part1 PARTITION OF parts FOR VALUES FROM (0) TO (10)',
+    'INSERT INTO parts VALUES (1, 1)',
+    'UPDATE parts SET b = 2',
+    'CREATE SCHEMA other CREATE TABLE inside (a int)',
+    'INSERT INTO other.inside VALUES (1)',
+    'DELETE FROM other.inside',
+    'CREATE TABLE copied AS SELECT 1 AS a',
+    'UPDATE copied SET a = 2',
+    'CREATE TABLE "odd ""name" ("odd ""column" int)',
+    'INSERT INTO "odd ""name" VALUES (1)',
+    'UPDATE "odd ""name" SET "odd ""column" = 2',
+    'CREATE DOMAIN d AS int; CREATE TABLE keyed (a d PRIMARY KEY, b int); INSERT INTO keyed VALUES (1, 1); DROP DOMAIN d CASCADE',
+    'UPDATE keyed SET b = 2',
+    'CREATE TABLE stored (a int, b int GENERATED ALWAYS AS (a * 2) STORED)',
+    'INSERT INTO stored VALUES (1)',
+    'UPDATE stored SET a = 2',
+  );
+  await capture.drain();
+  const lines = (await allEvents(log)).map(lineOf);
+  expect(lines).toContain('update public.bare 1,x -> 1,y');
+  expect(lines).toContain('update public.loses 1,1 -> 1,2');
+  expect(lines).toContain('update public.part1 1,1 -> 1,2');
+  expect(lines).toContain('delete other.inside 1 ->');
+  expect(lines).toContain('update public.keyed 1 -> 2');
+  expect(lines).toContain('update public.stored 1,2 -> 2,4');
+});
+
+test('a key that is added later takes the full identity back; one that the tenant chose stays', async () => {
+  const { sql } = await machine.create();
+  const results = await sql(
+    'CREATE TABLE restored (a int NOT NULL, b int)',
+    "SELECT relreplident FROM pg_class WHERE relname = 'restored'",
+    'ALTER TABLE ONLY restored ADD CONSTRAINT restored_pkey PRIMARY KEY (a)',
+    "SELECT relreplident FROM pg_class WHERE relname = 'restored'",
+    'CREATE TABLE chosen (a int PRIMARY KEY)',
+    'ALTER TABLE chosen REPLICA IDENTITY FULL',
+    'ALTER TABLE chosen ADD COLUMN b int',
+    "SELECT relreplident FROM pg_class WHERE relname = 'chosen'",
+  );
+  const identities = results.flatMap((result) => result.rows.map((row) => row.relreplident)).filter(Boolean);
+  expect(identities).toEqual(['f', 'd', 'f']);
+});
+
+test('a table with virtual generated columns and no key stays updatable, and the others stay captured', async () => {
+  const { sql, log, capture } = await machine.create();
+  await sql(
+    'CREATE TABLE kept (id int PRIMARY KEY, b int); INSERT INTO kept VALUES (1, 1)',
+    'CREATE TABLE virtual (a int, b int GENERATED ALWAYS AS (a * 2) VIRTUAL)',
+    'INSERT INTO virtual (a) VALUES (1)',
+    'UPDATE virtual SET a = 2',
+    'DELETE FROM virtual',
+    'UPDATE kept SET b = 2',
+    'CREATE TABLE after (id int PRIMARY KEY, b int); INSERT INTO after VALUES (1, 1)',
+    'UPDATE after SET b = 2',
+    'DELETE FROM after',
+    'ALTER TABLE after ADD COLUMN v int GENERATED ALWAYS AS (b) VIRTUAL',
+    'ALTER TABLE after DROP CONSTRAINT after_pkey',
+    'INSERT INTO after VALUES (3, 3)',
+    'UPDATE after SET b = 4',
+  );
+  await capture.drain();
+  expect((await allEvents(log)).map(lineOf)).toEqual([
+    'insert public.kept 1,1',
+    'insert public.virtual 1',
+    'update public.kept 1,2',
+    'insert public.after 1,1',
+    'update public.after 1,2',
+    'delete public.after 1,? ->',
+    'insert public.after 3,3',
+  ]);
+});
+
+test('an unchanged TOASTed value is unknown, not NULL, and known with the full identity', async () => {
+  const { sql, log, capture } = await machine.create();
+  await sql(
+    'CREATE TABLE wide (id int PRIMARY KEY, n int, big text); ALTER TABLE wide ALTER big SET STORAGE EXTERNAL',
+    "INSERT INTO wide VALUES (1, 1, repeat('x', 10000)), (2, 2, NULL)",
+    'UPDATE wide SET n = n + 10',
+    'ALTER TABLE wide REPLICA IDENTITY FULL',
+    'UPDATE wide SET n = n + 10 WHERE id = 1',
+  );
+  await capture.drain();
+  const events = await allEvents(log);
+  expect(
+    events.slice(2).map((event) => event.after?.map((value) => (typeof value === 'string' ? value.length : value))),
+  ).toEqual([
+    [1, 2, 0],
+    [1, 2, null],
+    [1, 2, 10000],
+  ]);
+});
+
+test('a giant transaction passes in pieces, whole or not at all', async () => {
+  const { session, log, capture } = await machine.create();
+  const client = await session();
+  await client.query('CREATE TABLE giant (id int PRIMARY KEY, filler text)');
+  let seen = 0;
+  let most = 0;
+  const counts = new Set<number>();
+  const watch = setInterval(() => {
+    most = Math.max(most, capture.bufferedBytes);
+    void log
+      .read({ after: { ordinal: 1, lsn: 0n, index: 0 }, limit: 1 })
+      .then((result) => counts.add(result.events.length));
+  }, 20);
+  await client.query("INSERT INTO giant SELECT i, repeat('x', 200) FROM generate_series(1, 200000) i");
+  await client.end();
+  await until(async () => (await log.state()).tail.lsn > 0n, { what: 'the giant transaction', withinMs: 120_000 });
+  clearInterval(watch);
+  let after = { ordinal: 1, lsn: 0n, index: 0 };
+  for (;;) {
+    const result = await log.read({ after, limit: 1000 });
+    for (const event of result.events) expect(event.after?.[0]).toBe(String(++seen));
+    after = result.upTo;
+    if (result.atTail) break;
+  }
+  expect(seen).toBe(200_000);
+  expect(counts.has(0)).toBe(true);
+  // The rows are 45 MB of WAL messages; the buffer holds 4 MiB and the chunk that fills it.
+  expect(most).toBeLessThan(8 * 1024 * 1024);
+  expect(await capture.drain()).toBe(true);
+});
+
+test('suspend, thaw, stop and start lose nothing and repeat nothing', async () => {
+  const { sql, instance, log, capture } = await machine.create();
+  await sql('CREATE TABLE t (id int PRIMARY KEY)');
+  for (let i = 1; i <= 12; i++) {
+    await sql(`INSERT INTO t VALUES (${i})`);
+    if (i % 3 === 0) await instance.suspend();
+    else if (i % 3 === 1) await instance.stop();
+  }
+  await instance.wake();
+  await until(() => capture.drain(), { what: 'the rest' });
+  expect((await allEvents(log)).map(lineOf)).toEqual(Array.from({ length: 12 }, (_, i) => `insert public.t ${i + 1}`));
+});
+
+test('what was written just before a stop is in the log when the stop returns', async () => {
+  const { sql, instance, log } = await machine.create();
+  await sql('CREATE TABLE t (id int PRIMARY KEY)');
+  await sql('INSERT INTO t SELECT generate_series(1, 5000)');
+  await instance.stop();
+  expect(await allEvents(log)).toHaveLength(5000);
+});
+
+test('a lost slot becomes a gap and a new epoch', async () => {
+  const { sql, session, instance, log, capture } = await machine.create();
+  await sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (1)');
+  await capture.drain();
+  const { epoch } = await log.state();
+  await instance.stop();
+  await instance.wake();
+  // The slot goes while nobody looks.
+  const root = await session('dormouse');
+  await until(
+    async () => {
+      await root.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active');
+      return root
+        .query("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE 'dormouse%'")
+        .then((result) => result.rowCount === 1)
+        .catch(() => false);
+    },
+    { what: 'the slot dropped' },
+  );
+  await root.end();
+  await sql('INSERT INTO t VALUES (2)');
+  await until(async () => (await log.state()).epoch !== epoch, { what: 'a new epoch' });
+  await until(() => capture.drain(), { what: 'capture after the gap' });
+  await sql('INSERT INTO t VALUES (3)');
+  await capture.drain();
+  const lines = (await allEvents(log)).map(lineOf);
+  expect(lines[0]).toBe('insert public.t 1');
+  expect(lines[1]).toBe('gap');
+  expect(lines.at(-1)).toBe('insert public.t 3');
+});
+
+test("a tenant's settings do not reach capture", async () => {
+  const { sql, session, instance, log, capture } = await machine.create();
+  await sql(
+    'CREATE TABLE t (id int PRIMARY KEY, at timestamptz, raw bytea)',
+    "ALTER DATABASE postgres SET datestyle = 'German'",
+    "ALTER DATABASE postgres SET timezone = 'Asia/Tokyo'",
+    "ALTER DATABASE postgres SET bytea_output = 'escape'",
+    "ALTER DATABASE postgres SET statement_timeout = '1ms'",
+    'ALTER DATABASE postgres SET default_transaction_read_only = on',
+    "ALTER DATABASE postgres SET role = 'owner'",
+    "ALTER DATABASE postgres SET search_path = 'evil'",
+  );
+  await instance.stop();
+  const client = await session();
+  await client.query('SET default_transaction_read_only = off; SET statement_timeout = 0');
+  await client.query("INSERT INTO public.t VALUES (1, '2026-01-02 03:04:05+00', '\\x00ff')");
+  await client.end();
+  await until(() => capture.drain(), { what: 'the event' });
+  expect((await allEvents(log)).map(lineOf)).toEqual(['insert public.t 1,2026-01-02 03:04:05+00,\\x00ff']);
+});
