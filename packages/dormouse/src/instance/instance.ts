@@ -23,8 +23,16 @@ export interface Hold {
 
 /** A part that lives with the server: told before it goes and after it came. Never activity, never a reason to wake. */
 export interface Attachment {
+  /**
+   * The server accepts connections and nobody holds it yet (after a start, or an adoption, not after a thaw): the first look at a new
+   * history, before any user can write. Awaited before `started` and before the first hold; rejecting fails the start.
+   * Resolves without a round trip except on the first start of a new database or branch.
+   */
+  preparing?(): Promise<void>;
   /** The server accepts connections (after a start, or an adoption, not after a thaw). Must not throw; not awaited. */
   started(): void;
+  /** Last words before a freeze: take what was written and not yet read. Awaited, for a bounded time; failing does not matter. */
+  suspending?(): Promise<void>;
   /** Last words before a clean stop: drain and close connections. Awaited, for a bounded time. */
   stopping(): Promise<void>;
   /** The server is gone, cleanly or not. */
