@@ -22,7 +22,6 @@ export type ErrorCode =
   | 'name_invalid'
   | 'name_taken'
   | 'database_unknown'
-  | 'database_busy'
   | 'key_unknown'
   | 'key_missing'
   | 'key_invalid'
@@ -465,7 +464,7 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     'instance',
     'again',
     409,
-    'P5006',
+    'P5000',
     'P6008',
     '55006',
     2,
