@@ -1,0 +1,109 @@
+import {
+  noopTracingHelper,
+  type QueryEvent,
+  QueryInterpreter,
+  type QueryPlanNode,
+  type TracingHelper,
+  type TransactionManager,
+} from '@prisma/client-engine-runtime';
+import { DormouseError } from '../base/index.ts';
+import type { Statements } from './statements.ts';
+
+/** Postgres takes 65535 parameters a statement; Prisma's compiler splits at half of it. */
+export const BIND_VALUES_MAX = 32766;
+
+/** What Prisma's compiler must know of the database, for both protocols. */
+export const CONNECTION_INFO: {
+  readonly schemaName: string;
+  readonly maxBindValues: number;
+  readonly supportsRelationJoins: boolean;
+} = { schemaName: 'public', maxBindValues: BIND_VALUES_MAX, supportsRelationJoins: true };
+
+/** Sees the queries of one operation, when its client asked for them. */
+export interface ExecutionObserver {
+  readonly tracingHelper: TracingHelper;
+  onQuery(event: QueryEvent): void;
+}
+
+export interface ExecutionOptions {
+  /** Whether `statements` already is a transaction, so that the plan must not open its own. */
+  readonly inTransaction: boolean;
+  /** Tags for the SQL comment of every statement. */
+  readonly comments?: Readonly<Record<string, string>> | undefined;
+  readonly observer?: ExecutionObserver | undefined;
+}
+
+/**
+ * The one place that runs plans: today by Prisma's own runtime.
+ * Gives what the plan gives (tagged values, ready for JSON); throws `UserFacingError` for what the client must see,
+ * `DormouseError` for limits, and whatever else the runtime throws on a plan that makes no sense.
+ */
+export class PlanExecutor {
+  readonly #interpreter: QueryInterpreter = newInterpreter(undefined);
+
+  execute(
+    plan: QueryPlanNode,
+    scope: Record<string, unknown>,
+    statements: Statements,
+    options: ExecutionOptions,
+  ): Promise<unknown> {
+    const { comments, observer } = options;
+    const interpreter = observer === undefined ? this.#interpreter : newInterpreter(observer);
+    return interpreter.run(plan, {
+      queryable: statements,
+      transactionManager: options.inTransaction
+        ? { enabled: false }
+        : { enabled: true, manager: new PlanTransaction(statements) as unknown as TransactionManager },
+      scope,
+      ...(comments === undefined
+        ? {}
+        : {
+            sqlCommenter: {
+              plugins: [() => ({ ...comments })],
+              // The tags are made already; nobody reads this.
+              queryInfo: { type: 'single', action: 'queryRaw', query: {} },
+            },
+          }),
+    });
+  }
+}
+
+function newInterpreter(observer: ExecutionObserver | undefined): QueryInterpreter {
+  return QueryInterpreter.forSql({
+    tracingHelper: observer?.tracingHelper ?? noopTracingHelper,
+    provider: 'postgresql',
+    connectionInfo: CONNECTION_INFO,
+    ...(observer === undefined ? {} : { onQuery: (event: QueryEvent) => observer.onQuery(event) }),
+  });
+}
+
+/**
+ * The transaction that a plan wraps around its own statements, on the connection that the operation already has. It
+ * offers the part of the runtime's `TransactionManager` that its interpreter calls. Never nested: within it the
+ * interpreter is told that it is in a transaction.
+ */
+class PlanTransaction {
+  readonly #statements: Statements;
+
+  constructor(statements: Statements) {
+    this.#statements = statements;
+  }
+
+  async startInternalTransaction(): Promise<{ id: string }> {
+    await this.#statements.command('BEGIN');
+    return { id: 'plan' };
+  }
+
+  async getTransaction(): Promise<Statements> {
+    return this.#statements;
+  }
+
+  async commitTransaction(): Promise<void> {
+    const { commandTag } = await this.#statements.command('COMMIT');
+    if (commandTag !== 'COMMIT') throw new DormouseError('internal', { message: 'The transaction did not commit.' });
+  }
+
+  async rollbackTransaction(): Promise<void> {
+    await this.#statements.command('ROLLBACK');
+  }
+}

@@ -1,0 +1,116 @@
+import { DriverAdapterError } from '@prisma/driver-adapter-utils';
+import type { Role } from '../base/index.ts';
+import type { PostgresError, PostgresErrorFields } from '../wire/index.ts';
+
+type ErrorObject = DriverAdapterError['cause'];
+type Constraint = { fields: string[] } | { index: string };
+
+/**
+ * An error of Postgres as the kinds that Prisma's runtime turns into P-codes.
+ * `role` is the key's, for the advice on refused statements.
+ */
+export function toDriverAdapterError(error: PostgresError, role: Role): DriverAdapterError {
+  const { fields } = error;
+  const message = fields.message ?? error.message;
+  const cause = {
+    ...classify(error.code, message, fields, role),
+    originalCode: error.code,
+    originalMessage: error.code === '42501' ? withAdvice(message, role) : message,
+  };
+  // For Prisma 6, which names the columns; not enumerable, since 7 shows the cause as it is.
+  if (error.code === '23505') Object.defineProperty(cause, 'columns', { value: keyColumns(fields), enumerable: false });
+  return new DriverAdapterError(cause);
+}
+
+function classify(code: string, message: string, fields: PostgresErrorFields, role: Role): ErrorObject {
+  switch (code) {
+    case '22001':
+      return optional({ kind: 'LengthMismatch' }, 'column', fields.column);
+    case '22003':
+      return { kind: 'ValueOutOfRange', cause: message };
+    case '22P02':
+      return { kind: 'InvalidInputValue', message };
+    case '23502':
+      return withConstraint('NullConstraintViolation', byFields(keyColumns(fields)));
+    case '23503':
+      return withConstraint('ForeignKeyConstraintViolation', byColumnOrName(fields));
+    // ON DELETE/UPDATE RESTRICT has an SQLSTATE of its own since PostgreSQL 18.
+    case '23001':
+      return withConstraint('RestrictViolation', byColumnOrName(fields));
+    case '23505':
+      return optional(
+        withConstraint(
+          'UniqueConstraintViolation',
+          fields.constraint === undefined ? byFields(keyColumns(fields)) : { index: fields.constraint },
+        ),
+        'table',
+        fields.table,
+      );
+    case '28000':
+      return optional({ kind: 'DatabaseAccessDenied' }, 'db', /database "([^"]+)"/.exec(message)?.[1]);
+    case '28P01':
+      return optional({ kind: 'AuthenticationFailed' }, 'user', /"([^"]+)"\s*$/.exec(message)?.[1]);
+    case '3D000':
+      return optional({ kind: 'DatabaseDoesNotExist' }, 'db', /"([^"]+)"/.exec(message)?.[1]);
+    case '42P04':
+      return optional({ kind: 'DatabaseAlreadyExists' }, 'db', /"([^"]+)"/.exec(message)?.[1]);
+    case '40001':
+    case '40P01':
+      return { kind: 'TransactionWriteConflict' };
+    case '42P01':
+      return optional({ kind: 'TableDoesNotExist' }, 'table', /"([^"]+)"/.exec(message)?.[1]);
+    case '42703':
+      return optional({ kind: 'ColumnNotFound' }, 'column', missingColumn(message));
+    case '53300':
+      return { kind: 'TooManyConnections', cause: message };
+    default:
+      return {
+        kind: 'postgres',
+        code,
+        severity: fields.severityNonLocalized ?? fields.severity ?? 'ERROR',
+        message: code === '42501' ? withAdvice(message, role) : message,
+        detail: fields.detail,
+        column: fields.column,
+        hint: fields.hint,
+      };
+  }
+}
+
+function optional<K extends string>(error: object, name: K, value: string | undefined): ErrorObject {
+  return (value === undefined ? error : { ...error, [name]: value }) as ErrorObject;
+}
+
+function withConstraint(kind: string, constraint: Constraint | undefined): ErrorObject {
+  return (constraint === undefined ? { kind } : { kind, constraint }) as ErrorObject;
+}
+
+function byFields(columns: string[] | undefined): Constraint | undefined {
+  return columns === undefined ? undefined : { fields: columns };
+}
+
+function byColumnOrName(fields: PostgresErrorFields): Constraint | undefined {
+  if (fields.column !== undefined) return { fields: [fields.column] };
+  return fields.constraint === undefined ? undefined : { index: fields.constraint };
+}
+
+/**
+ * The columns of a violated key, from the detail `Key (a, b)=(1, 2) already exists.`; undefined if it is not said
+ * (the session may hide details, and another language writes another word before the parenthesis).
+ */
+export function keyColumns(fields: PostgresErrorFields): string[] | undefined {
+  const list = /\((.+?)\)=\(/s.exec(fields.detail ?? '')?.[1];
+  return list?.split(', ').map(unquote);
+}
+
+function unquote(identifier: string): string {
+  return /^".*"$/s.test(identifier) ? identifier.slice(1, -1).replaceAll('""', '"') : identifier;
+}
+
+function missingColumn(message: string): string | undefined {
+  const name = /^column (.+) does not exist$/s.exec(message)?.[1];
+  return name?.replace(/"((?:""|[^"])*)"/g, (_match, inner: string) => inner.replaceAll('""', '"'));
+}
+
+function withAdvice(message: string, role: Role): string {
+  return `${message}. The API key has the role ${role}: use a key whose role may do this (writer, or owner for DDL).`;
+}

@@ -1,0 +1,105 @@
+import type { UserFacingError } from '@prisma/client-engine-runtime';
+import type { QueryRefused } from './compiler.ts';
+import type { SchemaFacts } from './compiler-protocol.ts';
+
+/** An error inside of a reply, as a Prisma 6 client reads it. */
+export interface Prisma6Error {
+  readonly error: string;
+  readonly user_facing_error: {
+    readonly is_panic: false;
+    readonly message: string;
+    readonly meta?: Record<string, unknown>;
+    /** Absent for an error without a code. */
+    readonly error_code?: string;
+    /** Which query of a batch it was. */
+    batch_request_idx?: number;
+  };
+}
+
+/** An error of the runtime or the compiler in the words and with the `meta` of Prisma 6. */
+export function prisma6Error(
+  error: UserFacingError | QueryRefused,
+  facts: SchemaFacts,
+  modelName: string | undefined,
+): Prisma6Error {
+  const { message, meta } = translate(error, facts);
+  return {
+    error: message,
+    user_facing_error: {
+      is_panic: false,
+      message,
+      meta: { ...(modelName === undefined ? {} : { modelName }), ...meta },
+      ...(error.code === undefined ? {} : { error_code: error.code }),
+    },
+  };
+}
+
+interface Translation {
+  readonly message: string;
+  readonly meta: Record<string, unknown>;
+}
+
+/** What the runtime keeps of the adapter's error. */
+interface AdapterCause {
+  readonly kind: string;
+  readonly constraint?: { readonly fields?: readonly string[]; readonly index?: string };
+  readonly columns?: readonly string[];
+  readonly table?: string;
+  readonly column?: string;
+  readonly originalCode?: string;
+  readonly originalMessage?: string;
+}
+
+function translate(error: UserFacingError | QueryRefused, facts: SchemaFacts): Translation {
+  const given = (error.meta ?? {}) as Record<string, unknown>;
+  const cause = (given.driverAdapterError as { cause?: AdapterCause } | undefined)?.cause;
+  switch (error.code) {
+    case 'P2002':
+      return cause === undefined ? { message: error.message, meta: given } : uniqueViolation(cause, facts);
+    case 'P2003':
+      return cause === undefined ? { message: error.message, meta: given } : foreignKeyViolation(cause, error.message);
+    case 'P2025':
+      return { message: error.message, meta: { cause: missingRecord(error.message) } };
+    case 'P2010':
+      return { message: error.message, meta: { code: cause?.originalCode, message: cause?.originalMessage } };
+    case 'P2011':
+      return { message: error.message, meta: { constraint: cause?.constraint?.fields ?? cause?.constraint?.index } };
+    case 'P2000':
+      return { message: error.message, meta: { column_name: cause?.column ?? '(not available)' } };
+    case 'P2021':
+      return { message: error.message, meta: { table: cause?.table } };
+    case 'P2022':
+      return { message: error.message, meta: { column: cause?.column } };
+    default: {
+      const { driverAdapterError: _internal, ...meta } = given;
+      return { message: error.message, meta };
+    }
+  }
+}
+
+function uniqueViolation(cause: AdapterCause, facts: SchemaFacts): Translation {
+  const columns = cause.columns ?? cause.constraint?.fields;
+  if (columns === undefined) {
+    const target = cause.constraint?.index ?? '(not available)';
+    return { message: `Unique constraint failed on the constraint: \`${target}\``, meta: { target } };
+  }
+  const names = cause.table === undefined ? undefined : facts.fieldsByColumn[cause.table];
+  const target = columns.map((column) =>
+    names !== undefined && Object.hasOwn(names, column) ? names[column] : column,
+  );
+  const list = target.map((name) => `\`${name}\``).join(',');
+  return { message: `Unique constraint failed on the fields: (${list})`, meta: { target } };
+}
+
+function foreignKeyViolation(cause: AdapterCause, message: string): Translation {
+  const { fields, index } = cause.constraint ?? {};
+  const name = index === undefined ? (fields ?? []).join(', ') : `${index} (index)`;
+  return { message, meta: { field_name: name, constraint: index ?? fields } };
+}
+
+/** Prisma 6 has the particulars of a missing record in `meta.cause`, without the general sentence. */
+function missingRecord(message: string): string {
+  const general = 'required but not found. ';
+  const at = message.indexOf(general);
+  return at < 0 ? message : message.slice(at + general.length);
+}

@@ -1,0 +1,347 @@
+import {
+  type BatchResponse,
+  convertCompactedRows,
+  type QueryPlanNode,
+  UserFacingError,
+} from '@prisma/client-engine-runtime';
+import { type Call, DormouseError, type MinimalReply, type MinimalRequest } from '../base/index.ts';
+import { type ClientLimits, limitsOf } from './client-limits.ts';
+import { type Compiler, QueryRefused } from './compiler.ts';
+import type { EngineParts } from './engine-parts.ts';
+import { type Prisma6Error, prisma6Error } from './prisma6-errors.ts';
+import { isolationLevel, milliseconds } from './prisma7.ts';
+import { rawQueryPlan } from './raw-queries.ts';
+import { jsonReply } from './replies.ts';
+import { bodyText, isObject, type JsonObject, parseBody } from './request-body.ts';
+import type { Prisma6QueryRoute, Prisma6Route, Prisma6TransactionRoute } from './routes.ts';
+import type { KnownSchema, SchemaStore } from './schema-store.ts';
+import type { OperationBounds, Statements } from './statements.ts';
+import { PRISMA6_TELEMETRY, parseTelemetryWish, Telemetry } from './telemetry.ts';
+import { isolationLevelInvalid, transactionAborted } from './transaction-errors.ts';
+import { clientError } from './user-errors.ts';
+
+/** What Prisma's own client defaults to. */
+const TRANSACTION_TIMEOUT_MS = 5000;
+const TRANSACTION_MAX_WAIT_MS = 2000;
+/** Queries one batch may hold. */
+const BATCH_MAX = 10_000;
+
+export interface Prisma6Parts extends EngineParts {
+  readonly compiler: Compiler;
+  readonly schemas: SchemaStore;
+  readonly databaseId: string;
+  readonly publicUrl: string;
+}
+
+/** One query as the JSON protocol writes it. */
+interface JsonQuery {
+  readonly modelName?: string;
+  readonly action: string;
+  readonly query: unknown;
+}
+
+/** What runs one operation's statements. */
+type Run = <T>(work: (statements: Statements) => Promise<T>) => Promise<T>;
+
+/** A request that has been read: what it runs in, and what it says back. */
+interface Operation {
+  readonly call: Call;
+  readonly schema: KnownSchema;
+  readonly bounds: OperationBounds;
+  readonly inTransaction: boolean;
+  readonly telemetry: Telemetry | undefined;
+  readonly comments: Record<string, string> | undefined;
+  readonly run: Run;
+}
+
+/** The routes that Prisma Client 6 calls: it uploads its schema once and sends JSON queries, which we compile. */
+export class Prisma6Routes {
+  readonly #parts: Prisma6Parts;
+
+  constructor(parts: Prisma6Parts) {
+    this.#parts = parts;
+  }
+
+  async handle(route: Prisma6Route, request: MinimalRequest, call: Call): Promise<MinimalReply> {
+    const limits = limitsOf(request, this.#parts.limits);
+    const bounds = this.#parts.bounds(call, limits);
+    switch (route.to) {
+      case 'schema':
+        await this.#parts.schemas.put(route.schemaHash, bodyText(request.body), bounds.deadline);
+        return { status: 200, headers: { 'content-type': 'text/plain' }, body: route.schemaHash };
+      case 'graphql':
+      case 'itx-graphql':
+        return this.#query(route, request, call, limits, bounds);
+      default:
+        return this.#transaction(route, request, call, limits, bounds);
+    }
+  }
+
+  async #transaction(
+    route: Prisma6TransactionRoute,
+    request: MinimalRequest,
+    call: Call,
+    limits: ClientLimits,
+    bounds: OperationBounds,
+  ): Promise<MinimalReply> {
+    const { transactions, pool, publicUrl } = this.#parts;
+    try {
+      switch (route.to) {
+        case 'itx-start': {
+          const body = parseBody(bodyText(request.body));
+          const id = await transactions.start(call, bounds, pool(call.principal.role), {
+            timeoutMs: Math.min(milliseconds(body.timeout, 'timeout', TRANSACTION_TIMEOUT_MS), limits.transactionMs),
+            maxWaitMs: milliseconds(body.max_wait, 'max_wait', TRANSACTION_MAX_WAIT_MS),
+            isolationLevel: isolationLevel(body.isolation_level),
+          });
+          const endpoint = `${publicUrl.replace(/\/+$/, '')}/${route.version}/${route.schemaHash}/itx/${id}`;
+          return jsonReply(200, { id, 'data-proxy': { endpoint } });
+        }
+        case 'itx-commit':
+          await transactions.commit(call, route.transactionId, bounds);
+          return jsonReply(200, {});
+        case 'itx-rollback':
+          await transactions.rollback(call, route.transactionId, bounds);
+          return jsonReply(200, {});
+      }
+    } catch (thrown) {
+      const error = clientError(thrown, 'internal');
+      if (error instanceof DormouseError) throw error;
+      // Outside of queries the client knows this form of a known error only.
+      const { message, code, meta } = error;
+      return jsonReply(code === 'P2028' ? 409 : 400, { is_panic: false, message, meta, error_code: code });
+    }
+  }
+
+  async #query(
+    route: Prisma6QueryRoute,
+    request: MinimalRequest,
+    call: Call,
+    limits: ClientLimits,
+    bounds: OperationBounds,
+  ): Promise<MinimalReply> {
+    const { schemas, clock, random, transactions } = this.#parts;
+    const text = bodyText(request.body);
+    const body = parseBody(text);
+    const schema = await schemas.find(route.schemaHash, bounds.deadline);
+    if (schema === undefined) return jsonReply(404, { EngineNotStarted: { reason: 'SchemaMissing' } });
+    const wish = parseTelemetryWish(request.header('x-capture-telemetry'));
+    const telemetry = wish === undefined ? undefined : new Telemetry(wish, PRISMA6_TELEMETRY, clock, random);
+    const inTransaction = route.to === 'itx-graphql';
+    const operation: Operation = {
+      call,
+      schema,
+      bounds,
+      inTransaction,
+      telemetry,
+      comments: telemetry === undefined ? undefined : traceComment(request.header('traceparent')),
+      run: (work) =>
+        route.to === 'itx-graphql'
+          ? transactions.run(call, route.transactionId, bounds, work)
+          : this.#parts.withStatements(call, bounds, work),
+    };
+    this.#parts.onOperation(call, 1);
+    const reply = Array.isArray(body.batch)
+      ? await this.#batch(operation, text, body, body.batch)
+      : await this.#single(operation, text, jsonQuery(body));
+    return jsonReply(
+      200,
+      telemetry === undefined ? reply : { ...reply, extensions: telemetry.extensions() },
+      limits.replyBytesMax,
+    );
+  }
+
+  async #single(operation: Operation, text: string, query: JsonQuery): Promise<object> {
+    try {
+      const plan = await this.#plan(operation, text, query);
+      const data = await operation.run((statements) =>
+        this.#execute(operation, plan, statements, operation.inTransaction),
+      );
+      return { data: { [resultName(query)]: data } };
+    } catch (thrown) {
+      return { errors: [errorOf(thrown, operation, query)] };
+    }
+  }
+
+  async #batch(operation: Operation, text: string, body: JsonObject, given: readonly unknown[]): Promise<object> {
+    if (given.length > BATCH_MAX) {
+      throw new DormouseError('request_invalid', { message: `A batch holds at most ${BATCH_MAX} queries.` });
+    }
+    const queries = given.map(jsonQuery);
+    const [first] = queries;
+    if (first === undefined) return { batchResult: [] };
+    const asOne = isObject(body.transaction);
+    let batch: BatchResponse;
+    try {
+      batch = await this.#batchPlans(operation, text, queries);
+    } catch (thrown) {
+      return { errors: [errorOf(thrown, operation, first)] };
+    }
+    if (batch.type === 'compacted') return this.#compacted(operation, batch, first);
+    if (asOne || operation.inTransaction) {
+      return this.#inOrder(
+        operation,
+        batch.plans,
+        queries,
+        asOne && !operation.inTransaction ? body.transaction : undefined,
+      );
+    }
+    return this.#eachAlone(operation, batch.plans, queries);
+  }
+
+  /** All queries of the batch in one transaction: all or nothing. */
+  async #inOrder(
+    operation: Operation,
+    plans: readonly QueryPlanNode[],
+    queries: readonly JsonQuery[],
+    transaction: unknown,
+  ): Promise<object> {
+    let index = 0;
+    try {
+      return await operation.run(async (statements) => {
+        const own = !operation.inTransaction;
+        if (own) await statements.command(beginStatement(transaction));
+        const batchResult: object[] = [];
+        for (; index < plans.length; index++) {
+          const [plan, query] = [plans[index], queries[index]];
+          if (plan === undefined || query === undefined) break;
+          batchResult.push({ data: { [resultName(query)]: await this.#execute(operation, plan, statements, true) } });
+        }
+        if (own && (await statements.command('COMMIT')).commandTag !== 'COMMIT') throw transactionAborted();
+        // When it throws instead, the connection is given back inside of its transaction, and so rolled back.
+        return { batchResult };
+      });
+    } catch (thrown) {
+      const at = Math.min(index, queries.length - 1);
+      const query = queries[at];
+      const error = errorOf(thrown, operation, query ?? { action: 'unknown', query: {} });
+      error.user_facing_error.batch_request_idx = at;
+      return { errors: [error] };
+    }
+  }
+
+  /** Queries that came together by chance: each has its own result or error. */
+  async #eachAlone(
+    operation: Operation,
+    plans: readonly QueryPlanNode[],
+    queries: readonly JsonQuery[],
+  ): Promise<object> {
+    const batchResult: object[] = [];
+    for (const [index, plan] of plans.entries()) {
+      const query = queries[index];
+      if (query === undefined) break;
+      try {
+        const data = await operation.run((statements) => this.#execute(operation, plan, statements, false));
+        batchResult.push({ data: { [resultName(query)]: data } });
+      } catch (thrown) {
+        batchResult.push({ errors: [errorOf(thrown, operation, query)] });
+      }
+    }
+    return { batchResult };
+  }
+
+  /** Several findUnique that the compiler made one query of. */
+  async #compacted(
+    operation: Operation,
+    batch: Extract<BatchResponse, { type: 'compacted' }>,
+    query: JsonQuery,
+  ): Promise<object> {
+    const name = resultName(query);
+    try {
+      const rows = await operation.run((statements) =>
+        this.#execute(operation, batch.plan, statements, operation.inTransaction),
+      );
+      const results = convertCompactedRows(rows as object[], batch);
+      return {
+        batchResult: results.map((result) =>
+          result instanceof UserFacingError
+            ? { errors: [errorOf(result, operation, query)] }
+            : { data: { [name]: result } },
+        ),
+      };
+    } catch (thrown) {
+      return { errors: [errorOf(thrown, operation, query)] };
+    }
+  }
+
+  async #execute(
+    operation: Operation,
+    plan: QueryPlanNode,
+    statements: Statements,
+    inTransaction: boolean,
+  ): Promise<unknown> {
+    const { comments, telemetry } = operation;
+    const data = await this.#parts.executor.execute(plan, {}, statements, {
+      inTransaction,
+      comments,
+      observer: telemetry,
+    });
+    return data ?? null;
+  }
+
+  async #plan(operation: Operation, text: string, query: JsonQuery): Promise<QueryPlanNode> {
+    return rawQueryPlan(query) ?? ((await this.#compile(operation, 'compile', text)) as QueryPlanNode);
+  }
+
+  async #batchPlans(operation: Operation, text: string, queries: readonly JsonQuery[]): Promise<BatchResponse> {
+    if (!queries.some((query) => query.modelName === undefined)) {
+      return (await this.#compile(operation, 'compile-batch', text)) as BatchResponse;
+    }
+    // The compiler takes no raw queries: each query by itself then.
+    const plans: QueryPlanNode[] = [];
+    for (const query of queries) plans.push(await this.#plan(operation, JSON.stringify(query), query));
+    return { type: 'multi', plans };
+  }
+
+  async #compile(operation: Operation, kind: 'compile' | 'compile-batch', request: string): Promise<unknown> {
+    const { compiler, clock, databaseId } = this.#parts;
+    const { schema, bounds, telemetry } = operation;
+    const startedMs = clock.monotonic();
+    const work = (): Promise<unknown> => compiler.compile(databaseId, kind, schema, request, bounds.deadline);
+    try {
+      return await (telemetry === undefined ? work() : telemetry.span('compile', 'internal', undefined, work));
+    } finally {
+      bounds.timings.add('compile', clock.monotonic() - startedMs);
+    }
+  }
+}
+
+function jsonQuery(value: unknown): JsonQuery {
+  if (!isObject(value) || typeof value.action !== 'string' || !isObject(value.query)) {
+    throw new DormouseError('request_invalid', { message: 'The request body is not a query of Prisma Client 6.' });
+  }
+  const { modelName } = value;
+  if (modelName !== undefined && modelName !== null && typeof modelName !== 'string') {
+    throw new DormouseError('request_invalid', { message: 'The model name of the query is not a string.' });
+  }
+  return { ...(typeof modelName === 'string' ? { modelName } : {}), action: value.action, query: value.query };
+}
+
+/** The one key of a result; the client looks at it to tell raw queries from others. */
+function resultName(query: JsonQuery): string {
+  return query.action + (query.modelName ?? '');
+}
+
+function beginStatement(transaction: unknown): string {
+  const level = isObject(transaction) ? transaction.isolationLevel : undefined;
+  if (level === undefined || level === null) return 'BEGIN';
+  const sql = isolationLevel(level);
+  if (sql === undefined) throw isolationLevelInvalid(String(level));
+  return `BEGIN ISOLATION LEVEL ${sql}`;
+}
+
+function errorOf(thrown: unknown, operation: Operation, query: JsonQuery): Prisma6Error {
+  if (thrown instanceof QueryRefused) {
+    return prisma6Error(thrown, operation.schema.facts, query.modelName);
+  }
+  const error = clientError(thrown, 'internal');
+  if (error instanceof DormouseError) throw error;
+  return prisma6Error(error, operation.schema.facts, query.modelName);
+}
+
+const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/** A client that traces finds its trace in Postgres' own logs. */
+function traceComment(traceparent: string | undefined): Record<string, string> | undefined {
+  return traceparent !== undefined && TRACEPARENT.test(traceparent) ? { traceparent } : undefined;
+}

@@ -1,0 +1,163 @@
+import { UserFacingError } from '@prisma/client-engine-runtime';
+import { type Call, DormouseError, type MinimalReply, type MinimalRequest } from '../base/index.ts';
+import { type ClientLimits, limitsOf } from './client-limits.ts';
+import type { EngineParts } from './engine-parts.ts';
+import { guardedScope } from './guarded-scope.ts';
+import { CONNECTION_INFO } from './plan-execution.ts';
+import { checkPlan } from './plan-shape.ts';
+import { jsonReply, prisma7ErrorReply } from './replies.ts';
+import { bodyText, isObject, type JsonObject, parseBody } from './request-body.ts';
+import type { Prisma7Route } from './routes.ts';
+import type { OperationBounds, Statements } from './statements.ts';
+import { PRISMA7_TELEMETRY, parseTelemetryWish, Telemetry } from './telemetry.ts';
+import { isolationLevelInvalid } from './transaction-errors.ts';
+import type { IsolationLevel } from './transactions.ts';
+import { clientError } from './user-errors.ts';
+
+/** What Prisma's own client defaults to. */
+const TRANSACTION_TIMEOUT_MS = 5000;
+const TRANSACTION_MAX_WAIT_MS = 2000;
+/** More comment tags than any plugin writes. */
+const COMMENTS_MAX = 64;
+
+/** The routes that Prisma Client 7 calls: it compiles by itself and sends plans. */
+export class Prisma7Routes {
+  readonly #parts: EngineParts;
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts;
+  }
+
+  async handle(route: Prisma7Route, request: MinimalRequest, call: Call): Promise<MinimalReply> {
+    if (route.to === 'connection-info') {
+      return jsonReply(200, { provider: 'postgres', connectionInfo: CONNECTION_INFO });
+    }
+    const parts = this.#parts;
+    const limits = limitsOf(request, parts.limits);
+    const wish = parseTelemetryWish(request.header('x-capture-telemetry'));
+    const telemetry =
+      wish === undefined ? undefined : new Telemetry(wish, PRISMA7_TELEMETRY, parts.clock, parts.random);
+    const bounds = parts.bounds(call, limits);
+    try {
+      const reply = await this.#dispatch(route, request, call, limits, bounds, telemetry);
+      return jsonReply(
+        200,
+        telemetry === undefined ? reply : { ...reply, extensions: telemetry.extensions() },
+        limits.replyBytesMax,
+      );
+    } catch (thrown) {
+      const error = clientError(thrown, 'plan_invalid');
+      if (error instanceof UserFacingError) return prisma7ErrorReply(error, telemetry?.extensions());
+      throw error;
+    }
+  }
+
+  async #dispatch(
+    route: Prisma7Route,
+    request: MinimalRequest,
+    call: Call,
+    limits: ClientLimits,
+    bounds: OperationBounds,
+    telemetry: Telemetry | undefined,
+  ): Promise<object> {
+    const { transactions } = this.#parts;
+    switch (route.to) {
+      case 'query': {
+        const execute = this.#prepare(request, false, telemetry);
+        this.#parts.onOperation(call, 1);
+        return { data: await this.#parts.withStatements(call, bounds, execute) };
+      }
+      case 'transaction-query': {
+        const execute = this.#prepare(request, true, telemetry);
+        this.#parts.onOperation(call, 1);
+        return { data: await transactions.run(call, route.transactionId, bounds, execute) };
+      }
+      case 'transaction-start':
+        return { id: await this.#start(request, call, limits, bounds) };
+      case 'transaction-commit':
+        await transactions.commit(call, route.transactionId, bounds);
+        return {};
+      case 'transaction-rollback':
+        await transactions.rollback(call, route.transactionId, bounds);
+        return {};
+      case 'connection-info':
+        return {};
+    }
+  }
+
+  #prepare(
+    request: MinimalRequest,
+    inTransaction: boolean,
+    observer: Telemetry | undefined,
+  ): (statements: Statements) => Promise<unknown> {
+    const body = parseBody(bodyText(request.body));
+    const plan = checkPlan(body.plan);
+    const scope = guardedScope(plan, parameters(body.params));
+    const comments = commentTags(body.comments);
+    return async (statements) => {
+      const data = await this.#parts.executor.execute(plan, scope, statements, { inTransaction, comments, observer });
+      return data ?? null;
+    };
+  }
+
+  #start(request: MinimalRequest, call: Call, limits: ClientLimits, bounds: OperationBounds): Promise<string> {
+    const { transactions, pool } = this.#parts;
+    const body = parseBody(bodyText(request.body));
+    if (body.newTxId !== undefined) {
+      if (typeof body.newTxId !== 'string') invalid('newTxId must be a string');
+      return transactions.startNested(call, body.newTxId, bounds);
+    }
+    return transactions.start(call, bounds, pool(call.principal.role), {
+      timeoutMs: Math.min(milliseconds(body.timeout, 'timeout', TRANSACTION_TIMEOUT_MS), limits.transactionMs),
+      maxWaitMs: milliseconds(body.maxWait, 'maxWait', TRANSACTION_MAX_WAIT_MS),
+      isolationLevel: isolationLevel(body.isolationLevel),
+    });
+  }
+}
+
+function invalid(message: string): never {
+  throw new DormouseError('request_invalid', { message: `The request cannot be understood: ${message}.` });
+}
+
+function parameters(value: unknown): JsonObject {
+  if (!isObject(value)) throw new DormouseError('plan_invalid', { message: 'The query has no params object.' });
+  return value;
+}
+
+function commentTags(value: unknown): Record<string, string> | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (!isObject(value)) invalid('comments must be an object');
+  const tags = Object.entries(value);
+  if (tags.length > COMMENTS_MAX) invalid(`more than ${COMMENTS_MAX} comments`);
+  const out: Record<string, string> = {};
+  for (const [name, text] of tags) {
+    if (typeof text !== 'string') invalid('comments must be strings');
+    // encodeURIComponent, which writes them, throws on half a surrogate pair.
+    if (!name.isWellFormed() || !text.isWellFormed()) invalid('comments must be well-formed text');
+    if (name !== '__proto__') out[name] = text;
+  }
+  return tags.length === 0 ? undefined : out;
+}
+
+/** A duration of a transaction's options: a positive number of milliseconds, or absent. */
+export function milliseconds(value: unknown, name: string, fallback: number): number {
+  if (value === undefined || value === null) return fallback;
+  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) invalid(`${name} must be a positive number`);
+  return value;
+}
+
+const ISOLATION_LEVELS: ReadonlyMap<string, IsolationLevel> = new Map([
+  ['READUNCOMMITTED', 'READ UNCOMMITTED'],
+  ['READCOMMITTED', 'READ COMMITTED'],
+  ['REPEATABLEREAD', 'REPEATABLE READ'],
+  ['SERIALIZABLE', 'SERIALIZABLE'],
+]);
+
+/** An isolation level as SQL, from Prisma's name (`RepeatableRead`, by 6) or SQL's (by 7). Throws P2028 for one that is not ours. */
+export function isolationLevel(value: unknown): IsolationLevel | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'string') invalid('the isolation level must be a string');
+  const level = ISOLATION_LEVELS.get(value.toUpperCase().replaceAll(' ', ''));
+  if (level === undefined) throw isolationLevelInvalid(value.slice(0, 80));
+  return level;
+}

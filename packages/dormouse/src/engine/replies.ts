@@ -1,0 +1,36 @@
+import type { UserFacingError } from '@prisma/client-engine-runtime';
+import { DormouseError, type MinimalReply } from '../base/index.ts';
+
+const JSON_TYPE = 'application/json';
+
+/** A JSON reply. Throws `reply_too_large` when its text has more than `bytesMax` bytes. */
+export function jsonReply(status: number, value: unknown, bytesMax: number = Number.POSITIVE_INFINITY): MinimalReply {
+  const body = stringify(value);
+  // A UTF-16 unit is at most three bytes of UTF-8: most replies need no count.
+  if (body.length * 3 > bytesMax && Buffer.byteLength(body) > bytesMax) throw new DormouseError('reply_too_large');
+  return { status, headers: { 'content-type': JSON_TYPE }, body };
+}
+
+function stringify(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    // V8 ends strings at 512 MiB.
+    if (error instanceof RangeError) throw new DormouseError('reply_too_large', { cause: error });
+    throw error;
+  }
+}
+
+/** An error that a Prisma 7 client shows with its code. P2028 is a conflict, as with the vendor's executor; all others are 400. */
+export function prisma7ErrorReply(error: UserFacingError, extensions: object | undefined): MinimalReply {
+  const { code, message, meta } = error;
+  const reply = jsonReply(code === 'P2028' ? 409 : 400, {
+    code,
+    error: message,
+    message,
+    meta,
+    ...(extensions === undefined ? {} : { extensions }),
+  });
+  reply.headers['prisma-error-code'] = code;
+  return reply;
+}

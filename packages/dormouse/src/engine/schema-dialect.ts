@@ -1,0 +1,58 @@
+/**
+ * Makes a schema of Prisma 6 one that the validator of Prisma 7 takes: without connection URLs (7 has them elsewhere) and
+ * without preview features that 7 does not know. Neither changes how a query compiles. Line numbers stay, for messages.
+ */
+
+/** The preview features that 7.10 knows; it refuses a schema that names another. */
+const KNOWN_FEATURES = new Set([
+  'fullTextSearchPostgres',
+  'nativeDistinct',
+  'partialIndexes',
+  'postgresqlExtensions',
+  'relationJoins',
+  'schemaEngineDriverAdapters',
+  'shardKeys',
+  'strictUndefinedChecks',
+  'typedSql',
+  'views',
+]);
+
+const BLOCK_START = /^\s*(datasource|generator)\s+\w+\s*\{/;
+const URL_PROPERTY = /^\s*(?:url|directUrl|shadowDatabaseUrl)\s*=/;
+
+/** See above. */
+export function forSchemaValidator(schema: string): string {
+  const lines = schema.split('\n');
+  let block: 'datasource' | 'generator' | undefined;
+  let inFeatures = false;
+  for (let index = 0; index < lines.length; index++) {
+    const line = lines[index] ?? '';
+    if (block === undefined) {
+      const start = BLOCK_START.exec(line);
+      if (start !== null && !line.includes('}')) block = start[1] as typeof block;
+      continue;
+    }
+    const bare = withoutComment(line);
+    if (bare.includes('}') && !inFeatures) {
+      block = undefined;
+    } else if (block === 'datasource') {
+      if (URL_PROPERTY.test(bare)) lines[index] = '';
+    } else if (inFeatures || /^\s*previewFeatures\s*=/.test(bare)) {
+      lines[index] = bare.replace(/"([^"]*)"\s*,?/g, (entry, name: string) => (KNOWN_FEATURES.has(name) ? entry : ''));
+      inFeatures = !bare.includes(']');
+    }
+  }
+  return lines.join('\n');
+}
+
+/** Strings of these blocks may hold `//` (URLs), so quotes are minded. */
+function withoutComment(line: string): string {
+  let quoted = false;
+  for (let at = 0; at < line.length; at++) {
+    const char = line[at];
+    if (char === '\\' && quoted) at++;
+    else if (char === '"') quoted = !quoted;
+    else if (!quoted && char === '/' && line[at + 1] === '/') return line.slice(0, at);
+  }
+  return line;
+}

@@ -1,0 +1,177 @@
+import { createHash } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Deadline, DormouseError, type Logger, type RandomBytes } from '../base/index.ts';
+import type { Compiler, SchemaSource } from './compiler.ts';
+import type { SchemaFacts } from './compiler-protocol.ts';
+
+export interface SchemaStoreOptions {
+  /** Made on the first upload. */
+  readonly directory: string;
+  /** Schemas kept; beyond it the least recently used one goes, and its clients upload it again by themselves. */
+  readonly schemasMax: number;
+  readonly schemaBytesMax: number;
+  readonly compiler: Compiler;
+  /** Whose turn it is at the compiler: the database's id. */
+  readonly owner: string;
+  readonly random: RandomBytes;
+  readonly log: Logger;
+}
+
+/** A schema that is known to be valid and ready to compile for. */
+export interface KnownSchema extends SchemaSource {
+  readonly facts: SchemaFacts;
+}
+
+const SUFFIX = '.prisma';
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+
+/**
+ * The schemas that Prisma 6 clients of one database have uploaded: a file each, named by its hash, which is the SHA-256 of
+ * the schema's base64 text. A file that does not have its hash is as good as none.
+ */
+export class SchemaStore {
+  readonly #options: SchemaStoreOptions;
+  /** Least recently used first; loaded into memory by its first use. */
+  #known: Promise<Map<string, Promise<KnownSchema> | undefined>> | undefined;
+
+  constructor(options: SchemaStoreOptions) {
+    this.#options = options;
+  }
+
+  /** The schema of this hash, or undefined if it was never uploaded or had to go. */
+  async find(hash: string, deadline: Deadline): Promise<KnownSchema | undefined> {
+    const known = await this.#index();
+    if (!known.has(hash)) return undefined;
+    const loading = known.get(hash) ?? this.#load(hash, deadline);
+    known.delete(hash);
+    known.set(hash, loading);
+    try {
+      return await loading;
+    } catch (error) {
+      if (known.get(hash) === loading) known.set(hash, undefined);
+      if (!(error instanceof UnusableFile)) throw error;
+      this.#options.log.log('warn', 'an uploaded schema is unusable and is dropped', { hash, reason: error.message });
+      known.delete(hash);
+      return undefined;
+    }
+  }
+
+  /**
+   * Keeps an uploaded schema, durably, once it is valid. Throws `request_invalid` (not the text of that hash),
+   * `body_too_large`, `schema_invalid`, `disk_full`.
+   */
+  async put(hash: string, base64: string, deadline: Deadline): Promise<void> {
+    const { schemaBytesMax, schemasMax, compiler, owner, directory } = this.#options;
+    const text = base64.trim();
+    if (!BASE64.test(text) || sha256(text) !== hash) {
+      throw new DormouseError('request_invalid', { message: 'The uploaded schema is not the one its hash names.' });
+    }
+    const bytes = Buffer.from(text, 'base64');
+    if (bytes.byteLength > schemaBytesMax) {
+      throw new DormouseError('body_too_large', {
+        message: `The uploaded schema has ${bytes.byteLength} bytes; at most ${schemaBytesMax} are taken.`,
+      });
+    }
+    if (schemasMax < 1) throw new DormouseError('schemas_exhausted');
+    const schema = bytes.toString('utf8');
+    const known = await this.#index();
+    const facts = await compiler.load(owner, hash, schema, deadline);
+    if (!known.has(hash)) await this.#write(hash, schema);
+    known.delete(hash);
+    known.set(hash, Promise.resolve({ hash, facts, text: () => this.#read(hash) }));
+    while (known.size > schemasMax) {
+      const [oldest] = known.keys();
+      if (oldest === undefined) break;
+      known.delete(oldest);
+      await unlink(join(directory, oldest + SUFFIX)).catch(ignoreMissing);
+    }
+  }
+
+  #index(): Promise<Map<string, Promise<KnownSchema> | undefined>> {
+    this.#known ??= this.#list().catch((error: unknown) => {
+      this.#known = undefined;
+      throw error;
+    });
+    return this.#known;
+  }
+
+  async #list(): Promise<Map<string, undefined>> {
+    const { directory } = this.#options;
+    const names = await readdir(directory).catch((error: unknown) => {
+      ignoreMissing(error);
+      return [];
+    });
+    const found: { hash: string; usedMs: number }[] = [];
+    for (const name of names) {
+      const hash = name.slice(0, -SUFFIX.length);
+      if (name.endsWith(SUFFIX) && /^[0-9a-f]{64}$/.test(hash)) {
+        found.push({ hash, usedMs: (await stat(join(directory, name))).mtimeMs });
+      } else if (name.endsWith('.tmp')) {
+        // Left by a write that did not end.
+        await unlink(join(directory, name)).catch(ignoreMissing);
+      }
+    }
+    found.sort((a, b) => a.usedMs - b.usedMs);
+    return new Map(found.map(({ hash }) => [hash, undefined]));
+  }
+
+  async #load(hash: string, deadline: Deadline): Promise<KnownSchema> {
+    const { compiler, owner } = this.#options;
+    const schema = await this.#read(hash);
+    try {
+      const facts = await compiler.load(owner, hash, schema, deadline);
+      return { hash, facts, text: () => this.#read(hash) };
+    } catch (error) {
+      if (error instanceof DormouseError && error.code === 'schema_invalid') throw new UnusableFile(error.message);
+      throw error;
+    }
+  }
+
+  async #read(hash: string): Promise<string> {
+    const schema = await readFile(join(this.#options.directory, hash + SUFFIX), 'utf8').catch((error: unknown) => {
+      ignoreMissing(error);
+      throw new UnusableFile('the file is gone');
+    });
+    if (sha256(Buffer.from(schema).toString('base64')) !== hash)
+      throw new UnusableFile('the file does not have its hash');
+    return schema;
+  }
+
+  /** Writes the file so that it is there whole or not at all, also after a power cut. */
+  async #write(hash: string, schema: string): Promise<void> {
+    const { directory, random } = this.#options;
+    const temporary = join(directory, `${hash}.${Buffer.from(random(8)).toString('hex')}.tmp`);
+    try {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      const file = await open(temporary, 'wx', 0o600);
+      try {
+        await file.writeFile(schema);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, join(directory, hash + SUFFIX));
+      const folder = await open(directory, 'r');
+      try {
+        await folder.sync();
+      } finally {
+        await folder.close();
+      }
+    } catch (cause) {
+      await unlink(temporary).catch(() => undefined);
+      const code = (cause as NodeJS.ErrnoException).code;
+      throw new DormouseError(code === 'ENOSPC' || code === 'EDQUOT' ? 'disk_full' : 'internal', { cause });
+    }
+  }
+}
+
+class UnusableFile extends Error {}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+function ignoreMissing(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+}

@@ -1,0 +1,36 @@
+import { UserFacingError } from '@prisma/client-engine-runtime';
+import { AssertionError, DormouseError } from '../base/index.ts';
+
+/** SQLSTATE insufficient_privilege. */
+const INSUFFICIENT_PRIVILEGE = '42501';
+
+/**
+ * What an execution threw, as the client's error or as one of ours. `UserFacingError` is for the client to see with its
+ * code (P2002 …); a `DormouseError` is for the door. `whenSenseless` is what to make of a plain error of the runtime,
+ * which it throws for a plan that makes no sense.
+ */
+export function clientError(
+  error: unknown,
+  whenSenseless: 'plan_invalid' | 'internal',
+): UserFacingError | DormouseError {
+  if (error instanceof UserFacingError) return refusedByRole(error) ?? error;
+  if (error instanceof DormouseError) return error;
+  if (error instanceof AssertionError || whenSenseless === 'internal')
+    return new DormouseError('internal', { cause: error });
+  const reason = error instanceof Error ? error.message.slice(0, 500) : 'unknown reason';
+  return new DormouseError('plan_invalid', { message: `The query plan cannot be executed: ${reason}`, cause: error });
+}
+
+/** The SQLSTATE behind an error, if Postgres raised it. */
+export function sqlstateOf(error: UserFacingError): string | undefined {
+  const adapterError = error.meta?.driverAdapterError as { cause?: { originalCode?: unknown } } | undefined;
+  const code = adapterError?.cause?.originalCode;
+  return typeof code === 'string' ? code : undefined;
+}
+
+/** A statement refused for the key's role is an access error (P1010), not an unknown database error. Raw queries keep P2010. */
+function refusedByRole(error: UserFacingError): UserFacingError | undefined {
+  if (error.code !== 'P2039' || sqlstateOf(error) !== INSUFFICIENT_PRIVILEGE) return undefined;
+  const adapterError = error.meta?.driverAdapterError as { cause: { originalMessage: string } };
+  return new UserFacingError(`Permission denied: ${adapterError.cause.originalMessage}`, 'P1010', error.meta);
+}

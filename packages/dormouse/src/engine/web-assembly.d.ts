@@ -1,0 +1,17 @@
+/** The part of the WebAssembly JavaScript interface that is used here; Node has it, its types have not. */
+declare namespace WebAssembly {
+  class Module {
+    private constructor();
+  }
+  interface Memory {
+    readonly buffer: ArrayBuffer;
+  }
+  type Exports = Readonly<Record<string, unknown>>;
+  type ModuleImports = Readonly<Record<string, unknown>>;
+  class Instance {
+    constructor(module: Module, imports: Readonly<Record<string, ModuleImports>>);
+    readonly exports: Exports;
+  }
+  class RuntimeError extends Error {}
+  function compile(bytes: Uint8Array): Promise<Module>;
+}
