@@ -1,0 +1,236 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { CLIENT_VERSIONS, type Loose } from '../support/clients.ts';
+import { emptyTables } from '../support/library.ts';
+import { startTargets, type Targets, targetKind } from '../support/target.ts';
+
+let targets: Targets;
+beforeAll(async () => {
+  targets = await startTargets();
+});
+afterAll(() => targets?.stop());
+
+async function failure(promise: Promise<unknown>): Promise<Loose> {
+  return promise.then(
+    (value) => {
+      throw new Error(`expected a failure, got ${JSON.stringify(value)}`);
+    },
+    (error: unknown) => error,
+  );
+}
+
+describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (version) => {
+  let prisma: Loose;
+  let Prisma: Loose;
+  /** Prisma 6's own engine knew less over a driver adapter, as our oracle runs it, than over its own connection. */
+  const bareOracle = version === 6 && targetKind() === 'vendor';
+
+  beforeAll(() => {
+    const target = targets.of(version);
+    prisma = target.open();
+    Prisma = target.module.Prisma;
+  });
+  beforeEach(async () => {
+    await emptyTables(prisma);
+    await prisma.user.create({ data: { email: 'a@example.com', posts: { create: { title: 'T' } } } });
+  });
+
+  /** Expects a known request error and gives its meta. */
+  async function known(promise: Promise<unknown>, code: Loose, message: RegExp): Promise<Loose> {
+    const error = await failure(promise);
+    expect(error).toBeInstanceOf(Prisma.PrismaClientKnownRequestError);
+    expect({ code: error.code, message: error.message }).toEqual({ code, message: expect.stringMatching(message) });
+    return error.meta;
+  }
+
+  describe('P2002, a unique constraint', () => {
+    it('of one field', async () => {
+      const meta = await known(
+        prisma.user.create({ data: { email: 'a@example.com' } }),
+        'P2002',
+        version === 6 ? /fields: \(`email`\)/ : /constraint: `users_email_key`/,
+      );
+      expect(meta.modelName).toBe('User');
+      if (version === 6) expect(meta.target).toEqual(['email']);
+      else
+        expect(meta.driverAdapterError.cause).toMatchObject({
+          originalCode: '23505',
+          constraint: { index: 'users_email_key' },
+        });
+    });
+
+    it('of several fields, by create, createMany, update and nested create', async () => {
+      const data = { title: 'T', authorId: 1 };
+      const other = await prisma.post.create({ data: { title: 'U', authorId: 1 } });
+      for (const query of [
+        () => prisma.post.create({ data }),
+        () => prisma.post.createMany({ data: [data] }),
+        () => prisma.post.update({ where: { id: other.id }, data: { title: 'T' } }),
+        () => prisma.user.update({ where: { id: 1 }, data: { posts: { create: { title: 'T' } } } }),
+      ]) {
+        const meta = await known(
+          query(),
+          'P2002',
+          version === 6 ? /fields: \(`author_id`,`title`\)/ : /constraint: `posts_author_id_title_key`/,
+        );
+        if (version === 6) expect(meta.target).toEqual(['author_id', 'title']);
+      }
+    });
+
+    it('of a primary key', async () => {
+      await known(
+        prisma.user.create({ data: { id: 1, email: 'b@example.com' } }),
+        'P2002',
+        version === 6 ? /fields: \(`id`\)/ : /constraint: `users_pkey`/,
+      );
+    });
+  });
+
+  describe('P2003, a foreign key', () => {
+    it('that points nowhere', async () => {
+      const meta = await known(
+        prisma.post.create({ data: { title: 'x', authorId: 99 } }),
+        'P2003',
+        /posts_author_id_fkey/,
+      );
+      expect(meta.modelName).toBe('Post');
+      if (version === 6) expect(meta.constraint).toBe('posts_author_id_fkey');
+      else
+        expect(meta.driverAdapterError.cause).toMatchObject({
+          originalCode: '23503',
+          constraint: { index: 'posts_author_id_fkey' },
+        });
+    });
+
+    it.skipIf(bareOracle)('whose RESTRICT forbids a delete', async () => {
+      const meta = await known(prisma.user.delete({ where: { id: 1 } }), 'P2003', /posts_author_id_fkey/);
+      expect(meta.modelName).toBe('User');
+      await known(prisma.user.deleteMany(), 'P2003', /posts_author_id_fkey/);
+      expect(await prisma.user.count()).toBe(1);
+    });
+  });
+
+  describe('P2025, a record that is not there', () => {
+    it('for update, delete, OrThrow', async () => {
+      const where = { id: 99 };
+      const meta = await known(
+        prisma.user.update({ where, data: { name: 'x' } }),
+        'P2025',
+        /No record was found for an update/,
+      );
+      expect(meta.modelName).toBe('User');
+      if (version === 6) expect(meta.cause).toMatch(/No record was found for an update/);
+      await known(prisma.user.delete({ where }), 'P2025', /No record was found for a delete/);
+      await known(prisma.user.findUniqueOrThrow({ where }), 'P2025', /No record was found for a query|No User found/);
+      await known(prisma.user.findFirstOrThrow({ where }), 'P2025', /No record was found for a query|No User found/);
+    });
+
+    it('for nested writes', async () => {
+      const change = (data: object): Promise<unknown> => prisma.user.update({ where: { id: 1 }, data });
+      await known(change({ profile: { delete: true } }), 'P2025', /No 'Profile' record was found for a nested delete/);
+      await known(change({ manager: { connect: { id: 99 } } }), 'P2025', /No 'User' record/);
+      await known(
+        change({ posts: { update: { where: { id: 99 }, data: { views: 1 } } } }),
+        'P2025',
+        /No 'Post' record|No record was found/,
+      );
+      await known(change({ posts: { delete: { id: 99 } } }), expect.stringMatching(/^P20(17|25)$/), /./);
+      await known(
+        prisma.post.create({ data: { title: 'x', author: { connect: { id: 99 } } } }),
+        'P2025',
+        /No 'User' record/,
+      );
+    });
+
+    it('for many to connect, P2018', async () => {
+      await known(
+        prisma.user.update({ where: { id: 1 }, data: { posts: { connect: [{ id: 1 }, { id: 99 }] } } }),
+        'P2018',
+        /Expected 2 records to be connected/,
+      );
+    });
+  });
+
+  it('P2014, a required relation', async () => {
+    const meta = await known(
+      prisma.user.update({ where: { id: 1 }, data: { posts: { set: [] } } }),
+      'P2014',
+      /'author'.*`Post`.*`User`/,
+    );
+    expect(meta.modelName).toBe('User');
+    await known(
+      prisma.user.update({ where: { id: 1 }, data: { posts: { disconnect: { id: 1 } } } }),
+      'P2014',
+      /required relation/,
+    );
+  });
+
+  it('P2000, a value that is too long', async () => {
+    const meta = await known(
+      prisma.post.create({ data: { title: 'x'.repeat(61), authorId: 1 } }),
+      'P2000',
+      /too long for the column's type/,
+    );
+    expect(meta.modelName).toBe('Post');
+  });
+
+  it('P2011, a null that the table refuses', async () => {
+    const meta = await known(prisma.sample.create({ data: { required: null } }), 'P2011', /Null constraint violation/);
+    expect(meta.modelName).toBe('Sample');
+    if (version === 6 && !bareOracle) expect(meta.constraint).toEqual(['required']);
+  });
+
+  it('a number out of range', async () => {
+    const error = await failure(prisma.sample.create({ data: { required: 'x', small: 40000 } }));
+    expect(error.code ?? error.name).toMatch(/P2020|P2033|PrismaClientUnknownRequestError/);
+    expect(error.message).toMatch(/out of range|Unable to fit|smallint/);
+  });
+
+  describe('P2010, a raw query', () => {
+    it.each([
+      ['a table that is not there', 'SELECT * FROM nowhere', '42P01', /nowhere/],
+      ['a syntax error', 'SELEKT 1', '42601', /SELEKT/],
+      ['a division by zero', 'SELECT 1 / 0', '22012', /division by zero/],
+      ['a column that is not there', 'SELECT none FROM users', '42703', /none/],
+    ])('%s', async (_, sql, sqlstate, message) => {
+      const meta = await known(prisma.$queryRawUnsafe(sql), 'P2010', message);
+      if (version === 6) expect(meta).toEqual({ code: sqlstate, message: expect.stringMatching(message) });
+      else expect(meta.driverAdapterError.cause).toMatchObject({ originalCode: sqlstate });
+      expect(await failure(prisma.$executeRawUnsafe(sql))).toMatchObject({ code: 'P2010' });
+    });
+
+    it('a constraint', async () => {
+      const error = await failure(
+        prisma.$executeRaw`INSERT INTO users (email, updated_at) VALUES ('a@example.com', now())`,
+      );
+      expect(error.code).toBe('P2010');
+      expect(error.message).toMatch(/23505/);
+    });
+  });
+
+  describe('queries that the client or the schema refuses', () => {
+    it('an unknown argument, a wrong type, a missing field', async () => {
+      for (const query of [
+        () => prisma.user.findMany({ where: { nothing: 1 } }),
+        () => prisma.user.create({ data: { email: 5 } }),
+        () => prisma.user.create({ data: {} }),
+        () => prisma.user.findUnique({ where: { name: 'x' } }),
+        () => prisma.user.findMany({ take: 'x' }),
+        () => prisma.user.findMany({ where: { role: 'NOBODY' } }),
+        () => prisma.user.findMany({ select: { id: true }, include: { posts: true } }),
+      ]) {
+        expect((await failure(query())).name).toBe('PrismaClientValidationError');
+      }
+    });
+
+    it('a text with a zero byte', async () => {
+      const error = await failure(prisma.user.create({ data: { email: 'a\u0000b' } }));
+      expect(error.message).toMatch(/0x00|null character|invalid byte|NUL/i);
+      expect(await prisma.user.count()).toBe(1);
+    });
+  });
+
+  it('an error leaves the way free for the next query', async () => {
+    for (let round = 0; round < 30; round++) await failure(prisma.$queryRaw`SELECT 1 / 0`);
+    expect(await prisma.user.count()).toBe(1);
+  });
+});
