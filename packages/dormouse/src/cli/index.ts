@@ -7,5 +7,3 @@
 export { allCommands } from './commands.ts';
 export { nodeWorld } from './node-world.ts';
 export { run } from './run.ts';
-export type { StartedPlatform, StartOptions, StartPlatform } from './start-platform.ts';
-export type { World } from './world.ts';

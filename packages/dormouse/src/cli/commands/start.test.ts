@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Exited, recordedWorld } from '../../../test/support/recorded-world.ts';
 import { DormouseError } from '../../base/index.ts';
 import { run } from '../run.ts';
-import type { StartedPlatform, StartOptions, StartPlatform } from '../start-platform.ts';
+import type { Platform, PlatformOptions, StartPlatform } from '../start-platform.ts';
 import { startCommand } from './start.ts';
 
 const started = {
@@ -34,7 +34,7 @@ function gate() {
 /** A platform whose start and close the test ends by hand. */
 function handmade() {
   const log: string[] = [];
-  let options: StartOptions | undefined;
+  let options: PlatformOptions | undefined;
   const gates = { start: gate(), close: gate() };
   const up = gate();
   const start: StartPlatform = async (given, _logger, progress) => {
@@ -42,7 +42,7 @@ function handmade() {
     progress('Preparing Postgres.');
     await gates.start.promise;
     log.push('started');
-    const platform: StartedPlatform = {
+    const platform: Platform = {
       ...started,
       close: async () => {
         log.push('closing');

@@ -4,7 +4,7 @@ import { dataDirectory } from '../find-platform.ts';
 import { START_FLAGS, type StartValues } from '../flags.ts';
 import { textLogger } from '../log.ts';
 import { bold, formatPairs, printJson } from '../output.ts';
-import type { StartedPlatform, StartPlatform } from '../start-platform.ts';
+import type { Platform, StartPlatform } from '../start-platform.ts';
 import { urlPairs } from '../urls.ts';
 import type { World } from '../world.ts';
 
@@ -80,7 +80,7 @@ function stopRequest(world: World, say: (line: string) => void) {
 }
 
 /** The one object of `--json`; its keys are a contract. */
-function summary(platform: StartedPlatform): object {
+function summary(platform: Platform): object {
   const { http, postgres, dashboard, adminToken } = platform;
   const databases = platform.databases.map(({ id, name, prismaUrl, postgresUrl, pulseUrl }) => {
     return { id, name, prismaUrl, postgresUrl, pulseUrl };
@@ -89,7 +89,7 @@ function summary(platform: StartedPlatform): object {
 }
 
 /** What a newcomer reads first: where everything is, and what to do with it. */
-function welcome(platform: StartedPlatform, seconds: string, world: World): string {
+function welcome(platform: Platform, seconds: string, world: World): string {
   const strong = (text: string) => bold(world.stdout, world.environment, text);
   const shown = platform.databases.slice(0, DATABASES_SHOWN_MAX);
   const more = platform.databases.length - shown.length;
@@ -104,7 +104,7 @@ function welcome(platform: StartedPlatform, seconds: string, world: World): stri
   return out;
 }
 
-function nextSteps(database: StartedPlatform['databases'][number] | undefined): string {
+function nextSteps(database: Platform['databases'][number] | undefined): string {
   if (database?.prismaUrl === undefined || database.prismaUrl === null) {
     return '  Create a database:  npx dormouse db create NAME\n';
   }
