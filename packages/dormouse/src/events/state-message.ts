@@ -1,0 +1,88 @@
+import type { RelationDefinition, Row, StoredEvent } from './event-log.ts';
+import { type ArrayItem, base64Of, classOf, decimalOf, elementOf, OID, parseArray } from './pg-text.ts';
+import { formatOffset } from './position.ts';
+
+/**
+ * Events as state messages of the Durable Streams State Protocol, one line of JSON each:
+ * `{type, key, value, old_value?, headers: {operation, txid, timestamp, offset, unchanged?}}`. `type` is `schema.table`; a value that
+ * the event does not carry is absent from `value` and named in `unchanged`. A truncation and a gap are `reset` controls.
+ *
+ * JSON by type: int2, int4, floats are numbers; int8, numeric, money are strings (they do not fit); bool; timestamps are ISO 8601 (with
+ * Z if they have a zone); bytea is base64; json stays what it is, digit for digit; arrays are arrays; everything else is its text.
+ */
+export function stateMessage(event: StoredEvent): string {
+  const offset = formatOffset(event.position, event.epoch);
+  const { relation, operation } = event;
+  if (relation === undefined) return JSON.stringify({ headers: { control: 'reset', offset, reason: 'gap' } });
+  const type = `${relation.schema}.${relation.name}`;
+  const timestamp = new Date(event.committedAtMs).toISOString();
+  const txid = String(event.xid);
+  if (operation === 'truncate') {
+    return JSON.stringify({ headers: { control: 'reset', offset, reason: 'truncate', type, txid, timestamp } });
+  }
+  const headers: Record<string, unknown> = { operation, txid, timestamp, offset };
+  const row = operation === 'delete' ? event.before : event.after;
+  if (operation === 'update' && row !== undefined) {
+    const unchanged = relation.columns.filter((_, i) => row[i] === 0).map((column) => column.name);
+    if (unchanged.length > 0) headers.unchanged = unchanged;
+  }
+  const old = event.before === undefined ? '' : `,"old_value":${rowJson(relation, event.before)}`;
+  const value = operation === 'delete' ? 'null' : rowJson(relation, row ?? []);
+  const key = JSON.stringify(keyOf(relation, row ?? []));
+  return `{"type":${JSON.stringify(type)},"key":${key},"value":${value}${old},"headers":${JSON.stringify(headers)}}`;
+}
+
+/** The key's value if it is of one column, else the JSON list of its values. */
+function keyOf(relation: RelationDefinition, row: Row): string {
+  const values = relation.columns.flatMap((column, i) => (column.key ? [row[i] ?? null] : []));
+  const [first] = values;
+  return values.length === 1 && typeof first === 'string' && first !== '' ? first : JSON.stringify(values);
+}
+
+function rowJson(relation: RelationDefinition, row: Row): string {
+  const parts: string[] = [];
+  for (const [i, column] of relation.columns.entries()) {
+    const text = row[i];
+    if (text === undefined || text === 0) continue;
+    parts.push(`${JSON.stringify(column.name)}:${text === null ? 'null' : valueJson(text, column.typeOid)}`);
+  }
+  return `{${parts.join(',')}}`;
+}
+
+function valueJson(text: string, oid: number): string {
+  const element = elementOf(oid);
+  if (element !== undefined) {
+    const list = parseArray(text);
+    return list === undefined ? JSON.stringify(text) : listJson(list, element);
+  }
+  switch (classOf(oid)) {
+    case 'number':
+      if (oid === OID.int2 || oid === OID.int4 || oid === OID.oid || oid === OID.float4 || oid === OID.float8) {
+        return Number.isFinite(Number(text)) ? text : JSON.stringify(text);
+      }
+      return JSON.stringify(decimalOf(text));
+    case 'boolean':
+      return text === 't' || text === 'true' ? 'true' : 'false';
+    case 'bytes':
+      return JSON.stringify(base64Of(text));
+    case 'date':
+      return JSON.stringify(isoText(text));
+    case 'json':
+      // Line breaks lie between tokens only; they would end a line of server-sent events.
+      return text.replace(/[\r\n]+/g, ' ');
+    case 'text':
+      return JSON.stringify(text);
+  }
+}
+
+function listJson(list: readonly ArrayItem[], oid: number): string {
+  const parts = list.map((item) =>
+    item === null ? 'null' : typeof item === 'string' ? valueJson(item, oid) : listJson(item, oid),
+  );
+  return `[${parts.join(',')}]`;
+}
+
+/** ISO 8601 with all decimals; the session's zone is UTC. */
+function isoText(text: string): string {
+  return text.replace(' ', 'T').replace(/\+00$/, 'Z');
+}
