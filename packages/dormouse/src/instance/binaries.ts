@@ -4,8 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { DormouseError } from '../base/index.ts';
 import { type Account, checkReachable } from './account.ts';
-import { readIfPresent, runAs, syncTree, writeDurably } from './files.ts';
-import { UNFINISHED_PREFIX } from './layout.ts';
+import { readIfPresent, removeTree, removeUnfinished, runAs, syncTree, unfinishedPath, writeDurably } from './files.ts';
 
 /** A build of PostgreSQL that we can run. */
 export interface Binaries {
@@ -42,9 +41,9 @@ export async function prepareBinaries(options: BinariesOptions): Promise<Binarie
     return describe(join(installed, 'bin'), known);
   }
   options.onProgress?.('Installing the PostgreSQL binaries');
-  const unfinished = join(options.directory, `${UNFINISHED_PREFIX}${manifest.version}`);
-  await rm(unfinished, { recursive: true, force: true });
-  await rm(installed, { recursive: true, force: true });
+  const unfinished = unfinishedPath(options.directory, manifest.version);
+  await removeUnfinished(options.directory);
+  await removeTree(installed);
   await install(join(source, 'native'), unfinished);
   await restoreSymlinks(unfinished);
   const version = await askVersion(join(unfinished, 'bin'), options.account);

@@ -1,9 +1,11 @@
 import { execFile } from 'node:child_process';
-import { open, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { DormouseError, toDormouseError } from '../base/index.ts';
 import { type Account, spawnIdentity } from './account.ts';
+import { UNFINISHED_PREFIX } from './layout.ts';
 
 const run = promisify(execFile);
 
@@ -37,6 +39,25 @@ export async function writeDurably(path: string, content: string): Promise<void>
     await handle.close();
   }
   await renameDurably(temporary, path);
+}
+
+/**
+ * Removes a tree. A program that a killed platform had started may still be writing into it: what it adds is removed in the next round,
+ * and once its directory is gone it fails.
+ */
+export async function removeTree(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 25 });
+}
+
+/** Removes what earlier attempts left half-made below `directory`. */
+export async function removeUnfinished(directory: string): Promise<void> {
+  for (const name of await readdir(directory))
+    if (name.startsWith(UNFINISHED_PREFIX)) await removeTree(join(directory, name));
+}
+
+/** A name below `directory` for something half-made, unlike that of any earlier attempt. */
+export function unfinishedPath(directory: string, name: string): string {
+  return join(directory, `${UNFINISHED_PREFIX}${name}-${randomBytes(4).toString('hex')}`);
 }
 
 /** Reads a file; undefined if there is none. */

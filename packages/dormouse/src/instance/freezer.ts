@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Clock } from '../base/index.ts';
 import { type ProcessTable, signal } from './process-table.ts';
 
@@ -10,8 +10,10 @@ export interface Freezer {
   enroll(name: string, pid: number): void;
   /** Done once every process of the tree stands still; if it cannot be, thaws what it froze and rejects. */
   freeze(pid: number): Promise<void>;
-  /** Continues the tree, whoever froze it and how. Does not wait. */
+  /** Continues a tree that this freezer froze. Does not wait. */
   thaw(pid: number): void;
+  /** Continues one process that an earlier platform may have frozen, in whichever way. */
+  thawForeign(pid: number): void;
   /** Forgets a tree that has ended. */
   release(name: string): void;
   close(): void;
@@ -38,35 +40,6 @@ async function until(clock: Clock, condition: () => boolean): Promise<boolean> {
   return true;
 }
 
-/** By SIGSTOP and SIGCONT: works everywhere. */
-export function signalFreezer(table: ProcessTable, clock: Clock): Freezer {
-  const thaw = (pid: number): void => {
-    // Children first: the query that waits for the thaw is with one of them.
-    for (const child of descendants(table, pid)) signal(child, 'SIGCONT');
-    signal(pid, 'SIGCONT');
-  };
-  return {
-    kind: 'signal',
-    enroll() {},
-    async freeze(pid) {
-      // The parent first: once it stands still it makes no new children, so the enumeration ends.
-      const frozen = new Set<number>();
-      for (let fresh = [pid]; fresh.length > 0; fresh = descendants(table, pid).filter((child) => !frozen.has(child))) {
-        for (const one of fresh) {
-          signal(one, 'SIGSTOP');
-          frozen.add(one);
-        }
-        if (await until(clock, () => fresh.every((one) => table.stopped(one)))) continue;
-        thaw(pid);
-        throw new Error(`processes did not stand still within ${FREEZE_MS_MAX} ms`);
-      }
-    },
-    thaw,
-    release() {},
-    close() {},
-  };
-}
-
 /** Where cgroup version 2 is mounted, and the path of our own group in it. */
 export interface CgroupPlace {
   readonly mount: string;
@@ -87,6 +60,56 @@ export function findCgroup(): CgroupPlace | undefined {
   }
 }
 
+/** Groups of ours are called so, followed by a mark of the data directory. */
+export const CGROUP_PREFIX = 'dormouse-';
+
+/** The group of a process if some platform made it for a server, else undefined. */
+function serverGroup(place: CgroupPlace, pid: number): string | undefined {
+  try {
+    const path = /^0::(?<path>.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'latin1'))?.groups?.path ?? '';
+    return basename(dirname(path)).startsWith(CGROUP_PREFIX) ? join(place.mount, path) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function thawForeign(place: CgroupPlace | undefined, table: ProcessTable, pid: number): void {
+  const group = place && serverGroup(place, pid);
+  if (group !== undefined) writeFileSync(join(group, 'cgroup.freeze'), '0');
+  continueTree(table, pid);
+}
+
+/** Children first: the query that waits for the thaw is with one of them. */
+function continueTree(table: ProcessTable, pid: number): void {
+  for (const child of descendants(table, pid)) signal(child, 'SIGCONT');
+  signal(pid, 'SIGCONT');
+}
+
+/** By SIGSTOP and SIGCONT: works everywhere. */
+export function signalFreezer(table: ProcessTable, clock: Clock, place?: CgroupPlace): Freezer {
+  return {
+    kind: 'signal',
+    enroll() {},
+    async freeze(pid) {
+      // The parent first: once it stands still it makes no new children, so the enumeration ends.
+      const frozen = new Set<number>();
+      for (let fresh = [pid]; fresh.length > 0; fresh = descendants(table, pid).filter((child) => !frozen.has(child))) {
+        for (const one of fresh) {
+          signal(one, 'SIGSTOP');
+          frozen.add(one);
+        }
+        if (await until(clock, () => fresh.every((one) => table.stopped(one)))) continue;
+        continueTree(table, pid);
+        throw new Error(`processes did not stand still within ${FREEZE_MS_MAX} ms`);
+      }
+    },
+    thaw: (pid) => continueTree(table, pid),
+    thawForeign: (pid) => thawForeign(place, table, pid),
+    release() {},
+    close() {},
+  };
+}
+
 /**
  * By the freezer of cgroup version 2, one group a server below our own group, in `name`. A tree that is not all in its group (spawned by a
  * platform that was killed before it enrolled it) is left to signals.
@@ -105,18 +128,8 @@ export function cgroupFreezer(
   } catch {
     return undefined;
   }
-  const signals = signalFreezer(table, clock);
+  const signals = signalFreezer(table, clock, place);
   const read = (group: string, file: string): string => readFileSync(join(group, file), 'latin1');
-  /** The group of a process if it is one that we made for a server. */
-  const groupOf = (pid: number): string | undefined => {
-    try {
-      const path = /^0::(?<path>.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'latin1'))?.groups?.path ?? '';
-      const group = join(place.mount, path);
-      return basename(join(group, '..')) === name ? group : undefined;
-    } catch {
-      return undefined;
-    }
-  };
   return {
     kind: 'cgroup',
     enroll(server, pid) {
@@ -128,7 +141,7 @@ export function cgroupFreezer(
       }
     },
     async freeze(pid) {
-      const group = groupOf(pid);
+      const group = serverGroup(place, pid);
       if (group === undefined) return signals.freeze(pid);
       const members = new Set(read(group, 'cgroup.procs').split('\n').filter(Boolean).map(Number));
       if (!descendants(table, pid).every((child) => members.has(child))) return signals.freeze(pid);
@@ -138,11 +151,12 @@ export function cgroupFreezer(
       throw new Error(`processes did not stand still within ${FREEZE_MS_MAX} ms`);
     },
     thaw(pid) {
-      const group = groupOf(pid);
+      const group = serverGroup(place, pid);
       if (group !== undefined) writeFileSync(join(group, 'cgroup.freeze'), '0');
-      // An earlier platform, or a tree outside of its group, may have been stopped by signals.
-      if (group === undefined || table.stopped(pid)) signals.thaw(pid);
+      // The tree was left to signals.
+      if (group === undefined || table.stopped(pid)) continueTree(table, pid);
     },
+    thawForeign: (pid) => thawForeign(place, table, pid),
     release(server) {
       try {
         rmdirSync(join(base, server));

@@ -14,7 +14,7 @@ import { checkReachable, resolveAccount } from './account.ts';
 import { type Binaries, prepareBinaries } from './binaries.ts';
 import { Controller, DEFAULT_REST, type RestSettings } from './controller.ts';
 import { diskError } from './files.ts';
-import { cgroupFreezer, type Freezer, findCgroup, signalFreezer } from './freezer.ts';
+import { CGROUP_PREFIX, cgroupFreezer, type Freezer, findCgroup, signalFreezer } from './freezer.ts';
 import type { Instance } from './instance.ts';
 import { keepAlive } from './keep-alive.ts';
 import { type DataLayout, dataLayout } from './layout.ts';
@@ -213,10 +213,10 @@ function chooseFreezer(
   clock: Clock,
   wanted: 'cgroup' | 'signal' | undefined,
 ): Freezer {
+  const place = findCgroup();
   if (wanted !== 'signal') {
-    const place = findCgroup();
     // Two platforms with different data directories must not share groups.
-    const name = `dormouse-${createHash('sha256').update(layout.root).digest('hex').slice(0, 12)}`;
+    const name = `${CGROUP_PREFIX}${createHash('sha256').update(layout.root).digest('hex').slice(0, 12)}`;
     const freezer = place && cgroupFreezer(table, clock, place, name);
     if (freezer !== undefined) return freezer;
     if (wanted === 'cgroup') {
@@ -225,7 +225,7 @@ function chooseFreezer(
       });
     }
   }
-  return signalFreezer(table, clock);
+  return signalFreezer(table, clock, place);
 }
 
 async function eachTogether<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

@@ -1,10 +1,19 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { DatabaseId } from '../base/index.ts';
-import { copyTree, diskError, readIfPresent, renameDurably, syncDirectory, syncTree } from './files.ts';
+import {
+  copyTree,
+  diskError,
+  readIfPresent,
+  removeTree,
+  renameDurably,
+  syncDirectory,
+  syncTree,
+  unfinishedPath,
+} from './files.ts';
 import { CONDEMNED_PREFIX, type DataLayout, databaseLayout, UNFINISHED_PREFIX } from './layout.ts';
 import { makeLifeline } from './lifeline.ts';
 import { ProcessServer, type ProcessWorld } from './process-server.ts';
@@ -30,9 +39,8 @@ export function processRuntime({ layout, world, sockets }: ProcessRuntimeOptions
   };
   return {
     async create(id, pgMajor, abort) {
-      const unfinished = databaseLayout(join(layout.databases, `${UNFINISHED_PREFIX}${id}`));
+      const unfinished = databaseLayout(unfinishedPath(layout.databases, id));
       try {
-        await rm(unfinished.directory, { recursive: true, force: true });
         await mkdir(unfinished.directory, { mode: 0o710 });
         // The account passes through; what else lies here is not for it.
         if (account.dropped) await chown(unfinished.directory, 0, account.gid);
@@ -47,7 +55,7 @@ export function processRuntime({ layout, world, sockets }: ProcessRuntimeOptions
         abort?.throwIfAborted();
         await renameDurably(unfinished.directory, layout.database(id).directory);
       } catch (error) {
-        await rm(unfinished.directory, { recursive: true, force: true }).catch(() => {});
+        await removeTree(unfinished.directory).catch(() => {});
         abort?.throwIfAborted();
         throw diskError(error, 'data_unusable', unfinished.directory);
       }
@@ -73,7 +81,7 @@ export function processRuntime({ layout, world, sockets }: ProcessRuntimeOptions
 
 async function removeCondemned(directory: string): Promise<void> {
   await removeSharedMemory(databaseLayout(directory).data);
-  await rm(directory, { recursive: true, force: true });
+  await removeTree(directory);
 }
 
 /** A postmaster that was killed leaves a System V segment of some bytes, which only its next start would remove. */

@@ -265,7 +265,7 @@ export class ProcessServer implements Server {
       } catch {
         break;
       }
-      this.#world.freezer.thaw(root.pid);
+      this.#world.freezer.thawForeign(root.pid);
       signal(root.pid, name);
       if (await this.#goneWithin(life, waitMs)) return result;
     }
@@ -278,7 +278,7 @@ export class ProcessServer implements Server {
     const rounds = 10;
     for (let round = 0; round < rounds; round++) {
       for (const pid of this.#world.table.holders(this.#layout.lifeline)) {
-        this.#world.freezer.thaw(pid);
+        this.#world.freezer.thawForeign(pid);
         signal(pid, 'SIGKILL');
       }
       if (await this.#goneWithin(life, KILL_MS / rounds)) return;
@@ -331,7 +331,7 @@ export class ProcessServer implements Server {
     this.#root = await this.#findRoot();
     const root = this.#root;
     if (root !== undefined) {
-      this.#world.freezer.thaw(root.pid);
+      this.#world.freezer.thawForeign(root.pid);
       if (await this.#proveHealthy()) {
         await writeRecord(this.#layout.record, { ...root, bootId: this.#world.table.bootId });
         this.#lookAfterAdopted(root);

@@ -2,8 +2,19 @@ import { chown, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Account } from './account.ts';
 import type { Binaries } from './binaries.ts';
-import { diskError, readIfPresent, runAs, syncDirectory, syncTree, writeDurably, writeIfChanged } from './files.ts';
-import { type DataLayout, UNFINISHED_PREFIX } from './layout.ts';
+import {
+  diskError,
+  readIfPresent,
+  removeTree,
+  removeUnfinished,
+  runAs,
+  syncDirectory,
+  syncTree,
+  unfinishedPath,
+  writeDurably,
+  writeIfChanged,
+} from './files.ts';
+import type { DataLayout } from './layout.ts';
 import {
   INITDB_ARGUMENTS,
   pgHbaConf,
@@ -38,9 +49,9 @@ export async function prepareTemplate(options: TemplateOptions): Promise<void> {
   const known = await readIfPresent(join(finished, TEMPLATE_FILE));
   if (known !== undefined && (JSON.parse(known) as { version: number }).version === TEMPLATE_VERSION) return;
   options.onProgress?.(`Preparing the template database (PostgreSQL ${binaries.version})`);
-  const unfinished = join(layout.templates, `${UNFINISHED_PREFIX}${binaries.major}`);
+  const unfinished = unfinishedPath(layout.templates, String(binaries.major));
   try {
-    await rm(unfinished, { recursive: true, force: true });
+    await removeUnfinished(layout.templates);
     await mkdir(unfinished, { recursive: true, mode: 0o711 });
     if (account.dropped) await chown(unfinished, account.uid, account.gid);
     const data = join(unfinished, 'pgdata');
@@ -53,11 +64,11 @@ export async function prepareTemplate(options: TemplateOptions): Promise<void> {
       JSON.stringify({ version: TEMPLATE_VERSION, postgres: binaries.version }),
     );
     await syncTree(unfinished);
-    await rm(finished, { recursive: true, force: true });
+    await removeTree(finished);
     await rename(unfinished, finished);
     await syncDirectory(layout.templates);
   } catch (error) {
-    await rm(unfinished, { recursive: true, force: true });
+    await removeTree(unfinished).catch(() => {});
     throw diskError(error, 'data_unusable', unfinished);
   }
 }

@@ -1,0 +1,346 @@
+import { describe, expect, it } from 'vitest';
+import { FakeServer } from '../../test/support/fake-server.ts';
+import { type VirtualClock, virtualClock } from '../../test/support/virtual-clock.ts';
+import { type DatabaseId, Deadline, DormouseError, silentLogger } from '../base/index.ts';
+import { Controller, type RestSettings } from './controller.ts';
+import type { InstanceState } from './instance.ts';
+
+interface World {
+  readonly clock: VirtualClock;
+  readonly server: FakeServer;
+  readonly controller: Controller;
+  readonly states: InstanceState[];
+  in(ms: number): Deadline;
+}
+
+function world(rest: Partial<RestSettings> = {}): World {
+  const clock = virtualClock();
+  const server = new FakeServer(clock);
+  const controller = new Controller({
+    databaseId: 'db_00000000000000000000' as DatabaseId,
+    server,
+    rest: { suspendAfterMs: 1000, stopAfterMs: 10_000, ...rest },
+    clock,
+    logger: silentLogger,
+  });
+  const states: InstanceState[] = [];
+  controller.onChange((state) => states.push(state));
+  return { clock, server, controller, states, in: (ms) => Deadline.in(clock, ms) };
+}
+
+/** Whether and how a promise has settled, without waiting for it. */
+function watch<T>(promise: Promise<T>): { value?: T; code?: string } {
+  const seen: { value?: T; code?: string } = {};
+  promise.then(
+    (value) => {
+      seen.value = value;
+    },
+    (error: unknown) => {
+      seen.code = error instanceof DormouseError ? error.code : String(error);
+    },
+  );
+  return seen;
+}
+
+async function running(w: World): Promise<void> {
+  const hold = watch(w.controller.hold(w.in(1000)));
+  await w.clock.advance(100);
+  hold.value?.release();
+  expect(w.controller.state).toBe('running');
+}
+
+describe('holds', () => {
+  it('share one start', async () => {
+    const w = world();
+    const holds = Array.from({ length: 200 }, () => watch(w.controller.hold(w.in(1000))));
+    await w.clock.advance(20);
+    expect(holds.every(({ value }) => value !== undefined)).toBe(true);
+    expect(w.server.starts).toBe(1);
+    expect(w.controller.holds).toBe(200);
+  });
+
+  it('are given at once while it runs, and not before', async () => {
+    const w = world();
+    expect(w.controller.tryHold()).toBeUndefined();
+    await running(w);
+    const hold = w.controller.tryHold();
+    expect(hold).toBeDefined();
+    hold?.release();
+    hold?.release();
+    expect(w.controller.holds).toBe(0);
+  });
+
+  it('have a deadline each', async () => {
+    const w = world();
+    w.server.plan.startMs = 50;
+    const short = watch(w.controller.hold(w.in(10)));
+    const long = watch(w.controller.hold(w.in(100)));
+    await w.clock.advance(49);
+    expect(short.code).toBe('wake_timeout');
+    await w.clock.advance(1);
+    expect(long.value).toBeDefined();
+    expect(w.controller.holds).toBe(1);
+  });
+
+  it('keep it from being frozen, however long', async () => {
+    const w = world();
+    const hold = watch(w.controller.hold(w.in(1000)));
+    await w.clock.advance(60_000);
+    expect(w.controller.state).toBe('running');
+    hold.value?.release();
+    await w.clock.advance(999);
+    expect(w.controller.state).toBe('running');
+    await w.clock.advance(2);
+    expect(w.controller.state).toBe('suspended');
+  });
+
+  it('that arrive while it freezes wait and wake it', async () => {
+    const w = world();
+    await running(w);
+    w.server.plan.otherMs = 5;
+    await w.clock.advance(1002);
+    expect(w.controller.state).toBe('suspending');
+    const hold = watch(w.controller.hold(w.in(1000)));
+    await w.clock.advance(10);
+    expect(hold.value).toBeDefined();
+    expect(w.states.slice(-3)).toEqual(['suspended', 'waking', 'running']);
+  });
+
+  it('that arrive while it stops wait and start it', async () => {
+    const w = world();
+    await running(w);
+    const stop = watch(w.controller.stop());
+    expect(w.controller.state).toBe('stopping');
+    const hold = watch(w.controller.hold(w.in(1000)));
+    await w.clock.advance(50);
+    expect('value' in stop).toBe(true);
+    expect(hold.value).toBeDefined();
+    expect(w.server.starts).toBe(2);
+  });
+});
+
+describe('rest', () => {
+  it('goes from running to suspended to stopped', async () => {
+    const w = world();
+    await running(w);
+    await w.clock.advance(20_000);
+    expect(w.states).toEqual(['starting', 'running', 'suspending', 'suspended', 'stopping', 'stopped']);
+  });
+
+  it('counts from the last activity', async () => {
+    const w = world();
+    await running(w);
+    for (let round = 0; round < 20; round++) {
+      await w.clock.advance(900);
+      w.controller.tryHold()?.release();
+      expect(w.controller.state).toBe('running');
+    }
+  });
+
+  it('stays suspended while a session is open, and stops after the last has ended', async () => {
+    const w = world();
+    await running(w);
+    const session = w.controller.openSession();
+    await w.clock.advance(100_000);
+    expect(w.controller.state).toBe('suspended');
+    session.release();
+    await w.clock.advance(10);
+    expect(w.controller.state).toBe('stopped');
+  });
+
+  it('can be forced', async () => {
+    const w = world();
+    await running(w);
+    const suspended = watch(w.controller.suspend());
+    await w.clock.advance(1);
+    expect('value' in suspended && w.controller.state === 'suspended').toBe(true);
+    const awake = watch(w.controller.wake());
+    await w.clock.advance(1);
+    expect('value' in awake && w.controller.state === 'running').toBe(true);
+    const stopped = watch(w.controller.stop());
+    await w.clock.advance(1);
+    expect('value' in stopped && w.controller.state === 'stopped').toBe(true);
+  });
+
+  it('by force waits for holds, bounded, and lets nobody in before', async () => {
+    const w = world();
+    const held = watch(w.controller.hold(w.in(1000)));
+    await w.clock.advance(20);
+    const suspend = watch(w.controller.suspend());
+    expect(w.controller.tryHold()).toBeUndefined();
+    const late = watch(w.controller.hold(w.in(60_000)));
+    await w.clock.advance(9000);
+    expect(suspend).toEqual({});
+    held.value?.release();
+    await w.clock.advance(5);
+    expect('value' in suspend).toBe(true);
+    expect(late.value).toBeDefined();
+    const refused = watch(w.controller.suspend());
+    await w.clock.advance(10_000);
+    expect(refused.code).toBe('database_busy');
+    expect(w.controller.tryHold()).toBeDefined();
+  });
+
+  it('by force stops over open holds, which then mean nothing', async () => {
+    const w = world();
+    const held = watch(w.controller.hold(w.in(1000)));
+    await w.clock.advance(20);
+    void w.controller.stop();
+    await w.clock.advance(5);
+    expect(w.controller.state).toBe('stopped');
+    await running(w);
+    const fresh = w.controller.tryHold();
+    held.value?.release();
+    expect(w.controller.holds).toBe(1);
+    fresh?.release();
+  });
+
+  it('that fails leaves it running', async () => {
+    const w = world();
+    await running(w);
+    w.server.plan.suspendFails = true;
+    await w.clock.advance(5000);
+    expect(w.controller.state).toBe('running');
+    expect(w.controller.tryHold()).toBeDefined();
+  });
+});
+
+describe('a server that does not start', () => {
+  it('fails who waits, and is tried again by the next, not faster than the back-off', async () => {
+    const w = world();
+    w.server.plan.startFails = true;
+    w.server.plan.startMs = 1;
+    const codes: (string | undefined)[] = [];
+    for (let storm = 0; storm < 100; storm++) {
+      const one = watch(w.controller.hold(w.in(60_000)));
+      await w.clock.advance(20);
+      codes.push(one.code);
+    }
+    await w.clock.advance(10_000);
+    // 100 queries within 2 s: starts at 0, 100, 300, 700, 1500 ms.
+    expect(w.server.starts).toBeLessThan(8);
+    expect(w.controller.state).toBe('failed');
+    expect(w.controller.failure?.code).toBe('start_failed');
+    w.server.plan.startFails = false;
+    await running(w);
+    expect(w.controller.failure).toBeUndefined();
+  });
+
+  it('tells the reason to who waited through the back-off in vain', async () => {
+    const w = world();
+    w.server.plan.startFails = true;
+    const first = watch(w.controller.hold(w.in(1000)));
+    await w.clock.advance(20);
+    expect(first.code).toBe('start_failed');
+    const second = watch(w.controller.hold(w.in(10)));
+    await w.clock.advance(10);
+    expect(second.code).toBe('start_failed');
+  });
+});
+
+describe('a crash', () => {
+  it('ends the generation, is told, and the next hold starts anew', async () => {
+    const w = world();
+    const told: string[] = [];
+    w.controller.attach({
+      started: () => told.push('started'),
+      stopping: async () => void told.push('stopping'),
+      stopped: () => told.push('stopped'),
+    });
+    await running(w);
+    const { generation } = w.controller;
+    w.server.crash();
+    expect(w.controller.state).toBe('stopped');
+    expect(w.controller.generation).toBeGreaterThan(generation);
+    expect(told).toEqual(['started', 'stopped']);
+    await running(w);
+    expect(told).toEqual(['started', 'stopped', 'started']);
+  });
+
+  it.each(['suspending', 'suspended', 'waking'] as const)('while %s does not keep anyone waiting', async (state) => {
+    const w = world();
+    await running(w);
+    void w.controller.suspend().catch(() => {});
+    let hold = watch(w.controller.hold(w.in(10_000)));
+    if (state === 'suspended') {
+      hold = {};
+      w.controller.onChange((now) => {
+        if (now === 'suspended') queueMicrotask(() => w.server.crash());
+      });
+    } else if (state === 'waking') {
+      w.controller.onChange((now) => {
+        if (now === 'waking') queueMicrotask(() => w.server.crash());
+      });
+    } else {
+      w.server.crash();
+    }
+    const later = watch(w.controller.hold(w.in(10_000)));
+    await w.clock.advance(100);
+    expect(later.value).toBeDefined();
+    if (state !== 'suspended') expect(hold.value).toBeDefined();
+    expect(w.server.actual).toBe('up');
+  });
+});
+
+describe('attachments', () => {
+  it('hear of a stop before it, and hold it up for a bounded time only', async () => {
+    const w = world();
+    const told: string[] = [];
+    w.controller.attach({ started() {}, stopping: () => new Promise(() => {}), stopped: () => told.push('stopped') });
+    await running(w);
+    const stop = watch(w.controller.stop());
+    await w.clock.advance(4000);
+    expect(w.server.actual).toBe('up');
+    expect(told).toEqual([]);
+    await w.clock.advance(1100);
+    expect('value' in stop).toBe(true);
+    expect(told).toEqual(['stopped']);
+  });
+
+  it('speak their last words to a server that moves', async () => {
+    const w = world();
+    const actual: string[] = [];
+    w.controller.attach({ started() {}, stopping: async () => void actual.push(w.server.actual), stopped() {} });
+    await running(w);
+    await w.clock.advance(20_000);
+    expect(w.controller.state).toBe('stopped');
+    expect(actual).toEqual(['up']);
+  });
+
+  it('are not told of a thaw, and are told at once of a server that is up', async () => {
+    const w = world();
+    await running(w);
+    let started = 0;
+    w.controller.attach({ started: () => void started++, stopping: async () => {}, stopped() {} });
+    expect(started).toBe(1);
+    void w.controller.suspend();
+    await w.clock.advance(2);
+    await running(w);
+    expect(started).toBe(1);
+  });
+});
+
+describe('an adopted server', () => {
+  it('runs, is announced, and rests when idle', async () => {
+    const w = world();
+    w.server.adoptable = true;
+    const adopted = watch(w.controller.adopt());
+    await w.clock.advance(1);
+    expect('value' in adopted && w.controller.state === 'running').toBe(true);
+    await w.clock.advance(2000);
+    expect(w.controller.state).toBe('suspended');
+  });
+});
+
+describe('closing', () => {
+  it('stops it, refuses who waits and who comes later', async () => {
+    const w = world();
+    const waiting = watch(w.controller.hold(w.in(1000)));
+    const close = watch(w.controller.close('shutting_down'));
+    const later = watch(w.controller.hold(w.in(1000)));
+    await w.clock.advance(100);
+    expect([waiting.code, later.code]).toEqual(['shutting_down', 'shutting_down']);
+    expect('value' in close && w.server.actual === 'down').toBe(true);
+    expect(w.controller.tryHold()).toBeUndefined();
+  });
+});

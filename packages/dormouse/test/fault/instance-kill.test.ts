@@ -1,0 +1,335 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { connectTo, type Owner, queryOnce, startOwner, testId } from '../support/instance-owner.ts';
+import { processesOf } from '../support/reaper.mjs';
+import { type Scratch, scratch } from '../support/scratch.ts';
+import { until } from '../support/until.ts';
+
+interface ProcessFile {
+  pid: number;
+  startTime: string;
+  bootId: string;
+}
+
+const recordOf = (directory: string): ProcessFile =>
+  JSON.parse(readFileSync(join(directory, 'process.json'), 'utf8')) as ProcessFile;
+
+/** Postmasters on a data directory: more than one is the end of the data. */
+function postmasters(directory: string): number[] {
+  const all = processesOf(directory);
+  // A child that has just been forked still bears its parent's command line.
+  return all.filter((pid) => {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+      const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+      return !all.includes(parent) && readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0').includes('-D');
+    } catch {
+      return false;
+    }
+  });
+}
+
+const cgroups =
+  process.platform === 'linux' &&
+  readFileSync('/proc/self/mounts', 'utf8').includes(' cgroup2 ') &&
+  process.getuid?.() === 0;
+
+describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))(
+  'kill -9, servers frozen by %s',
+  (freezer) => {
+    let home: Scratch;
+    let owner: Owner;
+    let next = 0;
+    let ids: string[] = [];
+    const options = (): Parameters<typeof startOwner>[0] => ({
+      dataDirectory: join(home.path, 'data'),
+      freezer,
+      rest: { suspendAfterMs: 1e9 },
+    });
+
+    /** A platform that has just been started on what is there. */
+    const platform = async (): Promise<Owner> => {
+      const one = await startOwner(options());
+      await one.prepare();
+      return one;
+    };
+    const database = async (): Promise<{ id: string; socket: string; directory: string }> => {
+      const id = testId(next++);
+      await owner.create(id);
+      ids.push(id);
+      const { socket, directory } = await owner.hold(id);
+      await queryOnce(socket, 'CREATE TABLE t (i int PRIMARY KEY)');
+      await queryOnce(socket, 'INSERT INTO t VALUES (1)');
+      await owner.release(id);
+      return { id, socket, directory };
+    };
+    const rows = (socket: string): Promise<unknown> => queryOnce(socket, 'SELECT i FROM t ORDER BY i');
+
+    beforeAll(async () => {
+      home = scratch('kill');
+      owner = await platform();
+    });
+    beforeEach(async () => {
+      for (const id of ids) await owner.destroy(id);
+      ids = [];
+    });
+    afterAll(async () => {
+      await owner?.close().catch(() => {});
+      home?.remove();
+    });
+
+    it.each(['running', 'suspended'] as const)(
+      'of the postmaster while %s is seen at once, and the next hold has every row',
+      async (state) => {
+        const { id, socket, directory } = await database();
+        if (state === 'suspended') await owner.suspend(id);
+        const { generation } = await owner.state(id);
+        process.kill(recordOf(directory).pid, 'SIGKILL');
+        await until(async () => (await owner.state(id)).state === 'stopped', { what: 'the crash to be seen' });
+        expect(processesOf(directory)).toEqual([]);
+        const held = await owner.hold(id);
+        expect(held.generation).toBeGreaterThan(generation);
+        expect(await rows(socket)).toEqual([{ i: 1 }]);
+        await owner.release(id);
+      },
+    );
+
+    it('of a backend or the checkpointer ends the server as a whole, and the next hold has every row', async () => {
+      const { id, socket, directory } = await database();
+      for (const name of ['checkpointer', 'owner postgres']) {
+        await owner.hold(id);
+        const session = await connectTo(socket);
+        const victim = processesOf(directory).find((pid) =>
+          readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(name),
+        );
+        process.kill(victim as number, 'SIGKILL');
+        await until(async () => (await owner.state(id)).state === 'stopped', {
+          what: `the end of the ${name} to be seen`,
+        });
+        expect(processesOf(directory)).toEqual([]);
+        await session.end().catch(() => {});
+      }
+      await owner.hold(id);
+      expect(await rows(socket)).toEqual([{ i: 1 }]);
+    });
+
+    it('of the platform: the next one adopts what runs and what is frozen, and starts what is stopped', async () => {
+      const [running, suspended, stopped] = [await database(), await database(), await database()];
+      await owner.suspend(suspended.id);
+      await owner.stop(stopped.id);
+      const session = await connectTo(running.socket);
+      const pids = [running, suspended].map(({ directory }) => recordOf(directory).pid);
+      await owner.kill();
+      // Sessions go on: the server does not notice.
+      await session.query('INSERT INTO t VALUES (2)');
+      owner = await platform();
+      const found = await owner.recover(ids);
+      expect(new Set(found.adopted)).toEqual(new Set([running.id, suspended.id]));
+      expect([running, suspended].map(({ directory }) => recordOf(directory).pid)).toEqual(pids);
+      expect((await session.query('SELECT count(*)::int AS n FROM t')).rows).toEqual([{ n: 2 }]);
+      await session.end();
+      for (const { id, socket } of [running, suspended, stopped]) {
+        await owner.hold(id);
+        expect(await rows(socket)).toEqual(id === running.id ? [{ i: 1 }, { i: 2 }] : [{ i: 1 }]);
+        await owner.release(id);
+        // An adopted server sleeps, wakes, stops and starts like any other.
+        expect((await owner.suspend(id)).state).toBe('suspended');
+        expect((await owner.wake(id)).state).toBe('running');
+        expect((await owner.stop(id)).state).toBe('stopped');
+        await owner.hold(id);
+        await owner.release(id);
+      }
+    });
+
+    it.each(['running', 'suspended'] as const)('of an adopted postmaster while %s is seen too', async (state) => {
+      const { id, socket, directory } = await database();
+      await owner.kill();
+      owner = await platform();
+      expect((await owner.recover(ids)).adopted).toEqual([id]);
+      if (state === 'suspended') await owner.suspend(id);
+      process.kill(recordOf(directory).pid, 'SIGKILL');
+      await until(async () => (await owner.state(id)).state === 'stopped', { what: 'the crash to be seen' });
+      expect(processesOf(directory)).toEqual([]);
+      await owner.hold(id);
+      expect(await rows(socket)).toEqual([{ i: 1 }]);
+    });
+
+    it.each(['running', 'suspended'] as const)(
+      'of platform and postmaster while %s: orphans are ended before anything starts',
+      async (state) => {
+        const { id, socket, directory } = await database();
+        if (state === 'suspended') await owner.suspend(id);
+        const { pid } = recordOf(directory);
+        await owner.kill();
+        process.kill(pid, 'SIGKILL');
+        owner = await platform();
+        expect((await owner.recover(ids)).adopted).toEqual([]);
+        expect(processesOf(directory)).toEqual([]);
+        await owner.hold(id);
+        expect(await rows(socket)).toEqual([{ i: 1 }]);
+      },
+    );
+
+    it.each(['lost', 'of a process of another life', 'garbage'] as const)(
+      'of the platform, its record %s: the server is found all the same, and no stranger is hurt',
+      async (kind) => {
+        const { id, socket, directory } = await database();
+        await owner.suspend(id);
+        const file = join(directory, 'process.json');
+        const { pid, ...record } = recordOf(directory);
+        await owner.kill();
+        let stranger: ChildProcess | undefined;
+        try {
+          if (kind === 'lost') rmSync(file);
+          else if (kind === 'garbage') writeFileSync(file, '{"pid": ');
+          else {
+            stranger = spawn('sleep', ['1000'], { stdio: 'ignore' });
+            writeFileSync(file, JSON.stringify({ ...record, pid: stranger.pid }));
+          }
+          owner = await platform();
+          expect((await owner.recover(ids)).adopted).toEqual([id]);
+          expect(recordOf(directory).pid).toBe(pid);
+          expect(postmasters(directory)).toEqual([pid]);
+          await owner.hold(id);
+          expect(await rows(socket)).toEqual([{ i: 1 }]);
+          expect(stranger?.exitCode ?? null).toBe(null);
+        } finally {
+          stranger?.kill('SIGKILL');
+        }
+      },
+    );
+
+    it('of the platform, without a recovery: a start ends the old server first', async () => {
+      const { id, socket, directory } = await database();
+      await owner.suspend(id);
+      const { pid } = recordOf(directory);
+      await owner.kill();
+      owner = await platform();
+      await owner.hold(id);
+      expect(postmasters(directory)).toEqual([recordOf(directory).pid]);
+      expect(recordOf(directory).pid).not.toBe(pid);
+      expect(await rows(socket)).toEqual([{ i: 1 }]);
+    });
+
+    it('of the platform, its server deaf: it is ended, and the next hold starts another', async () => {
+      const { id, socket, directory } = await database();
+      await owner.kill();
+      for (const name of readdirSync(join(directory, 'run'))) rmSync(join(directory, 'run', name));
+      owner = await platform();
+      expect((await owner.recover(ids)).adopted).toEqual([]);
+      expect(processesOf(directory)).toEqual([]);
+      await owner.hold(id);
+      expect(await rows(socket)).toEqual([{ i: 1 }]);
+    });
+
+    it('of all, with a postmaster.pid that names a living process: it is not believed', async () => {
+      const { id, socket, directory } = await database();
+      const { pid } = recordOf(directory);
+      const lines = readFileSync(join(directory, 'pgdata', 'postmaster.pid'), 'latin1').split('\n');
+      await owner.kill();
+      process.kill(pid, 'SIGKILL');
+      owner = await platform();
+      await owner.recover(ids);
+      lines[0] = String(owner.pid);
+      writeFileSync(join(directory, 'pgdata', 'postmaster.pid'), lines.join('\n'));
+      await owner.hold(id);
+      expect(await rows(socket)).toEqual([{ i: 1 }]);
+    });
+
+    it('of the platform while it creates or destroys leaves nothing half', async () => {
+      for (let round = 0; round < 6; round++) {
+        const id = testId(next++);
+        const doing = (round % 2 === 0 ? owner.create(id) : owner.create(id).then(() => owner.destroy(id))).catch(
+          () => {},
+        );
+        const databases = join(home.path, 'data', 'databases');
+        // Killed as soon as something of it is to be seen, or has gone again.
+        await until(() => readdirSync(databases).some((name) => name.includes(id)), { what: 'a trace of it' });
+        if (round >= 2) await Promise.race([doing, new Promise((resolve) => setTimeout(resolve, round * 15))]);
+        await owner.kill();
+        await doing;
+        owner = await platform();
+        const there = readdirSync(databases).includes(id);
+        const { unknown } = await owner.recover(there ? [id] : []);
+        expect(unknown).toEqual([]);
+        expect(readdirSync(databases)).toEqual(there ? [id] : []);
+        if (!there) continue;
+        expect((await owner.wake(id)).state).toBe('running');
+        await owner.destroy(id);
+      }
+    });
+
+    it('of the platform at random moments of every transition: one server at most, no orphan, every acknowledged row', async () => {
+      const { id, socket, directory } = await database();
+      let acknowledged = 1;
+      for (let round = 0; round < 25; round++) {
+        // Round by round another transition, killed at another moment of it.
+        const transitions = [
+          async () => void (await owner.stop(id).then(() => owner.wake(id))),
+          async () => void (await owner.suspend(id)),
+          async () => void (await owner.suspend(id).then(() => owner.wake(id))),
+          async () => void (await owner.stop(id)),
+          async () => void (await owner.suspend(id).then(() => owner.stop(id))),
+        ] as const;
+        await owner.hold(id);
+        await queryOnce(socket, `INSERT INTO t VALUES (${acknowledged + 1})`);
+        acknowledged += 1;
+        await owner.release(id);
+        const going = transitions[round % transitions.length]?.().catch(() => {});
+        const killAfterMs = Math.floor(round / transitions.length) * 7 + (round % 3);
+        await new Promise((resolve) => setTimeout(resolve, killAfterMs));
+        await owner.kill();
+        await going;
+        expect(postmasters(directory).length).toBeLessThanOrEqual(1);
+        owner = await platform();
+        const { adopted } = await owner.recover(ids);
+        expect(postmasters(directory).length).toBe(adopted.length);
+        await owner.hold(id);
+        expect(postmasters(directory)).toEqual([recordOf(directory).pid]);
+        expect(await queryOnce(socket, 'SELECT count(*)::int AS n FROM t')).toEqual([{ n: acknowledged }]);
+        await owner.release(id);
+      }
+    });
+
+    it('leaves no process and no group once all is closed', async () => {
+      await database();
+      const { id } = await database();
+      await owner.suspend(id);
+      await owner.close();
+      expect(processesOf(home.path)).toEqual([]);
+      owner = await platform();
+    });
+  },
+);
+
+describe.runIf(cgroups)('a server frozen in one way', () => {
+  it.each([
+    ['cgroup', 'signal'],
+    ['signal', 'cgroup'],
+  ] as const)('(%s) is adopted by a platform that freezes in the other (%s)', async (before, after) => {
+    const home = scratch('other');
+    try {
+      const dataDirectory = join(home.path, 'data');
+      const id = testId(1);
+      const first = await startOwner({ dataDirectory, freezer: before });
+      await first.prepare();
+      const { directory } = await first.create(id);
+      await first.wake(id);
+      await first.suspend(id);
+      await first.kill();
+      const second = await startOwner({ dataDirectory, freezer: after });
+      await second.prepare();
+      expect((await second.recover([id])).adopted).toEqual([id]);
+      const { socket } = await second.hold(id);
+      expect(await queryOnce(socket, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+      await second.release(id);
+      expect((await second.suspend(id)).state).toBe('suspended');
+      await second.close();
+      expect(processesOf(directory)).toEqual([]);
+    } finally {
+      home.remove();
+    }
+  });
+});

@@ -1,0 +1,91 @@
+import { type Clock, type Deadline, DormouseError } from '../../src/base/index.ts';
+import type { Endpoint } from '../../src/instance/index.ts';
+import type { Adoption, Server, StopResult } from '../../src/instance/runtime.ts';
+
+/** How the next operations go. */
+export interface FakePlan {
+  startMs: number;
+  otherMs: number;
+  startFails: boolean;
+  suspendFails: boolean;
+  wakeFails: boolean;
+}
+
+/**
+ * A server that is only a state and a clock. It throws on what the contract of a runtime's user forbids, so a controller that asks for
+ * it fails the test.
+ */
+export class FakeServer implements Server {
+  readonly endpoint: Endpoint = { kind: 'tcp', host: 'fake', port: 1 };
+  onExit: (() => void) | undefined;
+  readonly plan: FakePlan = { startMs: 20, otherMs: 1, startFails: false, suspendFails: false, wakeFails: false };
+  /** What really is. */
+  actual: 'down' | 'up' | 'frozen' = 'down';
+  starts = 0;
+  violations: string[] = [];
+  adoptable = false;
+  readonly #clock: Clock;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** The server dies by itself. */
+  crash(): void {
+    if (this.actual === 'down') return;
+    this.actual = 'down';
+    this.onExit?.();
+  }
+
+  start(_deadline: Deadline): Promise<void> {
+    return this.#exclusive(this.plan.startMs, () => {
+      this.starts++;
+      if (this.actual !== 'down') this.violations.push(`start while ${this.actual}`);
+      if (this.plan.startFails) throw new DormouseError('start_failed');
+      this.actual = 'up';
+    });
+  }
+
+  suspend(): Promise<void> {
+    return this.#exclusive(this.plan.otherMs, () => {
+      if (this.actual === 'down') throw new Error('gone');
+      if (this.actual === 'frozen') this.violations.push('suspend while frozen');
+      if (this.plan.suspendFails) throw new Error('does not freeze');
+      this.actual = 'frozen';
+    });
+  }
+
+  wake(): Promise<void> {
+    return this.#exclusive(this.plan.otherMs, () => {
+      if (this.actual === 'down') throw new Error('gone');
+      if (this.plan.wakeFails) throw new Error('does not thaw');
+      this.actual = 'up';
+    });
+  }
+
+  stop(): Promise<StopResult> {
+    return this.#exclusive(this.plan.otherMs, () => {
+      if (this.actual === 'down') return 'gone';
+      this.actual = 'down';
+      return 'clean';
+    });
+  }
+
+  adopt(): Promise<Adoption> {
+    return this.#exclusive(this.plan.otherMs, () => {
+      if (!this.adoptable) return 'gone';
+      this.actual = 'up';
+      return 'running';
+    });
+  }
+
+  #exclusive<T>(ms: number, operation: () => T): Promise<T> {
+    const result = this.#last.then(async () => {
+      await new Promise<void>((resolve) => this.#clock.after(ms, resolve));
+      return operation();
+    });
+    this.#last = result.catch(() => {});
+    return result;
+  }
+}

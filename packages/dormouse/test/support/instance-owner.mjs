@@ -1,0 +1,65 @@
+// A process that owns the instances of a data directory and does what its standard input says: one JSON command a line, one JSON
+// reply a line. Tests kill it. It ends when its standard input does.
+import { createInterface } from 'node:readline';
+import { Deadline, systemClock } from '../../dist/base/index.js';
+import { openInstances } from '../../dist/instance/index.js';
+
+let instances;
+const holds = new Map();
+const opened = new Map();
+const instance = (id) => opened.get(id) ?? instances.open(record(id));
+const record = (id) => ({ id, name: 'test', pgMajor: 18, createdAtMs: 0 });
+const deadline = (ms = 30_000) => Deadline.in(systemClock, ms);
+
+const commands = {
+  async open({ options }) {
+    instances = await openInstances({ ...options, logger: { log: () => {} } });
+    return { process: process.pid, uid: process.getuid() };
+  },
+  prepare: () => instances.prepare(),
+  recover: ({ ids }) => instances.recover(ids.map(record)),
+  async create({ id }) {
+    opened.set(id, await instances.create(record(id)));
+    return describe(id);
+  },
+  async hold({ id, ms }) {
+    const hold = await instance(id).hold(deadline(ms));
+    holds.set(id, [...(holds.get(id) ?? []), hold]);
+    return describe(id);
+  },
+  async release({ id }) {
+    holds.get(id)?.pop()?.release();
+    return describe(id);
+  },
+  async suspend({ id }) {
+    await instance(id).suspend();
+    return describe(id);
+  },
+  async stop({ id }) {
+    await instance(id).stop();
+    return describe(id);
+  },
+  async wake({ id }) {
+    await instance(id).wake();
+    return describe(id);
+  },
+  state: async ({ id }) => describe(id),
+  destroy: ({ id }) => instances.destroy(id),
+  close: () => instances.close(),
+};
+
+function describe(id) {
+  const { state, endpoint, generation } = instance(id);
+  return { state, socket: endpoint.path, generation, directory: instances.directory(id) };
+}
+
+createInterface({ input: process.stdin }).on('line', async (line) => {
+  const { sequence, command, ...rest } = JSON.parse(line);
+  let reply;
+  try {
+    reply = { sequence, value: (await commands[command](rest)) ?? null };
+  } catch (error) {
+    reply = { sequence, code: error.code ?? 'unknown', message: `${error.message}` };
+  }
+  process.stdout.write(`${JSON.stringify(reply)}\n`);
+});
