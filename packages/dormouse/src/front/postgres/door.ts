@@ -1,0 +1,265 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import {
+  type Catalog,
+  type Clock,
+  type DatabaseId,
+  DormouseError,
+  type KeyRecord,
+  type Logger,
+  type RandomBytes,
+} from '../../base/index.ts';
+import type { Instance } from '../../instance/index.ts';
+import { type Connect, connectSocket } from '../../pool/index.ts';
+import { equalBytes } from '../../wire/index.ts';
+import { type Login, login } from './login.ts';
+import { HungUp, LoginStream } from './login-stream.ts';
+import { encodeRefusal } from './refusal.ts';
+import { Session } from './session.ts';
+import { Verifiers } from './verifiers.ts';
+
+/** Each bound is a flag of `dormouse start`. */
+export interface PostgresDoorLimits {
+  /** Sessions of one database; each is a backend, 2 to 5 MB. */
+  readonly sessionsMax: number;
+  /** Connections of the door, logged in or not. */
+  readonly connectionsMax: number;
+  /** From the accepted connection to the proven password. */
+  readonly loginMs: number;
+  /** How long a login or a message waits for the database to wake. */
+  readonly wakeMs: number;
+}
+
+export const POSTGRES_DOOR_LIMITS: PostgresDoorLimits = {
+  sessionsMax: 20,
+  connectionsMax: 1_000,
+  loginMs: 30_000,
+  wakeMs: 60_000,
+};
+
+/** A refused client has this long to read why. */
+const REFUSED_MS = 1_000;
+
+/** What the door needs of a database. */
+export interface DoorDatabase {
+  readonly instance: Instance;
+}
+
+export interface PostgresDoorOptions {
+  readonly host: string;
+  /** 0 for any free one. */
+  readonly port: number;
+  readonly catalog: Catalog;
+  /** The database of a key, or undefined once it is deleted. */
+  database(id: DatabaseId): DoorDatabase | undefined;
+  readonly limits?: Partial<PostgresDoorLimits>;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly connect?: Connect;
+}
+
+export interface PostgresDoor {
+  /** Fails with `port_in_use`. */
+  listen(): Promise<{ readonly host: string; readonly port: number }>;
+  /** Ends all sessions with 57P01 and stops listening. */
+  close(): Promise<void>;
+  readonly stats: { readonly connections: number; readonly sessions: number };
+}
+
+/** The sessions of one database, told when its server goes. */
+interface Roster {
+  readonly instance: Instance;
+  readonly sessions: Set<Session>;
+  /** Sessions and logins that are to become one. */
+  taken: number;
+  readonly detach: () => void;
+}
+
+/** The TCP door: any Postgres client, one backend a session. */
+export function createPostgresDoor(options: PostgresDoorOptions): PostgresDoor {
+  return new Door(options);
+}
+
+class Door implements PostgresDoor {
+  readonly #options: PostgresDoorOptions;
+  readonly #limits: PostgresDoorLimits;
+  readonly #connect: Connect;
+  readonly #verifiers: Verifiers;
+  readonly #server: Server;
+  readonly #connections = new Set<Socket>();
+  readonly #rosters = new Map<Instance, Roster>();
+  /** By the process id that we gave the client, for cancel requests. */
+  readonly #byProcessId = new Map<number, Session>();
+  #closing = false;
+
+  constructor(options: PostgresDoorOptions) {
+    this.#options = options;
+    this.#limits = { ...POSTGRES_DOOR_LIMITS, ...options.limits };
+    this.#connect = options.connect ?? connectSocket;
+    this.#verifiers = new Verifiers(options.catalog, options.random);
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => {
+      void this.#accept(socket);
+    });
+  }
+
+  get stats(): { readonly connections: number; readonly sessions: number } {
+    return { connections: this.#connections.size, sessions: this.#byProcessId.size };
+  }
+
+  listen(): Promise<{ readonly host: string; readonly port: number }> {
+    const { host, port } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', (error: NodeJS.ErrnoException) => {
+        const inUse = error.code === 'EADDRINUSE' || error.code === 'EACCES';
+        reject(
+          inUse
+            ? new DormouseError('port_in_use', {
+                message: `The port ${port} of ${host} cannot be used (${error.code}). Stop what holds it, or choose another with --pg-port.`,
+                cause: error,
+              })
+            : error,
+        );
+      });
+      this.#server.listen(port, host, () => {
+        const address = this.#server.address() as { address: string; port: number };
+        resolve({ host: address.address, port: address.port });
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const sessions = [...this.#byProcessId.values()];
+    const clients = new Set(sessions.map((session) => session.client));
+    for (const session of sessions) session.end(new DormouseError('shutting_down'));
+    for (const socket of this.#connections) if (!clients.has(socket)) socket.destroy();
+    await closed;
+  }
+
+  async #accept(socket: Socket): Promise<void> {
+    const { log, clock } = this.#options;
+    socket.on('error', () => socket.destroy());
+    if (this.#closing || this.#connections.size >= this.#limits.connectionsMax) {
+      this.#refuse(socket, new DormouseError(this.#closing ? 'shutting_down' : 'connections_exhausted'));
+      return;
+    }
+    this.#connections.add(socket);
+    socket.once('close', () => this.#connections.delete(socket));
+    const stream = new LoginStream(socket);
+    const timer = clock.after(this.#limits.loginMs, () =>
+      stream.abort(new DormouseError('body_timeout', { message: 'The login was not finished in time.' })),
+    );
+    try {
+      const who = await login(socket, stream, {
+        catalog: this.#options.catalog,
+        verifiers: this.#verifiers,
+        random: this.#options.random,
+      });
+      timer.cancel();
+      stream.detach();
+      if (who.kind === 'cancel') {
+        await this.#cancel(who);
+        socket.end();
+        socket.resume();
+      } else {
+        await this.#open(socket, who);
+      }
+    } catch (error) {
+      timer.cancel();
+      if (error instanceof HungUp) {
+        socket.destroy();
+        return;
+      }
+      log.log('info', 'postgres connection refused', { reason: (error as Error).message });
+      this.#refuse(socket, error);
+    }
+  }
+
+  #refuse(socket: Socket, error: unknown): void {
+    if (socket.destroyed) return;
+    socket.end(encodeRefusal(error));
+    socket.resume();
+    const cut = this.#options.clock.after(REFUSED_MS, () => socket.destroy());
+    socket.once('end', () => socket.destroy());
+    socket.once('close', () => cut.cancel());
+  }
+
+  async #open(socket: Socket, who: Extract<Login, { kind: 'session' }>): Promise<void> {
+    const { key } = who;
+    const roster = this.#enter(key);
+    let session: Session | undefined;
+    try {
+      session = await Session.open({
+        client: socket,
+        key,
+        version: who.version,
+        parameters: who.parameters,
+        instance: roster.instance,
+        catalog: this.#options.catalog,
+        clock: this.#options.clock,
+        random: this.#options.random,
+        connect: this.#connect,
+        wakeMs: this.#limits.wakeMs,
+        processId: this.#newProcessId(),
+        onEnd: (ended) => {
+          this.#byProcessId.delete(ended.processId);
+          roster.sessions.delete(ended);
+          this.#leave(roster);
+        },
+      });
+    } catch (error) {
+      this.#leave(roster);
+      throw error;
+    }
+    this.#byProcessId.set(session.processId, session);
+    roster.sessions.add(session);
+    if (this.#closing) session.end(new DormouseError('shutting_down'));
+  }
+
+  /** Takes a place among the database's sessions. */
+  #enter(key: KeyRecord): Roster {
+    const instance = this.#options.database(key.databaseId)?.instance;
+    if (instance === undefined) throw new DormouseError('database_deleted');
+    const roster = this.#rosters.get(instance) ?? this.#openRoster(instance);
+    if (roster.taken >= this.#limits.sessionsMax) throw new DormouseError('connections_exhausted');
+    roster.taken += 1;
+    return roster;
+  }
+
+  #openRoster(instance: Instance): Roster {
+    const sessions = new Set<Session>();
+    const endAll = (code: 'database_stopped' | 'database_crashed'): void => {
+      for (const session of [...sessions]) session.end(new DormouseError(code));
+    };
+    const detach = instance.attach({
+      started: () => {},
+      stopping: async () => endAll('database_stopped'),
+      stopped: () => endAll('database_crashed'),
+    });
+    const roster: Roster = { instance, sessions, taken: 0, detach };
+    this.#rosters.set(instance, roster);
+    return roster;
+  }
+
+  #leave(roster: Roster): void {
+    roster.taken -= 1;
+    if (roster.taken > 0) return;
+    roster.detach();
+    this.#rosters.delete(roster.instance);
+  }
+
+  /** A process id that no other session has; random, since with the key it must not be guessed. */
+  #newProcessId(): number {
+    for (;;) {
+      const id = Buffer.from(this.#options.random(4)).readUInt32BE(0) & 0x7fff_ffff;
+      if (id !== 0 && !this.#byProcessId.has(id)) return id;
+    }
+  }
+
+  async #cancel(request: { readonly processId: number; readonly secretKey: Buffer }): Promise<void> {
+    const session = this.#byProcessId.get(request.processId);
+    if (session === undefined || !equalBytes(session.secretKey, request.secretKey)) return;
+    await session.cancel();
+  }
+}

@@ -1,0 +1,284 @@
+import type { Socket } from 'node:net';
+import { type Clock, Deadline, DormouseError, type Timer } from '../../base/index.ts';
+import type { Hold, Instance } from '../../instance/index.ts';
+import type { ServerSocket } from '../../pool/index.ts';
+import { Backend, FrameScanner, Frontend } from '../../wire/index.ts';
+import { encodeRefusal } from './refusal.ts';
+
+/** A statement whose client has gone gets this long to end by itself before it is cancelled. */
+const ABANDONED_MS = 5_000;
+/** Terminate is a header alone. */
+const TERMINATE_BYTES = 5;
+const STATUS_IDLE = 0x49;
+
+export interface RelayOptions {
+  readonly client: Socket;
+  readonly server: ServerSocket;
+  readonly instance: Instance;
+  /** The hold under which the session was opened. */
+  readonly hold: Hold;
+  readonly clock: Clock;
+  /** How long a message waits for the database to wake. */
+  readonly wakeMs: number;
+  /** Throws if the key may no longer be used; asked whenever an idle session goes to work. */
+  readonly check: () => void;
+  /** Called with the number of statements that a piece of the stream starts. */
+  readonly count: (statements: number) => void;
+  readonly cancelServer: () => Promise<void>;
+  /** Called once, when both sides are closed and nothing is held. */
+  readonly onEnd: () => void;
+}
+
+/**
+ * Carries bytes between a client and its backend, and knows no more of them than what tells whether the session is idle: where
+ * client messages start, and the status in the server's ReadyForQuery. While idle it holds nothing, so the database may sleep;
+ * the next message waits until it is awake again.
+ */
+export class Relay {
+  readonly #options: RelayOptions;
+  readonly #client: Socket;
+  readonly #server: ServerSocket;
+  readonly #generation: number;
+  #hold: Hold | undefined;
+  readonly #fromClient: FrameScanner;
+  readonly #fromServer: FrameScanner;
+  /** Queries, calls and Syncs that the server has not answered with ReadyForQuery yet. */
+  #unanswered = 0;
+  /** Messages of the extended protocol were sent, and no Sync after them. */
+  #unsynced = false;
+  /** The last ReadyForQuery said that no transaction is open. */
+  #outside = true;
+  /** Between CopyInResponse and the end of the data, where the server ignores Sync. */
+  #copyIn = false;
+  /** What runs was started by a simple Query. */
+  #simple = false;
+  #statements = 0;
+  #lastFromServer = 0;
+  #clientGone = false;
+  #ended = false;
+  #abandoned: Timer | undefined;
+
+  constructor(options: RelayOptions) {
+    this.#options = options;
+    this.#client = options.client;
+    this.#server = options.server;
+    this.#generation = options.instance.generation;
+    this.#hold = options.hold;
+    this.#fromClient = new FrameScanner((type) => this.#clientFrame(type));
+    this.#fromServer = new FrameScanner((type, _bytes, first) => this.#serverFrame(type, first));
+    const { client, server } = options;
+    client.on('data', (chunk: Buffer) => this.#clientData(chunk));
+    client.on('drain', () => server.resume());
+    client.on('error', () => client.destroy());
+    client.on('end', () => this.#clientEnded());
+    client.on('close', () => this.#clientEnded());
+    server.on('data', (chunk: Buffer) => this.#serverData(chunk));
+    server.on('drain', () => client.resume());
+    server.on('error', () => server.destroy());
+    server.on('end', () => this.#serverEnded());
+    server.on('close', () => this.#serverEnded());
+    this.#rest();
+    server.resume();
+    client.resume();
+    // What closed before the listeners above were there; not at once, since whoever makes a relay must have it first.
+    process.nextTick(() => {
+      if (client.destroyed) this.#clientEnded();
+      if (server.destroyed) this.#serverEnded();
+    });
+  }
+
+  /** Nothing is under way: the session needs no awake database. */
+  get idle(): boolean {
+    return this.#unanswered === 0 && !this.#unsynced && !this.#copyIn && this.#outside && this.#fromClient.atBoundary;
+  }
+
+  /** Tells the client why, where a message may stand in the stream, and ends the session. */
+  end(reason: unknown): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (!this.#clientGone) {
+      // In the middle of a row nothing can be said any more.
+      if (this.#fromServer.atBoundary) this.#client.end(encodeRefusal(reason));
+      else this.#client.end();
+    }
+    this.#finish();
+  }
+
+  #clientData(chunk: Buffer): void {
+    if (this.#ended) return;
+    if (this.#hold !== undefined) {
+      this.#forward(chunk);
+      return;
+    }
+    if (chunk.length === TERMINATE_BYTES && chunk[0] === Frontend.Terminate) {
+      // Goodbye from an idle session: its backend sees the end of the stream when the database wakes, not now.
+      this.#clientEnded();
+      return;
+    }
+    try {
+      this.#options.check();
+    } catch (error) {
+      this.end(error);
+      return;
+    }
+    const hold = this.#options.instance.tryHold();
+    if (hold !== undefined) {
+      this.#resumed(hold, chunk);
+      return;
+    }
+    this.#client.pause();
+    this.#options.instance.hold(Deadline.in(this.#options.clock, this.#options.wakeMs)).then(
+      (held) => {
+        this.#resumed(held, chunk);
+        if (!this.#ended) this.#client.resume();
+      },
+      (error: unknown) => this.end(error),
+    );
+  }
+
+  #resumed(hold: Hold, chunk: Buffer): void {
+    if (this.#ended) {
+      hold.release();
+      return;
+    }
+    this.#hold = hold;
+    if (this.#options.instance.generation !== this.#generation) this.end(new DormouseError('database_stopped'));
+    else this.#forward(chunk);
+  }
+
+  #forward(chunk: Buffer): void {
+    try {
+      this.#fromClient.scan(chunk);
+    } catch (error) {
+      this.end(error);
+      return;
+    }
+    if (this.#statements > 0) {
+      this.#options.count(this.#statements);
+      this.#statements = 0;
+    }
+    if (!this.#server.write(chunk)) this.#client.pause();
+    this.#rest();
+  }
+
+  #serverData(chunk: Buffer): void {
+    if (this.#ended) return;
+    try {
+      this.#fromServer.scan(chunk);
+    } catch (error) {
+      this.end(error);
+      return;
+    }
+    if (!this.#clientGone && !this.#client.write(chunk)) this.#server.pause();
+    this.#rest();
+  }
+
+  #clientFrame(type: number): void {
+    switch (type) {
+      case Frontend.Query:
+        this.#statements += 1;
+        this.#simple = true;
+        this.#unanswered += 1;
+        this.#unsynced = false;
+        break;
+      case Frontend.FunctionCall:
+        this.#unanswered += 1;
+        this.#unsynced = false;
+        break;
+      case Frontend.Sync:
+        if (this.#copyIn) break;
+        this.#unanswered += 1;
+        this.#unsynced = false;
+        break;
+      case Frontend.Execute:
+        this.#statements += 1;
+        this.#simple = false;
+        this.#unsynced = true;
+        break;
+      case Frontend.CopyDone:
+      case Frontend.CopyFail:
+        this.#copyIn = false;
+        // Until Sync, if the copy was started by Execute; the server answers a simple one by itself.
+        if (!this.#simple) this.#unsynced = true;
+        break;
+      case Frontend.CopyData:
+      case Frontend.Terminate:
+        break;
+      default:
+        if (!this.#copyIn) this.#unsynced = true;
+        break;
+    }
+  }
+
+  #serverFrame(type: number, first: number): void {
+    this.#lastFromServer = type;
+    if (type === Backend.ReadyForQuery) {
+      if (this.#unanswered > 0) this.#unanswered -= 1;
+      this.#copyIn = false;
+      this.#outside = first === STATUS_IDLE;
+    } else if (type === Backend.CopyInResponse) {
+      this.#copyIn = true;
+      // A Sync sent right behind Execute is eaten by the copy; the one after the data counts.
+      if (!this.#simple) this.#unanswered = 0;
+    }
+  }
+
+  /** Lets go of the database if nothing is under way. */
+  #rest(): void {
+    if (this.#hold === undefined || !this.idle) return;
+    this.#hold.release();
+    this.#hold = undefined;
+    if (this.#clientGone) this.#finishAbandoned();
+  }
+
+  #clientEnded(): void {
+    if (this.#clientGone || this.#ended) return;
+    this.#clientGone = true;
+    if (this.#hold === undefined) {
+      this.#finishAbandoned();
+      return;
+    }
+    // As Postgres does: what was sent is still executed; its output goes nowhere.
+    this.#server.resume();
+    this.#server.end();
+    this.#abandoned = this.#options.clock.after(ABANDONED_MS, () => {
+      void this.#options.cancelServer().then(() => this.#finishAbandoned());
+    });
+  }
+
+  #finishAbandoned(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#client.end();
+    this.#finish();
+  }
+
+  #serverEnded(): void {
+    if (this.#ended) return;
+    if (this.#lastFromServer === Backend.ErrorResponse || this.#clientGone) {
+      // The server said why itself.
+      this.#ended = true;
+      this.#client.end();
+      this.#finish();
+      return;
+    }
+    this.end(new DormouseError('database_crashed'));
+  }
+
+  #finish(): void {
+    this.#abandoned?.cancel();
+    this.#server.destroy();
+    this.#hold?.release();
+    this.#hold = undefined;
+    // A client that does not read would keep its socket for ever.
+    const cut = this.#options.clock.after(ABANDONED_MS, () => this.#client.destroy());
+    const done = (): void => {
+      cut.cancel();
+      this.#options.onEnd();
+    };
+    if (this.#client.destroyed) done();
+    else this.#client.once('close', done);
+    // Lets the end of the client's stream be seen.
+    this.#client.resume();
+  }
+}

@@ -1,0 +1,166 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import {
+  type Catalog,
+  cryptoRandom,
+  type DatabaseId,
+  type KeyId,
+  type KeyRecord,
+  newKeyId,
+  type Role,
+  silentLogger,
+  systemClock,
+} from '../../src/base/index.ts';
+import { createPostgresDoor, type PostgresDoor, type PostgresDoorLimits } from '../../src/front/postgres/index.ts';
+import type { Instance } from '../../src/instance/index.ts';
+import { type BareInstance, startBareInstance } from './bare-instance.ts';
+
+/** A key as a test uses it. */
+export interface TestKey {
+  readonly id: KeyId;
+  readonly secret: string;
+  /** `postgres://…` of the door. */
+  readonly url: string;
+  /** For `pg`. */
+  readonly config: { host: string; port: number; user: string; password: string; database: string };
+}
+
+/** The TCP door in front of one real server, with a catalog in memory. */
+export interface TestDoor {
+  readonly door: PostgresDoor;
+  readonly instance: BareInstance;
+  readonly port: number;
+  /** Statements counted so far. */
+  readonly counted: number;
+  key(role: Role): TestKey;
+  revoke(key: TestKey): void;
+  close(): Promise<void>;
+}
+
+export async function startTestDoor(
+  options: { readonly limits?: Partial<PostgresDoorLimits>; readonly settings?: Readonly<Record<string, string>> } = {},
+): Promise<TestDoor> {
+  const instance = await startBareInstance(options.settings === undefined ? {} : { settings: options.settings });
+  const keys = new Map<KeyId, KeyRecord>();
+  const secrets = new Map<KeyId, string>();
+  let counted = 0;
+  const catalog: Catalog = {
+    database: () => undefined,
+    key: (id) => keys.get(id),
+    secret: (id) => secrets.get(id),
+    count(_key, _database, operations) {
+      counted += operations;
+    },
+  };
+  const door = createPostgresDoor({
+    host: '127.0.0.1',
+    port: 0,
+    catalog,
+    database: (id: DatabaseId): { instance: Instance } | undefined =>
+      id === instance.databaseId ? { instance } : undefined,
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+    log: silentLogger,
+    clock: systemClock,
+    random: cryptoRandom,
+  });
+  const { port } = await door.listen();
+  return {
+    door,
+    instance,
+    port,
+    get counted() {
+      return counted;
+    },
+    key(role) {
+      const id = newKeyId(cryptoRandom);
+      const secret = Buffer.from(cryptoRandom(32)).toString('base64url');
+      keys.set(id, { id, databaseId: instance.databaseId, role, revoked: false });
+      secrets.set(id, secret);
+      return {
+        id,
+        secret,
+        url: `postgres://${id}:${secret}@127.0.0.1:${port}/postgres`,
+        config: { host: '127.0.0.1', port, user: id, password: secret, database: 'postgres' },
+      };
+    },
+    revoke(key) {
+      keys.set(key.id, { ...(keys.get(key.id) as KeyRecord), revoked: true });
+    },
+    async close() {
+      await door.close();
+      await instance.remove();
+    },
+  };
+}
+
+/** A TCP connection that is read and written by hand. */
+export class RawClient {
+  readonly socket: Socket;
+  #received: Buffer = Buffer.alloc(0);
+  #ended = false;
+  #wake: (() => void) | undefined;
+
+  private constructor(socket: Socket) {
+    this.socket = socket;
+    socket.on('data', (chunk: Buffer) => {
+      this.#received = Buffer.concat([this.#received, chunk]);
+      this.#wake?.();
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      this.#ended = true;
+      this.#wake?.();
+    });
+  }
+
+  static async open(port: number): Promise<RawClient> {
+    const socket = connect({ host: '127.0.0.1', port });
+    await once(socket, 'connect');
+    return new RawClient(socket);
+  }
+
+  write(bytes: Uint8Array): void {
+    this.socket.write(bytes);
+  }
+
+  /** Exactly so many bytes. */
+  async bytes(count: number): Promise<Buffer> {
+    while (this.#received.length < count) {
+      if (this.#ended) throw new Error(`closed after ${this.#received.length} of ${count} bytes`);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    const out = this.#received.subarray(0, count);
+    this.#received = this.#received.subarray(count);
+    return out;
+  }
+
+  /** The next message. */
+  async frame(): Promise<{ readonly type: string; readonly payload: Buffer }> {
+    const header = await this.bytes(5);
+    return { type: String.fromCharCode(header[0] as number), payload: await this.bytes(header.readInt32BE(1) - 4) };
+  }
+
+  /** Messages up to one of the given type. */
+  async until(type: string): Promise<{ readonly type: string; readonly payload: Buffer }[]> {
+    const frames: { readonly type: string; readonly payload: Buffer }[] = [];
+    for (;;) {
+      const frame = await this.frame();
+      frames.push(frame);
+      if (frame.type === type) return frames;
+    }
+  }
+
+  async closed(): Promise<void> {
+    while (!this.#ended) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+}
