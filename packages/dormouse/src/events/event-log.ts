@@ -127,6 +127,8 @@ export interface LogCursor {
  */
 export interface EventLog {
   state(): Promise<LogState>;
+  /** All epochs of this log, by ordinal. */
+  epochs(): Promise<readonly { readonly ordinal: number; readonly epoch: Epoch }[]>;
   /** Whether an offset's epoch is one of this log; `stream_gone` if not. */
   checkEpoch(position: Position, epoch: Epoch): Promise<void>;
   /** Records that the epoch's slot exists on that history and that capture starts at `lsn`. */

@@ -96,7 +96,13 @@ test.each(FALSE.map((where) => [where]))('%j does not', (where) => {
 
 test('null and values that are not known are neither equal nor different', () => {
   const empty: Row = ['7', null, 0, null, null, null, null, null];
-  for (const where of [{ email: 'x' }, { email: { not: 'x' } }, { NOT: { email: 'x' } }, { big: { not: null } }, { big: null }]) {
+  for (const where of [
+    { email: 'x' },
+    { email: { not: 'x' } },
+    { NOT: { email: 'x' } },
+    { big: { not: null } },
+    { big: null },
+  ]) {
     expect(matches(where, empty)).toBe(false);
   }
   expect(matches({ email: null }, empty)).toBe(true);
@@ -130,5 +136,7 @@ test.each([
 test('a filter that is nested without end is refused', () => {
   let where: unknown = { id: 7 };
   for (let i = 0; i < 50; i++) where = { AND: [where] };
-  expect(() => compileFilter({ create: where }, columnOf)).toThrow(expect.objectContaining({ code: 'request_invalid' }));
+  expect(() => compileFilter({ create: where }, columnOf)).toThrow(
+    expect.objectContaining({ code: 'request_invalid' }),
+  );
 });

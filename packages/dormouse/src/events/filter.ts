@@ -74,7 +74,9 @@ function sameJson(a: unknown, b: unknown): boolean {
   if (Array.isArray(a) !== Array.isArray(b)) return false;
   const [x, y] = [a as Record<string, unknown>, b as Record<string, unknown>];
   const keys = Object.keys(x);
-  return keys.length === Object.keys(y).length && keys.every((key) => Object.hasOwn(y, key) && sameJson(x[key], y[key]));
+  return (
+    keys.length === Object.keys(y).length && keys.every((key) => Object.hasOwn(y, key) && sameJson(x[key], y[key]))
+  );
 }
 
 /** Compares a value of a column with one of the filter; undefined if they do not compare. */
@@ -94,7 +96,10 @@ function compare(text: string, oid: number, literal: Literal): number | undefine
     }
     case 'json':
       try {
-        return sameJson(JSON.parse(text), JSON.parse(literal.kind === 'text' ? JSON.stringify(literal.text) : literal.text))
+        return sameJson(
+          JSON.parse(text),
+          JSON.parse(literal.kind === 'text' ? JSON.stringify(literal.text) : literal.text),
+        )
           ? 0
           : undefined;
       } catch {
@@ -186,7 +191,8 @@ function columnPredicate(column: string, condition: Json, depth: number): Predic
           tests.push((row) => not(isNull(row, column)));
           break;
         }
-        const inner = isObject(value) && insensitive && value.mode === undefined ? { ...value, mode: 'insensitive' } : value;
+        const inner =
+          isObject(value) && insensitive && value.mode === undefined ? { ...value, mode: 'insensitive' } : value;
         if (depth >= DEPTH_MAX) refuse('it is nested too deeply');
         const predicate = columnPredicate(column, inner, depth + 1);
         tests.push((row) => not(predicate(row)));
@@ -301,7 +307,15 @@ export function compileWhere(where: unknown, columnOf: (field: string) => string
     else if (name === 'OR') parts.push(any(list(name, value)));
     else if (name === 'NOT') {
       const inner = list(name, value);
-      parts.push(all(inner.map((predicate): Predicate => (row) => not(predicate(row)))));
+      parts.push(
+        all(
+          inner.map(
+            (predicate): Predicate =>
+              (row) =>
+                not(predicate(row)),
+          ),
+        ),
+      );
     } else {
       const column = columnOf(name);
       if (column === undefined) refuse(`there is no field ${JSON.stringify(name)}`);

@@ -127,6 +127,10 @@ export class LogFile {
     };
   }
 
+  epochs(): { ordinal: number; epoch: Epoch }[] {
+    return [...this.#epochs].map(([ordinal, epoch]) => ({ ordinal, epoch }));
+  }
+
   checkEpoch(position: Position, epoch: Epoch): void {
     if (this.#epochs.get(position.ordinal) !== epoch) throw new DormouseError('stream_gone');
   }

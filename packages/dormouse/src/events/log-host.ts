@@ -120,6 +120,9 @@ class HostedLog implements EventLog {
   state(): Promise<LogState> {
     return this.#state({ call: 'state' });
   }
+  epochs(): Promise<readonly { readonly ordinal: number; readonly epoch: Epoch }[]> {
+    return this.#call({ call: 'epochs' });
+  }
   checkEpoch(position: Position, epoch: Epoch): Promise<void> {
     return this.#call({ call: 'checkEpoch', position, epoch });
   }

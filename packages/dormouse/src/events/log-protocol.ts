@@ -6,6 +6,7 @@ import type { Position } from './position.ts';
 /** What the main thread may ask of a log file, and what it gets. */
 export interface LogCalls {
   state: { ask: Record<never, never>; give: LogState };
+  epochs: { ask: Record<never, never>; give: readonly { readonly ordinal: number; readonly epoch: Epoch }[] };
   checkEpoch: { ask: { position: Position; epoch: Epoch }; give: undefined };
   begin: { ask: { history: History; lsn: bigint }; give: LogState };
   newEpoch: { ask: { nowMs: number }; give: LogState };

@@ -40,6 +40,8 @@ function answer(request: LogRequest): unknown {
   switch (ask.call) {
     case 'state':
       return file.state();
+    case 'epochs':
+      return file.epochs();
     case 'checkEpoch':
       return file.checkEpoch(ask.position, ask.epoch);
     case 'begin':

@@ -1,6 +1,6 @@
 import { DormouseError } from '../base/index.ts';
 import type { RelationDefinition, Row, TableName } from './event-log.ts';
-import { base64Of, decimalOf, elementOf, FIRST_USER_OID, isoDate, type ArrayItem, parseArray } from './pg-text.ts';
+import { type ArrayItem, base64Of, decimalOf, elementOf, FIRST_USER_OID, isoDate, parseArray } from './pg-text.ts';
 
 /** A scalar field of a Prisma model, as the client's runtime data model has it. */
 export interface ModelField {
@@ -48,7 +48,11 @@ export function parseModel(name: unknown, entry: unknown): Model {
     });
   }
   const modelName = name as string;
-  return { name: modelName, table: { schema: textOr(schema, 'public'), name: textOr(dbName, modelName) }, fields: parsed };
+  return {
+    name: modelName,
+    table: { schema: textOr(schema, 'public'), name: textOr(dbName, modelName) },
+    fields: parsed,
+  };
 }
 
 /** The column of a model's field. */

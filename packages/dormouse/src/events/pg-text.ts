@@ -199,8 +199,7 @@ export function compareNumbers(a: string, b: string): number | undefined {
   if (zero(x) && zero(y)) return 0;
   const [nx, ny] = [x.negative && !zero(x), y.negative && !zero(y)];
   if (nx !== ny) return nx ? -1 : 1;
-  const size =
-    x.whole.length - y.whole.length || order(x.whole, y.whole) || order(x.decimals, y.decimals);
+  const size = x.whole.length - y.whole.length || order(x.whole, y.whole) || order(x.decimals, y.decimals);
   return nx ? -size : size;
 }
 

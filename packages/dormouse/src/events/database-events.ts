@@ -1,0 +1,114 @@
+import { join } from 'node:path';
+import { assert, type Clock, type DatabaseId, type Epoch, type Logger } from '../base/index.ts';
+import type { Attachment, Endpoint, InstanceState } from '../instance/index.ts';
+import { Capture } from './capture.ts';
+import type { EventLog, LogCursor } from './event-log.ts';
+import { SubscriberCount } from './follow.ts';
+import type { LogLimits } from './log-file.ts';
+import type { EventLogs } from './log-host.ts';
+import type { Connect } from './replication-connection.ts';
+
+/** The log lies in the database's own directory: it goes with it. */
+const LOG_FILE = 'events.db';
+
+export interface EventsOfDatabaseOptions {
+  readonly databaseId: DatabaseId;
+  /** The database's own directory. */
+  readonly directory: string;
+  readonly instance: {
+    readonly endpoint: Endpoint;
+    readonly state: InstanceState;
+    onChange?(listener: (state: InstanceState) => void): () => void;
+  };
+}
+
+/** How a database's events stand, for status and dashboard. */
+export interface EventsStatus {
+  readonly caughtUp: boolean;
+  readonly events: number;
+  readonly bytes: number;
+  readonly subscribers: number;
+  readonly cursors: readonly LogCursor[];
+}
+
+/** All that events/ knows of one database. */
+export class DatabaseEvents {
+  readonly databaseId: DatabaseId;
+  readonly log: EventLog;
+  readonly capture: Capture;
+  readonly subscribers: SubscriberCount;
+  readonly #epochs = new Map<number, Epoch>();
+  readonly #closeListeners = new Set<() => void>();
+  readonly #forget: (() => void) | undefined;
+
+  constructor(
+    options: EventsOfDatabaseOptions,
+    world: {
+      readonly logs: EventLogs;
+      readonly limits: LogLimits;
+      readonly subscribersMax: number;
+      readonly connect: Connect;
+      readonly clock: Clock;
+      readonly logger: Logger;
+    },
+  ) {
+    const { clock, logger, connect } = world;
+    this.databaseId = options.databaseId;
+    this.log = world.logs.open(join(options.directory, LOG_FILE), world.limits);
+    this.capture = new Capture({ instance: options.instance, log: this.log, clock, connect, logger });
+    this.subscribers = new SubscriberCount(world.subscribersMax);
+    this.#forget = options.instance.onChange?.((state) => {
+      // Opens the log while the server starts, so that capture does not wait for it; and drops what is too old.
+      if (state === 'starting') void this.log.trim().catch(() => {});
+    });
+  }
+
+  /** What the instance calls when its server comes and goes. */
+  get attachment(): Attachment {
+    return this.capture;
+  }
+
+  /**
+   * The slot and our objects in a new database or branch. To be awaited before any user can write to it, unless the controller calls
+   * `attachment.preparing`; wakes nothing, so the server must run. Idempotent.
+   */
+  prepare(): Promise<void> {
+    return this.capture.preparing();
+  }
+
+  async status(): Promise<EventsStatus> {
+    const { events, bytes } = await this.log.state();
+    return {
+      caughtUp: this.capture.caughtUp(),
+      events,
+      bytes,
+      subscribers: this.subscribers.open,
+      cursors: await this.log.cursors(),
+    };
+  }
+
+  /** The epoch of an ordinal of this log. */
+  async epochOf(ordinal: number): Promise<Epoch> {
+    let epoch = this.#epochs.get(ordinal);
+    if (epoch === undefined) {
+      for (const each of await this.log.epochs()) this.#epochs.set(each.ordinal, each.epoch);
+      epoch = this.#epochs.get(ordinal);
+    }
+    assert(epoch !== undefined, 'positions are of known epochs');
+    return epoch;
+  }
+
+  /** Calls `listener` when subscribers have to go. */
+  onClose(listener: () => void): () => void {
+    this.#closeListeners.add(listener);
+    return () => this.#closeListeners.delete(listener);
+  }
+
+  /** Ends capture and subscribers, closes the log. */
+  async close(): Promise<void> {
+    this.#forget?.();
+    this.capture.stopped();
+    for (const listener of [...this.#closeListeners]) listener();
+    await this.log.close();
+  }
+}

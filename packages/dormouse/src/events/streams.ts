@@ -1,0 +1,415 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type Clock, DormouseError, type Logger, toDormouseError } from '../base/index.ts';
+import { resume } from './cursor-keeper.ts';
+import type { DatabaseEvents } from './database-events.ts';
+import type { CursorKey, ReadResult, StoredEvent, TableName } from './event-log.ts';
+import { compileFilter, type EventFilter, passes } from './filter.ts';
+import { follow, READ_EVENTS_MAX, recheck } from './follow.ts';
+import { formatOffset, ORIGIN, type Position, parseOffset } from './position.ts';
+import { stateMessage } from './state-message.ts';
+
+export interface StreamsOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** How long a long-poll waits for an event. */
+  readonly longPollMs: number;
+  /** After this an SSE reply ends, and the reader comes back with its offset. */
+  readonly sseMs: number;
+  /** How often an open stream's key is looked at again. */
+  readonly recheckMs: number;
+  newRay(): string;
+}
+
+/** Silence on an SSE reply is broken by a comment this often, so that proxies keep it. */
+const HEARTBEAT_MS = 15_000;
+const BODY_BYTES_MAX = 4096;
+const NAME_CHARACTERS_MAX = 200;
+/** Durable Streams 8.1: cursors count intervals of 20 s since 2024-10-09. */
+const CURSOR_INTERVAL_MS = 20_000;
+const CURSOR_ORIGIN_MS = Date.UTC(2024, 9, 9);
+
+/** What a URL below /streams names. */
+interface Target {
+  /** Undefined: all tables. */
+  readonly table: TableName | undefined;
+  /** The name of a cursor resource; undefined for the stream itself. */
+  readonly cursor: string | undefined;
+}
+
+function parseTarget(path: string): Target {
+  let parts: string[];
+  try {
+    parts = path.split('/').slice(2).map(decodeURIComponent);
+  } catch {
+    throw new DormouseError('route_unknown');
+  }
+  const [kind, schema, name] = parts;
+  const table = kind === 'tables' && schema && name ? { schema, name } : undefined;
+  const rest = parts.slice(kind === 'tables' ? 3 : 1);
+  if (table === undefined && kind !== 'all') throw new DormouseError('route_unknown');
+  if (rest.length === 0) return { table, cursor: undefined };
+  if (rest.length === 2 && rest[0] === 'cursors') return { table, cursor: checkName(rest[1] ?? '') };
+  throw new DormouseError('route_unknown');
+}
+
+function checkName(name: string): string {
+  if (name === '' || name.length > NAME_CHARACTERS_MAX) {
+    throw new DormouseError('request_invalid', {
+      message: `A stream's name is a text of 1 to ${NAME_CHARACTERS_MAX} characters.`,
+    });
+  }
+  return name;
+}
+
+function cursorKey(table: TableName | undefined, name: string): CursorKey {
+  const subject = table === undefined ? 'all' : JSON.stringify([table.schema, table.name]);
+  return { kind: 'stream', subject, name };
+}
+
+interface Reading {
+  readonly events: DatabaseEvents;
+  readonly table: TableName | undefined;
+  /** Undefined: everything, control messages too. */
+  readonly filter: EventFilter | undefined;
+  readonly after: Position;
+  /** The named place lay before what is kept. */
+  readonly skipped: boolean;
+}
+
+/**
+ * Reads of the Durable Streams protocol, JSON mode: `GET /streams/all` and `/streams/tables/SCHEMA/TABLE` with `offset` and `live`,
+ * HEAD, and on top of the protocol `filter` (what to see) and `name` (a place kept on the server: created at `offset`, by default at
+ * the tail; moved by `POST …/cursors/NAME {"offset"}`). Capture is the only producer: whatever would write is 405.
+ */
+export class StreamsDoor {
+  readonly #options: StreamsOptions;
+
+  constructor(options: StreamsOptions) {
+    this.#options = options;
+  }
+
+  async handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    prove: () => Promise<DatabaseEvents>,
+  ): Promise<void> {
+    const startedMs = this.#options.clock.monotonic();
+    response.setHeader('cf-ray', this.#options.newRay());
+    response.setHeader('x-content-type-options', 'nosniff');
+    response.on('error', () => response.destroy());
+    try {
+      const events = await prove();
+      response.setHeader('server-timing', `auth;dur=${(this.#options.clock.monotonic() - startedMs).toFixed(3)}`);
+      const url = new URL(request.url ?? '/', 'http://streams');
+      const target = parseTarget(url.pathname);
+      if (target.cursor !== undefined) {
+        await this.#cursor(request, response, events, target.table, target.cursor);
+      } else if (request.method === 'HEAD') {
+        const state = await events.log.state();
+        head(response, 200, { offset: formatOffset(state.tail, state.epoch) });
+        response.end();
+      } else if (request.method === 'GET') {
+        await this.#read(request, response, events, target.table, url.searchParams, prove);
+      } else {
+        throw new DormouseError('method_not_allowed', { meta: { allow: 'GET, HEAD' } });
+      }
+    } catch (thrown) {
+      this.#fail(request, response, toDormouseError(thrown));
+    }
+  }
+
+  async #read(
+    request: IncomingMessage,
+    response: ServerResponse,
+    events: DatabaseEvents,
+    table: TableName | undefined,
+    query: URLSearchParams,
+    prove: () => Promise<unknown>,
+  ): Promise<void> {
+    const live = query.get('live');
+    if (live !== null && live !== 'long-poll' && live !== 'sse') {
+      throw new DormouseError('request_invalid', { message: 'live is long-poll or sse.' });
+    }
+    const name = query.get('name');
+    const offset = query.get('offset');
+    if (live !== null && offset === null && name === null) {
+      throw new DormouseError('request_invalid', {
+        message: 'A live read needs an offset (-1, now, or one it was given).',
+      });
+    }
+    const filterText = query.get('filter');
+    const filter = filterText === null ? undefined : compileFilter(parseJson(filterText, 'filter'), (column) => column);
+    const from = (): Promise<Position> => this.#position(events, offset ?? (name === null ? '-1' : 'now'));
+    const place =
+      name === null
+        ? { position: await from(), skipped: false }
+        : await resume(events.log, cursorKey(table, checkName(name)), from);
+    const reading: Reading = { events, table, filter, after: place.position, skipped: place.skipped };
+    if (live === null) {
+      await this.#catchUp(request, response, reading, offset === 'now');
+      return;
+    }
+    const leave = events.subscribers.enter();
+    const ended = new AbortController();
+    const end = (): void => ended.abort();
+    const forget = events.onClose(end);
+    response.once('close', end);
+    try {
+      recheck(this.#options.clock, this.#options.recheckMs, ended.signal, prove, end);
+      const cursor = query.get('cursor');
+      if (live === 'sse') await this.#sse(response, reading, cursor, ended);
+      else await this.#longPoll(response, reading, cursor, ended);
+    } finally {
+      end();
+      forget();
+      leave();
+    }
+  }
+
+  async #catchUp(request: IncomingMessage, response: ServerResponse, reading: Reading, now: boolean): Promise<void> {
+    const { events, after } = reading;
+    const result = now
+      ? { events: [], upTo: after, atTail: true }
+      : await events.log.read({ after, limit: READ_EVENTS_MAX, ...tablesOf(reading) });
+    const next = await this.#offset(events, result.upTo);
+    const body = `[${this.#messages(reading, result).join(',')}]`;
+    const fields = { offset: next, upToDate: result.atTail };
+    if (now) {
+      head(response, 200, fields);
+    } else {
+      // The same two ends hold the same events for ever; the filter is part of the URL.
+      const etag = `"${await this.#offset(events, after)}:${next}${result.atTail ? ':t' : ''}"`;
+      response.setHeader('etag', etag);
+      if (request.headers['if-none-match'] === etag) {
+        head(response, 304, fields);
+        response.end();
+        return;
+      }
+      head(response, 200, fields);
+    }
+    response.end(body);
+  }
+
+  async #longPoll(
+    response: ServerResponse,
+    reading: Reading,
+    cursor: string | null,
+    ended: AbortController,
+  ): Promise<void> {
+    const { clock, longPollMs } = this.#options;
+    const timer = clock.after(longPollMs, () => ended.abort());
+    const { events, after } = reading;
+    let upTo = after;
+    try {
+      for await (const result of follow({ log: events.log, after, signal: ended.signal, ...tablesOf(reading) })) {
+        upTo = result.upTo;
+        const messages = this.#messages(reading, result);
+        if (messages.length === 0) continue;
+        const offset = await this.#offset(events, upTo);
+        head(response, 200, { offset, upToDate: result.atTail, cursor: this.#cursorAfter(cursor) });
+        response.end(`[${messages.join(',')}]`);
+        return;
+      }
+    } finally {
+      timer.cancel();
+    }
+    if (response.destroyed) return;
+    const offset = await this.#offset(events, upTo);
+    head(response, 204, { offset, upToDate: true, cursor: this.#cursorAfter(cursor) });
+    response.end();
+  }
+
+  async #sse(response: ServerResponse, reading: Reading, cursor: string | null, ended: AbortController): Promise<void> {
+    const { clock, sseMs } = this.#options;
+    const { events, after } = reading;
+    const timer = clock.after(sseMs, () => ended.abort());
+    const control = async (position: Position, upToDate: boolean): Promise<string> => {
+      const streamNextOffset = await this.#offset(events, position);
+      const fields = { streamNextOffset, streamCursor: this.#cursorAfter(cursor), ...(upToDate ? { upToDate } : {}) };
+      return `event: control\ndata:${JSON.stringify(fields)}\n\n`;
+    };
+    const write = async (text: string): Promise<void> => {
+      if (response.write(text) || ended.signal.aborted) return;
+      // A slow reader: the log is not read further for it until its socket has room.
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          response.off('drain', done);
+          ended.signal.removeEventListener('abort', done);
+          resolve();
+        };
+        response.once('drain', done);
+        ended.signal.addEventListener('abort', done, { once: true });
+      });
+    };
+    response.writeHead(200, {
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+    });
+    recheck(
+      clock,
+      HEARTBEAT_MS,
+      ended.signal,
+      () => response.writableLength === 0 && response.write(':\n\n'),
+      () => {},
+    );
+    try {
+      if (reading.skipped) await write(dataEvent([skippedMessage(await this.#offset(events, after))]));
+      const { tail } = await events.log.state();
+      await write(
+        await control(after, tail.ordinal === after.ordinal && tail.lsn === after.lsn && tail.index === after.index),
+      );
+      for await (const result of follow({ log: events.log, after, signal: ended.signal, ...tablesOf(reading) })) {
+        const messages = this.#messages(reading, result);
+        await write((messages.length === 0 ? '' : dataEvent(messages)) + (await control(result.upTo, result.atTail)));
+      }
+    } finally {
+      timer.cancel();
+      response.end();
+    }
+  }
+
+  async #cursor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    events: DatabaseEvents,
+    table: TableName | undefined,
+    name: string,
+  ): Promise<void> {
+    const key = cursorKey(table, name);
+    const { log } = events;
+    if (request.method === 'POST') {
+      const body = parseJson(await readText(request, this.#options.clock), 'The body');
+      const offset = (body as { offset?: unknown } | null)?.offset;
+      if (typeof offset !== 'string')
+        throw new DormouseError('request_invalid', { message: 'The body names no offset.' });
+      const position = await this.#position(events, offset);
+      await log.saveCursor(key, position);
+      response.writeHead(204, { 'cache-control': 'no-store' }).end();
+    } else if (request.method === 'DELETE') {
+      await log.deleteCursor(key);
+      response.writeHead(204, { 'cache-control': 'no-store' }).end();
+    } else if (request.method === 'GET') {
+      const known = await log.cursor(key);
+      if (known === undefined)
+        throw new DormouseError('route_unknown', { message: `There is no stream named ${name}.` });
+      const body = { name, offset: await this.#offset(events, known.position), updatedAtMs: known.updatedAtMs };
+      response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+      response.end(JSON.stringify(body));
+    } else {
+      throw new DormouseError('method_not_allowed', { meta: { allow: 'GET, POST, DELETE' } });
+    }
+  }
+
+  #messages(reading: Reading, result: ReadResult): string[] {
+    const { filter, table } = reading;
+    const wanted = (event: StoredEvent): boolean => {
+      if (event.operation === 'gap' || event.operation === 'truncate') return true;
+      return filter === undefined || passes(filter, event);
+    };
+    const messages: string[] = [];
+    for (const event of result.events) {
+      if (table !== undefined && event.relation !== undefined && !isTable(event.relation, table)) continue;
+      if (wanted(event)) messages.push(stateMessage(event));
+    }
+    return messages;
+  }
+
+  /** The position of an offset as readers write it. Fails with `request_invalid`, `stream_gone`. */
+  async #position(events: DatabaseEvents, offset: string): Promise<Position> {
+    if (offset === 'now') return (await events.log.state()).tail;
+    if (offset === '-1') return (await events.log.state()).floor;
+    const parsed = parseOffset(offset);
+    if (parsed === undefined)
+      throw new DormouseError('request_invalid', { message: 'This is not an offset of a stream.' });
+    await events.log.checkEpoch(parsed.position, parsed.epoch);
+    return parsed.position;
+  }
+
+  async #offset(events: DatabaseEvents, position: Position): Promise<string> {
+    return formatOffset(position, await events.epochOf(position.ordinal === ORIGIN.ordinal ? 1 : position.ordinal));
+  }
+
+  /** Never the one the reader had, so that no cache answers it with what it already saw. */
+  #cursorAfter(given: string | null): string {
+    const interval = Math.floor((this.#options.clock.now() - CURSOR_ORIGIN_MS) / CURSOR_INTERVAL_MS);
+    const last = given !== null && /^\d{1,15}$/.test(given) ? Number(given) : -1;
+    return String(last >= interval ? last + 1 : interval);
+  }
+
+  #fail(request: IncomingMessage, response: ServerResponse, error: DormouseError): void {
+    if (error.code === 'internal') {
+      this.#options.logger.log('error', 'streams', { path: request.url, error: String(error.cause) });
+    }
+    if (response.headersSent || response.destroyed) {
+      response.destroy();
+      return;
+    }
+    const allow = error.meta?.allow;
+    if (typeof allow === 'string') response.setHeader('allow', allow);
+    const { row, publicMessage: message } = error;
+    // A body that nobody will read ends with the connection.
+    if (!request.complete) response.setHeader('connection', 'close');
+    if (!response.hasHeader('server-timing')) response.setHeader('server-timing', 'total;dur=0.000');
+    response.writeHead(row.status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+    response.end(JSON.stringify({ code: row.prisma7, message, error: message, meta: { reason: error.code } }));
+  }
+}
+
+function tablesOf({ table }: Reading): { readonly tables?: readonly TableName[] } {
+  return table === undefined ? {} : { tables: [table] };
+}
+function isTable(a: TableName, b: TableName): boolean {
+  return a.schema === b.schema && a.name === b.name;
+}
+function dataEvent(messages: readonly string[]): string {
+  return `event: data\ndata:[${messages.join(',')}]\n\n`;
+}
+function skippedMessage(offset: string): string {
+  return JSON.stringify({ headers: { control: 'reset', offset, reason: 'gap' } });
+}
+
+function head(
+  response: ServerResponse,
+  status: number,
+  fields: { readonly offset: string; readonly upToDate?: boolean; readonly cursor?: string },
+): void {
+  const headers: Record<string, string> = { 'stream-next-offset': fields.offset, 'cache-control': 'no-store' };
+  if (status !== 204 && status !== 304) headers['content-type'] = 'application/json';
+  if (fields.upToDate === true) headers['stream-up-to-date'] = 'true';
+  if (fields.cursor !== undefined) headers['stream-cursor'] = fields.cursor;
+  response.writeHead(status, headers);
+}
+
+function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new DormouseError('request_invalid', { message: `${what} is not JSON.`, cause });
+  }
+}
+
+const BODY_MS = 10_000;
+
+function readText(request: IncomingMessage, clock: Clock): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    const timer = clock.after(BODY_MS, () => fail('body_timeout'));
+    const fail = (code: 'body_timeout' | 'body_too_large' | 'request_invalid'): void => {
+      timer.cancel();
+      request.pause();
+      reject(new DormouseError(code));
+    };
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > BODY_BYTES_MAX) fail('body_too_large');
+      else chunks.push(chunk);
+    });
+    request.once('end', () => {
+      timer.cancel();
+      resolve(Buffer.concat(chunks).toString('utf8'));
+    });
+    request.once('error', () => fail('request_invalid'));
+  });
+}
