@@ -13,6 +13,14 @@ import {
 } from '../../src/base/index.ts';
 import { createPostgresDoor, type PostgresDoor, type PostgresDoorLimits } from '../../src/front/postgres/index.ts';
 import type { Instance } from '../../src/instance/index.ts';
+import {
+  ByteWriter,
+  encodeSaslInitialResponse,
+  encodeSaslResponse,
+  encodeStartup,
+  SCRAM_SHA_256,
+  ScramClient,
+} from '../../src/wire/index.ts';
 import { type BareInstance, startBareInstance } from './bare-instance.ts';
 
 /** A key as a test uses it. */
@@ -162,5 +170,32 @@ export class RawClient {
 
   close(): void {
     this.socket.destroy();
+  }
+}
+
+/** Logs in by hand; gives what came between AuthenticationOk and the first ReadyForQuery. */
+export async function rawLogin(
+  client: RawClient,
+  key: TestKey,
+  version: number,
+  parameters: readonly [string, string][] = [],
+): Promise<{ type: string; payload: Buffer }[]> {
+  const writer = new ByteWriter();
+  encodeStartup(writer, version, [['user', key.id], ...parameters]);
+  client.write(writer.take());
+  const before: { type: string; payload: Buffer }[] = [];
+  const scram = new ScramClient(key.secret, cryptoRandom(18));
+  for (;;) {
+    const frame = await client.frame();
+    before.push(frame);
+    if (frame.type === 'E') return before;
+    if (frame.type !== 'R') continue;
+    const kind = frame.payload.readInt32BE(0);
+    const data = frame.payload.subarray(4).toString();
+    if (kind === 10) encodeSaslInitialResponse(writer, SCRAM_SHA_256, scram.first());
+    else if (kind === 11) encodeSaslResponse(writer, scram.proof(data));
+    else if (kind === 12) scram.finish(data);
+    if (writer.length > 0) client.write(writer.take());
+    if (kind === 0) return [...before, ...(await client.until('Z'))];
   }
 }
