@@ -18,7 +18,11 @@ const BELOW: Record<string, readonly string[]> = {
   insights: ['edge', 'engine', 'events', 'pool', 'instance', 'wire', 'base'],
   front: ['edge', 'engine', 'events', 'pool', 'instance', 'wire', 'base'],
   worker: ['edge', 'base'],
-  platform: ['front', 'control', 'insights', 'edge', 'engine', 'events', 'pool', 'instance', 'wire', 'base'],
+  'closing-stack': [],
+  'platform-options': [],
+  database: ['engine', 'events', 'pool', 'instance', 'base'],
+  fleet: ['database', 'control', 'engine', 'instance', 'base'],
+  platform: ['closing-stack', 'platform-options', 'fleet', 'front', 'control', 'insights', 'edge', 'engine', 'events', 'pool', 'instance', 'wire', 'base'],
   cli: ['platform', 'base'],
   main: ['cli', 'base'],
 };
@@ -52,7 +56,9 @@ function target(one: Import): { stage: string; inner: string } | undefined {
   const path = relative(source, resolve(source, dirname(one.file), one.specifier));
   if (path.startsWith('..')) return undefined;
   const [first = '', ...rest] = path.split(sep);
-  return first.endsWith('.ts') ? { stage: first.slice(0, -3), inner: 'index.ts' } : { stage: first, inner: rest.join('/') };
+  return first.endsWith('.ts')
+    ? { stage: first.slice(0, -3), inner: 'index.ts' }
+    : { stage: first, inner: rest.join('/') };
 }
 
 describe('the walls between the stages', () => {

@@ -1,0 +1,94 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Median, smallest and largest of some rounds. */
+export interface Figure {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+export function figure(values: readonly number[]): Figure {
+  const sorted = [...values].sort((a, b) => a - b);
+  return {
+    median: sorted[Math.floor(sorted.length / 2)] ?? Number.NaN,
+    min: sorted[0] ?? Number.NaN,
+    max: sorted.at(-1) ?? Number.NaN,
+  };
+}
+
+/** `1.23 (1.10–1.40)`. */
+export function show(value: Figure, digits = 2): string {
+  return `${value.median.toFixed(digits)} (${value.min.toFixed(digits)}–${value.max.toFixed(digits)})`;
+}
+
+/** One contender: its name and a run that gives named numbers. */
+export interface Peer {
+  readonly name: string;
+  run(): Promise<Record<string, number>>;
+}
+
+/**
+ * Runs the peers in turn, `rounds` times, the order reversed every other round so that a drift of the machine falls on
+ * all alike; a first round is not counted. Gives for each peer and number the figures over the rounds.
+ */
+export async function compare(peers: readonly Peer[], rounds = 5): Promise<Map<string, Record<string, Figure>>> {
+  const seen = new Map<string, Record<string, number[]>>(peers.map((peer) => [peer.name, {}]));
+  for (let round = 0; round <= rounds; round += 1) {
+    for (const peer of round % 2 === 0 ? peers : [...peers].reverse()) {
+      const numbers = await peer.run();
+      if (round === 0) continue;
+      const lists = seen.get(peer.name) as Record<string, number[]>;
+      for (const [name, value] of Object.entries(numbers)) {
+        lists[name] ??= [];
+        (lists[name] as number[]).push(value);
+      }
+    }
+  }
+  const figures = new Map<string, Record<string, Figure>>();
+  for (const [name, lists] of seen) {
+    figures.set(name, Object.fromEntries(Object.entries(lists).map(([key, values]) => [key, figure(values)])));
+  }
+  return figures;
+}
+
+/** CPU time of a process and of its descendants, milliseconds (Linux: /proc, 100 ticks a second). */
+export function cpuMs(pid: number): number {
+  let total = 0;
+  const parents = new Map<number, number[]>();
+  const own = new Map<number, number>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const fields = readFileSync(`/proc/${name}/stat`, 'latin1')
+        .replace(/^.*\) /s, '')
+        .split(' ');
+      const parent = Number(fields[1]);
+      own.set(Number(name), (Number(fields[11]) + Number(fields[12])) * 10);
+      parents.set(parent, [...(parents.get(parent) ?? []), Number(name)]);
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  const queue = [pid];
+  for (let one = queue.pop(); one !== undefined; one = queue.pop()) {
+    total += own.get(one) ?? 0;
+    queue.push(...(parents.get(one) ?? []));
+  }
+  return total;
+}
+
+/** CPU time of one process alone, milliseconds. */
+export function ownCpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+/** A table in Markdown, columns as wide as their widest cell. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((cell, column) => Math.max(cell.length, ...rows.map((row) => (row[column] ?? '').length)));
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
+  return [line(head), `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...rows.map(line)].join('\n');
+}

@@ -1,0 +1,74 @@
+import { join } from 'node:path';
+import type { Clock, DatabaseRecord, Logger, RandomBytes, Role } from './base/index.ts';
+import { ROLES } from './base/index.ts';
+import type { Engine, EngineDatabase, EngineDatabaseOptions } from './engine/index.ts';
+import { Capture, DEFAULT_LOG_LIMITS, type EventLog, type EventLogs } from './events/index.ts';
+import type { Instance } from './instance/index.ts';
+import { connectSocket, createPool, type Pool } from './pool/index.ts';
+
+/** Uploaded Prisma schemas, in the database's own directory. */
+const SCHEMA_FOLDER = 'schemas';
+
+export interface DatabaseOptions {
+  readonly record: DatabaseRecord;
+  readonly instance: Instance;
+  /** The database's own directory. */
+  readonly directory: string;
+  readonly engine: Engine;
+  readonly events: EventLogs;
+  readonly publicUrl: string;
+  readonly onOperation: EngineDatabaseOptions['onOperation'];
+  readonly connectionsMax: number;
+  readonly waitersMax: number;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly log: Logger;
+}
+
+/** Everything of one database on this machine hangs from here: its server, pools, schemas and transactions, events. */
+export class Database {
+  readonly record: DatabaseRecord;
+  readonly instance: Instance;
+  readonly engine: EngineDatabase;
+  readonly events: EventLog;
+  readonly #pools: Readonly<Record<Role, Pool>>;
+  readonly #detach: () => void;
+
+  constructor(options: DatabaseOptions) {
+    const { record, instance, directory, engine, clock, random, log, connectionsMax, waitersMax } = options;
+    this.record = record;
+    this.instance = instance;
+    const pool = (role: Role): Pool =>
+      createPool({ instance, role, clock, random, log, connectionsMax, waitersMax, connect: connectSocket });
+    this.#pools = { owner: pool('owner'), writer: pool('writer'), reader: pool('reader') };
+    this.engine = engine.openDatabase({
+      databaseId: record.id,
+      pool: (role) => this.#pools[role],
+      schemaDirectory: join(directory, SCHEMA_FOLDER),
+      publicUrl: options.publicUrl,
+      onOperation: options.onOperation,
+    });
+    this.events = options.events.open(join(directory, 'events.db'), DEFAULT_LOG_LIMITS);
+    this.#detach = instance.attach(new Capture({ instance, log: this.events, clock, connect: connectSocket, logger: log }));
+  }
+
+  /** Details for status and dashboard. */
+  describe(): Readonly<Record<string, unknown>> {
+    return {
+      generation: this.instance.generation,
+      pools: Object.fromEntries(ROLES.map((role) => [role, this.#pools[role].stats])),
+    };
+  }
+
+  /** Ends what uses the server: transactions are rolled back, leases given up. The server itself stays as it is. */
+  async closeClients(): Promise<void> {
+    await this.engine.close();
+    await Promise.all(ROLES.map((role) => this.#pools[role].close()));
+  }
+
+  /** After the server is gone. */
+  async closeEvents(): Promise<void> {
+    this.#detach();
+    await this.events.close();
+  }
+}

@@ -1,0 +1,46 @@
+/** The flags of `dormouse start`, parsed. Times in milliseconds (Infinity for never), sizes in bytes. */
+export interface PlatformOptions {
+  readonly data: string;
+  readonly version: string;
+  readonly host: string;
+  readonly port: number;
+  readonly pgPort: number;
+  readonly publicUrl: string | undefined;
+  readonly region: string;
+  readonly suspendAfter: number;
+  readonly stopAfter: number;
+  readonly wakeTimeout: number;
+  readonly bodyMax: number;
+  readonly replyMax: number;
+  readonly queryTimeout: number;
+  readonly transactionTimeout: number;
+  readonly transactionsMax: number;
+  readonly poolConnections: number;
+  readonly poolWaiters: number;
+  readonly tcpConnections: number;
+  readonly schemasMax: number;
+  readonly schemaMax: number;
+  readonly cacheMax: number;
+  readonly pgBin: string | undefined;
+  readonly pgUser: string | undefined;
+}
+
+export interface PlatformDatabase {
+  readonly id: string;
+  readonly name: string;
+  readonly prismaUrl: string | null;
+  readonly postgresUrl: string | null;
+  readonly pulseUrl: string;
+}
+
+/** A running platform. */
+export interface Platform {
+  readonly http: string;
+  readonly postgres: string;
+  /** With the admin token in its fragment, which browsers do not send. */
+  readonly dashboard: string;
+  readonly adminToken: string;
+  readonly databases: readonly PlatformDatabase[];
+  /** Stops everything cleanly; resolves when the last process has ended. */
+  close(): Promise<void>;
+}
