@@ -60,7 +60,10 @@ export interface HttpDoorOptions {
 export interface HttpDoor {
   /** Opens the port (0: any free one) and says which it is. Fails with `port_in_use`, `usage_invalid`. */
   listen(host: string, port: number): Promise<{ readonly host: string; readonly port: number }>;
-  /** Stops accepting, lets replies in flight finish for `drainMs` at most, then cuts what is left. */
+  /**
+   * Stops accepting, cuts streams and upgraded connections (whoever serves them should have ended them before),
+   * lets replies in flight finish for `drainMs` at most, then cuts what is left.
+   */
   close(): Promise<void>;
 }
 
@@ -72,6 +75,8 @@ class NodeHttpDoor implements HttpDoor {
   readonly #options: HttpDoorOptions;
   readonly #mounts: readonly Mount[];
   readonly #server: Server;
+  /** Open connections and how many requests each has in flight; upgraded ones and endless streams count none. */
+  readonly #connections = new Map<Duplex, number>();
   #closing = false;
 
   constructor(options: HttpDoorOptions) {
@@ -89,6 +94,10 @@ class NodeHttpDoor implements HttpDoor {
     });
     this.#server.maxConnections = limits.connectionsMax;
     this.#server
+      .on('connection', (socket: Duplex) => {
+        this.#connections.set(socket, 0);
+        socket.on('close', () => this.#connections.delete(socket));
+      })
       .on('request', (incoming, outgoing) => this.#serve(incoming, outgoing))
       .on('checkContinue', (incoming, outgoing) => this.#serve(incoming, outgoing, true))
       .on('upgrade', (incoming, socket, head) => this.#upgrade(incoming, socket, head))
@@ -114,8 +123,11 @@ class NodeHttpDoor implements HttpDoor {
     if (this.#closing || !this.#server.listening) return;
     this.#closing = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeIdleConnections();
-    const cut = this.#options.clock.after(this.#options.limits.drainMs, () => this.#server.closeAllConnections());
+    // Node counts a connection that never asked anything as busy, and waits for upgraded ones without end.
+    for (const [socket, inFlight] of this.#connections) if (inFlight === 0) socket.destroy();
+    const cut = this.#options.clock.after(this.#options.limits.drainMs, () => {
+      for (const socket of this.#connections.keys()) socket.destroy();
+    });
     await closed;
     cut.cancel();
   }
@@ -146,7 +158,10 @@ class NodeHttpDoor implements HttpDoor {
     const { clock, limits } = this.#options;
     const startedMs = clock.monotonic();
     const cancellation = new Cancellation();
+    const { socket } = incoming;
+    this.#count(socket, 1);
     outgoing.on('close', () => {
+      this.#count(socket, -1);
       if (!outgoing.writableFinished) cancellation.cancel();
     });
     let reply: MinimalReply;
@@ -158,6 +173,11 @@ class NodeHttpDoor implements HttpDoor {
       reply = this.#rendered(thrown, incoming);
     }
     this.#send(incoming, outgoing, reply, startedMs);
+  }
+
+  #count(socket: Duplex, by: number): void {
+    const inFlight = this.#connections.get(socket);
+    if (inFlight !== undefined) this.#connections.set(socket, inFlight + by);
   }
 
   #rendered(thrown: unknown, incoming: IncomingMessage): MinimalReply {

@@ -1,0 +1,386 @@
+import { once } from 'node:events';
+import { request as httpRequest } from 'node:http';
+import { connect, createServer as createTcpServer, type Socket } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { type Cancellation, cryptoRandom, DormouseError, silentLogger, systemClock } from '../../base/index.ts';
+import {
+  createHttpDoor,
+  DEFAULT_HTTP_LIMITS,
+  type HttpDoor,
+  type HttpDoorOptions,
+  type HttpLimits,
+  type ReplyHandler,
+} from './index.ts';
+
+const LIMITS: HttpLimits = { ...DEFAULT_HTTP_LIMITS, bodyBytesMax: 100_000, lingerMs: 300, drainMs: 300 };
+const echo: ReplyHandler = (request) => ({
+  status: 200,
+  headers: { 'content-type': 'application/json', 'cf-ray': 'ray-local' },
+  body: JSON.stringify({
+    method: request.method,
+    path: request.path,
+    search: request.search,
+    bytes: request.body.byteLength,
+    header: request.header('x-test') ?? null,
+  }),
+});
+
+const open: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of open.splice(0).reverse()) await close();
+});
+
+async function door(
+  options: Partial<Omit<HttpDoorOptions, 'limits'>> & { limits?: Partial<HttpLimits> } = {},
+): Promise<{ port: number; url: string; door: HttpDoor }> {
+  const made = createHttpDoor({
+    handle: echo,
+    mounts: [],
+    upgrades: {},
+    clock: systemClock,
+    random: cryptoRandom,
+    region: 'local',
+    log: silentLogger,
+    ...options,
+    limits: { ...LIMITS, ...options.limits },
+  });
+  const { port } = await made.listen('127.0.0.1', 0);
+  open.push(() => made.close());
+  return { port, url: `http://127.0.0.1:${port}`, door: made };
+}
+
+/** A bare connection: what is sent, byte for byte, and all that comes back until the server closes. */
+function raw(port: number): { socket: Socket; all: Promise<string>; received: () => string } {
+  const socket = connect(port, '127.0.0.1');
+  open.push(() => socket.destroy());
+  let text = '';
+  socket.setEncoding('latin1').on('data', (chunk: string) => {
+    text += chunk;
+  });
+  const all = new Promise<string>((resolve) => socket.on('close', () => resolve(text)).on('error', () => {}));
+  return { socket, all, received: () => text };
+}
+
+const head = (port: number, lines: string): string =>
+  `POST /query HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n${lines}\r\n\r\n`;
+
+describe('createHttpDoor', () => {
+  it('gives the minimal request and writes the minimal reply', async () => {
+    const { url } = await door();
+    const reply = await fetch(`${url}/a%20b?x=1`, { method: 'POST', body: 'hello', headers: { 'X-Test': 'yes' } });
+    expect(await reply.json()).toEqual({ method: 'POST', path: '/a%20b', search: 'x=1', bytes: 5, header: 'yes' });
+    expect(reply.headers.get('cf-ray')).toBe('ray-local');
+    expect(reply.headers.get('content-length')).not.toBeNull();
+  });
+
+  it('collects bodies of any framing', async () => {
+    const { url } = await door();
+    const stream = new ReadableStream({
+      start(controller) {
+        for (let i = 0; i < 50; i++) controller.enqueue(new Uint8Array(1000));
+        controller.close();
+      },
+    });
+    const chunked = await fetch(url, { method: 'POST', body: stream, duplex: 'half' } as RequestInit);
+    expect(await chunked.json()).toMatchObject({ bytes: 50_000 });
+    const whole = await fetch(url, { method: 'POST', body: new Uint8Array(100_000) });
+    expect(await whole.json()).toMatchObject({ bytes: 100_000 });
+    expect(await (await fetch(url)).json()).toMatchObject({ method: 'GET', bytes: 0 });
+  });
+
+  it('refuses a declared body over the limit at once, and the sender sees the answer', async () => {
+    const { port, url } = await door();
+    const reply = await fetch(`${url}/query`, { method: 'POST', body: new Uint8Array(5_000_000) });
+    expect(reply.status).toBe(413);
+    expect(await reply.json()).toMatchObject({ code: 'P6005', meta: { reason: 'body_too_large' } });
+    expect(reply.headers.get('cf-ray')).toMatch(/^[0-9a-f]{16}-local$/);
+    // Without a single byte of the body: nothing is waited for.
+    const { all } = ((one) => {
+      one.socket.write(head(port, 'content-length: 100001'));
+      return one;
+    })(raw(port));
+    expect(await all).toMatch(/^HTTP\/1\.1 413 .*connection: close/is);
+  });
+
+  it('refuses a chunked body as soon as it passes the limit', async () => {
+    const { port } = await door();
+    const { socket, received, all } = raw(port);
+    socket.write(head(port, 'transfer-encoding: chunked'));
+    const chunk = `2710\r\n${'x'.repeat(10_000)}\r\n`;
+    for (let i = 0; i < 11; i++) socket.write(chunk);
+    await expect.poll(received).toMatch(/^HTTP\/1\.1 413 /);
+    // It goes on sending without end, and is cut.
+    const more = setInterval(() => socket.write(chunk), 20);
+    open.push(() => clearInterval(more));
+    expect(await all).toContain('body_too_large');
+  });
+
+  it('answers Prisma 6 in its own form', async () => {
+    const { url } = await door();
+    const reply = await fetch(`${url}/6.19.0/${'a'.repeat(64)}/graphql`, {
+      method: 'POST',
+      body: new Uint8Array(200_000),
+    });
+    expect(reply.status).toBe(413);
+    expect(await reply.json()).toMatchObject({ code: 'P5000' });
+  });
+
+  it('does not invite a body that it would refuse, and invites others', async () => {
+    const { port } = await door();
+    const big = raw(port);
+    big.socket.write(head(port, 'content-length: 100001\r\nexpect: 100-continue'));
+    const text = await big.all;
+    expect(text).toMatch(/^HTTP\/1\.1 413 /);
+    expect(text).not.toContain('100 Continue');
+    const good = raw(port);
+    good.socket.write(head(port, 'content-length: 5\r\nexpect: 100-continue'));
+    await expect.poll(good.received).toContain('100 Continue');
+    good.socket.write('hello');
+    await expect.poll(good.received).toContain('"bytes":5');
+  });
+
+  it('ends a body that does not come', async () => {
+    const { port } = await door({ limits: { bodyMs: 50 } });
+    const { socket, all } = raw(port);
+    socket.write(`${head(port, 'content-length: 10')}hal`);
+    expect(await all).toMatch(/^HTTP\/1\.1 408 .*body_timeout/s);
+  });
+
+  it('ends headers that do not come', async () => {
+    const { port } = await door({ limits: { headersMs: 50 } });
+    const { socket, all } = raw(port);
+    socket.write('POST /query HTTP/1.1\r\nhost: x\r\n');
+    expect(await all).toMatch(/^HTTP\/1\.1 408 .*body_timeout/s);
+  });
+
+  it('says that a body ended early', async () => {
+    const handled: string[] = [];
+    const { port } = await door({
+      handle: (request) => {
+        handled.push(request.path);
+        return { status: 200, headers: {}, body: '' };
+      },
+    });
+    const { socket, all } = raw(port);
+    socket.end(`${head(port, 'content-length: 10')}hal`);
+    expect(await all).toMatch(/^HTTP\/1\.1 400 .*request_invalid/s);
+    expect(handled).toEqual([]);
+  });
+
+  it.each([
+    ['not HTTP at all', 'hello\r\n\r\n'],
+    ['two lengths', 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab'],
+    [
+      'length and chunks',
+      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+    ],
+    ['a length that is none', 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ten\r\n\r\n'],
+    ['a negative length', 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n'],
+    ['a bad chunk', 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n'],
+    ['no host', 'GET / HTTP/1.1\r\n\r\n'],
+  ])('refuses %s with 400', async (_, bytes) => {
+    const { port } = await door();
+    const { socket, all } = raw(port);
+    socket.end(bytes);
+    expect(await all).toMatch(/^HTTP\/1\.1 400 /);
+  });
+
+  it('takes headers of Pulse size, and refuses larger ones', async () => {
+    const { port, url } = await door();
+    expect((await fetch(url, { headers: { 'x-test': 'x'.repeat(200_000) } })).status).toBe(200);
+    const { socket, all } = raw(port);
+    socket.write(`GET / HTTP/1.1\r\nhost: x\r\nx: ${'x'.repeat(300_000)}\r\n\r\n`);
+    expect(await all).toMatch(/^HTTP\/1\.1 431 .*headers_too_large/s);
+  });
+
+  it('cancels what nobody waits for', async () => {
+    let cancellation: Cancellation | undefined;
+    const { port } = await door({
+      handle: (_, given) => {
+        cancellation = given;
+        return new Promise(() => {});
+      },
+    });
+    const { socket } = raw(port);
+    socket.write(`${head(port, 'content-length: 2')}{}`);
+    await expect.poll(() => cancellation).toBeDefined();
+    expect(cancellation?.cancelled).toBe(false);
+    socket.destroy();
+    await expect.poll(() => cancellation?.cancelled).toBe(true);
+  });
+
+  it('cancels nothing that was answered, and keeps the connection', async () => {
+    const cancellations: Cancellation[] = [];
+    const { port } = await door({
+      handle: (_, given) => {
+        cancellations.push(given);
+        return { status: 200, headers: {}, body: 'ok' };
+      },
+    });
+    const { socket, received } = raw(port);
+    socket.write(`${head(port, 'content-length: 2')}{}${head(port, 'content-length: 2')}{}`);
+    await expect.poll(() => received().match(/HTTP\/1\.1 200/g)?.length).toBe(2);
+    socket.destroy();
+    await once(socket, 'close');
+    expect(cancellations.map(({ cancelled }) => cancelled)).toEqual([false, false]);
+  });
+
+  it('turns what a handler throws into a reply, and goes on', async () => {
+    let thrown: unknown = new DormouseError('queue_full');
+    const { url } = await door({
+      handle: () => {
+        throw thrown;
+      },
+    });
+    const full = await fetch(`${url}/query`);
+    expect([full.status, full.headers.get('retry-after')]).toEqual([429, '1']);
+    thrown = new TypeError('secret');
+    const bug = await fetch(`${url}/query`);
+    expect(bug.status).toBe(500);
+    expect(await bug.text()).not.toContain('secret');
+  });
+
+  it('gives mounts their part of the address space, the longest path first', async () => {
+    const named =
+      (name: string): ReplyHandler =>
+      () => ({ status: 200, headers: {}, body: name });
+    const { url } = await door({
+      mounts: [
+        { path: '/api', reply: named('api') },
+        { path: '/api/events', stream: (_, outgoing) => outgoing.end('stream') },
+        { path: '/dashboard', reply: named('dashboard') },
+      ],
+    });
+    const at = async (path: string): Promise<string> => (await fetch(url + path)).text();
+    expect(
+      await Promise.all(['/api', '/api/x', '/api/events', '/api/events/1', '/dashboard/', '/dashboard?x'].map(at)),
+    ).toEqual(['api', 'api', 'stream', 'stream', 'dashboard', 'dashboard']);
+    expect(await at('/apis')).toContain('"/apis"');
+    const reply = await fetch(`${url}/api`);
+    expect(reply.headers.get('cf-ray')).toMatch(/^[0-9a-f]{16}-local$/);
+    expect(reply.headers.get('server-timing')).toMatch(/^total;dur=[\d.]+$/);
+  });
+
+  it('hands upgrades to whom they belong, and refuses others', async () => {
+    const { port } = await door({
+      upgrades: {
+        '/stream': (incoming, socket) => {
+          socket.end(
+            `HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\nseen: ${incoming.url}\r\n\r\n`,
+          );
+        },
+      },
+    });
+    const ask = (path: string): Promise<string> => {
+      const one = raw(port);
+      one.socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n`);
+      return one.all;
+    };
+    expect(await ask('/stream?a=1')).toContain('seen: /stream?a=1');
+    expect(await ask('/other')).toMatch(/^HTTP\/1\.1 404 .*route_unknown/s);
+    expect(await ask('/constructor')).toMatch(/^HTTP\/1\.1 404 /);
+  });
+
+  it('answers HEAD without a body', async () => {
+    const { port } = await door();
+    const answered = await new Promise<{ status: number | undefined; length: string | undefined }>(
+      (resolve, reject) => {
+        httpRequest({ port, method: 'HEAD', path: '/x' }, (incoming) => {
+          incoming.resume();
+          resolve({ status: incoming.statusCode, length: incoming.headers['content-length'] });
+        })
+          .on('error', reject)
+          .end();
+      },
+    );
+    expect(answered.status).toBe(200);
+    expect(Number(answered.length)).toBeGreaterThan(0);
+  });
+
+  it('finishes what is in flight before it closes, and takes nothing new', async () => {
+    let finish: (() => void) | undefined;
+    const {
+      port,
+      url,
+      door: made,
+    } = await door({
+      limits: { drainMs: 10_000 },
+      handle: () => new Promise((resolve) => (finish = () => resolve({ status: 200, headers: {}, body: 'done' }))),
+    });
+    const idle = raw(port);
+    await once(idle.socket, 'connect');
+    const inFlight = fetch(url);
+    await expect.poll(() => finish).toBeDefined();
+    const closing = made.close();
+    await expect(fetch(url)).rejects.toThrow();
+    finish?.();
+    const reply = await inFlight;
+    expect(await reply.text()).toBe('done');
+    expect(reply.headers.get('connection')).toBe('close');
+    await closing;
+    await idle.all;
+  });
+
+  it('cuts what does not finish in time', async () => {
+    let asked = false;
+    const { port, door: made } = await door({
+      limits: { drainMs: 50 },
+      handle: () => {
+        asked = true;
+        return new Promise(() => {});
+      },
+    });
+    const { socket, all } = raw(port);
+    socket.write(`${head(port, 'content-length: 2')}{}`);
+    await expect.poll(() => asked).toBe(true);
+    await made.close();
+    expect(await all).toBe('');
+  });
+
+  it('waits for no stream, no upgraded connection and no silent one', async () => {
+    const handled: string[] = [];
+    const { port, door: made } = await door({
+      limits: { drainMs: 600_000 },
+      mounts: [
+        {
+          path: '/events',
+          stream: (_, outgoing) => {
+            handled.push('stream');
+            outgoing.writeHead(200).write('x');
+          },
+        },
+      ],
+      upgrades: { '/stream': () => handled.push('upgrade') },
+    });
+    const silent = raw(port);
+    const stream = raw(port);
+    const upgraded = raw(port);
+    stream.socket.write('GET /events HTTP/1.1\r\nhost: x\r\n\r\n');
+    upgraded.socket.write('GET /stream HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n');
+    await expect.poll(() => handled.length).toBe(2);
+    await made.close();
+    await Promise.all([silent.all, stream.all, upgraded.all]);
+  });
+
+  it('says which port is in use, and which address is not ours', async () => {
+    const other = createTcpServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    open.push(() => other.close());
+    const { port } = other.address() as { port: number };
+    const options: HttpDoorOptions = {
+      handle: echo,
+      mounts: [],
+      upgrades: {},
+      clock: systemClock,
+      random: cryptoRandom,
+      region: 'local',
+      log: silentLogger,
+      limits: LIMITS,
+    };
+    await expect(createHttpDoor(options).listen('127.0.0.1', port)).rejects.toMatchObject({
+      code: 'port_in_use',
+      message: expect.stringContaining(String(port)),
+    });
+    await expect(createHttpDoor(options).listen('192.0.2.1', 0)).rejects.toMatchObject({ code: 'usage_invalid' });
+  });
+});
