@@ -1,0 +1,225 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ManualClock } from '../../test/support/manual-clock.ts';
+import { cryptoRandom, type DatabaseId, DormouseError, type KeyId, silentLogger } from '../base/index.ts';
+import type { InstanceState } from '../instance/index.ts';
+import { Control, type ControlEvent, type Fleet, Registry, Secrets } from './index.ts';
+
+/** Servers that exist as states only. */
+class PaperFleet implements Fleet {
+  readonly states = new Map<DatabaseId, InstanceState>();
+  readonly calls: string[] = [];
+  failing: string | undefined;
+  #listener: ((id: DatabaseId, state: InstanceState) => void) | undefined;
+
+  async create({ id }: { id: DatabaseId }): Promise<void> {
+    this.#call('create', id);
+    this.#set(id, 'stopped');
+  }
+  async destroy(id: DatabaseId): Promise<void> {
+    this.#call('destroy', id);
+    this.states.delete(id);
+  }
+  async suspend(id: DatabaseId): Promise<void> {
+    this.#set(id, 'suspended');
+  }
+  async stop(id: DatabaseId): Promise<void> {
+    this.#set(id, 'stopped');
+  }
+  async wake(id: DatabaseId): Promise<void> {
+    this.#set(id, 'running');
+  }
+  state(id: DatabaseId): InstanceState {
+    return this.states.get(id) ?? 'stopped';
+  }
+  describe(id: DatabaseId): Record<string, unknown> {
+    return { id };
+  }
+  onState(listener: (id: DatabaseId, state: InstanceState) => void): () => void {
+    this.#listener = listener;
+    return () => {};
+  }
+  #call(verb: string, id: DatabaseId): void {
+    this.calls.push(`${verb} ${id}`);
+    if (this.failing === verb) throw new DormouseError('disk_full');
+  }
+  #set(id: DatabaseId, state: InstanceState): void {
+    this.states.set(id, state);
+    this.#listener?.(id, state);
+  }
+}
+
+describe('Control', () => {
+  let directory: string;
+  let clock: ManualClock;
+  let fleet: PaperFleet;
+  let control: Control;
+
+  const openControl = async (): Promise<void> => {
+    control = new Control({
+      registry: new Registry(path.join(directory, 'registry.db')),
+      secrets: new Secrets(new Uint8Array(32)),
+      clock,
+      random: cryptoRandom,
+      log: silentLogger,
+      pgMajor: 18,
+      addresses: () => ({ publicUrl: 'http://127.0.0.1:4400', httpPort: 4400, postgresPort: 5440 }),
+    });
+    await control.start(fleet);
+  };
+
+  beforeEach(async () => {
+    directory = mkdtempSync(path.join(tmpdir(), 'dormouse-control-'));
+    clock = new ManualClock();
+    fleet = new PaperFleet();
+    await openControl();
+  });
+  afterEach(() => {
+    control.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  const firstKey = (): KeyId => {
+    const [key] = control.listKeys('main');
+    if (!key) throw new Error('main has no key');
+    return key.id;
+  };
+
+  it('creates a database that is found by name and id, with the URLs of its first key', async () => {
+    const made = await control.createDatabase('main');
+    expect(made).toMatchObject({
+      name: 'main',
+      state: 'stopped',
+      pgMajor: 18,
+      keys: 1,
+      operationsToday: 0,
+      pulseUrl: 'ws://127.0.0.1:4400',
+      instance: { id: made.id },
+    });
+    expect(made.prismaUrl).toBe(`prisma+postgres://127.0.0.1:4400/?api_key=${made.apiKey}`);
+    expect(made.postgresUrl).toMatch(/^postgres:\/\/key_[a-z0-9]{20}:[\w-]{43}@127\.0\.0\.1:5440\/postgres$/);
+    expect(await control.showDatabase('main')).toEqual(made);
+    expect(await control.showDatabase(made.id)).toEqual(made);
+    const [key] = control.listKeys('main');
+    expect(key).toMatchObject({ role: 'owner', label: 'default', revokedAtMs: null });
+    expect(control.catalog.database(made.id)?.name).toBe('main');
+    expect(control.catalog.key(firstKey())).toMatchObject({
+      databaseId: made.id,
+      role: 'owner',
+      revoked: false,
+    });
+    expect(made.postgresUrl).toContain(`:${control.catalog.secret(firstKey())}@`);
+  });
+
+  it('prints the same URLs after a restart', async () => {
+    const made = await control.createDatabase('main');
+    control.catalog.count(firstKey(), made.id, 7);
+    control.close();
+    await openControl();
+    expect(await control.showDatabase('main')).toEqual({
+      ...made,
+      operationsToday: 7,
+      usage: [{ day: '2026-11-23', operations: 7 }],
+    });
+    expect(control.databases()).toEqual([{ id: made.id, name: 'main', pgMajor: 18, createdAtMs: clock.now() }]);
+  });
+
+  it('refuses names that are none or taken, one of two at once too', async () => {
+    await expect(control.createDatabase('Main!')).rejects.toMatchObject({ code: 'name_invalid' });
+    const both = await Promise.allSettled([control.createDatabase('main'), control.createDatabase('main')]);
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    await expect(control.createDatabase('main')).rejects.toMatchObject({ code: 'name_taken' });
+    expect(control.listDatabases()).toHaveLength(1);
+  });
+
+  it('leaves nothing of a creation that fails', async () => {
+    fleet.failing = 'create';
+    await expect(control.createDatabase('main')).rejects.toMatchObject({ code: 'disk_full' });
+    expect(fleet.calls.map((call) => call.split(' ')[0])).toEqual(['create', 'destroy']);
+    expect(control.listDatabases()).toEqual([]);
+    fleet.failing = undefined;
+    await control.createDatabase('main');
+  });
+
+  it.each(['creating', 'deleting'] as const)(
+    'clears away at the next start what a crash left %s',
+    async (lifecycle) => {
+      control.close();
+      const registry = new Registry(path.join(directory, 'registry.db'));
+      const id = 'db_cccccccccccccccccccc' as DatabaseId;
+      registry.addDatabase({ id, name: 'half', pgMajor: 18, lifecycle, createdAtMs: 1 });
+      registry.close();
+      await openControl();
+      expect(fleet.calls).toEqual([`destroy ${id}`]);
+      expect(control.listDatabases()).toEqual([]);
+      await control.createDatabase('half');
+    },
+  );
+
+  it('deletes for good: keys end at once, and a failure is taken up again', async () => {
+    const made = await control.createDatabase('main');
+    const key = firstKey();
+    fleet.failing = 'destroy';
+    await expect(control.deleteDatabase('main')).rejects.toMatchObject({ code: 'disk_full' });
+    expect(control.catalog.key(key)).toBeUndefined();
+    expect(control.catalog.database(made.id)).toBeUndefined();
+    expect(control.listDatabases()[0]?.state).toBe('deleting');
+    expect(() => control.createKey('main', 'owner', null)).toThrow(
+      expect.objectContaining({ code: 'database_deleted' }),
+    );
+    fleet.failing = undefined;
+    expect(await control.deleteDatabase('main')).toEqual({ id: made.id, name: 'main' });
+    await expect(control.deleteDatabase('main')).rejects.toMatchObject({ code: 'database_unknown' });
+    await control.createDatabase('main');
+  });
+
+  it('creates and revokes keys; what is revoked is known to the catalog at once and stays so', async () => {
+    const made = await control.createDatabase('main');
+    const reader = control.createKey('main', 'reader', 'report');
+    expect(reader.prismaUrl).not.toBe(made.prismaUrl);
+    expect(control.showKey(made.id, reader.id)).toEqual(reader);
+    expect(() => control.createKey('main', 'root', null)).toThrow(expect.objectContaining({ code: 'request_invalid' }));
+    expect(() => control.createKey('main', 'owner', 'x'.repeat(201))).toThrow(
+      expect.objectContaining({ code: 'request_invalid' }),
+    );
+    expect(control.revokeKey('main', reader.id).revokedAtMs).toBe(clock.now());
+    expect(control.catalog.key(reader.id)?.revoked).toBe(true);
+    const first = control.revokeKey('main', reader.id);
+    clock.advance(1000);
+    expect(control.revokeKey('main', reader.id)).toEqual(first);
+    expect((await control.showDatabase('main')).keys).toBe(1);
+    const owner = control.listKeys('main').find(({ role }) => role === 'owner');
+    control.revokeKey('main', owner?.id ?? '');
+    expect(await control.showDatabase('main')).toMatchObject({
+      keys: 0,
+      prismaUrl: null,
+      postgresUrl: null,
+      apiKey: null,
+      pulseUrl: 'ws://127.0.0.1:4400',
+    });
+    control.close();
+    await openControl();
+    expect(control.catalog.key(reader.id)?.revoked).toBe(true);
+    const other = await control.createDatabase('other');
+    expect(() => control.revokeKey(other.id, reader.id)).toThrow(expect.objectContaining({ code: 'key_unknown' }));
+  });
+
+  it('forces states and tells who watches', async () => {
+    const seen: ControlEvent[] = [];
+    control.watchers.add({ tell: (event) => seen.push(event), end: () => {} });
+    const { id } = await control.createDatabase('main');
+    expect((await control.setState('main', 'wake')).state).toBe('running');
+    expect((await control.setState('main', 'suspend')).state).toBe('suspended');
+    expect(control.totals()).toEqual({ databases: { total: 1, byState: { suspended: 1 } }, operationsToday: 0 });
+    await control.deleteDatabase('main');
+    expect(seen.map(({ event, data }) => [event, (data as { state?: string }).state])).toEqual([
+      ['created', 'stopped'],
+      ['state', 'running'],
+      ['state', 'suspended'],
+      ['deleted', undefined],
+    ]);
+    expect(seen[1]).toEqual({ event: 'state', data: { id, name: 'main', state: 'running' } });
+  });
+});

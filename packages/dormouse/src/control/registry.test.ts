@@ -1,0 +1,110 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import Database from 'libsql';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { DatabaseId, KeyId } from '../base/index.ts';
+import { type DatabaseRow, type KeyRow, Registry } from './registry.ts';
+
+const database = (name: string, lifecycle: DatabaseRow['lifecycle'] = 'creating'): DatabaseRow => ({
+  id: `db_${name}` as DatabaseId,
+  name,
+  pgMajor: 18,
+  lifecycle,
+  createdAtMs: 1,
+});
+const key = (name: string, of: string): KeyRow => ({
+  id: `key_${name}` as KeyId,
+  databaseId: `db_${of}` as DatabaseId,
+  role: 'owner',
+  label: null,
+  createdAtMs: 1,
+  revokedAtMs: null,
+});
+
+describe('Registry', () => {
+  let directory: string;
+  let file: string;
+  let registry: Registry;
+
+  beforeEach(() => {
+    directory = mkdtempSync(path.join(tmpdir(), 'dormouse-registry-'));
+    file = path.join(directory, 'registry.db');
+    registry = new Registry(file);
+  });
+  afterEach(() => {
+    registry.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  const reopen = (): void => {
+    registry.close();
+    registry = new Registry(file);
+  };
+
+  it('keeps what it was told', () => {
+    registry.addDatabase(database('one'));
+    registry.finishDatabase('db_one' as DatabaseId, key('a', 'one'));
+    registry.addKey({ ...key('b', 'one'), role: 'reader', label: 'report' });
+    registry.revokeKey('key_a' as KeyId, 99);
+    registry.revokeKey('key_a' as KeyId, 100);
+    reopen();
+    expect(registry.databases()).toEqual([database('one', 'ready')]);
+    expect(registry.keys()).toEqual([
+      { ...key('a', 'one'), revokedAtMs: 99 },
+      { ...key('b', 'one'), role: 'reader', label: 'report' },
+    ]);
+  });
+
+  it('holds each name once, also while its database is made or removed', () => {
+    registry.addDatabase(database('one'));
+    expect(() => registry.addDatabase({ ...database('two'), name: 'one' })).toThrow(
+      expect.objectContaining({ code: 'name_taken' }),
+    );
+    registry.markDeleting('db_one' as DatabaseId);
+    expect(() => registry.addDatabase({ ...database('two'), name: 'one' })).toThrow(
+      expect.objectContaining({ code: 'name_taken' }),
+    );
+    registry.removeDatabase('db_one' as DatabaseId);
+    registry.addDatabase({ ...database('two'), name: 'one' });
+  });
+
+  it('removes a database with its keys, and keeps what it used', () => {
+    registry.addDatabase(database('one'));
+    registry.finishDatabase('db_one' as DatabaseId, key('a', 'one'));
+    registry.addUsage([
+      { keyId: 'key_a' as KeyId, databaseId: 'db_one' as DatabaseId, day: '2026-11-23', operations: 3 },
+    ]);
+    registry.removeDatabase('db_one' as DatabaseId);
+    expect([registry.databases(), registry.keys()]).toEqual([[], []]);
+    expect(registry.usageSince('2026-11-01')).toHaveLength(1);
+  });
+
+  it('adds usage to what stands there', () => {
+    const row = { keyId: 'key_a' as KeyId, databaseId: 'db_one' as DatabaseId, day: '2026-11-23', operations: 3 };
+    registry.addUsage([row, { ...row, day: '2026-11-22' }]);
+    registry.addUsage([row]);
+    reopen();
+    expect(registry.usageSince('2026-11-23')).toEqual([{ ...row, operations: 6 }]);
+  });
+
+  it('makes a database ready and gives it its key together, or neither', () => {
+    registry.addDatabase(database('one'));
+    registry.finishDatabase('db_one' as DatabaseId, key('a', 'one'));
+    registry.addDatabase(database('two'));
+    expect(() => registry.finishDatabase('db_two' as DatabaseId, key('a', 'two'))).toThrow();
+    expect(registry.databases().map(({ lifecycle }) => lifecycle)).toEqual(['ready', 'creating']);
+  });
+
+  it('refuses the registry of a newer Dormouse, and a file that is none', () => {
+    registry.close();
+    const raw = new Database(file);
+    raw.exec('PRAGMA user_version = 99');
+    raw.close();
+    expect(() => new Registry(file)).toThrow(expect.objectContaining({ code: 'data_version' }));
+    const garbage = path.join(directory, 'garbage.db');
+    writeFileSync(garbage, 'not a database '.repeat(1000));
+    expect(() => new Registry(garbage)).toThrow(expect.objectContaining({ code: 'data_unusable' }));
+    registry = new Registry(path.join(directory, 'other.db'));
+  });
+});
