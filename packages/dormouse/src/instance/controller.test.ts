@@ -332,6 +332,20 @@ describe('an adopted server', () => {
   });
 });
 
+describe('a hold during the adoption', () => {
+  it.each([true, false])('waits for it (server found: %s)', async (adoptable) => {
+    const w = world();
+    w.server.adoptable = adoptable;
+    w.server.plan.otherMs = 50;
+    void w.controller.adopt();
+    const hold = watch(w.controller.hold(w.in(1000)));
+    await w.clock.advance(100);
+    expect(hold.value).toBeDefined();
+    expect(w.server.starts).toBe(adoptable ? 0 : 1);
+    expect(w.server.violations).toEqual([]);
+  });
+});
+
 describe('closing', () => {
   it('stops it, refuses who waits and who comes later', async () => {
     const w = world();

@@ -78,6 +78,7 @@ export class Controller implements Instance {
   #closed: 'shutting_down' | 'database_deleted' | undefined;
   /** Tells the report of what is under way from one that is overtaken. */
   #operation = 0;
+  #adopting = false;
   /** True while a change of state is told around: wishes that arise from it are looked at afterwards. */
   #dispatching = false;
   /** Whether attachments were told that the server is up. */
@@ -170,10 +171,22 @@ export class Controller implements Instance {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Takes over what an earlier platform left. Before anything else is asked of this instance. */
+  /** Takes over what an earlier platform left. Before any server of ours; who asks meanwhile waits for it. */
   async adopt(): Promise<void> {
-    assert(this.#state === 'stopped', 'adopted late');
-    if ((await this.#server.adopt()) === 'running') this.#dispatch('adopted');
+    assert(this.#state === 'stopped' && !this.#adopting, 'adopted late');
+    this.#adopting = true;
+    try {
+      if ((await this.#server.adopt()) === 'running') this.#dispatch('adopted');
+    } catch (error) {
+      // Something of it is alive and does not end. The next start proves that it is gone, or fails and says why.
+      this.#logger.log('error', 'database is neither adopted nor ended', {
+        database: this.databaseId,
+        reason: String(error),
+      });
+    } finally {
+      this.#adopting = false;
+      this.#settle();
+    }
   }
 
   /** Stops for good: who waits and who comes later gets `reason`. */
@@ -341,7 +354,7 @@ export class Controller implements Instance {
 
   /** Looks at who wants what, and does the next thing. Called after every change of state and of wishes. */
   #settle(): void {
-    if (this.#dispatching) return;
+    if (this.#dispatching || this.#adopting) return;
     this.#grantWishes();
     switch (this.#state) {
       case 'running':

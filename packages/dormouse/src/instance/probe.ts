@@ -1,63 +1,73 @@
 import { connect } from 'node:net';
+import {
+  Backend,
+  ByteWriter,
+  decodeErrorResponse,
+  encodeQuery,
+  encodeStartup,
+  encodeTerminate,
+  FrameReader,
+  PROTOCOL_3_0,
+} from '../wire/index.ts';
 import type { Endpoint } from './instance.ts';
 import { SUPERUSER } from './settings.ts';
-
-/** Version 3.0 of the protocol. */
-const PROTOCOL = 196608;
-
-function message(type: string, body: Buffer): Buffer {
-  const head = Buffer.alloc(type.length + 4);
-  head.write(type, 0, 'latin1');
-  head.writeInt32BE(body.length + 4, type.length);
-  return Buffer.concat([head, body]);
-}
-
-function startup(): Buffer {
-  const version = Buffer.alloc(4);
-  version.writeInt32BE(PROTOCOL);
-  return message('', Buffer.concat([version, Buffer.from(`user\0${SUPERUSER}\0database\0postgres\0\0`)]));
-}
 
 /** What a server said to one query: it works; it is starting or has no room yet (ask again); or it will not. */
 export type ProbeResult = 'answers' | 'not-yet' | 'refuses';
 
-/** SQLSTATEs of a server that will answer soon: starting up or recovering (57P03), too many connections (53300). */
-const NOT_YET = ['57P03', '53300'];
+/** SQLSTATEs of a server that will answer soon: starting up or recovering, too many connections. */
+const NOT_YET: readonly (string | undefined)[] = ['57P03', '53300'];
+
+/** One row of one column, or an error: far below. */
+const PAYLOAD_BYTES_MAX = 64 * 1024;
 
 /** Opens a connection, runs one query and closes it. Never rejects; silence for `timeoutMs` is a refusal. */
 export function probe(endpoint: Endpoint, timeoutMs: number): Promise<ProbeResult> {
   return new Promise((resolve) => {
     const socket = endpoint.kind === 'unix' ? connect({ path: endpoint.path }) : connect(endpoint.port, endpoint.host);
-    let received = Buffer.alloc(0);
-    let ready = 0;
+    const reader = new FrameReader({ payloadBytesMax: PAYLOAD_BYTES_MAX });
+    const writer = new ByteWriter();
+    let asked = false;
     let rows = 0;
     const finish = (result: ProbeResult): void => {
       socket.destroy();
       resolve(result);
     };
+    const take = (): ProbeResult | undefined => {
+      while (reader.next()) {
+        if (reader.type === Backend.ErrorResponse) {
+          return NOT_YET.includes(decodeErrorResponse(reader.payload).fields.code) ? 'not-yet' : 'refuses';
+        }
+        if (reader.type === Backend.DataRow) rows++;
+        if (reader.type !== Backend.ReadyForQuery) continue;
+        if (asked) return rows === 1 ? 'answers' : 'refuses';
+        asked = true;
+        encodeQuery(writer, 'SELECT 1');
+        encodeTerminate(writer);
+        socket.write(writer.take());
+      }
+      return undefined;
+    };
     socket.setTimeout(timeoutMs, () => finish('refuses'));
     socket.on('error', () => finish('refuses'));
     socket.on('close', () => finish('refuses'));
-    socket.on('connect', () => socket.write(startup()));
+    socket.on('connect', () => {
+      encodeStartup(writer, PROTOCOL_3_0, [
+        ['user', SUPERUSER],
+        ['database', 'postgres'],
+      ]);
+      socket.write(writer.take());
+    });
     socket.on('data', (chunk) => {
-      received = Buffer.concat([received, chunk]);
-      while (received.length >= 5 && received.length >= 1 + received.readInt32BE(1)) {
-        const length = 1 + received.readInt32BE(1);
-        const type = String.fromCharCode(received[0] ?? 0);
-        const body = received.toString('utf8', 5, length);
-        received = received.subarray(length);
-        if (type === 'E') {
-          const state = /(?:^|\0)C(?<code>[0-9A-Z]{5})\0/.exec(body)?.groups?.code ?? '';
-          return finish(NOT_YET.includes(state) ? 'not-yet' : 'refuses');
-        }
-        if (type === 'D') rows++;
-        if (type !== 'Z') continue;
-        if (ready++ === 0) socket.write(message('Q', Buffer.from('SELECT 1\0')));
-        else {
-          socket.write(message('X', Buffer.alloc(0)));
-          return finish(rows === 1 ? 'answers' : 'refuses');
-        }
+      let result: ProbeResult | undefined;
+      try {
+        reader.push(chunk);
+        result = take();
+      } catch {
+        // Not the protocol: not our server.
+        result = 'refuses';
       }
+      if (result !== undefined) finish(result);
     });
   });
 }

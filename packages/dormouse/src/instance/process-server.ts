@@ -309,7 +309,8 @@ export class ProcessServer implements Server {
     const record = await readRecord(this.#layout.record);
     if (record !== undefined && record.bootId === table.bootId) {
       const now = table.identify(record.pid);
-      if (now?.startTime === record.startTime) return now;
+      // In another pid namespace the same number may be another process: it must hold the lifeline too.
+      if (now?.startTime === record.startTime && table.holds(record.pid, this.#layout.lifeline)) return now;
     }
     const holders = new Set(table.holders(this.#layout.lifeline));
     const roots = [...holders].filter((pid) => !holders.has(table.parent(pid) ?? 0));

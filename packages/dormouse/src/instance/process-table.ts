@@ -19,6 +19,8 @@ export interface ProcessTable {
   children(pid: number): number[];
   /** True once the process is stopped by a signal, or gone. */
   stopped(pid: number): boolean;
+  /** True if the process holds `path` open for writing. */
+  holds(pid: number, path: string): boolean;
   /** Pids of all other processes that hold `path` open for writing. Slow: looks at every process. */
   holders(path: string): number[];
   parent(pid: number): number | undefined;
@@ -56,6 +58,7 @@ export function procProcessTable(): ProcessTable {
       const state = statFields(pid)?.[0];
       return state === undefined || state === 'T' || state === 't' || state === 'Z' || state === 'X';
     },
+    holds: (pid, path) => holds(pid, statSync(path), basename(path)),
     holders(path) {
       const file = statSync(path);
       const name = basename(path);
@@ -115,6 +118,15 @@ export function psProcessTable(): ProcessTable {
     process.platform === 'darwin'
       ? ask('sysctl', '-n', 'kern.bootsessionuuid')
       : readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  const holders = (path: string): number[] => {
+    const writers = new Set<number>();
+    let pid = 0;
+    for (const line of ask('lsof', '-F', 'pa', '--', path).split('\n')) {
+      if (line.startsWith('p')) pid = Number(line.slice(1));
+      else if ((line === 'aw' || line === 'au') && pid !== process.pid) writers.add(pid);
+    }
+    return [...writers];
+  };
   return {
     bootId,
     identify(pid) {
@@ -128,16 +140,8 @@ export function psProcessTable(): ProcessTable {
         .flatMap(([child, parent]) => (parent === pid && child !== undefined ? [child] : []));
     },
     stopped: (pid) => /^($|T|Z)/.test(field(pid, 'stat')),
-    holders: (path) => {
-      const lines = ask('lsof', '-F', 'pa', '--', path).split('\n');
-      let pid = 0;
-      const writers = new Set<number>();
-      for (const line of lines) {
-        if (line.startsWith('p')) pid = Number(line.slice(1));
-        else if ((line === 'aw' || line === 'au') && pid !== process.pid) writers.add(pid);
-      }
-      return [...writers];
-    },
+    holds: (pid, path) => holders(path).includes(pid),
+    holders,
     parent(pid) {
       const parent = field(pid, 'ppid');
       return parent === '' ? undefined : Number(parent);

@@ -1,0 +1,84 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { until } from '../../test/support/until.ts';
+import { systemClock } from '../base/index.ts';
+import { CGROUP_PREFIX, cgroupFreezer, type Freezer, findCgroup, signalFreezer } from './freezer.ts';
+import { type ProcessTable, procProcessTable, psProcessTable } from './process-table.ts';
+
+const tables: [string, () => ProcessTable][] = [['ps', psProcessTable]];
+if (process.platform === 'linux') tables.unshift(['/proc', procProcessTable]);
+const place = findCgroup();
+const name = `${CGROUP_PREFIX}test-${process.pid}`;
+const group = place && cgroupFreezer(procProcessTable(), systemClock, place, name);
+if (group === undefined) console.warn('skipped: freezing by cgroup needs a writable cgroup version 2');
+group?.close();
+
+/** Counts how often the tree's leaf has looked at the world: it does so all the time, unless frozen. */
+const WORK = 'for i in 1 2 3; do (while :; do echo x; sleep 0.001; done) & done; wait';
+
+describe.each([
+  ...tables.map(([label, table]) => [`signals, by ${label}`, () => signalFreezer(table(), systemClock)] as const),
+  ...(place && group
+    ? [['cgroup', () => cgroupFreezer(procProcessTable(), systemClock, place, name) as Freezer] as const]
+    : []),
+])('freezing a tree (%s)', (_label, make) => {
+  let child: ChildProcess | undefined;
+  let freezer: Freezer | undefined;
+  afterEach(async () => {
+    const { pid } = child ?? {};
+    if (pid !== undefined) {
+      freezer?.thaw(pid);
+      process.kill(-pid, 'SIGKILL');
+      await new Promise((resolve) => child?.once('close', resolve));
+    }
+    freezer?.release('server');
+    freezer?.close();
+  });
+
+  it('stops every process of it, and continues them all', async () => {
+    freezer = make();
+    let lines = 0;
+    child = spawn('sh', ['-c', WORK], { detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
+    const pid = child.pid as number;
+    freezer.enroll('server', pid);
+    child.stdout?.on('data', (chunk: Buffer) => {
+      lines += chunk.length;
+    });
+    for (let round = 0; round < 3; round++) {
+      const before = lines;
+      await until(() => lines > before + 20, { what: 'work' });
+      await freezer.freeze(pid);
+      // What was written before lies in the pipe; after that nothing comes.
+      await until(
+        async () => {
+          const seen = lines;
+          await new Promise((resolve) => setTimeout(resolve, 30));
+          return lines === seen;
+        },
+        { what: 'silence' },
+      );
+      freezer.thaw(pid);
+    }
+    const before = lines;
+    await until(() => lines > before + 20, { what: 'work after the thaw' });
+  });
+});
+
+describe.runIf(group !== undefined)('a group', () => {
+  it('is gone after its server, and the place of all after close', () => {
+    if (!place) return;
+    const freezer = cgroupFreezer(procProcessTable(), systemClock, place, name) as Freezer;
+    const base = join(place.mount, place.own, name);
+    const child = spawn('sleep', ['1000'], { stdio: 'ignore' });
+    freezer.enroll('one', child.pid as number);
+    expect(readFileSync(join(base, 'one', 'cgroup.procs'), 'utf8').trim()).toBe(String(child.pid));
+    child.kill('SIGKILL');
+    return new Promise<void>((resolve) => child.once('exit', () => resolve())).then(() => {
+      freezer.release('one');
+      freezer.close();
+      expect(existsSync(base)).toBe(false);
+    });
+  });
+});
