@@ -51,7 +51,7 @@ export function parseArrayText<T>(text: string, element: (text: string) => T): A
       at++;
     } else if (code === QUOTE) {
       const end = closingQuote(text, at + 1);
-      current.push(element(unescape(text.slice(at + 1, end))));
+      current.push(element(withoutEscapes(text.slice(at + 1, end))));
       at = end + 1;
     } else {
       let end = at;
@@ -78,7 +78,7 @@ function closingQuote(text: string, from: number): number {
   throw new Error('array text has an open quote');
 }
 
-function unescape(quoted: string): string {
+function withoutEscapes(quoted: string): string {
   return quoted.includes('\\') ? quoted.replace(/\\(.)/gs, '$1') : quoted;
 }
 

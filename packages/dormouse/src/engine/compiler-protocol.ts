@@ -1,3 +1,5 @@
+import type { ParamGraphData } from '@prisma/param-graph';
+
 /** What the compiler's owner and its worker thread say to each other. */
 
 /** A job for the worker. `schema` is the text of a Prisma schema that the worker may not hold yet. */
@@ -43,4 +45,10 @@ export interface CompilerWorkerData {
 export interface SchemaFacts {
   /** Field names by table and column, of those fields whose column has another name. */
   readonly fieldsByColumn: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** What may be taken out of queries as parameters; absent for a schema whose metadata is too large to read. */
+  readonly parameters?: {
+    readonly graph: ParamGraphData;
+    /** Database names by enum and value. */
+    readonly enums: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  };
 }

@@ -11,6 +11,8 @@ import type {
   CompilerWorkerData,
   SchemaFacts,
 } from './compiler-protocol.ts';
+import type { Metadata } from './metadata.ts';
+import { buildParameterGraph } from './parameter-graph.ts';
 import { forSchemaValidator } from './schema-dialect.ts';
 
 interface QueryCompiler {
@@ -26,16 +28,6 @@ interface CompilerBindings {
 interface Held {
   readonly compiler: QueryCompiler;
   readonly facts: SchemaFacts;
-}
-/** The part of Prisma's data model metadata (DMMF) that is read here. */
-interface Metadata {
-  readonly datamodel: {
-    readonly models: readonly {
-      readonly name: string;
-      readonly dbName?: string | null;
-      readonly fields: readonly { readonly name: string; readonly dbName?: string | null }[];
-    }[];
-  };
 }
 interface SchemaBindings {
   validate(parameters: string): void;
@@ -135,7 +127,10 @@ class CompilerThread {
       // Beyond this the schema is served without what the metadata would give: it is a comfort, not a need.
       if (length > METADATA_BYTES_MAX) return { fieldsByColumn: {} };
       const metadata = JSON.parse(Buffer.from(buffer.read_chunk(0, length)).toString('utf8')) as Metadata;
-      return { fieldsByColumn: fieldsByColumn(metadata) };
+      return {
+        fieldsByColumn: fieldsByColumn(metadata),
+        parameters: { graph: buildParameterGraph(metadata), enums: enumValues(metadata) },
+      };
     } finally {
       buffer.free();
     }
@@ -165,6 +160,15 @@ function fieldsByColumn(metadata: Metadata): SchemaFacts['fieldsByColumn'] {
     ]);
   }
   return Object.fromEntries(tables);
+}
+
+function enumValues(metadata: Metadata): Record<string, Record<string, string>> {
+  return Object.fromEntries(
+    metadata.datamodel.enums.map(({ name, values }) => [
+      name,
+      Object.fromEntries(values.map((value) => [value.name, value.dbName ?? value.name])),
+    ]),
+  );
 }
 
 class MissingSchema extends Error {}

@@ -246,11 +246,15 @@ export class Compiler {
     });
     worker.unref();
     await new Promise<void>((resolve, reject) => {
-      worker.once('message', () => resolve());
-      worker.once('error', reject);
-      worker.once('exit', (code) => reject(new Error(`the compiler thread ended with ${code}`)));
+      const settle = (error?: Error): void => {
+        worker.off('message', ready).off('error', settle).off('exit', ended);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const ready = (): void => settle();
+      const ended = (code: number): void => settle(new Error(`the compiler thread ended with ${code}`));
+      worker.on('message', ready).on('error', settle).on('exit', ended);
     });
-    worker.removeAllListeners();
     worker.on('message', (reply: CompilerReply) => this.#answered(reply));
     worker.on('error', (error) => this.#broke(worker, error));
     worker.on('exit', () => this.#broke(worker, new Error('the compiler thread ended')));

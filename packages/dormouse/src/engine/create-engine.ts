@@ -10,9 +10,11 @@ import {
 import type { ClientLimits } from './client-limits.ts';
 import { Compiler } from './compiler.ts';
 import type { Engine, EngineDatabase, EngineDatabaseOptions, EngineLimits } from './engine.ts';
+import { PlanCache } from './plan-cache.ts';
 import { PlanExecutor } from './plan-execution.ts';
 import { type Prisma6Parts, Prisma6Routes } from './prisma6.ts';
 import { Prisma7Routes } from './prisma7.ts';
+import { QueryPlanner } from './query-planning.ts';
 import { routeOf } from './routes.ts';
 import { SchemaStore } from './schema-store.ts';
 import { type OperationBounds, withStatements } from './statements.ts';
@@ -59,10 +61,9 @@ class OpenDatabase implements EngineDatabase {
       log,
       limits,
       executor,
-      compiler,
+      planner: new QueryPlanner({ clock, compiler, cache: new PlanCache(), owner: database.databaseId }),
       schemas,
       transactions: this.#transactions,
-      databaseId: database.databaseId,
       publicUrl: database.publicUrl,
       pool: (role) => database.pool(role),
       bounds: (call, lowered) => boundsOf(clock, call, lowered),

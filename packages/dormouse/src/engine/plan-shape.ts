@@ -19,6 +19,10 @@ function fail(at: string, expected: string): never {
   });
 }
 
+function each(elements: readonly unknown[], at: string, check: Check): void {
+  for (const [index, element] of elements.entries()) check(element, `${at}[${index}]`);
+}
+
 const text: Check = (value, at) => {
   if (typeof value !== 'string') fail(at, 'a string');
 };
@@ -37,7 +41,7 @@ const listOf =
   (check: Check): Check =>
   (value, at) => {
     if (!Array.isArray(value)) fail(at, 'an array');
-    value.forEach((element, index) => check(element, `${at}[${index}]`));
+    each(value, at, check);
   };
 const mapOf =
   (check: Check): Check =>
@@ -76,7 +80,7 @@ const NANOID_LENGTH_MAX = 1024;
 
 const value: Check = (given, at) => {
   if (Array.isArray(given)) {
-    given.forEach((element, index) => value(element, `${at}[${index}]`));
+    each(given, at, value);
     return;
   }
   if (!isObject(given)) {
@@ -106,7 +110,7 @@ const value: Check = (given, at) => {
 function generator(call: JsonObject, at: string): void {
   if (typeof call.name !== 'string' || !GENERATORS.has(call.name)) fail(`${at}.name`, 'a known generator');
   if (!Array.isArray(call.args)) fail(`${at}.args`, 'an array');
-  call.args.forEach((argument, index) => value(argument, `${at}.args[${index}]`));
+  each(call.args, `${at}.args`, value);
   if (call.name === 'nanoid') {
     const [length] = call.args;
     if (length !== undefined && !(typeof length === 'number' && length >= 0 && length <= NANOID_LENGTH_MAX)) {
@@ -119,13 +123,12 @@ function plainObject(given: JsonObject, at: string): void {
   for (const key of Object.keys(given)) {
     const member = given[key];
     if (key === '__proto__') fail(at, 'an object with plain keys');
-    if (Array.isArray(member)) member.forEach((element, index) => plainMember(element, `${at}.${key}[${index}]`));
-    else plainMember(member, `${at}.${key}`);
+    plainMember(member, `${at}.${key}`);
   }
 }
 
 function plainMember(member: unknown, at: string): void {
-  if (Array.isArray(member)) member.forEach((element, index) => plainMember(element, `${at}[${index}]`));
+  if (Array.isArray(member)) each(member, at, plainMember);
   else if (isObject(member)) {
     if (member.prisma__type !== undefined) fail(at, 'plain data');
     plainObject(member, at);
@@ -209,6 +212,7 @@ const node: Check = oneOf({
   ),
   dataMap: args(shape({ expr: checkNode, structure: resultNode, enums: mapOf(mapOf(text)) })),
   validate: args(shape({ expr: checkNode, rules: listOf(rule), errorIdentifier: text, context: mapOf(nothing) })),
+  // biome-ignore lint/suspicious/noThenProperty: it is the plan's own name for the branch, and nobody awaits this object.
   if: args(shape({ value: checkNode, rule, then: checkNode, else: checkNode })),
   unit: nothing,
   diff: args(shape({ from: checkNode, to: checkNode, fields: listOf(text) })),

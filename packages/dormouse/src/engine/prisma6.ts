@@ -1,20 +1,15 @@
-import {
-  type BatchResponse,
-  convertCompactedRows,
-  type QueryPlanNode,
-  UserFacingError,
-} from '@prisma/client-engine-runtime';
+import { convertCompactedRows, UserFacingError } from '@prisma/client-engine-runtime';
 import { type Call, DormouseError, type MinimalReply, type MinimalRequest } from '../base/index.ts';
 import { type ClientLimits, limitsOf } from './client-limits.ts';
-import { type Compiler, QueryRefused } from './compiler.ts';
+import { QueryRefused } from './compiler.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { type Prisma6Error, prisma6Error } from './prisma6-errors.ts';
 import { isolationLevel, milliseconds } from './prisma7.ts';
-import { rawQueryPlan } from './raw-queries.ts';
+import type { JsonQuery, PlannedBatch, PlannedQuery, PlanningContext, QueryPlanner } from './query-planning.ts';
 import { jsonReply } from './replies.ts';
 import { bodyText, isObject, type JsonObject, parseBody } from './request-body.ts';
 import type { Prisma6QueryRoute, Prisma6Route, Prisma6TransactionRoute } from './routes.ts';
-import type { KnownSchema, SchemaStore } from './schema-store.ts';
+import type { SchemaStore } from './schema-store.ts';
 import type { OperationBounds, Statements } from './statements.ts';
 import { PRISMA6_TELEMETRY, parseTelemetryWish, Telemetry } from './telemetry.ts';
 import { isolationLevelInvalid, transactionAborted } from './transaction-errors.ts';
@@ -27,29 +22,17 @@ const TRANSACTION_MAX_WAIT_MS = 2000;
 const BATCH_MAX = 10_000;
 
 export interface Prisma6Parts extends EngineParts {
-  readonly compiler: Compiler;
+  readonly planner: QueryPlanner;
   readonly schemas: SchemaStore;
-  readonly databaseId: string;
   readonly publicUrl: string;
-}
-
-/** One query as the JSON protocol writes it. */
-interface JsonQuery {
-  readonly modelName?: string;
-  readonly action: string;
-  readonly query: unknown;
 }
 
 /** What runs one operation's statements. */
 type Run = <T>(work: (statements: Statements) => Promise<T>) => Promise<T>;
 
 /** A request that has been read: what it runs in, and what it says back. */
-interface Operation {
-  readonly call: Call;
-  readonly schema: KnownSchema;
-  readonly bounds: OperationBounds;
+interface Operation extends PlanningContext {
   readonly inTransaction: boolean;
-  readonly telemetry: Telemetry | undefined;
   readonly comments: Record<string, string> | undefined;
   readonly run: Run;
 }
@@ -121,15 +104,13 @@ export class Prisma6Routes {
     bounds: OperationBounds,
   ): Promise<MinimalReply> {
     const { schemas, clock, random, transactions } = this.#parts;
-    const text = bodyText(request.body);
-    const body = parseBody(text);
+    const body = parseBody(bodyText(request.body));
     const schema = await schemas.find(route.schemaHash, bounds.deadline);
     if (schema === undefined) return jsonReply(404, { EngineNotStarted: { reason: 'SchemaMissing' } });
     const wish = parseTelemetryWish(request.header('x-capture-telemetry'));
     const telemetry = wish === undefined ? undefined : new Telemetry(wish, PRISMA6_TELEMETRY, clock, random);
     const inTransaction = route.to === 'itx-graphql';
     const operation: Operation = {
-      call,
       schema,
       bounds,
       inTransaction,
@@ -142,8 +123,8 @@ export class Prisma6Routes {
     };
     this.#parts.onOperation(call, 1);
     const reply = Array.isArray(body.batch)
-      ? await this.#batch(operation, text, body, body.batch)
-      : await this.#single(operation, text, jsonQuery(body));
+      ? await this.#batch(operation, body, body.batch)
+      : await this.#single(operation, jsonQuery(body));
     return jsonReply(
       200,
       telemetry === undefined ? reply : { ...reply, extensions: telemetry.extensions() },
@@ -151,11 +132,11 @@ export class Prisma6Routes {
     );
   }
 
-  async #single(operation: Operation, text: string, query: JsonQuery): Promise<object> {
+  async #single(operation: Operation, query: JsonQuery): Promise<object> {
     try {
-      const plan = await this.#plan(operation, text, query);
+      const planned = await this.#parts.planner.plan(operation, query);
       const data = await operation.run((statements) =>
-        this.#execute(operation, plan, statements, operation.inTransaction),
+        this.#execute(operation, planned, statements, operation.inTransaction),
       );
       return { data: { [resultName(query)]: data } };
     } catch (thrown) {
@@ -163,38 +144,32 @@ export class Prisma6Routes {
     }
   }
 
-  async #batch(operation: Operation, text: string, body: JsonObject, given: readonly unknown[]): Promise<object> {
+  async #batch(operation: Operation, body: JsonObject, given: readonly unknown[]): Promise<object> {
     if (given.length > BATCH_MAX) {
       throw new DormouseError('request_invalid', { message: `A batch holds at most ${BATCH_MAX} queries.` });
     }
     const queries = given.map(jsonQuery);
     const [first] = queries;
     if (first === undefined) return { batchResult: [] };
-    const asOne = isObject(body.transaction);
-    let batch: BatchResponse;
+    const transaction = isObject(body.transaction) ? body.transaction : undefined;
+    let planned: PlannedBatch;
     try {
-      batch = await this.#batchPlans(operation, text, queries);
+      planned = await this.#parts.planner.planBatch(operation, queries, transaction);
     } catch (thrown) {
       return { errors: [errorOf(thrown, operation, first)] };
     }
-    if (batch.type === 'compacted') return this.#compacted(operation, batch, first);
-    if (asOne || operation.inTransaction) {
-      return this.#inOrder(
-        operation,
-        batch.plans,
-        queries,
-        asOne && !operation.inTransaction ? body.transaction : undefined,
-      );
-    }
-    return this.#eachAlone(operation, batch.plans, queries);
+    if (planned.kind === 'compacted') return this.#compacted(operation, planned, first);
+    return transaction !== undefined || operation.inTransaction
+      ? this.#inOrder(operation, planned.queries, queries, transaction)
+      : this.#eachAlone(operation, planned.queries, queries);
   }
 
   /** All queries of the batch in one transaction: all or nothing. */
   async #inOrder(
     operation: Operation,
-    plans: readonly QueryPlanNode[],
+    plans: readonly PlannedQuery[],
     queries: readonly JsonQuery[],
-    transaction: unknown,
+    transaction: JsonObject | undefined,
   ): Promise<object> {
     let index = 0;
     try {
@@ -223,7 +198,7 @@ export class Prisma6Routes {
   /** Queries that came together by chance: each has its own result or error. */
   async #eachAlone(
     operation: Operation,
-    plans: readonly QueryPlanNode[],
+    plans: readonly PlannedQuery[],
     queries: readonly JsonQuery[],
   ): Promise<object> {
     const batchResult: object[] = [];
@@ -243,15 +218,15 @@ export class Prisma6Routes {
   /** Several findUnique that the compiler made one query of. */
   async #compacted(
     operation: Operation,
-    batch: Extract<BatchResponse, { type: 'compacted' }>,
+    { batch, scope }: Extract<PlannedBatch, { kind: 'compacted' }>,
     query: JsonQuery,
   ): Promise<object> {
     const name = resultName(query);
     try {
       const rows = await operation.run((statements) =>
-        this.#execute(operation, batch.plan, statements, operation.inTransaction),
+        this.#execute(operation, { plan: batch.plan, scope }, statements, operation.inTransaction),
       );
-      const results = convertCompactedRows(rows as object[], batch);
+      const results = convertCompactedRows(rows as object[], batch, scope);
       return {
         batchResult: results.map((result) =>
           result instanceof UserFacingError
@@ -266,43 +241,17 @@ export class Prisma6Routes {
 
   async #execute(
     operation: Operation,
-    plan: QueryPlanNode,
+    { plan, scope }: PlannedQuery,
     statements: Statements,
     inTransaction: boolean,
   ): Promise<unknown> {
     const { comments, telemetry } = operation;
-    const data = await this.#parts.executor.execute(plan, {}, statements, {
+    const data = await this.#parts.executor.execute(plan, scope, statements, {
       inTransaction,
       comments,
       observer: telemetry,
     });
     return data ?? null;
-  }
-
-  async #plan(operation: Operation, text: string, query: JsonQuery): Promise<QueryPlanNode> {
-    return rawQueryPlan(query) ?? ((await this.#compile(operation, 'compile', text)) as QueryPlanNode);
-  }
-
-  async #batchPlans(operation: Operation, text: string, queries: readonly JsonQuery[]): Promise<BatchResponse> {
-    if (!queries.some((query) => query.modelName === undefined)) {
-      return (await this.#compile(operation, 'compile-batch', text)) as BatchResponse;
-    }
-    // The compiler takes no raw queries: each query by itself then.
-    const plans: QueryPlanNode[] = [];
-    for (const query of queries) plans.push(await this.#plan(operation, JSON.stringify(query), query));
-    return { type: 'multi', plans };
-  }
-
-  async #compile(operation: Operation, kind: 'compile' | 'compile-batch', request: string): Promise<unknown> {
-    const { compiler, clock, databaseId } = this.#parts;
-    const { schema, bounds, telemetry } = operation;
-    const startedMs = clock.monotonic();
-    const work = (): Promise<unknown> => compiler.compile(databaseId, kind, schema, request, bounds.deadline);
-    try {
-      return await (telemetry === undefined ? work() : telemetry.span('compile', 'internal', undefined, work));
-    } finally {
-      bounds.timings.add('compile', clock.monotonic() - startedMs);
-    }
   }
 }
 
@@ -318,12 +267,13 @@ function jsonQuery(value: unknown): JsonQuery {
 }
 
 /** The one key of a result; the client looks at it to tell raw queries from others. */
-function resultName(query: JsonQuery): string {
-  return query.action + (query.modelName ?? '');
+function resultName({ action, modelName = '' }: JsonQuery): string {
+  const suffix = /(?:OrThrow|AndReturn)$/.exec(action)?.[0] ?? '';
+  return action.slice(0, action.length - suffix.length) + modelName + suffix;
 }
 
-function beginStatement(transaction: unknown): string {
-  const level = isObject(transaction) ? transaction.isolationLevel : undefined;
+function beginStatement(transaction: JsonObject | undefined): string {
+  const level = transaction?.isolationLevel;
   if (level === undefined || level === null) return 'BEGIN';
   const sql = isolationLevel(level);
   if (sql === undefined) throw isolationLevelInvalid(String(level));

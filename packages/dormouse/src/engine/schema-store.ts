@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ParamGraph } from '@prisma/param-graph';
 import { type Deadline, DormouseError, type Logger, type RandomBytes } from '../base/index.ts';
 import type { Compiler, SchemaSource } from './compiler.ts';
 import type { SchemaFacts } from './compiler-protocol.ts';
@@ -21,6 +22,8 @@ export interface SchemaStoreOptions {
 /** A schema that is known to be valid and ready to compile for. */
 export interface KnownSchema extends SchemaSource {
   readonly facts: SchemaFacts;
+  /** Says which values of a query may be taken out of it; absent for a schema too large to know it. */
+  readonly graph: ParamGraph | undefined;
 }
 
 const SUFFIX = '.prisma';
@@ -79,7 +82,7 @@ export class SchemaStore {
     const facts = await compiler.load(owner, hash, schema, deadline);
     if (!known.has(hash)) await this.#write(hash, schema);
     known.delete(hash);
-    known.set(hash, Promise.resolve({ hash, facts, text: () => this.#read(hash) }));
+    known.set(hash, Promise.resolve(this.#schema(hash, facts)));
     while (known.size > schemasMax) {
       const [oldest] = known.keys();
       if (oldest === undefined) break;
@@ -121,11 +124,21 @@ export class SchemaStore {
     const schema = await this.#read(hash);
     try {
       const facts = await compiler.load(owner, hash, schema, deadline);
-      return { hash, facts, text: () => this.#read(hash) };
+      return this.#schema(hash, facts);
     } catch (error) {
       if (error instanceof DormouseError && error.code === 'schema_invalid') throw new UnusableFile(error.message);
       throw error;
     }
+  }
+
+  #schema(hash: string, facts: SchemaFacts): KnownSchema {
+    const { parameters } = facts;
+    const graph =
+      parameters &&
+      ParamGraph.fromData(parameters.graph, (name) =>
+        Object.hasOwn(parameters.enums, name) ? parameters.enums[name] : undefined,
+      );
+    return { hash, facts, graph, text: () => this.#read(hash) };
   }
 
   async #read(hash: string): Promise<string> {

@@ -1,0 +1,121 @@
+import {
+  type BatchResponse,
+  type CompactedBatchResponse,
+  parameterizeBatch,
+  parameterizeQuery,
+  type QueryPlanNode,
+} from '@prisma/client-engine-runtime';
+import type { Clock } from '../base/index.ts';
+import type { Compiler } from './compiler.ts';
+import type { PlanCache } from './plan-cache.ts';
+import { rawQueryPlan } from './raw-queries.ts';
+import type { JsonObject } from './request-body.ts';
+import type { KnownSchema } from './schema-store.ts';
+import type { OperationBounds } from './statements.ts';
+import type { Telemetry } from './telemetry.ts';
+
+/** One query as the JSON protocol writes it. */
+export interface JsonQuery {
+  readonly modelName?: string;
+  readonly action: string;
+  readonly query: JsonObject;
+}
+
+/** A plan and the values of its variables. */
+export interface PlannedQuery {
+  readonly plan: QueryPlanNode;
+  readonly scope: Record<string, unknown>;
+}
+
+/** What a batch became: a plan a query, or one plan for them all. */
+export type PlannedBatch =
+  | { readonly kind: 'each'; readonly queries: readonly PlannedQuery[] }
+  | { readonly kind: 'compacted'; readonly batch: CompactedBatchResponse; readonly scope: Record<string, unknown> };
+
+/** Where a query is planned. */
+export interface PlanningContext {
+  readonly schema: KnownSchema;
+  readonly bounds: OperationBounds;
+  readonly telemetry: Telemetry | undefined;
+}
+
+export interface QueryPlannerOptions {
+  readonly clock: Clock;
+  readonly compiler: Compiler;
+  readonly cache: PlanCache<QueryPlanNode | BatchResponse>;
+  /** Whose turn it is at the compiler: the database's id. */
+  readonly owner: string;
+}
+
+/** Their rows are in their shape, so that hardly two are alike; and taking out each value costs more than it saves. */
+const SHAPELESS = new Set(['createMany', 'createManyAndReturn']);
+
+/**
+ * Plans the JSON queries of Prisma 6: takes the values out, and compiles what shape is left if its plan is not kept.
+ * Throws `QueryRefused`, and what the compiler's thread fails with.
+ */
+export class QueryPlanner {
+  readonly #options: QueryPlannerOptions;
+
+  constructor(options: QueryPlannerOptions) {
+    this.#options = options;
+  }
+
+  async plan(context: PlanningContext, query: JsonQuery): Promise<PlannedQuery> {
+    const raw = rawQueryPlan(query);
+    if (raw !== undefined) return { plan: raw, scope: {} };
+    const { graph } = context.schema;
+    if (graph === undefined || SHAPELESS.has(query.action)) {
+      return { plan: (await this.#compile(context, 'compile', JSON.stringify(query))) as QueryPlanNode, scope: {} };
+    }
+    const { parameterizedQuery, placeholderValues } = parameterizeQuery(query as RuntimeQuery, graph);
+    const plan = await this.#cached(context, 'compile', JSON.stringify(parameterizedQuery));
+    return { plan: plan as QueryPlanNode, scope: placeholderValues };
+  }
+
+  async planBatch(
+    context: PlanningContext,
+    queries: readonly JsonQuery[],
+    transaction: unknown,
+  ): Promise<PlannedBatch> {
+    const { graph } = context.schema;
+    if (graph === undefined || queries.some((query) => query.modelName === undefined || SHAPELESS.has(query.action))) {
+      // The compiler takes no raw queries: each query by itself then.
+      const planned: PlannedQuery[] = [];
+      for (const query of queries) planned.push(await this.plan(context, query));
+      return { kind: 'each', queries: planned };
+    }
+    const batch = { batch: queries, ...(transaction === undefined ? {} : { transaction }) } as unknown as RuntimeBatch;
+    const { parameterizedBatch, placeholderValues } = parameterizeBatch(batch, graph);
+    const response = await this.#cached(context, 'compile-batch', JSON.stringify(parameterizedBatch));
+    const planned = response as BatchResponse;
+    return planned.type === 'compacted'
+      ? { kind: 'compacted', batch: planned, scope: placeholderValues }
+      : { kind: 'each', queries: planned.plans.map((plan) => ({ plan, scope: placeholderValues })) };
+  }
+
+  async #cached(context: PlanningContext, kind: 'compile' | 'compile-batch', shape: string): Promise<unknown> {
+    const { cache } = this.#options;
+    const key = context.schema.hash + shape;
+    const kept = cache.get(key);
+    if (kept !== undefined) return kept;
+    const plan = (await this.#compile(context, kind, shape)) as QueryPlanNode | BatchResponse;
+    cache.set(key, plan);
+    return plan;
+  }
+
+  async #compile(context: PlanningContext, kind: 'compile' | 'compile-batch', request: string): Promise<unknown> {
+    const { compiler, clock, owner } = this.#options;
+    const { schema, bounds, telemetry } = context;
+    const startedMs = clock.monotonic();
+    const work = (): Promise<unknown> => compiler.compile(owner, kind, schema, request, bounds.deadline);
+    try {
+      return await (telemetry === undefined ? work() : telemetry.span('compile', 'internal', undefined, work));
+    } finally {
+      bounds.timings.add('compile', clock.monotonic() - startedMs);
+    }
+  }
+}
+
+type RuntimeQuery = Parameters<typeof parameterizeQuery>[0];
+type RuntimeBatch = Parameters<typeof parameterizeBatch>[0];
