@@ -6,6 +6,13 @@ import { ManualClock } from '../../test/support/manual-clock.ts';
 import { cryptoRandom, type MinimalReply, silentLogger } from '../base/index.ts';
 import { Admission, Control, createApi, type Fleet, Registry, Secrets } from './index.ts';
 
+/** The parts of replies that these tests read; absent where a reply has none. */
+interface Body {
+  readonly id: string;
+  readonly keys: unknown;
+  readonly revokedAtMs: number;
+}
+
 const secrets = new Secrets(new Uint8Array(32).fill(3));
 const fleet: Fleet = {
   create: async () => {},
@@ -59,12 +66,12 @@ describe('createApi', () => {
     url: string,
     body?: unknown,
     headers: Record<string, string> = admin,
-  ): Promise<{ status: number; json: any; reply: MinimalReply }> => {
+  ): Promise<{ status: number; json: Body; reply: MinimalReply }> => {
     const bytes = new TextEncoder().encode(
       body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body),
     );
     const reply = await api({ method, path: url, search: '', header: (name) => headers[name], body: bytes });
-    return { status: reply.status, json: reply.body === '' ? undefined : JSON.parse(String(reply.body)), reply };
+    return { status: reply.status, json: JSON.parse(reply.body === '' ? '{}' : String(reply.body)) as Body, reply };
   };
 
   it('manages databases and keys', async () => {
