@@ -1,0 +1,135 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { FrameReader } from './frame-reader.ts';
+import { FrameScanner } from './frame-scanner.ts';
+import { ProtocolError } from './protocol-error.ts';
+
+function frame(type: number, payload: Uint8Array): Buffer {
+  const out = Buffer.alloc(5 + payload.length);
+  out[0] = type;
+  out.writeInt32BE(payload.length + 4, 1);
+  out.set(payload, 5);
+  return out;
+}
+
+/** Cuts a stream at the given places, in any order and with repeats: empty chunks included. */
+function cut(stream: Buffer, places: readonly number[]): Buffer[] {
+  const at = [0, ...places.map((place) => place % (stream.length + 1)), stream.length].sort((a, b) => a - b);
+  return at.slice(1).map((end, i) => stream.subarray(at[i], end));
+}
+
+const frames = fc.array(fc.tuple(fc.integer({ min: 0, max: 255 }), fc.uint8Array({ maxLength: 300 })), {
+  maxLength: 20,
+});
+const places = fc.array(fc.nat(), { maxLength: 30 });
+
+describe('FrameReader', () => {
+  it('gives the same frames however the stream is cut', () => {
+    fc.assert(
+      fc.property(frames, places, (sent, at) => {
+        const stream = Buffer.concat(sent.map(([type, payload]) => frame(type, payload)));
+        const reader = new FrameReader({ payloadBytesMax: 300 });
+        const got: [number, number[]][] = [];
+        for (const chunk of cut(stream, at)) {
+          reader.push(chunk);
+          while (reader.next()) got.push([reader.type, [...reader.payload]]);
+        }
+        expect(got).toEqual(sent.map(([type, payload]) => [type, [...payload]]));
+        expect(reader.bufferedBytes).toBe(0);
+      }),
+    );
+  });
+
+  it('gives the same when all is pushed before it is read, and gives back what is left', () => {
+    fc.assert(
+      fc.property(frames, places, fc.uint8Array({ maxLength: 4 }), (sent, at, rest) => {
+        const stream = Buffer.concat([...sent.map(([type, payload]) => frame(type, payload)), rest]);
+        const reader = new FrameReader({ payloadBytesMax: 300 });
+        for (const chunk of cut(stream, at)) reader.push(chunk);
+        let count = 0;
+        while (reader.next()) count += 1;
+        expect(count).toBe(sent.length);
+        expect([...reader.takeRest()]).toEqual([...rest]);
+      }),
+    );
+  });
+
+  it('passes over what is too large without keeping it, and goes on behind it', () => {
+    fc.assert(
+      fc.property(frames, places, fc.integer({ min: 0, max: 100 }), (sent, at, max) => {
+        const stream = Buffer.concat(sent.map(([type, payload]) => frame(type, payload)));
+        const reader = new FrameReader({ payloadBytesMax: max, oversize: 'skip' });
+        const got: [number, number[] | 'oversize'][] = [];
+        for (const chunk of cut(stream, at)) {
+          reader.push(chunk);
+          while (reader.next()) got.push([reader.type, reader.oversize ? 'oversize' : [...reader.payload]]);
+          // A header, or a payload within the bound: never the large one.
+          expect(reader.bufferedBytes).toBeLessThan(5 + max);
+        }
+        expect(got).toEqual(sent.map(([type, payload]) => [type, payload.length > max ? 'oversize' : [...payload]]));
+      }),
+    );
+  });
+
+  it('refuses a length bomb as soon as the header is there', () => {
+    const reader = new FrameReader({ payloadBytesMax: 1000 });
+    reader.push(Buffer.from([0x44, 0x7f, 0xff, 0xff, 0xff]));
+    expect(() => reader.next()).toThrow(ProtocolError);
+  });
+
+  it('throws nothing but the protocol error for random bytes', () => {
+    fc.assert(
+      fc.property(fc.array(fc.uint8Array({ maxLength: 50 })), fc.boolean(), (chunks, skips) => {
+        const reader = new FrameReader({ payloadBytesMax: 100, oversize: skips ? 'skip' : 'refuse' });
+        try {
+          for (const chunk of chunks) {
+            reader.push(Buffer.from(chunk));
+            while (reader.next()) expect(reader.payload.length).toBeLessThanOrEqual(100);
+          }
+        } catch (error) {
+          expect(error).toBeInstanceOf(ProtocolError);
+        }
+      }),
+    );
+  });
+
+  it('does not copy a frame that lies whole in a chunk', () => {
+    const chunk = Buffer.concat([frame(1, Buffer.from('abc')), frame(2, Buffer.from('de')), Buffer.from([3, 0])]);
+    const reader = new FrameReader({ payloadBytesMax: 100 });
+    reader.push(chunk);
+    while (reader.next()) expect(reader.payload.buffer).toBe(chunk.buffer);
+    reader.push(Buffer.concat([Buffer.from([0, 0, 4]), frame(4, Buffer.from('f'))]));
+    expect(reader.next()).toBe(true);
+    expect(reader.type).toBe(3);
+    expect(reader.next()).toBe(true);
+    expect(reader.payload.toString()).toBe('f');
+  });
+});
+
+describe('FrameScanner', () => {
+  it('sees type, length and first byte of every frame however the stream is cut', () => {
+    fc.assert(
+      fc.property(frames, places, (sent, at) => {
+        const stream = Buffer.concat(sent.map(([type, payload]) => frame(type, payload)));
+        const got: [number, number, number][] = [];
+        const scanner = new FrameScanner((type, bytes, first) => got.push([type, bytes, first]));
+        for (const chunk of cut(stream, at)) scanner.scan(chunk);
+        expect(got).toEqual(sent.map(([type, payload]) => [type, payload.length, payload[0] ?? -1]));
+        expect(scanner.atBoundary).toBe(true);
+      }),
+    );
+  });
+
+  it('throws nothing but the protocol error for random bytes', () => {
+    fc.assert(
+      fc.property(fc.array(fc.uint8Array({ maxLength: 50 })), (chunks) => {
+        const scanner = new FrameScanner(() => {}, 1000);
+        try {
+          for (const chunk of chunks) scanner.scan(chunk);
+        } catch (error) {
+          expect(error).toBeInstanceOf(ProtocolError);
+        }
+      }),
+    );
+  });
+});
