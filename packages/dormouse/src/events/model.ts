@@ -94,7 +94,7 @@ function items(type: string, list: readonly ArrayItem[]): TaggedJson[] {
 function isList(field: ModelField, oid: number, text: string | null): boolean {
   if (field.list !== undefined) return field.list;
   if (elementOf(oid) !== undefined) return true;
-  return field.enumerated && oid >= FIRST_USER_OID && text !== null && text.startsWith('{');
+  return field.enumerated && oid >= FIRST_USER_OID && text?.startsWith('{') === true;
 }
 
 /** A row by field names, values tagged as in Prisma's JSON protocol. Values the event does not carry are absent. */

@@ -94,13 +94,13 @@ export function pulseFrame(model: Model, event: StoredEvent): string | undefined
     case 'update': {
       if (after === undefined) return undefined;
       // Without the full identity only a changed key has an old row, and that is not the row before.
-      const whole = before !== undefined && before.every((value) => value !== 0);
+      const whole = before?.every((value) => value !== 0);
       return JSON.stringify({
         id,
         modelName,
         action: 'update',
         after: taggedRow(model, relation, after),
-        before: whole ? taggedRow(model, relation, before) : null,
+        before: before !== undefined && whole === true ? taggedRow(model, relation, before) : null,
       });
     }
     case 'delete':

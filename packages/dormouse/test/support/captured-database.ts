@@ -1,49 +1,96 @@
 import { randomBytes } from 'node:crypto';
-import { connect } from 'node:net';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import pg from 'pg';
-import { cryptoRandom, type DatabaseRecord, newDatabaseId, systemClock } from '../../src/base/index.ts';
-import { Capture } from '../../src/events/capture.ts';
-import type { EventLog, StoredEvent } from '../../src/events/event-log.ts';
-import { DEFAULT_LOG_LIMITS, type LogLimits } from '../../src/events/log-file.ts';
-import { EventLogs } from '../../src/events/log-host.ts';
+import {
+  cryptoRandom,
+  type DatabaseRecord,
+  DormouseError,
+  type KeyId,
+  type Logger,
+  newDatabaseId,
+  systemClock,
+} from '../../src/base/index.ts';
+import {
+  type Capture,
+  createEvents,
+  type DatabaseEvents,
+  type EventLog,
+  type Events,
+  type EventsLimits,
+  type StoredEvent,
+} from '../../src/events/index.ts';
 import { type Instance, type Instances, openInstances } from '../../src/instance/index.ts';
 import { type Scratch, scratch } from './scratch.ts';
 
 /** Real servers with capture, without doors or registry. */
 export interface CapturedMachine {
   readonly instances: Instances;
-  readonly logs: EventLogs;
+  readonly events: Events;
   readonly home: Scratch;
-  create(limits?: Partial<LogLimits>): Promise<CapturedDatabase>;
+  readonly warnings: string[];
+  create(): Promise<CapturedDatabase>;
+  /** Opens a database that an earlier machine created in the same directory; not attached yet. */
+  open(record: DatabaseRecord): CapturedDatabase;
+  /** Opens the doors: bearer tokens are ids of databases. */
+  serve(): Promise<Doors>;
+  close(): Promise<void>;
+}
+
+export interface Doors {
+  readonly port: number;
+  readonly http: string;
+  /** Keys in here are refused from now on. */
+  readonly revoked: Set<string>;
   close(): Promise<void>;
 }
 
 export interface CapturedDatabase {
   readonly record: DatabaseRecord;
   readonly instance: Instance;
+  readonly events: DatabaseEvents;
   readonly log: EventLog;
   readonly capture: Capture;
-  readonly warnings: string[];
-  /** A session of the owner's, or of another role. Wakes the database; the hold lasts until it ends. */
+  /** A session of the owner's, or of another role. Wakes the database. */
   session(user?: string): Promise<pg.Client>;
   /** Runs statements in one session of the owner's. */
   sql(...statements: string[]): Promise<pg.QueryResult[]>;
 }
 
-export async function startCapturedMachine(options: { readonly home?: Scratch } = {}): Promise<CapturedMachine> {
+export async function startCapturedMachine(
+  options: { readonly home?: Scratch; readonly limits?: Partial<EventsLimits> } = {},
+): Promise<CapturedMachine> {
   const home = options.home ?? scratch('events');
   const instances = await openInstances({
     dataDirectory: join(home.path, 'data'),
     rest: { suspendAfterMs: Number.POSITIVE_INFINITY, stopAfterMs: Number.POSITIVE_INFINITY },
   });
   const { pgMajor } = await instances.prepare();
-  const logs = new EventLogs(systemClock);
+  const warnings: string[] = [];
+  const logger: Logger = {
+    log: (level, message, fields) => {
+      if (level === 'warn' || level === 'error') warnings.push(`${message} ${JSON.stringify(fields)}`);
+    },
+  };
+  const limits = options.limits ?? {};
+  const events = createEvents({ clock: systemClock, random: cryptoRandom, logger, limits });
+  const databases = new Map<string, CapturedDatabase>();
+  const open = (record: DatabaseRecord): CapturedDatabase => {
+    const instance = instances.open(record);
+    const directory = instances.directory(record.id);
+    const ofDatabase = events.openDatabase({ databaseId: record.id, directory, instance });
+    const database = capturedDatabase(record, instance, ofDatabase);
+    databases.set(record.id, database);
+    return database;
+  };
   return {
     instances,
-    logs,
+    events,
     home,
-    async create(limits = {}) {
+    warnings,
+    open,
+    async create() {
       const id = newDatabaseId(cryptoRandom);
       const record: DatabaseRecord = {
         id,
@@ -52,16 +99,43 @@ export async function startCapturedMachine(options: { readonly home?: Scratch } 
         createdAtMs: Date.now(),
       };
       await instances.create(record);
-      const database = openCaptured({ instances, logs }, record, limits);
+      const database = open(record);
       await database.instance.wake();
-      await database.capture.preparing();
-      database.instance.attach(database.capture);
+      await database.events.prepare();
+      database.instance.attach(database.events.attachment);
       return database;
+    },
+    async serve() {
+      const revoked = new Set<string>();
+      const delivery = events.deliver({
+        async authenticate(authorization) {
+          const id = authorization?.replace(/^Bearer /, '') ?? '';
+          const database = databases.get(id);
+          if (database === undefined) throw new DormouseError('key_invalid');
+          if (revoked.has(id)) throw new DormouseError('key_revoked');
+          return { keyId: 'key_00000000000000000000' as KeyId, databaseId: database.record.id, role: 'owner' };
+        },
+        database: (id) => databases.get(id)?.events,
+      });
+      const server = createServer({ maxHeaderSize: 256 * 1024 }, delivery.stream).on('upgrade', delivery.upgrade);
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const { port } = server.address() as AddressInfo;
+      return {
+        port,
+        http: `http://127.0.0.1:${port}`,
+        revoked,
+        close: () =>
+          new Promise((resolve) => {
+            server.close(() => resolve());
+            server.closeAllConnections();
+          }),
+      };
     },
     async close() {
       try {
         await instances.close();
-        await logs.close();
+        for (const database of databases.values()) await database.events.close();
+        await events.close();
       } finally {
         if (options.home === undefined) home.remove();
       }
@@ -69,29 +143,7 @@ export async function startCapturedMachine(options: { readonly home?: Scratch } 
   };
 }
 
-/** Capture over the instance of a database; not attached yet. */
-export function openCaptured(
-  machine: { readonly instances: Instances; readonly logs: EventLogs },
-  record: DatabaseRecord,
-  limits: Partial<LogLimits> = {},
-): CapturedDatabase {
-  const instance = machine.instances.open(record);
-  const warnings: string[] = [];
-  const log = machine.logs.open(join(machine.instances.directory(record.id), 'events.db'), {
-    ...DEFAULT_LOG_LIMITS,
-    ...limits,
-  });
-  const capture = new Capture({
-    instance,
-    log,
-    clock: systemClock,
-    connect: (endpoint) => (endpoint.kind === 'unix' ? connect(endpoint.path) : connect(endpoint.port, endpoint.host)),
-    logger: {
-      log: (level, message, fields) => {
-        if (level === 'warn' || level === 'error') warnings.push(`${message} ${JSON.stringify(fields)}`);
-      },
-    },
-  });
+function capturedDatabase(record: DatabaseRecord, instance: Instance, events: DatabaseEvents): CapturedDatabase {
   const session = async (user = 'owner'): Promise<pg.Client> => {
     await instance.wake();
     const { endpoint } = instance;
@@ -107,9 +159,9 @@ export function openCaptured(
   return {
     record,
     instance,
-    log,
-    capture,
-    warnings,
+    events,
+    log: events.log,
+    capture: events.capture,
     session,
     async sql(...statements) {
       const client = await session();

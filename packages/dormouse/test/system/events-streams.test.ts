@@ -1,0 +1,296 @@
+import { get, type IncomingMessage } from 'node:http';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  type CapturedDatabase,
+  type CapturedMachine,
+  type Doors,
+  startCapturedMachine,
+} from '../support/captured-database.ts';
+import { until } from '../support/until.ts';
+
+let machine: CapturedMachine;
+let doors: Doors;
+beforeAll(async () => {
+  machine = await startCapturedMachine({
+    limits: { longPollMs: 300, recheckMs: 50, subscribersMax: 3, eventsMax: 2000 },
+  });
+  doors = await machine.serve();
+});
+afterAll(async () => {
+  await doors?.close();
+  await machine?.close();
+});
+
+async function call(
+  database: CapturedDatabase,
+  path: string,
+  init: RequestInit = {},
+): Promise<{ status: number; headers: Headers; body: unknown }> {
+  const response = await fetch(`${doors.http}/streams/${path}`, {
+    ...init,
+    headers: { authorization: `Bearer ${database.record.id}`, ...init.headers },
+  });
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) };
+}
+
+interface SseReader {
+  readonly messages: { type?: string; key?: string; value?: unknown; headers: Record<string, unknown> }[];
+  readonly controls: { streamNextOffset: string; streamCursor: string; upToDate?: boolean }[];
+  readonly ended: () => boolean;
+  readonly response: IncomingMessage;
+  close(): void;
+}
+
+function sse(database: CapturedDatabase, path: string): Promise<SseReader> {
+  return new Promise((resolve, reject) => {
+    const request = get(
+      `${doors.http}/streams/${path}`,
+      { headers: { authorization: `Bearer ${database.record.id}` }, agent: false },
+      (response) => {
+        if (response.statusCode !== 200) {
+          reject(new Error(`status ${response.statusCode}`));
+          return;
+        }
+        const messages: SseReader['messages'] = [];
+        const controls: SseReader['controls'] = [];
+        let ended = false;
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          text += chunk;
+          for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+            const lines = text.slice(0, end).split('\n');
+            text = text.slice(end + 2);
+            const data = lines.flatMap((line) => (line.startsWith('data:') ? [line.slice(5)] : [])).join('\n');
+            if (lines[0] === 'event: data') messages.push(...JSON.parse(data));
+            if (lines[0] === 'event: control') controls.push(JSON.parse(data));
+          }
+        });
+        response.on('close', () => {
+          ended = true;
+        });
+        resolve({ messages, controls, ended: () => ended, response, close: () => request.destroy() });
+      },
+    );
+    request.on('error', reject);
+  });
+}
+
+test('catch-up, then long-poll, then offsets that go on where they were', async () => {
+  const database = await machine.create();
+  await database.sql(
+    `CREATE TABLE all_types (id int PRIMARY KEY, big bigint, num numeric, at timestamptz, ts timestamp, raw bytea,
+       js jsonb, list int[], texts text[], ok boolean, f float8, nothing text)`,
+    `INSERT INTO all_types VALUES (1, 9007199254740993, 'NaN', '2026-01-02 03:04:05.123456+00', '2026-01-02 03:04:05', '\\x00ff',
+       '{"n": 12345678901234567890}', '{1,NULL}', '{"a,b"}', true, 'Infinity', NULL)`,
+    'CREATE TABLE other (id int PRIMARY KEY)',
+    'INSERT INTO other VALUES (1)',
+  );
+  await database.capture.drain();
+  const first = await call(database, 'tables/public/all_types?offset=-1');
+  expect(first.status).toBe(200);
+  expect(first.headers.get('stream-up-to-date')).toBe('true');
+  expect(first.headers.get('cf-ray')).toMatch(/^[0-9a-f]{16}-local$/);
+  expect(first.headers.get('server-timing')).toBeTruthy();
+  expect(first.body).toEqual([
+    {
+      type: 'public.all_types',
+      key: '1',
+      value: {
+        id: 1,
+        big: '9007199254740993',
+        num: 'NaN',
+        at: '2026-01-02T03:04:05.123456Z',
+        ts: '2026-01-02T03:04:05',
+        raw: 'AP8=',
+        js: { n: 12345678901234567890 },
+        list: [1, null],
+        texts: ['a,b'],
+        ok: true,
+        f: 'Infinity',
+        nothing: null,
+      },
+      headers: {
+        operation: 'insert',
+        txid: expect.any(String),
+        timestamp: expect.stringMatching(/^\d{4}-.*Z$/),
+        offset: expect.any(String),
+      },
+    },
+  ]);
+  const raw = await fetch(`${doors.http}/streams/tables/public/all_types?offset=-1`, {
+    headers: { authorization: `Bearer ${database.record.id}` },
+  });
+  expect(await raw.text()).toContain('12345678901234567890');
+
+  const next = first.headers.get('stream-next-offset') as string;
+  const again = await call(database, `tables/public/all_types?offset=${next}`);
+  expect(again.body).toEqual([]);
+  expect(again.headers.get('stream-next-offset')).toBe(next);
+  const etag = first.headers.get('etag') as string;
+  const unchanged = await call(database, 'tables/public/all_types?offset=-1', { headers: { 'if-none-match': etag } });
+  expect(unchanged.status).toBe(304);
+
+  const nothing = await call(database, `tables/public/all_types?offset=${next}&live=long-poll`);
+  expect(nothing.status).toBe(204);
+  expect(nothing.headers.get('stream-next-offset')).toBe(next);
+  const cursor = nothing.headers.get('stream-cursor') as string;
+  const later = call(database, `all?offset=${next}&live=long-poll&cursor=${cursor}`);
+  await database.sql('UPDATE all_types SET ok = false', 'DELETE FROM all_types');
+  const [update] = (await later).body as { headers: { offset: string } }[];
+  expect(update).toMatchObject({ headers: { operation: 'update' }, value: { ok: false } });
+  expect(Number((await later).headers.get('stream-cursor'))).toBeGreaterThan(Number(cursor));
+  await database.capture.drain();
+  const rest = await call(database, `all?offset=${update?.headers.offset}`);
+  expect(rest.body).toMatchObject([{ key: '1', value: null, old_value: { id: 1 }, headers: { operation: 'delete' } }]);
+  const offsets = [next, update?.headers.offset, rest.headers.get('stream-next-offset')];
+  expect([...offsets].sort()).toEqual(offsets);
+});
+
+test('SSE gives what is there, then what comes, and an offset to go on from', async () => {
+  const database = await machine.create();
+  await database.sql('CREATE TABLE t (id int PRIMARY KEY, name text)', "INSERT INTO t VALUES (1, 'a')");
+  await database.capture.drain();
+  const reader = await sse(database, 'tables/public/t?offset=-1&live=sse');
+  await until(() => reader.messages.length === 1, { what: 'the first row' });
+  await database.sql("INSERT INTO t VALUES (2, E'line\\nbreak')", 'TRUNCATE t');
+  await until(() => reader.messages.length === 3, { what: 'what came later' });
+  expect(reader.messages.map((message) => message.headers.operation ?? message.headers.reason)).toEqual([
+    'insert',
+    'insert',
+    'truncate',
+  ]);
+  expect(reader.messages[1]?.value).toEqual({ id: 2, name: 'line\nbreak' });
+  reader.close();
+  const last = reader.controls.at(-1);
+  expect(last?.upToDate).toBe(true);
+  const onwards = await sse(database, `tables/public/t?offset=${last?.streamNextOffset}&live=sse`);
+  await until(() => onwards.controls.length > 0, { what: 'the first control' });
+  await database.sql('INSERT INTO t VALUES (3)');
+  await until(() => onwards.messages.length === 1, { what: 'the third row' });
+  expect(onwards.messages[0]?.key).toBe('3');
+  onwards.close();
+});
+
+test('a name goes on after what was acknowledged, also when the first reader never came to acknowledge', async () => {
+  const database = await machine.create();
+  await database.sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (0)');
+  await database.capture.drain();
+  const first = await sse(database, 'tables/public/t?name=mail%2Fer&live=sse');
+  await until(() => first.controls.length > 0, { what: 'the stream' });
+  first.close();
+  await database.sql('INSERT INTO t VALUES (1)', 'INSERT INTO t VALUES (2)');
+  const second = await sse(database, 'tables/public/t?name=mail%2Fer&live=sse');
+  await until(() => second.messages.length === 2, { what: 'both rows' });
+  expect(second.messages.map((message) => message.key)).toEqual(['1', '2']);
+  const offset = second.messages[0]?.headers.offset;
+  const acked = await call(database, 'tables/public/t/cursors/mail%2Fer', {
+    method: 'POST',
+    body: JSON.stringify({ offset }),
+  });
+  expect(acked.status).toBe(204);
+  second.close();
+  expect((await call(database, 'tables/public/t/cursors/mail%2Fer')).body).toMatchObject({ offset });
+  const third = await sse(database, 'tables/public/t?name=mail%2Fer&live=sse');
+  await until(() => third.messages.length === 1, { what: 'the second row again' });
+  expect(third.messages[0]?.key).toBe('2');
+  third.close();
+  expect((await call(database, 'tables/public/t/cursors/mail%2Fer', { method: 'DELETE' })).status).toBe(204);
+  expect((await call(database, 'tables/public/t/cursors/mail%2Fer')).status).toBe(404);
+});
+
+test('filters by column', async () => {
+  const database = await machine.create();
+  await database.sql(
+    'CREATE TABLE t (id int PRIMARY KEY, big bigint)',
+    'INSERT INTO t SELECT i, i * 10 FROM generate_series(1, 10) i',
+    'DELETE FROM t WHERE id = 1',
+  );
+  await database.capture.drain();
+  const filter = encodeURIComponent(JSON.stringify({ create: { big: { gt: { $type: 'BigInt', value: '80' } } } }));
+  const { body } = await call(database, `tables/public/t?offset=-1&filter=${filter}`);
+  expect((body as { key: string }[]).map((message) => message.key)).toEqual(['9', '10']);
+});
+
+test('what is not kept is gone, and a name that was away for too long is told of the gap', async () => {
+  const database = await machine.create();
+  await database.sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (0)');
+  await database.capture.drain();
+  const { headers } = await call(database, 'tables/public/t?name=late&offset=-1');
+  expect(headers.get('stream-next-offset')).toBeTruthy();
+  const { body } = await call(database, 'all?offset=-1');
+  const old = (body as { headers: { offset: string } }[])[0]?.headers.offset;
+  await database.sql('INSERT INTO t SELECT generate_series(1, 5000)');
+  await database.capture.drain();
+  expect(await call(database, `all?offset=${old}`)).toMatchObject({
+    status: 410,
+    body: { meta: { reason: 'stream_gone' } },
+  });
+  const late = await sse(database, 'tables/public/t?name=late&live=sse');
+  await until(() => late.messages.some((message) => message.key === '5000'), { what: 'the last row' });
+  expect(late.messages[0]?.headers).toMatchObject({ control: 'reset', reason: 'gap' });
+  late.close();
+});
+
+test('bad requests are refused in one clear message', async () => {
+  const database = await machine.create();
+  const cases: [string, RequestInit, number][] = [
+    ['nowhere', {}, 404],
+    ['tables/public', {}, 404],
+    ['all?offset=x', {}, 400],
+    ['all?offset=0001-0000000000000000-0000000000000000-00000000', {}, 410],
+    ['all?live=sse', {}, 400],
+    ['all?offset=-1&live=magic', {}, 400],
+    ['all?offset=-1&filter=%7B', {}, 400],
+    ['all?offset=-1&filter=%7B%22upsert%22%3A1%7D', {}, 400],
+    ['all', { method: 'PUT' }, 405],
+    ['all', { method: 'POST', body: '[]' }, 405],
+    ['all', { method: 'DELETE' }, 405],
+    ['all/cursors/x', { method: 'POST', body: 'x' }, 400],
+    ['all/cursors/x', { method: 'POST', body: '{}' }, 400],
+    ['all/cursors/x', { method: 'POST', body: 'x'.repeat(10_000) }, 413],
+    [`all/cursors/${'x'.repeat(500)}`, {}, 400],
+    ['%ff', {}, 404],
+  ];
+  for (const [path, init, status] of cases) {
+    const reply = await call(database, path, init);
+    expect([path, reply.status]).toEqual([path, status]);
+    expect(reply.body).toMatchObject({ message: expect.any(String), meta: { reason: expect.any(String) } });
+  }
+  const foreign = await fetch(`${doors.http}/streams/all`, { headers: { authorization: 'Bearer nobody' } });
+  expect(foreign.status).toBe(401);
+  const tail = await call(database, 'all', { method: 'HEAD' });
+  expect(tail.headers.get('stream-next-offset')).toBeTruthy();
+});
+
+test('subscribers are bounded, a slow one stalls nobody, a revoked key ends its stream', async () => {
+  const database = await machine.create();
+  await database.sql('CREATE TABLE t (id int PRIMARY KEY, filler text)');
+  const slow = await sse(database, 'all?offset=now&live=sse');
+  const fast = await sse(database, 'all?offset=now&live=sse');
+  slow.response.pause();
+  await database.sql("INSERT INTO t SELECT i, repeat('x', 20000) FROM generate_series(1, 1500) i");
+  await until(() => fast.messages.length === 1500, { what: 'the fast reader' });
+  expect(slow.messages.length).toBeLessThan(1500);
+  const third = await sse(database, 'all?offset=now&live=sse');
+  expect((await call(database, 'all?offset=now&live=long-poll')).status).toBe(429);
+  slow.response.resume();
+  await until(() => slow.messages.length === 1500, { what: 'the slow reader' });
+  doors.revoked.add(database.record.id);
+  await until(() => slow.ended() && fast.ended() && third.ended(), { what: 'the end of the streams' });
+  await until(() => database.events.subscribers.open === 0, { what: 'their places back' });
+});
+
+test('reading wakes nobody: a sleeping database is read from its log', async () => {
+  const database = await machine.create();
+  await database.sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (1)');
+  await database.instance.stop();
+  expect((await call(database, 'tables/public/t?offset=-1')).body).toHaveLength(1);
+  const reader = await sse(database, 'tables/public/t?offset=-1&live=sse');
+  await until(() => reader.messages.length === 1, { what: 'the row' });
+  expect(database.instance.state).toBe('stopped');
+  await database.sql('INSERT INTO t VALUES (2)');
+  await until(() => reader.messages.length === 2, { what: 'the row written after the wake' });
+  reader.close();
+});
