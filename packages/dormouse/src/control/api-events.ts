@@ -26,8 +26,11 @@ export function createApiEvents(
 ): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
   const { admission, clock, control } = options;
   return (incoming, outgoing) => {
+    let first: string;
     try {
       admit(incoming, admission, control);
+      // Fails while the platform starts; the watcher is added below in the same turn, so no change is missed.
+      first = frame('databases', { databases: control.listDatabases() });
     } catch (thrown) {
       const { status, headers, body } = apiError(toDormouseError(thrown));
       outgoing.writeHead(status, headers).end(body);
@@ -56,7 +59,7 @@ export function createApiEvents(
       remove();
     });
     outgoing.on('error', () => {});
-    send(frame('databases', { databases: control.listDatabases() }));
+    send(first);
   };
 }
 

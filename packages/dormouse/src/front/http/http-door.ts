@@ -143,7 +143,13 @@ class NodeHttpDoor implements HttpDoor {
     }
     if (mount && 'stream' in mount) {
       if (expectsContinue) outgoing.writeContinue();
-      mount.stream(incoming, outgoing);
+      try {
+        mount.stream(incoming, outgoing);
+      } catch (thrown) {
+        // Streams answer their own errors; one that did not must not take the platform with it.
+        if (outgoing.headersSent) outgoing.destroy();
+        else this.#send(incoming, outgoing, this.#rendered(thrown, incoming), this.#options.clock.monotonic());
+      }
       return;
     }
     void this.#answer(incoming, outgoing, mount ? mount.reply : this.#options.handle, expectsContinue);
