@@ -44,6 +44,8 @@ describe('db', () => {
     const nap = await platform.createDatabase('nap');
     for (const [command, state] of [
       ['stop', 'stopped'],
+      // Deeper asleep than asked for: it is not started to be frozen.
+      ['suspend', 'stopped'],
       ['stop', 'stopped'],
       ['wake', 'running'],
       ['suspend', 'suspended'],
@@ -127,7 +129,7 @@ describe('key', () => {
     expect(reader).toMatchObject({ role: 'reader', label: 'reports', revokedAtMs: null });
     expect(await query(reader.postgresUrl, 'SELECT current_user')).toEqual([['reader']]);
     await expect(query(reader.postgresUrl, 'CREATE TABLE t (i int)')).rejects.toMatchObject({ code: '42501' });
-    expect(await platform.json('key', 'show', 'keys', reader.id)).toEqual(reader);
+    expect(await platform.json('key', 'show', 'keys', reader.id)).toEqual({ ...reader, operationsToday: 2 });
 
     expect(await platform.json('key', 'revoke', 'keys', reader.id)).toMatchObject({ id: reader.id });
     await expect(query(reader.postgresUrl, 'SELECT 1')).rejects.toMatchObject({ severity: 'FATAL' });

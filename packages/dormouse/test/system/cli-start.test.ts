@@ -143,8 +143,9 @@ describe('a start that cannot be', () => {
   /** Runs a start that must fail; gives its message. */
   async function refused(words: readonly string[]): Promise<string> {
     const failed = cli(['start', ...words]);
-    expect((await failed.ended).code).toBe(2);
+    const { code } = await failed.ended;
     expect(failed.err()).toMatch(/^dormouse: [^\n]+\n$/);
+    expect(code).toBe(2);
     return failed.err();
   }
 

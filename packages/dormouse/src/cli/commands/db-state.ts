@@ -18,7 +18,7 @@ function stateCommand(action: 'suspend' | 'stop' | 'wake', summary: string): Com
       const database = readDatabaseDetail(await platform.request('POST', `${databasePath(name)}/${action}`));
       const ms = Math.round((world.monotonic() - began) * 10) / 10;
       if (values.json) printJson(world.stdout, { id: database.id, name: database.name, state: database.state });
-      else world.stdout.write(`${database.name} is ${database.state} (${ms} ms).\n`);
+      else world.stdout.write(`${database.name} is ${database.state} (${ms} ms).${deeper(action, database.state)}\n`);
       return 0;
     },
   });
@@ -27,3 +27,10 @@ function stateCommand(action: 'suspend' | 'stop' | 'wake', summary: string): Com
 export const dbSuspend: Command = stateCommand('suspend', 'Freeze a database in place; its next query thaws it');
 export const dbStop: Command = stateCommand('stop', 'Stop a database and free its memory; its next query starts it');
 export const dbWake: Command = stateCommand('wake', 'Wake a database and wait until it runs');
+
+/** A stopped database cannot be frozen: it rests more deeply already. */
+function deeper(action: string, state: string): string {
+  return action === 'suspend' && state === 'stopped'
+    ? ' That is deeper than suspended; `dormouse db wake` starts it.'
+    : '';
+}
