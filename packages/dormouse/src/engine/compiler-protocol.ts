@@ -43,8 +43,6 @@ export interface CompilerWorkerData {
 
 /** What the engine needs to know of a schema, beside compiling for it. */
 export interface SchemaFacts {
-  /** Field names by table and column, of those fields whose column has another name. */
-  readonly fieldsByColumn: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** What may be taken out of queries as parameters; absent for a schema whose metadata is too large to read. */
   readonly parameters?: {
     readonly graph: ParamGraphData;

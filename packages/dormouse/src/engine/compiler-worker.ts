@@ -125,10 +125,9 @@ class CompilerThread {
     try {
       const length = buffer.len();
       // Beyond this the schema is served without what the metadata would give: it is a comfort, not a need.
-      if (length > METADATA_BYTES_MAX) return { fieldsByColumn: {} };
+      if (length > METADATA_BYTES_MAX) return {};
       const metadata = JSON.parse(Buffer.from(buffer.read_chunk(0, length)).toString('utf8')) as Metadata;
       return {
-        fieldsByColumn: fieldsByColumn(metadata),
         parameters: { graph: buildParameterGraph(metadata), enums: enumValues(metadata) },
       };
     } finally {
@@ -147,19 +146,6 @@ class CompilerThread {
   #memoryBytes(): number {
     return this.#compilerMemory.buffer.byteLength + this.#schemas.__wasm.memory.buffer.byteLength;
   }
-}
-
-function fieldsByColumn(metadata: Metadata): SchemaFacts['fieldsByColumn'] {
-  const tables: [string, Record<string, string>][] = [];
-  for (const model of metadata.datamodel.models) {
-    const renamed = model.fields.filter((field) => typeof field.dbName === 'string' && field.dbName !== field.name);
-    if (renamed.length === 0) continue;
-    tables.push([
-      model.dbName ?? model.name,
-      Object.fromEntries(renamed.map(({ dbName, name }) => [dbName ?? '', name])),
-    ]);
-  }
-  return Object.fromEntries(tables);
 }
 
 function enumValues(metadata: Metadata): Record<string, Record<string, string>> {

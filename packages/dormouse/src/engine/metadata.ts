@@ -36,11 +36,6 @@ type Namespaces<T> = Readonly<Partial<Record<string, readonly T[]>>>;
 
 export interface Metadata {
   readonly datamodel: {
-    readonly models: readonly {
-      readonly name: string;
-      readonly dbName?: string | null;
-      readonly fields: readonly { readonly name: string; readonly dbName?: string | null }[];
-    }[];
     readonly enums: readonly {
       readonly name: string;
       readonly values: readonly { readonly name: string; readonly dbName?: string | null }[];

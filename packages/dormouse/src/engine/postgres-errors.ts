@@ -18,7 +18,8 @@ export function toDriverAdapterError(error: PostgresError, role: Role): DriverAd
     originalMessage: error.code === '42501' ? withAdvice(message, role) : message,
   };
   // For Prisma 6, which names the columns; not enumerable, since 7 shows the cause as it is.
-  if (error.code === '23505') Object.defineProperty(cause, 'columns', { value: keyColumns(fields), enumerable: false });
+  const columns = violatedColumns(error.code, fields);
+  if (columns !== undefined) Object.defineProperty(cause, 'columns', { value: columns, enumerable: false });
   return new DriverAdapterError(cause);
 }
 
@@ -100,6 +101,11 @@ function byColumnOrName(fields: PostgresErrorFields): Constraint | undefined {
 export function keyColumns(fields: PostgresErrorFields): string[] | undefined {
   const list = /\((.+?)\)=\(/s.exec(fields.detail ?? '')?.[1];
   return list?.split(', ').map(unquote);
+}
+
+function violatedColumns(code: string, fields: PostgresErrorFields): string[] | undefined {
+  if (code === '23505') return keyColumns(fields);
+  return code === '23502' && fields.column !== undefined ? [fields.column] : undefined;
 }
 
 function unquote(identifier: string): string {

@@ -1,6 +1,5 @@
 import type { UserFacingError } from '@prisma/client-engine-runtime';
 import type { QueryRefused } from './compiler.ts';
-import type { SchemaFacts } from './compiler-protocol.ts';
 
 /** An error inside of a reply, as a Prisma 6 client reads it. */
 export interface Prisma6Error {
@@ -17,12 +16,8 @@ export interface Prisma6Error {
 }
 
 /** An error of the runtime or the compiler in the words and with the `meta` of Prisma 6. */
-export function prisma6Error(
-  error: UserFacingError | QueryRefused,
-  facts: SchemaFacts,
-  modelName: string | undefined,
-): Prisma6Error {
-  const { message, meta } = translate(error, facts);
+export function prisma6Error(error: UserFacingError | QueryRefused, modelName: string | undefined): Prisma6Error {
+  const { message, meta } = translate(error);
   return {
     error: message,
     user_facing_error: {
@@ -50,12 +45,12 @@ interface AdapterCause {
   readonly originalMessage?: string;
 }
 
-function translate(error: UserFacingError | QueryRefused, facts: SchemaFacts): Translation {
+function translate(error: UserFacingError | QueryRefused): Translation {
   const given = (error.meta ?? {}) as Record<string, unknown>;
   const cause = (given.driverAdapterError as { cause?: AdapterCause } | undefined)?.cause;
   switch (error.code) {
     case 'P2002':
-      return cause === undefined ? { message: error.message, meta: given } : uniqueViolation(cause, facts);
+      return cause === undefined ? { message: error.message, meta: given } : uniqueViolation(cause);
     case 'P2003':
       return cause === undefined ? { message: error.message, meta: given } : foreignKeyViolation(cause, error.message);
     case 'P2025':
@@ -63,7 +58,7 @@ function translate(error: UserFacingError | QueryRefused, facts: SchemaFacts): T
     case 'P2010':
       return { message: error.message, meta: { code: cause?.originalCode, message: cause?.originalMessage } };
     case 'P2011':
-      return { message: error.message, meta: { constraint: cause?.constraint?.fields ?? cause?.constraint?.index } };
+      return nullViolation(cause, error.message);
     case 'P2000':
       return { message: error.message, meta: { column_name: cause?.column ?? '(not available)' } };
     case 'P2021':
@@ -77,18 +72,28 @@ function translate(error: UserFacingError | QueryRefused, facts: SchemaFacts): T
   }
 }
 
-function uniqueViolation(cause: AdapterCause, facts: SchemaFacts): Translation {
+function uniqueViolation(cause: AdapterCause): Translation {
   const columns = cause.columns ?? cause.constraint?.fields;
   if (columns === undefined) {
     const target = cause.constraint?.index ?? '(not available)';
     return { message: `Unique constraint failed on the constraint: \`${target}\``, meta: { target } };
   }
-  const names = cause.table === undefined ? undefined : facts.fieldsByColumn[cause.table];
-  const target = columns.map((column) =>
-    names !== undefined && Object.hasOwn(names, column) ? names[column] : column,
-  );
-  const list = target.map((name) => `\`${name}\``).join(',');
-  return { message: `Unique constraint failed on the fields: (${list})`, meta: { target } };
+  return {
+    message: `Unique constraint failed on the ${fieldList(columns)}`,
+    meta: { target: columns },
+  };
+}
+
+function nullViolation(cause: AdapterCause | undefined, message: string): Translation {
+  const columns = cause?.columns ?? cause?.constraint?.fields;
+  return columns === undefined
+    ? { message, meta: { constraint: cause?.constraint?.index ?? '(not available)' } }
+    : { message: `Null constraint violation on the ${fieldList(columns)}`, meta: { constraint: columns } };
+}
+
+/** Columns, as Prisma 6 lists them; it calls them fields. */
+function fieldList(columns: readonly string[]): string {
+  return `fields: (${columns.map((name) => `\`${name}\``).join(',')})`;
 }
 
 function foreignKeyViolation(cause: AdapterCause, message: string): Translation {

@@ -140,7 +140,7 @@ export class Prisma6Routes {
       );
       return { data: { [resultName(query)]: data } };
     } catch (thrown) {
-      return { errors: [errorOf(thrown, operation, query)] };
+      return { errors: [errorOf(thrown, query)] };
     }
   }
 
@@ -156,7 +156,7 @@ export class Prisma6Routes {
     try {
       planned = await this.#parts.planner.planBatch(operation, queries, transaction);
     } catch (thrown) {
-      return { errors: [errorOf(thrown, operation, first)] };
+      return { errors: [errorOf(thrown, first)] };
     }
     if (planned.kind === 'compacted') return this.#compacted(operation, planned, first);
     return transaction !== undefined || operation.inTransaction
@@ -189,7 +189,7 @@ export class Prisma6Routes {
     } catch (thrown) {
       const at = Math.min(index, queries.length - 1);
       const query = queries[at];
-      const error = errorOf(thrown, operation, query ?? { action: 'unknown', query: {} });
+      const error = errorOf(thrown, query);
       error.user_facing_error.batch_request_idx = at;
       return { errors: [error] };
     }
@@ -209,7 +209,7 @@ export class Prisma6Routes {
         const data = await operation.run((statements) => this.#execute(operation, plan, statements, false));
         batchResult.push({ data: { [resultName(query)]: data } });
       } catch (thrown) {
-        batchResult.push({ errors: [errorOf(thrown, operation, query)] });
+        batchResult.push({ errors: [errorOf(thrown, query)] });
       }
     }
     return { batchResult };
@@ -229,13 +229,11 @@ export class Prisma6Routes {
       const results = convertCompactedRows(rows as object[], batch, scope);
       return {
         batchResult: results.map((result) =>
-          result instanceof UserFacingError
-            ? { errors: [errorOf(result, operation, query)] }
-            : { data: { [name]: result } },
+          result instanceof UserFacingError ? { errors: [errorOf(result, query)] } : { data: { [name]: result } },
         ),
       };
     } catch (thrown) {
-      return { errors: [errorOf(thrown, operation, query)] };
+      return { errors: [errorOf(thrown, query)] };
     }
   }
 
@@ -280,13 +278,11 @@ function beginStatement(transaction: JsonObject | undefined): string {
   return `BEGIN ISOLATION LEVEL ${sql}`;
 }
 
-function errorOf(thrown: unknown, operation: Operation, query: JsonQuery): Prisma6Error {
-  if (thrown instanceof QueryRefused) {
-    return prisma6Error(thrown, operation.schema.facts, query.modelName);
-  }
+function errorOf(thrown: unknown, query: JsonQuery | undefined): Prisma6Error {
+  if (thrown instanceof QueryRefused) return prisma6Error(thrown, query?.modelName);
   const error = clientError(thrown, 'internal');
   if (error instanceof DormouseError) throw error;
-  return prisma6Error(error, operation.schema.facts, query.modelName);
+  return prisma6Error(error, query?.modelName);
 }
 
 const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
