@@ -40,7 +40,8 @@ export class Admission {
     );
     const host = sender.header('host')?.toLowerCase();
     const origin = sender.header('origin');
-    const known = host !== undefined && (hosts.includes(host) || host === new URL(publicUrl).host);
+    const known =
+      host !== undefined && (hosts.includes(host) || (URL.canParse(publicUrl) && host === new URL(publicUrl).host));
     const own = origin === undefined || origin === publicUrl || hosts.includes(origin.replace(/^http:\/\//, ''));
     if (!known || !own) throw new DormouseError('origin_refused');
   }

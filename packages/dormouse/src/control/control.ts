@@ -121,12 +121,13 @@ export class Control {
   async createDatabase(name: string): Promise<DatabaseDetail> {
     checkDatabaseName(name);
     const { registry, clock, random, pgMajor } = this.#options;
+    const servers = this.#servers();
     const id = newDatabaseId(random);
     const row: DatabaseRow = { id, name, pgMajor, lifecycle: 'creating', createdAtMs: clock.now() };
     registry.addDatabase(row);
     this.#enter(row);
     try {
-      await this.#servers().create({ id, name, pgMajor, createdAtMs: row.createdAtMs });
+      await servers.create({ id, name, pgMajor, createdAtMs: row.createdAtMs });
       const key = this.#newKey(id, 'owner', 'default');
       registry.finishDatabase(id, key);
       this.#enter({ ...row, lifecycle: 'ready' });
