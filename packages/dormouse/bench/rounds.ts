@@ -31,7 +31,7 @@ export interface Peer {
  * Runs the peers in turn, `rounds` times, the order reversed every other round so that a drift of the machine falls on
  * all alike; a first round is not counted. Gives for each peer and number the figures over the rounds.
  */
-export async function compare(peers: readonly Peer[], rounds = 5): Promise<Map<string, Record<string, Figure>>> {
+export async function compare(peers: readonly Peer[], rounds = 5): Promise<Map<string, (name: string) => Figure>> {
   const seen = new Map<string, Record<string, number[]>>(peers.map((peer) => [peer.name, {}]));
   for (let round = 0; round <= rounds; round += 1) {
     for (const peer of round % 2 === 0 ? peers : [...peers].reverse()) {
@@ -44,9 +44,13 @@ export async function compare(peers: readonly Peer[], rounds = 5): Promise<Map<s
       }
     }
   }
-  const figures = new Map<string, Record<string, Figure>>();
-  for (const [name, lists] of seen) {
-    figures.set(name, Object.fromEntries(Object.entries(lists).map(([key, values]) => [key, figure(values)])));
+  const figures = new Map<string, (name: string) => Figure>();
+  for (const [peer, lists] of seen) {
+    figures.set(peer, (name) => {
+      const values = lists[name];
+      if (values === undefined) throw new Error(`${peer} measured no ${name}`);
+      return figure(values);
+    });
   }
   return figures;
 }

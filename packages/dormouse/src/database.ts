@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Clock, DatabaseRecord, Logger, RandomBytes, Role } from './base/index.ts';
 import { ROLES } from './base/index.ts';
 import type { Engine, EngineDatabase, EngineDatabaseOptions } from './engine/index.ts';
-import { Capture, DEFAULT_LOG_LIMITS, type EventLog, type EventLogs } from './events/index.ts';
+import type { DatabaseEvents, Events } from './events/index.ts';
 import type { Instance } from './instance/index.ts';
 import { connectSocket, createPool, type Pool } from './pool/index.ts';
 
@@ -15,7 +15,7 @@ export interface DatabaseOptions {
   /** The database's own directory. */
   readonly directory: string;
   readonly engine: Engine;
-  readonly events: EventLogs;
+  readonly events: Events;
   readonly publicUrl: string;
   readonly onOperation: EngineDatabaseOptions['onOperation'];
   readonly connectionsMax: number;
@@ -30,7 +30,7 @@ export class Database {
   readonly record: DatabaseRecord;
   readonly instance: Instance;
   readonly engine: EngineDatabase;
-  readonly events: EventLog;
+  readonly events: DatabaseEvents;
   readonly #pools: Readonly<Record<Role, Pool>>;
   readonly #detach: () => void;
 
@@ -48,15 +48,16 @@ export class Database {
       publicUrl: options.publicUrl,
       onOperation: options.onOperation,
     });
-    this.events = options.events.open(join(directory, 'events.db'), DEFAULT_LOG_LIMITS);
-    this.#detach = instance.attach(new Capture({ instance, log: this.events, clock, connect: connectSocket, logger: log }));
+    this.events = options.events.openDatabase({ databaseId: record.id, directory, instance });
+    this.#detach = instance.attach(this.events.attachment);
   }
 
   /** Details for status and dashboard. */
-  describe(): Readonly<Record<string, unknown>> {
+  async describe(): Promise<Readonly<Record<string, unknown>>> {
     return {
       generation: this.instance.generation,
       pools: Object.fromEntries(ROLES.map((role) => [role, this.#pools[role].stats])),
+      events: await this.events.status(),
     };
   }
 

@@ -2,7 +2,7 @@ import type { Call, DatabaseId, DatabaseRecord, MinimalReply, MinimalRequest, Or
 import { DormouseError } from './base/index.ts';
 import type { Fleet } from './control/index.ts';
 import { Database, type DatabaseOptions } from './database.ts';
-import type { Instance, Instances, InstanceState } from './instance/index.ts';
+import type { Instance, InstanceState, Instances } from './instance/index.ts';
 
 /** What all databases of this machine share. */
 export type Shared = Omit<DatabaseOptions, 'record' | 'instance' | 'directory'>;
@@ -68,8 +68,8 @@ export class MachineFleet implements Fleet, Origin {
   state(id: DatabaseId): InstanceState {
     return this.#databases.get(id)?.instance.state ?? 'stopped';
   }
-  describe(id: DatabaseId): Readonly<Record<string, unknown>> {
-    return this.#databases.get(id)?.describe() ?? {};
+  async describe(id: DatabaseId): Promise<Readonly<Record<string, unknown>>> {
+    return (await this.#databases.get(id)?.describe()) ?? {};
   }
 
   onState(listener: (id: DatabaseId, state: InstanceState) => void): () => void {

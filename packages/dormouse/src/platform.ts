@@ -14,7 +14,7 @@ import {
 } from './control/index.ts';
 import { createEdge, DEFAULT_EDGE_LIMITS } from './edge/index.ts';
 import { createEngine } from './engine/index.ts';
-import { EventLogs } from './events/index.ts';
+import { createEvents } from './events/index.ts';
 import { MachineFleet } from './fleet.ts';
 import { createHttpDoor, DEFAULT_HTTP_LIMITS, nodeHash, staticFiles } from './front/http/index.ts';
 import { createPostgresDoor } from './front/postgres/index.ts';
@@ -80,7 +80,7 @@ async function open(
     if (fleet !== undefined) return fleet;
     throw new DormouseError('shutting_down', { message: 'Dormouse is starting. Try again in a moment.' });
   };
-  const events = new EventLogs(clock);
+  const events = createEvents({ clock, random, logger: log, region });
   opened.push(() => events.close());
   opened.push(async () => {
     await fleet?.closeEvents();
@@ -132,14 +132,19 @@ async function open(
     nowMs: clock.now(),
     health: { ready: fleet !== undefined, cache: edge.stats, residentBytes: process.memoryUsage.rss() },
   });
+  const delivery = events.deliver({
+    authenticate: (authorization) => edge.authenticate(authorization),
+    database: (id) => ready().get(id)?.events,
+  });
   const http = createHttpDoor({
     handle: (request, cancellation): Promise<MinimalReply> => edge.handle(request, cancellation),
     mounts: [
       { path: '/api', reply: createApi({ control, admission, log, status }) },
       { path: '/api/events', stream: createApiEvents({ control, admission, clock }) },
       { path: '/dashboard', reply: staticFiles('/dashboard', fileURLToPath(new URL('./dashboard/', import.meta.url))) },
+      { path: '/streams', stream: delivery.stream },
     ],
-    upgrades: {},
+    upgrades: { '/stream': delivery.upgrade, '/subscribe': delivery.upgrade },
     limits: { ...DEFAULT_HTTP_LIMITS, bodyBytesMax: options.bodyMax },
     clock,
     random,
@@ -195,7 +200,10 @@ async function open(
     await control.createDatabase(FIRST_DATABASE);
   }
 
-  data.writeAdminFile({ url: `http://${named === '0.0.0.0' ? '127.0.0.1' : named}:${httpAt.port}`, adminToken: secrets.adminToken });
+  data.writeAdminFile({
+    url: `http://${named === '0.0.0.0' ? '127.0.0.1' : named}:${httpAt.port}`,
+    adminToken: secrets.adminToken,
+  });
   return {
     http: addresses.publicUrl,
     postgres: `postgres://${new URL(addresses.publicUrl).hostname}:${postgresAt.port}`,

@@ -65,6 +65,8 @@ export interface EdgeOptions {
 export interface Edge {
   /** Serves one request; never rejects. `cancellation` fires when the client hangs up. */
   handle(request: MinimalRequest, cancellation: Cancellation): Promise<MinimalReply>;
+  /** Who asks, by the value of an authorization header; for doors that stream. Throws or rejects with `key_*`. */
+  authenticate(authorization: string | undefined): Principal | Promise<Principal>;
   /** Drops cached replies of a database: by tag, or all. Gives how many went. */
   invalidate(databaseId: DatabaseId, tags: readonly string[] | 'all'): number;
   readonly stats: { readonly entries: number; readonly bytes: number; readonly flights: number };
@@ -95,6 +97,10 @@ class EdgeOfOneRegion implements Edge {
         });
       },
     });
+  }
+
+  authenticate(authorization: string | undefined): Principal | Promise<Principal> {
+    return this.#authenticate(authorization);
   }
 
   get stats(): Edge['stats'] {

@@ -1,0 +1,24 @@
+import { cpus, totalmem } from 'node:os';
+import { cache } from './cache.ts';
+import { create } from './create.ts';
+import { query } from './query.ts';
+import { wake } from './wake.ts';
+
+/** One file a claim; each prints a table in Markdown with its peers. */
+const CLAIMS: Readonly<Record<string, () => Promise<string>>> = { wake, create, cache, query };
+
+const wanted = process.argv.slice(2).filter((argument) => argument !== '--');
+const unknown = wanted.filter((name) => CLAIMS[name] === undefined);
+if (unknown.length > 0) {
+  console.error(`There is no benchmark "${unknown.join('", "')}". There are: ${Object.keys(CLAIMS).join(', ')}.`);
+  process.exit(2);
+}
+const [cpu] = cpus();
+console.log(
+  `${cpu?.model.trim() ?? 'unknown processor'}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}, ${process.platform}\n`,
+);
+for (const name of wanted.length > 0 ? wanted : Object.keys(CLAIMS)) {
+  console.log(`### ${name}\n`);
+  console.log(`${await (CLAIMS[name] as () => Promise<string>)()}\n`);
+}
+process.exit(0);
