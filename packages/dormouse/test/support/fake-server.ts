@@ -49,7 +49,8 @@ export class FakeServer implements Server {
 
   suspend(): Promise<void> {
     return this.#exclusive(this.plan.otherMs, () => {
-      if (this.actual === 'down') throw new Error('gone');
+      // What dies while it is frozen does stand still.
+      if (this.actual === 'down') return;
       if (this.actual === 'frozen') this.violations.push('suspend while frozen');
       if (this.plan.suspendFails) throw new Error('does not freeze');
       this.actual = 'frozen';
