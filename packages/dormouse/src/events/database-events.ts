@@ -2,10 +2,11 @@ import { join } from 'node:path';
 import { assert, type Clock, type DatabaseId, type Epoch, type Logger } from '../base/index.ts';
 import type { Attachment, Endpoint, InstanceState } from '../instance/index.ts';
 import { Capture } from './capture.ts';
-import type { EventLog, LogCursor } from './event-log.ts';
+import type { EventLog } from './event-log.ts';
 import { SubscriberCount } from './follow.ts';
 import type { LogLimits } from './log-file.ts';
 import type { EventLogs } from './log-host.ts';
+import { formatOffset, ORIGIN } from './position.ts';
 import type { Connect } from './replication-connection.ts';
 
 /** The log lies in the database's own directory: it goes with it. */
@@ -28,7 +29,14 @@ export interface EventsStatus {
   readonly events: number;
   readonly bytes: number;
   readonly subscribers: number;
-  readonly cursors: readonly LogCursor[];
+  /** Named places, as JSON can carry them: positions as offsets. */
+  readonly cursors: readonly {
+    readonly kind: string;
+    readonly subject: string;
+    readonly name: string;
+    readonly offset: string;
+    readonly updatedAtMs: number;
+  }[];
 }
 
 /** All that events/ knows of one database. */
@@ -78,12 +86,19 @@ export class DatabaseEvents {
 
   async status(): Promise<EventsStatus> {
     const { events, bytes } = await this.log.state();
+    const cursors = await Promise.all(
+      (await this.log.cursors()).map(async ({ key, position, updatedAtMs }) => ({
+        ...key,
+        offset: formatOffset(position, await this.epochOf(position.ordinal === ORIGIN.ordinal ? 1 : position.ordinal)),
+        updatedAtMs,
+      })),
+    );
     return {
       caughtUp: this.capture.caughtUp(),
       events,
       bytes,
       subscribers: this.subscribers.open,
-      cursors: await this.log.cursors(),
+      cursors,
     };
   }
 
