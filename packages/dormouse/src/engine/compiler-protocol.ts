@@ -1,37 +1,12 @@
 import type { ParamGraphData } from '@prisma/param-graph';
 
-/** What the compiler's owner and its worker thread say to each other. */
-
-/** A job for the worker. `schema` is the text of a Prisma schema that the worker may not hold yet. */
+/** A job for the compiler's thread. */
 export type CompilerJob =
-  | { readonly id: number; readonly kind: 'load'; readonly schemaHash: string; readonly schema: string }
-  | {
-      readonly id: number;
-      readonly kind: 'compile' | 'compile-batch';
-      readonly schemaHash: string;
-      readonly request: string;
-    };
+  | { readonly kind: 'load'; readonly schemaHash: string; readonly schema: string }
+  | { readonly kind: 'compile' | 'compile-batch'; readonly schemaHash: string; readonly request: string };
 
-/** How a job failed. */
-export interface CompilerFailure {
-  /**
-   * `missing`: the worker does not hold the schema. `schema`: the schema is not valid. `query`: the query does not fit the
-   * schema. `panic`: the compiler broke; its worker must be replaced.
-   */
-  readonly reason: 'missing' | 'schema' | 'query' | 'panic';
-  readonly message: string;
-  readonly code?: string | undefined;
-  readonly meta?: unknown;
-}
-
-/** The worker's answer; `memoryBytes` is what its WebAssembly memories hold by now. */
-export type CompilerReply = { readonly id: number; readonly memoryBytes: number } & (
-  | { readonly result: unknown }
-  | { readonly failure: CompilerFailure }
-);
-
-/** What the worker starts with: compiled modules, so that a replacement is quick. */
-export interface CompilerWorkerData {
+/** What the compiler's thread starts with: a compiled module, so that a replacement is quick. */
+export interface CompilerThreadData {
   readonly compilerModule: WebAssembly.Module;
   /** `import`able URL of the compiler's JavaScript part. */
   readonly compilerUrl: string;
@@ -39,6 +14,20 @@ export interface CompilerWorkerData {
   readonly schemasMax: number;
   /** What the compiler is told of the database. */
   readonly connectionInfo: object;
+}
+
+/** A job for the schema thread: `check` validates, `read` gives {@link SchemaFacts} of a valid one. */
+export interface SchemaJob {
+  readonly kind: 'check' | 'read';
+  readonly schema: string;
+}
+
+/** What the schema thread starts with. */
+export interface SchemaThreadData {
+  /** How far the validator's memory may grow. */
+  readonly memoryBytesMax: number;
+  /** Metadata beyond this is not read. */
+  readonly metadataBytesMax: number;
 }
 
 /** What the engine needs to know of a schema, beside compiling for it. */

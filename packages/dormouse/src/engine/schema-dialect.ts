@@ -56,3 +56,11 @@ function withoutComment(line: string): string {
   }
   return line;
 }
+
+/** The provider that the schema's datasource names, or undefined. */
+export function providerOf(schema: string): string | undefined {
+  const start = /^\s*datasource\s+\w+\s*\{/m.exec(schema);
+  if (start === null) return undefined;
+  const block = schema.slice(start.index + start[0].length);
+  return /^[^}]*?^\s*provider\s*=\s*"([^"]*)"/m.exec(`\n${block}`)?.[1];
+}

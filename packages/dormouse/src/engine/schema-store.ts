@@ -79,7 +79,7 @@ export class SchemaStore {
     if (schemasMax < 1) throw new DormouseError('schemas_exhausted');
     const schema = bytes.toString('utf8');
     const known = await this.#index();
-    const facts = await compiler.load(owner, hash, schema, deadline);
+    const facts = await compiler.load(owner, schema, deadline);
     if (!known.has(hash)) await this.#write(hash, schema);
     known.delete(hash);
     known.set(hash, Promise.resolve(this.#schema(hash, facts)));
@@ -123,7 +123,7 @@ export class SchemaStore {
     const { compiler, owner } = this.#options;
     const schema = await this.#read(hash);
     try {
-      const facts = await compiler.load(owner, hash, schema, deadline);
+      const facts = await compiler.load(owner, schema, deadline);
       return this.#schema(hash, facts);
     } catch (error) {
       if (error instanceof DormouseError && error.code === 'schema_invalid') throw new UnusableFile(error.message);

@@ -1,7 +1,7 @@
 /** The part of the WebAssembly JavaScript interface that is used here; Node has it, its types have not. */
 declare namespace WebAssembly {
   class Module {
-    private constructor();
+    constructor(bytes: Uint8Array);
   }
   interface Memory {
     readonly buffer: ArrayBuffer;

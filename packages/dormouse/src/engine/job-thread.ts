@@ -1,0 +1,247 @@
+import { Worker } from 'node:worker_threads';
+import { type Clock, type Deadline, DormouseError, type Logger, type Timer } from '../base/index.ts';
+
+/** A job for a thread, and what it answers. `memoryBytes` is what its WebAssembly memory holds by now. */
+export type NumberedJob<Job> = Job & { readonly id: number };
+export type JobReply = { readonly id: number; readonly memoryBytes: number } & (
+  | { readonly result: unknown }
+  | { readonly failure: Failure }
+);
+
+export interface Failure {
+  /** `refused`: the job's own fault. `missing`: the thread lacks what the job needs. `panic`: the thread is broken. */
+  readonly reason: 'refused' | 'missing' | 'panic';
+  readonly message: string;
+  readonly code?: string | undefined;
+  readonly meta?: unknown;
+}
+
+/** How a job ended that gave no result; `deadline` when it was ended with its thread. */
+export class JobFailed extends Error {
+  override readonly name = 'JobFailed';
+  readonly reason: Failure['reason'] | 'deadline';
+  readonly code: string | undefined;
+  readonly meta: unknown;
+
+  constructor(failure: Omit<Failure, 'reason'> & { readonly reason: JobFailed['reason'] }) {
+    super(failure.message);
+    this.reason = failure.reason;
+    this.code = failure.code;
+    this.meta = failure.meta;
+  }
+}
+
+export interface JobThreadOptions {
+  readonly name: string;
+  /** The built JavaScript file of the thread. It posts `ready` once, then a reply a job. */
+  readonly file: string;
+  /** What the thread starts with; made once. */
+  readonly prepare: () => Promise<object>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** A thread whose memory has grown beyond this is replaced: WebAssembly memory never shrinks. */
+  readonly memoryBytesMax: number;
+  readonly heapMbMax: number;
+  /** Jobs that may wait. */
+  readonly waitingMax: number;
+  /** Ends the thread when it had nothing to do for so long; absent to keep it. */
+  readonly idleMs?: number;
+}
+
+interface Waiting<Job> {
+  readonly job: Job;
+  readonly deadline: Deadline;
+  readonly limitMs: number;
+  resolve(result: unknown): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * One worker thread, one job at a time, each held to a deadline; owners take turns. When a job breaks the thread, outlasts
+ * its deadline or makes the thread too large, the thread is ended and the next job starts another. Only that job fails.
+ */
+export class JobThread<Job extends object> {
+  readonly #options: JobThreadOptions;
+  /** Jobs that wait, a queue an owner, in the order of their turns. */
+  readonly #queues = new Map<string, Waiting<Job>[]>();
+  #waiting = 0;
+  #prepared: Promise<object> | undefined;
+  #worker: Promise<Worker> | undefined;
+  #running: { readonly id: number; readonly waiting: Waiting<Job>; readonly timer: Timer } | undefined;
+  #idle: Timer | undefined;
+  #busy = false;
+  #jobs = 0;
+  #closed = false;
+
+  constructor(options: JobThreadOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Runs a job in its turn, for at most `limitMs` once it has begun.
+   * Throws {@link JobFailed}, `queue_full`, `query_timeout` (it waited past its deadline), `shutting_down`.
+   */
+  submit(owner: string, job: Job, deadline: Deadline, limitMs: number): Promise<unknown> {
+    if (this.#closed) return Promise.reject(new DormouseError('shutting_down'));
+    if (this.#waiting >= this.#options.waitingMax) {
+      const message = 'Too many queries wait to be compiled. Slow down.';
+      return Promise.reject(new DormouseError('queue_full', { message }));
+    }
+    return new Promise((resolve, reject) => {
+      let queue = this.#queues.get(owner);
+      if (queue === undefined) {
+        queue = [];
+        this.#queues.set(owner, queue);
+      }
+      queue.push({ job, deadline, limitMs, resolve, reject });
+      this.#waiting++;
+      this.#next();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#idle?.cancel();
+    const waiting = [...this.#queues.values()].flat();
+    if (this.#running !== undefined) waiting.push(this.#running.waiting);
+    this.#queues.clear();
+    this.#running?.timer.cancel();
+    this.#running = undefined;
+    for (const { reject } of waiting) reject(new DormouseError('shutting_down'));
+    await this.#end();
+  }
+
+  /** Starts the next job, if none runs: the first of the owner whose turn it is. */
+  #next(): void {
+    if (this.#busy || this.#closed) return;
+    for (const [owner, queue] of this.#queues) {
+      const waiting = queue.shift();
+      // The owner goes to the end of the line, or leaves it.
+      this.#queues.delete(owner);
+      if (queue.length > 0) this.#queues.set(owner, queue);
+      if (waiting === undefined) continue;
+      this.#waiting--;
+      this.#busy = true;
+      this.#idle?.cancel();
+      void this.#run(waiting);
+      return;
+    }
+    const { idleMs, clock } = this.#options;
+    if (idleMs === undefined || this.#worker === undefined) return;
+    this.#idle?.cancel();
+    this.#idle = clock.after(idleMs, () => void this.#end());
+  }
+
+  async #run(waiting: Waiting<Job>): Promise<void> {
+    if (waiting.deadline.expired()) {
+      const message = 'The query waited too long to be compiled.';
+      this.#done(() => waiting.reject(new DormouseError('query_timeout', { message })));
+      return;
+    }
+    let worker: Worker;
+    try {
+      worker = await this.#started();
+    } catch (cause) {
+      this.#done(() => waiting.reject(new DormouseError('internal', { cause })));
+      return;
+    }
+    if (this.#closed) {
+      waiting.reject(new DormouseError('shutting_down'));
+      return;
+    }
+    const limitMs = Math.ceil(Math.min(waiting.limitMs, waiting.deadline.remainingMs()));
+    const timer = this.#options.clock.after(limitMs, () => {
+      this.#replace('a job outlasted its deadline');
+      this.#fail(waiting, new JobFailed({ reason: 'deadline', message: `it took longer than ${limitMs} ms` }));
+    });
+    this.#running = { id: ++this.#jobs, waiting, timer };
+    const job: NumberedJob<Job> = { ...waiting.job, id: this.#running.id };
+    worker.postMessage(job);
+  }
+
+  #answered(reply: JobReply): void {
+    const running = this.#running;
+    if (running === undefined || running.id !== reply.id) return;
+    if (reply.memoryBytes > this.#options.memoryBytesMax) this.#replace('its memory has grown');
+    if ('failure' in reply) {
+      if (reply.failure.reason === 'panic') this.#replace(reply.failure.message);
+      this.#fail(running.waiting, new JobFailed(reply.failure));
+      return;
+    }
+    running.timer.cancel();
+    this.#running = undefined;
+    this.#done(() => running.waiting.resolve(reply.result));
+  }
+
+  #fail(waiting: Waiting<Job>, error: Error): void {
+    if (this.#running?.waiting !== waiting) return;
+    this.#running.timer.cancel();
+    this.#running = undefined;
+    this.#done(() => waiting.reject(error));
+  }
+
+  #done(settle: () => void): void {
+    this.#busy = false;
+    settle();
+    this.#next();
+  }
+
+  #replace(reason: string): void {
+    this.#options.log.log('warn', 'a thread is replaced', { thread: this.#options.name, reason });
+    void this.#end();
+  }
+
+  async #end(): Promise<void> {
+    const worker = this.#worker;
+    this.#worker = undefined;
+    await worker?.then(
+      (started) => started.terminate(),
+      () => undefined,
+    );
+  }
+
+  #started(): Promise<Worker> {
+    this.#worker ??= this.#start().catch((error: unknown) => {
+      this.#worker = undefined;
+      throw error;
+    });
+    return this.#worker;
+  }
+
+  async #start(): Promise<Worker> {
+    const { file, name, heapMbMax, prepare } = this.#options;
+    this.#prepared ??= prepare();
+    const worker = new Worker(file, {
+      name,
+      workerData: await this.#prepared,
+      resourceLimits: { maxOldGenerationSizeMb: heapMbMax },
+    });
+    worker.unref();
+    await new Promise<void>((resolve, reject) => {
+      // Not removeAllListeners: it takes those by which a Worker receives at all.
+      const settle = (error?: Error): void => {
+        worker.off('message', ready).off('error', settle).off('exit', ended);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const ready = (): void => settle();
+      const ended = (code: number): void => settle(new Error(`the thread ended with ${code}`));
+      worker.on('message', ready).on('error', settle).on('exit', ended);
+    });
+    worker.on('message', (reply: JobReply) => this.#answered(reply));
+    worker.on('error', (error) => this.#broke(worker, error));
+    worker.on('exit', () => this.#broke(worker, new Error('the thread ended')));
+    return worker;
+  }
+
+  /** The thread ended by itself, such as for want of heap: the job it had fails. */
+  #broke(worker: Worker, error: Error): void {
+    void this.#worker?.then((current) => {
+      if (current !== worker) return;
+      const running = this.#running;
+      this.#replace(error.message);
+      if (running !== undefined)
+        this.#fail(running.waiting, new JobFailed({ reason: 'panic', message: error.message }));
+    });
+  }
+}
