@@ -8,9 +8,12 @@ import {
   type Timer,
   toDormouseError,
 } from '../base/index.ts';
+import { Backoff } from './backoff.ts';
 import type { Attachment, Endpoint, Hold, Instance, InstanceState } from './instance.ts';
 import type { Server } from './runtime.ts';
 import { type InstanceEvent, TRANSITIONS, type TransientState } from './transitions.ts';
+import { Waiters } from './waiters.ts';
+import { type Rest, Wishes } from './wishes.ts';
 
 /** When a database rests; each a flag of `dormouse start`. Infinity for never. */
 export interface RestSettings {
@@ -28,22 +31,6 @@ const START_MS_MAX = 5 * 60_000;
 const LAST_WORDS_MS = 5000;
 /** How long a forced suspend waits for queries that run. */
 const DRAIN_MS = 10_000;
-/** After a start that failed the next one waits, so that a storm of queries does not spawn without end. */
-const BACKOFF_MS_MIN = 100;
-const BACKOFF_MS_MAX = 5000;
-
-interface Waiter {
-  readonly timer: Timer;
-  resolve(hold: Hold): void;
-  reject(error: DormouseError): void;
-}
-
-interface Wish {
-  readonly state: 'suspended' | 'stopped';
-  resolve(): void;
-  reject(error: DormouseError): void;
-}
-
 export interface ControllerOptions {
   readonly databaseId: DatabaseId;
   readonly server: Server;
@@ -61,8 +48,9 @@ export class Controller implements Instance {
   readonly #logger: Logger;
   readonly #attachments = new Set<Attachment>();
   readonly #listeners = new Set<(state: InstanceState, previous: InstanceState) => void>();
-  readonly #waiters = new Set<Waiter>();
-  readonly #wishes = new Set<Wish>();
+  readonly #waiters: Waiters;
+  readonly #wishes: Wishes;
+  readonly #backoff: Backoff;
   #state: InstanceState = 'stopped';
   #generation = 1;
   #holds = 0;
@@ -70,10 +58,7 @@ export class Controller implements Instance {
   #idleSinceMs: number;
   /** The one timer of rest: the next moment at which idleness is looked at. */
   #restTimer: Timer | undefined;
-  #backoffTimer: Timer | undefined;
-  #backoffMs = 0;
   #failure: DormouseError | undefined;
-  #failedAtMs = 0;
   /** Set once: no hold is given any more, and why. */
   #closed: 'shutting_down' | 'database_deleted' | undefined;
   /** Tells the report of what is under way from one that is overtaken. */
@@ -91,6 +76,12 @@ export class Controller implements Instance {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#idleSinceMs = options.clock.monotonic();
+    // Who waited through a back-off in vain learns why.
+    this.#waiters = new Waiters(options.clock, () =>
+      this.#state === 'failed' && this.#failure ? this.#failure : new DormouseError('wake_timeout'),
+    );
+    this.#wishes = new Wishes(options.clock);
+    this.#backoff = new Backoff(options.clock);
     this.#server.onExit = () => this.#dispatch('exited');
   }
 
@@ -120,19 +111,9 @@ export class Controller implements Instance {
     if (this.#closed !== undefined) throw new DormouseError(this.#closed);
     const hold = this.tryHold();
     if (hold !== undefined) return hold;
-    return new Promise<Hold>((resolve, reject) => {
-      const waiter: Waiter = {
-        timer: this.#clock.after(Math.min(deadline.remainingMs(), 2 ** 31 - 1), () => {
-          this.#waiters.delete(waiter);
-          // Who waited through a back-off learns why.
-          reject(this.#state === 'failed' && this.#failure ? this.#failure : new DormouseError('wake_timeout'));
-        }),
-        resolve,
-        reject,
-      };
-      this.#waiters.add(waiter);
-      this.#settle();
-    });
+    const waiting = this.#waiters.add(deadline);
+    this.#settle();
+    return waiting;
   }
 
   openSession(): Hold {
@@ -192,8 +173,8 @@ export class Controller implements Instance {
   /** Stops for good: who waits and who comes later gets `reason`. */
   async close(reason: 'shutting_down' | 'database_deleted'): Promise<void> {
     this.#closed ??= reason;
-    this.#backoffTimer?.cancel();
-    this.#rejectWaiters(new DormouseError(reason));
+    this.#backoff.cancel();
+    this.#waiters.refuse(new DormouseError(reason));
     await this.#wishFor('stopped');
   }
 
@@ -214,30 +195,23 @@ export class Controller implements Instance {
     };
   }
 
-  #wishFor(state: 'suspended' | 'stopped'): Promise<void> {
-    return new Promise<void>((resolve, reject) => {
-      let timer: Timer | undefined;
-      const wish: Wish = {
-        state,
-        resolve: () => {
-          timer?.cancel();
-          resolve();
-        },
-        reject: (error) => {
-          timer?.cancel();
-          reject(error);
-        },
-      };
-      this.#wishes.add(wish);
-      if (state === 'suspended') {
-        timer = this.#clock.after(DRAIN_MS, () => {
-          if (this.#state !== 'running' || !this.#wishes.delete(wish)) return;
-          reject(new DormouseError('database_busy'));
-          this.#settle();
-        });
-      }
-      this.#settle();
-    });
+  #wishFor(rest: Rest): Promise<void> {
+    const granted = this.#wishes.add(
+      rest,
+      rest === 'stopped'
+        ? undefined
+        : {
+            ms: DRAIN_MS,
+            late: () => {
+              if (this.#state !== 'running') return undefined;
+              // Those who were not let in for it come in now.
+              queueMicrotask(() => this.#settle());
+              return new DormouseError('database_busy');
+            },
+          },
+    );
+    this.#settle();
+    return granted;
   }
 
   /** One event through the table: the only place where the state changes. */
@@ -292,7 +266,7 @@ export class Controller implements Instance {
       () => {
         if (this.#operation !== mine) return;
         if (state === 'starting') {
-          this.#backoffMs = 0;
+          this.#backoff.succeeded();
           this.#failure = undefined;
         }
         this.#dispatch('done');
@@ -310,13 +284,12 @@ export class Controller implements Instance {
       reason: String(error.cause ?? error.message),
     });
     if (state === 'suspending') {
-      this.#rejectWishes('suspended', error);
+      this.#wishes.refuse('suspended', error);
     } else if (state !== 'waking') {
       this.#failure = error;
-      this.#failedAtMs = this.#clock.monotonic();
-      this.#backoffMs = Math.min(BACKOFF_MS_MAX, Math.max(BACKOFF_MS_MIN, this.#backoffMs * 2));
-      this.#rejectWaiters(error);
-      if (state === 'stopping') this.#rejectWishes('stopped', error);
+      this.#backoff.failed();
+      this.#waiters.refuse(error);
+      if (state === 'stopping') this.#wishes.refuse('stopped', error);
     }
     this.#dispatch('failed');
   }
@@ -358,16 +331,16 @@ export class Controller implements Instance {
     this.#grantWishes();
     switch (this.#state) {
       case 'running':
-        if (this.#wished('stopped')) this.#dispatch('stop');
-        else if (this.#wished('suspended')) {
+        if (this.#wishes.has('stopped')) this.#dispatch('stop');
+        else if (this.#wishes.has('suspended')) {
           if (this.#holds === 0) this.#dispatch('suspend');
         } else {
-          this.#serveWaiters();
+          this.#waiters.serve(() => this.#newHold());
           if (this.#holds === 0) this.#armRest();
         }
         break;
       case 'suspended':
-        if (this.#wished('stopped')) this.#dispatch('stop');
+        if (this.#wishes.has('stopped')) this.#dispatch('stop');
         else if (this.#waiters.size > 0) this.#dispatch('run');
         else this.#armRest();
         break;
@@ -375,8 +348,8 @@ export class Controller implements Instance {
         if (this.#waiters.size > 0) this.#dispatch('run');
         break;
       case 'failed':
-        if (this.#wished('stopped')) this.#dispatch('stop');
-        else if (this.#waiters.size > 0) this.#runAfterBackoff();
+        if (this.#wishes.has('stopped')) this.#dispatch('stop');
+        else if (this.#waiters.size > 0 && this.#backoff.over(() => this.#settle())) this.#dispatch('run');
         break;
       default:
         // Something is under way; its end brings us here again.
@@ -384,59 +357,12 @@ export class Controller implements Instance {
     }
   }
 
-  #wished(state: Wish['state']): boolean {
-    for (const wish of this.#wishes) if (wish.state === state) return true;
-    return false;
-  }
-
   #grantWishes(): void {
-    for (const wish of [...this.#wishes]) {
-      // A stopped database rests deeper than a suspended one; a failed one has nothing to freeze.
-      const granted =
-        this.#state === 'stopped' ||
-        (wish.state === 'suspended' && (this.#state === 'suspended' || this.#state === 'failed'));
-      if (!granted) continue;
-      this.#wishes.delete(wish);
-      wish.resolve();
+    // A stopped database rests deeper than a suspended one; a failed one has nothing to freeze.
+    if (this.#state === 'stopped') this.#wishes.grant('stopped');
+    if (this.#state === 'stopped' || this.#state === 'suspended' || this.#state === 'failed') {
+      this.#wishes.grant('suspended');
     }
-  }
-
-  #rejectWishes(state: Wish['state'], error: DormouseError): void {
-    for (const wish of [...this.#wishes]) {
-      if (wish.state !== state) continue;
-      this.#wishes.delete(wish);
-      wish.reject(error);
-    }
-  }
-
-  #serveWaiters(): void {
-    for (const waiter of [...this.#waiters]) {
-      this.#waiters.delete(waiter);
-      waiter.timer.cancel();
-      waiter.resolve(this.#newHold());
-    }
-  }
-
-  #rejectWaiters(error: DormouseError): void {
-    for (const waiter of [...this.#waiters]) {
-      this.#waiters.delete(waiter);
-      waiter.timer.cancel();
-      waiter.reject(error);
-    }
-  }
-
-  #runAfterBackoff(): void {
-    const leftMs = this.#failedAtMs + this.#backoffMs - this.#clock.monotonic();
-    this.#backoffTimer?.cancel();
-    this.#backoffTimer = undefined;
-    if (leftMs <= 0) {
-      this.#dispatch('run');
-      return;
-    }
-    this.#backoffTimer = this.#clock.after(leftMs, () => {
-      this.#backoffTimer = undefined;
-      if (this.#state === 'failed' && this.#waiters.size > 0) this.#settle();
-    });
   }
 
   /** Sets the timer to the next moment at which this state may end for idleness. */
