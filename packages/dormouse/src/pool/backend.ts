@@ -36,7 +36,9 @@ const PAYLOAD_BYTES_MAX = 256 << 20;
 /** Messages other than rows are read up to this size whatever the bound on rows. */
 const PAYLOAD_BYTES_FLOOR = 1 << 20;
 /** After a cancel the server answers at once, unless it is in an uninterruptible place; then the connection is given up. */
-const CANCEL_GRACE_MS = 3_000;
+const CANCEL_GRACE_MS = 10_000;
+/** A cancel that overtakes its statement finds the server idle and is lost, so it is sent again: after this time, then twice that … */
+const CANCEL_AGAIN_MS = 20;
 /** Requests that wait on one connection. A caller that pipelines more has lost count. */
 const REQUESTS_MAX = 1_000;
 const NO_TYPES: readonly number[] = [];
@@ -266,6 +268,7 @@ export class Backend {
     switch (type) {
       case Message.DataRow:
         request.touched = true;
+        if (request.stopped !== undefined) break;
         request.rowBytes += payload.length;
         if (request.rowBytes > request.rowBytesMax || this.#reader.oversize) {
           request.rows = [];
@@ -404,13 +407,22 @@ export class Backend {
     }
     if (request.stopped !== undefined) return;
     request.stopped = reason;
-    this.#cancelling = true;
     this.#grace = this.#clock.after(CANCEL_GRACE_MS, () => this.destroy(reason));
+    this.#cancel(request, CANCEL_AGAIN_MS);
+  }
+
+  #cancel(request: Request, againMs: number): void {
+    this.#cancelling = true;
     void sendCancelRequest(this.#reconnect, this.#processId, this.#secretKey, this.#clock).then(() => {
       this.#cancelling = false;
-      if (!this.#finishWaits) return;
-      this.#finishWaits = false;
-      if (this.#current !== undefined) this.#finish();
+      if (this.#finishWaits) {
+        this.#finishWaits = false;
+        if (this.#current !== undefined) this.#finish();
+        return;
+      }
+      this.#clock.after(againMs, () => {
+        if (this.#current === request) this.#cancel(request, againMs * 2);
+      });
     });
   }
 

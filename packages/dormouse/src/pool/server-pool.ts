@@ -25,6 +25,8 @@ export const POOL_WAITERS_MAX = 1_000;
 const RECONNECT_MS = 20;
 /** A connection that cannot be put in order within this time is closed. */
 const RECOVER_MS = 5_000;
+/** Bytes of a server that has ended are in our socket already; a moment of the event loop delivers them. */
+const LAST_READ_MS = 50;
 /** `close` waits this long for leases before it cuts them. */
 const CLOSE_GRACE_MS = 5_000;
 /** The server starts, shuts down or recovers; the database is full of connections. Both pass. */
@@ -107,7 +109,7 @@ export class ServerPool implements Pool {
     this.#detach = options.instance.attach({
       started: () => {},
       stopping: async () => this.#dropIdle(),
-      stopped: () => this.#dropAll(),
+      stopped: () => this.#dropDead(),
     });
   }
 
@@ -343,7 +345,17 @@ export class ServerPool implements Pool {
     for (const member of this.#idle.splice(0)) this.#drop(member);
   }
 
-  /** The server is gone: a connection over a network may not notice by itself. */
+  /**
+   * The server is gone. What it said last is still to be read; after that a connection is cut, since one over a network may not
+   * notice by itself.
+   */
+  #dropDead(): void {
+    const dead = [...this.#members];
+    this.#clock.after(LAST_READ_MS, () => {
+      for (const member of dead) member.backend.destroy();
+    });
+  }
+
   #dropAll(): void {
     for (const member of [...this.#members]) member.backend.destroy();
   }

@@ -43,14 +43,33 @@ function childrenOf(pid: number): number[] {
   return children;
 }
 
-function signalTree(pid: number, name: NodeJS.Signals): void {
-  const order = name === 'SIGCONT' ? [...childrenOf(pid), pid] : [pid, ...childrenOf(pid)];
-  for (const each of order) {
-    try {
-      process.kill(each, name);
-    } catch {
-      // Gone already.
-    }
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // Gone already.
+  }
+}
+
+/** Stopped first, so that it forks no more while its children are counted. */
+function freeze(pid: number): number[] {
+  signal(pid, 'SIGSTOP');
+  const children = childrenOf(pid);
+  for (const child of children) signal(child, 'SIGSTOP');
+  return children;
+}
+
+function thaw(pid: number): void {
+  for (const child of childrenOf(pid)) signal(child, 'SIGCONT');
+  signal(pid, 'SIGCONT');
+}
+
+function gone(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return stat[stat.lastIndexOf(')') + 2] === 'Z';
+  } catch {
+    return true;
   }
 }
 
@@ -80,6 +99,8 @@ export async function startBareInstance(
 
   let server: ChildProcess | undefined;
   let exited: Promise<void> = Promise.resolve();
+  /** Children of a killed server: it has ended once they have. */
+  let orphans: number[] = [];
   let state: InstanceState = 'stopped';
   let generation = 0;
   let holds = 0;
@@ -120,9 +141,12 @@ export async function startBareInstance(
       child.once('exit', () => {
         if (server !== child) return;
         server = undefined;
-        enter('stopped');
-        for (const attachment of attachments) attachment.stopped();
-        resolve();
+        if (state !== 'stopping') enter('stopping');
+        void until(() => orphans.every(gone), { what: 'the end of the children' }).then(() => {
+          enter('stopped');
+          for (const attachment of attachments) attachment.stopped();
+          resolve();
+        });
       });
     });
     await until(
@@ -143,7 +167,7 @@ export async function startBareInstance(
     wakes += 1;
     if (state === 'suspended') {
       enter('waking');
-      signalTree(instance.postmasterPid, 'SIGCONT');
+      thaw(instance.postmasterPid);
       enter('running');
     } else {
       await exited;
@@ -202,12 +226,12 @@ export async function startBareInstance(
     },
     async suspend() {
       enter('suspending');
-      signalTree(instance.postmasterPid, 'SIGSTOP');
+      freeze(instance.postmasterPid);
       enter('suspended');
     },
     async stop() {
       if (server === undefined) return;
-      if (state === 'suspended') signalTree(instance.postmasterPid, 'SIGCONT');
+      if (state === 'suspended') thaw(instance.postmasterPid);
       enter('stopping');
       await Promise.all([...attachments].map((attachment) => attachment.stopping()));
       server?.kill('SIGINT');
@@ -223,7 +247,11 @@ export async function startBareInstance(
       return () => listeners.delete(listener);
     },
     async crash() {
-      if (server !== undefined) signalTree(server.pid as number, 'SIGKILL');
+      if (server !== undefined) {
+        const { pid } = server as { pid: number };
+        orphans = freeze(pid);
+        for (const each of [pid, ...orphans]) signal(each, 'SIGKILL');
+      }
       await exited;
     },
     async remove() {

@@ -33,10 +33,9 @@ export interface TestKey {
   readonly config: { host: string; port: number; user: string; password: string; database: string };
 }
 
-/** The TCP door in front of one real server, with a catalog in memory. */
-export interface TestDoor {
+/** The TCP door in front of one server, with a catalog in memory. */
+export interface OpenedDoor {
   readonly door: PostgresDoor;
-  readonly instance: BareInstance;
   readonly port: number;
   /** Statements counted so far. */
   readonly counted: number;
@@ -45,10 +44,15 @@ export interface TestDoor {
   close(): Promise<void>;
 }
 
-export async function startTestDoor(
-  options: { readonly limits?: Partial<PostgresDoorLimits>; readonly settings?: Readonly<Record<string, string>> } = {},
-): Promise<TestDoor> {
-  const instance = await startBareInstance(options.settings === undefined ? {} : { settings: options.settings });
+/** A door and the bare server behind it. */
+export interface TestDoor extends OpenedDoor {
+  readonly instance: BareInstance;
+}
+
+export async function openTestDoor(
+  instance: Instance,
+  limits: Partial<PostgresDoorLimits> | undefined,
+): Promise<OpenedDoor> {
   const keys = new Map<KeyId, KeyRecord>();
   const secrets = new Map<KeyId, string>();
   let counted = 0;
@@ -66,7 +70,7 @@ export async function startTestDoor(
     catalog,
     database: (id: DatabaseId): { instance: Instance } | undefined =>
       id === instance.databaseId ? { instance } : undefined,
-    ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(limits === undefined ? {} : { limits }),
     log: silentLogger,
     clock: systemClock,
     random: cryptoRandom,
@@ -74,7 +78,6 @@ export async function startTestDoor(
   const { port } = await door.listen();
   return {
     door,
-    instance,
     port,
     get counted() {
       return counted;
@@ -94,8 +97,26 @@ export async function startTestDoor(
     revoke(key) {
       keys.set(key.id, { ...(keys.get(key.id) as KeyRecord), revoked: true });
     },
+    close: () => door.close(),
+  };
+}
+
+export async function startTestDoor(
+  options: { readonly limits?: Partial<PostgresDoorLimits> } = {},
+): Promise<TestDoor> {
+  const instance = await startBareInstance();
+  const opened = await openTestDoor(instance, options.limits);
+  return {
+    door: opened.door,
+    port: opened.port,
+    get counted() {
+      return opened.counted;
+    },
+    key: opened.key,
+    revoke: opened.revoke,
+    instance,
     async close() {
-      await door.close();
+      await opened.close();
       await instance.remove();
     },
   };

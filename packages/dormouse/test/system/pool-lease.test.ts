@@ -140,7 +140,7 @@ describe('a lease', () => {
     });
     // Many small rows, far more than would be sent by the time the cancel arrives.
     await expect(
-      one.execute('select * from generate_series(1, 20000000)', [], { rowBytesMax: 1_000_000 }),
+      one.execute('select generate_series(1, 200000000)', [], { rowBytesMax: 1_000_000 }),
     ).rejects.toMatchObject({ code: 'reply_too_large' });
     expect(await ask(one, 'select 7')).toEqual([['7']]);
     one.release();
@@ -275,6 +275,19 @@ describe('time', () => {
     for (const each of await settled)
       expect(each).toMatchObject({ status: 'rejected', reason: { code: 'interrupted' } });
     expect(await ask(one, "select to_regclass('never')")).toEqual([[null]]);
+    one.release();
+  });
+
+  it('sends a cancel again that overtook its statement', async () => {
+    const one = await lease(open());
+    const pid = await ask(one, 'select pg_backend_pid()');
+    for (let i = 0; i < 50; i++) {
+      const cancellation = new Cancellation();
+      const slow = one.execute('select pg_sleep(600)', [], { cancellation }).catch((error) => error);
+      cancellation.cancel();
+      expect(await slow).toMatchObject({ code: 'interrupted' });
+    }
+    expect(await ask(one, 'select pg_backend_pid()')).toEqual(pid);
     one.release();
   });
 

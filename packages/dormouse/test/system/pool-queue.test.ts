@@ -81,6 +81,20 @@ describe('the queue', () => {
     two.release();
   });
 
+  it('does not keep the process alive for idle connections', async () => {
+    const alive = (): number => process.getActiveResourcesInfo().filter((name) => name === 'PipeWrap').length;
+    const before = alive();
+    const pool = open();
+    const one = await lease(pool);
+    expect(alive()).toBe(before + 1);
+    one.release();
+    expect(pool.stats.idle).toBe(1);
+    expect(alive()).toBe(before);
+    const again = await lease(pool);
+    expect(alive()).toBe(before + 1);
+    again.release();
+  });
+
   it('refuses after close, and close cuts what waits', async () => {
     const pool = open({ connectionsMax: 1 });
     const one = await lease(pool);

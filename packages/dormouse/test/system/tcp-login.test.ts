@@ -109,6 +109,21 @@ describe('login', () => {
     await live.end().catch(() => {});
   });
 
+  it('ends the sessions of a revoked key at once when told to, at work or idle', async () => {
+    const key = test.key('owner');
+    const other = new pg.Client(test.key('owner').config);
+    await other.connect();
+    const client = new pg.Client(key.config);
+    client.on('error', () => {});
+    await client.connect();
+    const slow = client.query('select pg_sleep(600)').catch((error) => error);
+    test.revoke(key);
+    test.door.endSessions(key.id);
+    expect(await slow).toMatchObject({ code: '28000' });
+    expect((await other.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+    await other.end();
+  });
+
   it('refuses replication, other databases but for the owner, and any change of role', async () => {
     const owner = test.key('owner');
     // After AuthenticationOk the refusal comes in place of ReadyForQuery.

@@ -4,6 +4,7 @@ import {
   type Clock,
   type DatabaseId,
   DormouseError,
+  type KeyId,
   type KeyRecord,
   type Logger,
   type RandomBytes,
@@ -61,6 +62,8 @@ export interface PostgresDoorOptions {
 export interface PostgresDoor {
   /** Fails with `port_in_use`. */
   listen(): Promise<{ readonly host: string; readonly port: number }>;
+  /** Ends the live sessions of a key that was revoked; without it each ends at its next message from idle. */
+  endSessions(keyId: KeyId): void;
   /** Ends all sessions with 57P01 and stops listening. */
   close(): Promise<void>;
   readonly stats: { readonly connections: number; readonly sessions: number };
@@ -125,6 +128,12 @@ class Door implements PostgresDoor {
         resolve({ host: address.address, port: address.port });
       });
     });
+  }
+
+  endSessions(keyId: KeyId): void {
+    for (const session of [...this.#byProcessId.values()]) {
+      if (session.keyId === keyId) session.end(new DormouseError('key_revoked'));
+    }
   }
 
   async close(): Promise<void> {

@@ -4,6 +4,7 @@ import {
   type Clock,
   Deadline,
   DormouseError,
+  type KeyId,
   type KeyRecord,
   type RandomBytes,
 } from '../../base/index.ts';
@@ -48,6 +49,7 @@ export interface SessionOptions {
 /** A client that is logged in, its backend, and the relay between them. */
 export class Session {
   readonly client: Socket;
+  readonly keyId: KeyId;
   readonly processId: number;
   readonly secretKey: Uint8Array;
   readonly #cancelServer: () => Promise<void>;
@@ -73,6 +75,7 @@ export class Session {
     const { client, instance, connect, clock, catalog, key } = options;
     const { endpoint } = instance;
     this.client = client;
+    this.keyId = key.id;
     this.processId = options.processId;
     this.secretKey = options.random(options.version >= PROTOCOL_3_2 ? LONG_CANCEL_KEY_BYTES : CANCEL_KEY_BYTES);
     this.#cancelServer = () => sendCancelRequest(() => connect(endpoint), opened.processId, opened.secretKey, clock);

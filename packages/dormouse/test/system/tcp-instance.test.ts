@@ -1,0 +1,124 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { cryptoRandom, Deadline, newDatabaseId, silentLogger, systemClock } from '../../src/base/index.ts';
+import { type Instance, type InstanceState, type Instances, openInstances } from '../../src/instance/index.ts';
+import { connectSocket, createPool, type Pool } from '../../src/pool/index.ts';
+import { decodeDataRow } from '../../src/wire/index.ts';
+import { type Scratch, scratch } from '../support/scratch.ts';
+import { type OpenedDoor, openTestDoor, type TestKey } from '../support/test-door.ts';
+import { until } from '../support/until.ts';
+
+// The pool and the door over the instances that the platform runs, resting by their own timers.
+const run = promisify(execFile);
+let home: Scratch;
+let instances: Instances;
+let instance: Instance;
+let opened: OpenedDoor;
+let owner: TestKey;
+let pool: Pool;
+
+beforeAll(async () => {
+  home = scratch('tcp-instance');
+  instances = await openInstances({ dataDirectory: home.path, rest: { suspendAfterMs: 50, stopAfterMs: 50 } });
+  const { pgMajor } = await instances.prepare();
+  await instances.recover([]);
+  instance = await instances.create({ id: newDatabaseId(cryptoRandom), name: 'main', pgMajor, createdAtMs: 0 });
+  opened = await openTestDoor(instance, undefined);
+  owner = opened.key('owner');
+  pool = createPool({
+    instance,
+    role: 'owner',
+    clock: systemClock,
+    random: cryptoRandom,
+    connect: connectSocket,
+    log: silentLogger,
+  });
+});
+afterAll(async () => {
+  await opened?.close();
+  await pool?.close();
+  await instances?.close();
+  home?.remove();
+});
+
+const reach = (state: InstanceState): Promise<true> => until(() => instance.state === state, { what: state });
+
+async function ask(sql: string): Promise<string | undefined> {
+  const lease = await pool.acquire({ deadline: Deadline.in(systemClock, 30_000) });
+  try {
+    const { rows } = await lease.execute(sql, []);
+    return rows[0] && decodeDataRow(rows[0])[0]?.toString();
+  } finally {
+    lease.release();
+  }
+}
+
+describe('over instances that rest by themselves', () => {
+  it('a pool wakes a database from stopped and lets it go to rest again', async () => {
+    for (let round = 0; round < 5; round++) {
+      await reach('stopped');
+      expect(await ask('select current_user')).toBe('owner');
+    }
+  });
+
+  it('a pool goes on over suspends without a new connection', async () => {
+    const session = instance.openSession();
+    const pid = await ask('select pg_backend_pid()');
+    for (let round = 0; round < 5; round++) {
+      await reach('suspended');
+      expect(await ask('select pg_backend_pid()')).toBe(pid);
+    }
+    session.release();
+    await reach('stopped');
+    expect(pool.stats.open).toBe(0);
+  });
+
+  it('a client wakes it, sleeps with it, and keeps it from being stopped', async () => {
+    await reach('stopped');
+    const client = new pg.Client(owner.config);
+    await client.connect();
+    await client.query('create temp table mine as select 7 as n');
+    for (let round = 0; round < 5; round++) {
+      await reach('suspended');
+      expect((await client.query('select n from mine')).rows).toEqual([{ n: 7 }]);
+    }
+    await client.query('begin');
+    await client.query('select 1');
+    const changes: InstanceState[] = [];
+    const detach = instance.onChange((state) => changes.push(state));
+    await ask('select pg_sleep(0.3)');
+    expect(changes).toEqual([]);
+    await client.query('commit');
+    await reach('suspended');
+    detach();
+    await client.end();
+    await reach('stopped');
+  });
+
+  it('a stop ends an idle session by 57P01 and a statement by database_stopped', async () => {
+    const client = new pg.Client(owner.config);
+    let lost: { code?: string; message: string } | undefined;
+    client.on('error', (error) => {
+      lost ??= error as { code?: string; message: string };
+    });
+    await client.connect();
+    const slow = ask('select pg_sleep(600)').catch((error) => error);
+    await until(
+      async () =>
+        (
+          await client.query(
+            "select 1 from pg_stat_activity where query like 'select pg_sleep(6%' and state = 'active'",
+          )
+        ).rowCount === 1,
+      { what: 'the statement' },
+    );
+    await instance.stop();
+    expect(await slow).toMatchObject({ code: 'database_stopped' });
+    await until(() => lost, { what: 'the end of the session' });
+    expect(lost).toMatchObject({ code: '57P01', message: expect.stringContaining('stopped') });
+    expect((await run('psql', [owner.url, '-XAtc', 'select 1'])).stdout.trim()).toBe('1');
+    expect(await ask('select 2')).toBe('2');
+  });
+});
