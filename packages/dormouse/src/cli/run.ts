@@ -18,7 +18,8 @@ export async function run(words: readonly string[], commands: readonly Command[]
     return code;
   } catch (thrown) {
     const error = toDormouseError(thrown);
-    if (error.code === 'internal') {
+    // Without a cause it is the platform's failure, which its own log tells.
+    if (error.code === 'internal' && error.cause !== undefined) {
       const cause = error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : String(error.cause);
       world.stderr.write(`dormouse: this is a bug of ours; please report it with what follows.\n${cause}\n`);
     } else {
