@@ -67,7 +67,7 @@ function list(value: unknown, name: string, what: string): readonly unknown[] {
   return Array.isArray(items) ? items : strange(what);
 }
 
-export function readDatabase(value: unknown): DatabaseItem {
+function readDatabase(value: unknown): DatabaseItem {
   return fields(
     value,
     'a database',

@@ -4,7 +4,7 @@ import { parseFlags } from './parse.ts';
 import type { World } from './world.ts';
 
 /** What a command is given. */
-export interface Invocation<Table extends FlagTable> {
+interface Invocation<Table extends FlagTable> {
   readonly values: ValuesOf<Table>;
   readonly given: ReadonlySet<string>;
   readonly arguments: readonly string[];

@@ -8,7 +8,7 @@ import type { World } from './world.ts';
 const ADMIN_FILE = 'admin.json';
 
 /** The data directory when none is named: root's own home is closed to the account that Postgres runs as. */
-export function defaultDataDirectory(world: Pick<World, 'userId' | 'workingDirectory'>): string {
+function defaultDataDirectory(world: Pick<World, 'userId' | 'workingDirectory'>): string {
   return world.userId === 0 ? '/var/lib/dormouse' : path.join(world.workingDirectory, '.dormouse');
 }
 
