@@ -24,6 +24,8 @@ import { Watchers } from './watchers.ts';
 
 /** Keys a database may have, revoked ones too: all of them stand in memory. */
 export const KEYS_MAX = 1_000;
+/** Databases a platform may have: each is a directory, a few files and, awake, a dozen processes. */
+export const DATABASES_MAX = 10_000;
 /** Longest label of a key. */
 const LABEL_CHARS_MAX = 200;
 
@@ -122,6 +124,9 @@ export class Control {
     checkDatabaseName(name);
     const { registry, clock, random, pgMajor } = this.#options;
     const servers = this.#servers();
+    if (this.#databases.size >= DATABASES_MAX) {
+      throw new DormouseError('quota_exceeded', { message: `A platform has at most ${DATABASES_MAX} databases.` });
+    }
     const id = newDatabaseId(random);
     const row: DatabaseRow = { id, name, pgMajor, lifecycle: 'creating', createdAtMs: clock.now() };
     registry.addDatabase(row);

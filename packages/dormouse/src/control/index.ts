@@ -2,7 +2,7 @@
  * Owns: the data directory and its lock, the master key and what derives from it, the registry (databases, keys, usage),
  *   the catalog in memory, the URLs given out, the management API and who may use it.
  * Never: stands on the path of a query (the catalog is memory), knows how a server runs (the fleet is given to it).
- * Limits: keys a database, watching pages, days of usage shown.
+ * Limits: databases, keys a database, watching pages, days of usage shown.
  * Fails with: `data_locked`, `data_version`, `data_unusable`, `disk_full`, `name_invalid`, `name_taken`, `database_unknown`,
  *   `database_busy`, `database_deleted`, `key_unknown`, `quota_exceeded`, `admin_token_invalid`, `origin_refused`, `request_invalid`,
  *   and what the fleet fails with.
@@ -13,6 +13,7 @@ export { type ApiEventsOptions, createApiEvents } from './api-events.ts';
 export {
   Control,
   type ControlOptions,
+  DATABASES_MAX,
   type DatabaseDetail,
   type DatabaseSummary,
   KEYS_MAX,

@@ -86,6 +86,8 @@ describe('Registry', () => {
     registry.addUsage([row]);
     reopen();
     expect(registry.usageSince('2026-11-23')).toEqual([{ ...row, operations: 6 }]);
+    registry.forgetUsageBefore('2026-11-23');
+    expect(registry.usageSince('2000-01-01')).toEqual([{ ...row, operations: 6 }]);
   });
 
   it('makes a database ready and gives it its key together, or neither', () => {

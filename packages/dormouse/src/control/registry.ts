@@ -145,6 +145,11 @@ export class Registry {
     });
   }
 
+  /** Drops what was used before `day`. */
+  forgetUsageBefore(day: string): void {
+    this.#atomically(() => this.#db.prepare('DELETE FROM usage WHERE day < ?').run(day));
+  }
+
   usageSince(day: string): readonly UsageRow[] {
     return this.#db
       .prepare('SELECT key_id AS keyId, database_id AS databaseId, day, operations FROM usage WHERE day >= ?')

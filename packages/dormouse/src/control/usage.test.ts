@@ -14,6 +14,7 @@ function world(stored: readonly UsageRow[] = []) {
   let full = false;
   const registry = {
     usageSince: () => stored,
+    forgetUsageBefore: () => {},
     addUsage: (rows: readonly UsageRow[]) => {
       if (full) throw new Error('disk full');
       written.push([...rows]);

@@ -3,7 +3,9 @@ import type { Registry, UsageRow } from './registry.ts';
 
 /** How much a kill -9 may lose of the counts, and how often the registry is written. */
 const FLUSH_MS = 5_000;
-/** Days kept in memory for display; the registry keeps all. */
+/** Days kept in the registry: a year to bill and compare by, and a month to do it in. */
+const USAGE_DAYS_KEPT = 400;
+/** Days kept in memory for display. */
 export const USAGE_DAYS_SHOWN = 31;
 const DAY_MS = 86_400_000;
 
@@ -19,7 +21,7 @@ interface Count {
 }
 
 export interface UsageOptions {
-  readonly registry: Pick<Registry, 'addUsage' | 'usageSince'>;
+  readonly registry: Pick<Registry, 'addUsage' | 'usageSince' | 'forgetUsageBefore'>;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -38,6 +40,7 @@ export class Usage {
 
   constructor(options: UsageOptions) {
     this.#options = options;
+    options.registry.forgetUsageBefore(dayOf(options.clock.now() - USAGE_DAYS_KEPT * DAY_MS));
     const since = dayOf(options.clock.now() - (USAGE_DAYS_SHOWN - 1) * DAY_MS);
     for (const row of options.registry.usageSince(since)) {
       this.#counts.set(`${row.keyId} ${row.day}`, { ...row, unwritten: 0 });

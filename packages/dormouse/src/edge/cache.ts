@@ -82,10 +82,9 @@ export class Cache {
       const now = this.#clock.monotonic();
       const age = now - entry.readAtMs;
       if (now >= entry.endsAtMs) this.#store.delete(ask.key);
-      else if (age < ask.wish.ttlMs) return kept(entry, 'ttl');
+      else if (age < ask.wish.ttlMs) return kept(entry, 'ttl', true);
       else if (age < ask.wish.ttlMs + ask.wish.swrMs) {
-        this.#refresh(ask);
-        return kept(entry, 'swr');
+        return kept(entry, 'swr', !this.#refresh(ask));
       }
     }
     return this.#miss(ask, entry !== undefined);
@@ -132,13 +131,15 @@ export class Cache {
     return ageMs < ask.wish.ttlMs + ask.wish.swrMs ? flight : undefined;
   }
 
-  #refresh(ask: CacheAsk): void {
-    if (this.#joinable.has(ask.key)) return;
+  /** Reads anew behind a stale reply, unless that is under way; says whether it began. */
+  #refresh(ask: CacheAsk): boolean {
+    if (this.#joinable.has(ask.key)) return false;
     const flight = this.#launch(ask);
     // A waiter that never leaves: no client's hang-up ends a refresh.
     flight.waiters += 1;
     const { databaseId } = ask;
     this.#options.background(flight.reply.catch((error: unknown) => this.#options.onRefreshFailed(databaseId, error)));
+    return true;
   }
 
   /** Registers a waiter; the last one to hang up or leave ends the flight. */
@@ -225,9 +226,9 @@ export class Cache {
   }
 }
 
-function kept(entry: CacheEntry, cacheStatus: 'ttl' | 'swr'): CacheAnswer {
+function kept(entry: CacheEntry, cacheStatus: 'ttl' | 'swr', shared: boolean): CacheAnswer {
   const { status, contentType, body, lastModified } = entry;
-  return { cacheStatus, reply: { status, headers: { 'content-type': contentType }, body }, lastModified, shared: true };
+  return { cacheStatus, reply: { status, headers: { 'content-type': contentType }, body }, lastModified, shared };
 }
 
 function answered(

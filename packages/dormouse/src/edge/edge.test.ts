@@ -164,6 +164,17 @@ describe('createEdge', () => {
     expect(counted).toEqual([OWNER.id]);
   });
 
+  it('counts each operation once: here what the origin did not see', async () => {
+    const swr = { headers: { 'cache-control': 'max-age=1,stale-while-revalidate=60' } };
+    await query(swr);
+    clock.advance(1000);
+    const stale = await Promise.all([query(swr), query(swr), query(swr)]);
+    expect(stale.map((reply) => reply.headers['accelerate-cache-status'])).toEqual(['swr', 'swr', 'swr']);
+    expect(seen).toHaveLength(2);
+    // Four questions: the miss and the refresh were seen behind.
+    expect(counted).toHaveLength(2);
+  });
+
   it('shares an entry between keys of one database and role, and with nobody else', async () => {
     await query();
     expect((await query({ key: SECOND })).headers['accelerate-cache-status']).toBe('ttl');

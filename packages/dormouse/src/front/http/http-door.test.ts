@@ -261,6 +261,19 @@ describe('createHttpDoor', () => {
     expect(reply.headers.get('server-timing')).toMatch(/^total;dur=[\d.]+$/);
   });
 
+  it('takes the absolute form that proxies send, and names every stream too', async () => {
+    const { port } = await door({ mounts: [{ path: '/api/events', stream: (_, outgoing) => outgoing.end('stream') }] });
+    const ask = (target: string): Promise<string> => {
+      const one = raw(port);
+      one.socket.write(`GET ${target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
+      return one.all;
+    };
+    expect(await ask('http://x:1/query?a=1')).toContain('"path":"/query","search":"a=1"');
+    expect(await ask('http://x')).toContain('"path":"/"');
+    expect(await ask('http://x?a')).toContain('"path":"/","search":"a"');
+    expect(await ask('HTTP://x/api/events')).toMatch(/cf-ray: [0-9a-f]{16}-local.*stream$/is);
+  });
+
   it('hands upgrades to whom they belong, and refuses others', async () => {
     const { port } = await door({
       upgrades: {

@@ -13,7 +13,7 @@ import {
 } from '../../base/index.ts';
 import { protocolOf, renderError } from '../../edge/index.ts';
 import { findMount, type Mount, type ReplyHandler, sortMounts, type UpgradeHandler } from './mounts.ts';
-import { NodeRequest } from './node-request.ts';
+import { NodeRequest, targetOf } from './node-request.ts';
 import { declaredBytes, readBody } from './read-body.ts';
 import { parseFailure, refuseSocket } from './refuse-socket.ts';
 
@@ -133,7 +133,7 @@ class NodeHttpDoor implements HttpDoor {
   }
 
   #serve(incoming: IncomingMessage, outgoing: ServerResponse, expectsContinue = false): void {
-    const url = incoming.url ?? '/';
+    const url = targetOf(incoming);
     const question = url.indexOf('?');
     const mount = findMount(this.#mounts, question < 0 ? url : url.slice(0, question));
     if (this.#closing) {
@@ -143,6 +143,7 @@ class NodeHttpDoor implements HttpDoor {
     }
     if (mount && 'stream' in mount) {
       if (expectsContinue) outgoing.writeContinue();
+      outgoing.setHeader('cf-ray', this.#ray());
       try {
         mount.stream(incoming, outgoing);
       } catch (thrown) {
@@ -181,6 +182,11 @@ class NodeHttpDoor implements HttpDoor {
     this.#send(incoming, outgoing, reply, startedMs);
   }
 
+  /** Id and region of a reply that did not come from the edge. */
+  #ray(): string {
+    return `${newRequestId(this.#options.random)}-${this.#options.region}`;
+  }
+
   #count(socket: Duplex, by: number): void {
     const inFlight = this.#connections.get(socket);
     if (inFlight !== undefined) this.#connections.set(socket, inFlight + by);
@@ -190,7 +196,7 @@ class NodeHttpDoor implements HttpDoor {
     const error = toDormouseError(thrown);
     if (error.code === 'internal')
       this.#options.log.log('error', error.message, { path: incoming.url, cause: error.cause });
-    return renderError(error, protocolOf(incoming.url ?? '/'));
+    return renderError(error, protocolOf(targetOf(incoming)));
   }
 
   #send(incoming: IncomingMessage, outgoing: ServerResponse, reply: MinimalReply, startedMs: number): void {
@@ -201,7 +207,7 @@ class NodeHttpDoor implements HttpDoor {
       headers['content-length'] = String(typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength);
     // Every reply carries these; what came through the edge has them.
     if (headers['cf-ray'] === undefined) {
-      headers['cf-ray'] = `${newRequestId(this.#options.random)}-${this.#options.region}`;
+      headers['cf-ray'] = this.#ray();
       headers['server-timing'] ??= `total;dur=${(this.#options.clock.monotonic() - startedMs).toFixed(3)}`;
     }
     const unread = !incoming.complete;
@@ -227,7 +233,7 @@ class NodeHttpDoor implements HttpDoor {
 
   #upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { upgrades, random, region } = this.#options;
-    const url = incoming.url ?? '/';
+    const url = targetOf(incoming);
     const path = url.split('?', 1)[0] ?? '/';
     const handler = Object.hasOwn(upgrades, path) ? upgrades[path] : undefined;
     if (this.#closing) refuseSocket(socket, new DormouseError('shutting_down'), random, region);
