@@ -1,6 +1,6 @@
 import { assert } from '../base/index.ts';
 import type { Lsn, PgoutputMessage, PgoutputRelation, TupleValue } from '../wire/index.ts';
-import type { AppendBatch, NewTransaction, Operation, RelationDefinition, Row } from './event-log.ts';
+import type { AppendBatch, ColumnDefinition, NewTransaction, Operation, RelationDefinition, Row } from './event-log.ts';
 
 /** The schema of our own things in a tenant's database; its tables are nobody's events. */
 export const OWN_SCHEMA = 'dormouse';
@@ -35,6 +35,8 @@ export class TransactionAssembler {
   readonly #relations: RelationDefinition[] = [];
   /** By OID, the index of its present definition; -1 for what is not recorded. */
   readonly #current = new Map<number, number>();
+  /** Types of the database's own that are arrays: Postgres names those with an underscore in front. */
+  readonly #arrayTypes = new Set<number>();
   readonly #pieceBytes: number;
   #open: Assembled | undefined;
   #openBytes = 0;
@@ -75,6 +77,9 @@ export class TransactionAssembler {
         this.#openBytes = 0;
         return;
       }
+      case 'type':
+        if (message.name.startsWith('_')) this.#arrayTypes.add(message.oid);
+        return;
       case 'relation':
         this.#define(message);
         return;
@@ -136,7 +141,9 @@ export class TransactionAssembler {
       return;
     }
     // Comes again before first use after anything changed; an equal one keeps its index.
-    const columns = message.columns.map(({ name, typeOid, key }) => ({ name, typeOid, key }));
+    const columns = message.columns.map(({ name, typeOid, key }): ColumnDefinition => {
+      return this.#arrayTypes.has(typeOid) ? { name, typeOid, key, list: true } : { name, typeOid, key };
+    });
     const definition: RelationDefinition = { schema: message.schema, name: message.name, columns };
     const known = this.#current.get(message.oid);
     if (known !== undefined && JSON.stringify(this.#relations[known]) === JSON.stringify(definition)) return;

@@ -7,6 +7,8 @@ export interface ColumnDefinition {
   readonly typeOid: number;
   /** Part of the replica identity. */
   readonly key: boolean;
+  /** An array of a type of the database's own (an enum): its OID says nothing. */
+  readonly list?: true;
 }
 
 /** A table as it was when its events were written. */

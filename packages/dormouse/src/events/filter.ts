@@ -7,7 +7,6 @@ import {
   dateMs,
   decimalOf,
   elementOf,
-  FIRST_USER_OID,
   OID,
   parseArray,
   type ValueClass,
@@ -24,8 +23,10 @@ export interface EventFilter {
 type Truth = boolean | undefined;
 /** Gives a column's text, null for NULL, undefined if unknown. */
 interface RowReader {
-  column(name: string): { readonly text: string | null | undefined; readonly oid: number };
+  column(name: string): { readonly text: string | null | undefined; readonly type: ColumnType };
 }
+/** A column's type; absent columns have the type 0. */
+type ColumnType = Pick<ColumnDefinition, 'typeOid' | 'list'>;
 export type Predicate = (row: RowReader) => Truth;
 
 /** A filter's size is bounded by its header; its depth here, since it is walked recursively. */
@@ -118,23 +119,27 @@ function equal(text: string, oid: number, literal: Literal): boolean {
   return compare(text, oid, literal) === 0;
 }
 
-function itemsOf(text: string, oid: number): { readonly items: (string | null)[]; readonly oid: number } | undefined {
-  const element = elementOf(oid) ?? (oid >= FIRST_USER_OID && text.startsWith('{') ? oid : undefined);
-  const items = element === undefined ? undefined : parseArray(text);
-  if (items === undefined) return undefined;
-  return { items: items.map((item) => (typeof item === 'string' ? item : null)), oid: element as number };
+interface List {
+  readonly items: readonly (string | null)[];
+  readonly oid: number;
 }
 
-function contains(list: { readonly items: (string | null)[]; readonly oid: number }, literal: Literal): boolean {
+function itemsOf(text: string, type: ColumnType): List | undefined {
+  const oid = elementOf(type);
+  const items = oid === undefined ? undefined : parseArray(text);
+  return items && { items: items.map((item) => (typeof item === 'string' ? item : null)), oid: oid as number };
+}
+
+function contains(list: List, literal: Literal): boolean {
   return list.items.some((item) => (item === null ? literal.kind === 'null' : equal(item, list.oid, literal)));
 }
 
-type Test = (text: string, oid: number) => Truth;
+type Test = (text: string, type: ColumnType) => Truth;
 
 function ordered(value: Json, accept: (order: number) => boolean): Test {
   const literal = literalOf(value);
-  return (text, oid) => {
-    const order = compare(text, oid, literal);
+  return (text, { typeOid }) => {
+    const order = compare(text, typeOid, literal);
     return order === undefined ? undefined : accept(order);
   };
 }
@@ -151,8 +156,8 @@ function listOf(name: string, value: Json): Literal[] {
 function equality(value: Json, insensitive: boolean): Test {
   if (Array.isArray(value)) {
     const literals = value.map(literalOf);
-    return (text, oid) => {
-      const list = itemsOf(text, oid);
+    return (text, type) => {
+      const list = itemsOf(text, type);
       return (
         list !== undefined &&
         list.items.length === literals.length &&
@@ -165,7 +170,7 @@ function equality(value: Json, insensitive: boolean): Test {
     const wanted = literal.text.toLowerCase();
     return (text) => text.toLowerCase() === wanted;
   }
-  return (text, oid) => equal(text, oid, literal);
+  return (text, { typeOid }) => equal(text, typeOid, literal);
 }
 
 /** The tests of one column. A value that is NULL or unknown makes all of them unknown, except those for null itself. */
@@ -176,8 +181,8 @@ function columnPredicate(column: string, condition: Json, depth: number): Predic
   const tests: Predicate[] = [];
   const onValue = (test: Test): void => {
     tests.push((row) => {
-      const { text, oid } = row.column(column);
-      return text === null || text === undefined ? undefined : test(text, oid);
+      const { text, type } = row.column(column);
+      return text === null || text === undefined ? undefined : test(text, type);
     });
   };
   for (const [name, value] of Object.entries(operators)) {
@@ -201,7 +206,7 @@ function columnPredicate(column: string, condition: Json, depth: number): Predic
       case 'in':
       case 'notIn': {
         const literals = listOf(name, value);
-        onValue((text, oid) => literals.some((literal) => equal(text, oid, literal)) === (name === 'in'));
+        onValue((text, { typeOid }) => literals.some((literal) => equal(text, typeOid, literal)) === (name === 'in'));
         break;
       }
       case 'lt':
@@ -230,22 +235,22 @@ function columnPredicate(column: string, condition: Json, depth: number): Predic
         break;
       case 'has': {
         const literal = literalOf(value);
-        onValue((text, oid) => onList(text, oid, (list) => contains(list, literal)));
+        onValue((text, type) => onList(text, type, (list) => contains(list, literal)));
         break;
       }
       case 'hasEvery': {
         const literals = listOf(name, value);
-        onValue((text, oid) => onList(text, oid, (list) => literals.every((literal) => contains(list, literal))));
+        onValue((text, type) => onList(text, type, (list) => literals.every((literal) => contains(list, literal))));
         break;
       }
       case 'hasSome': {
         const literals = listOf(name, value);
-        onValue((text, oid) => onList(text, oid, (list) => literals.some((literal) => contains(list, literal))));
+        onValue((text, type) => onList(text, type, (list) => literals.some((literal) => contains(list, literal))));
         break;
       }
       case 'isEmpty':
         if (typeof value !== 'boolean') refuse('isEmpty takes true or false');
-        onValue((text, oid) => onList(text, oid, (list) => (list.items.length === 0) === value));
+        onValue((text, type) => onList(text, type, (list) => (list.items.length === 0) === value));
         break;
       default:
         refuse(`the operator ${JSON.stringify(name)} is not known`);
@@ -254,12 +259,8 @@ function columnPredicate(column: string, condition: Json, depth: number): Predic
   return all(tests);
 }
 
-function onList(
-  text: string,
-  oid: number,
-  test: (list: { readonly items: (string | null)[]; readonly oid: number }) => boolean,
-): Truth {
-  const list = itemsOf(text, oid);
+function onList(text: string, type: ColumnType, test: (list: List) => boolean): Truth {
+  const list = itemsOf(text, type);
   return list === undefined ? undefined : test(list);
 }
 function isNull(row: RowReader, column: string): Truth {
@@ -357,12 +358,14 @@ export function compileFilter(args: unknown, columnOf: (field: string) => string
   return named ? filter : { insert: always, update: always, delete: always };
 }
 
+const NO_COLUMN: ColumnType = { typeOid: 0 };
+
 function readerOf(relation: RelationDefinition, row: Row): RowReader {
   return {
     column(name) {
-      const index = relation.columns.findIndex((column: ColumnDefinition) => column.name === name);
+      const index = relation.columns.findIndex((column) => column.name === name);
       const value = row[index];
-      return { text: value === 0 ? undefined : value, oid: relation.columns[index]?.typeOid ?? 0 };
+      return { text: value === 0 ? undefined : value, type: relation.columns[index] ?? NO_COLUMN };
     },
   };
 }

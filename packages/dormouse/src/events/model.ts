@@ -1,6 +1,6 @@
 import { DormouseError } from '../base/index.ts';
 import type { RelationDefinition, Row, TableName } from './event-log.ts';
-import { type ArrayItem, base64Of, decimalOf, elementOf, FIRST_USER_OID, isoDate, parseArray } from './pg-text.ts';
+import { type ArrayItem, base64Of, decimalOf, elementOf, isoDate, parseArray } from './pg-text.ts';
 
 /** A scalar field of a Prisma model, as the client's runtime data model has it. */
 export interface ModelField {
@@ -9,7 +9,6 @@ export interface ModelField {
   readonly type: string;
   /** Prisma 6 says it; 7 leaves it out, and the column's type tells. */
   readonly list: boolean | undefined;
-  readonly enumerated: boolean;
 }
 
 export interface Model {
@@ -44,7 +43,6 @@ export function parseModel(name: unknown, entry: unknown): Model {
       column: textOr(column, fieldName as string),
       type: type as string,
       list: typeof isList === 'boolean' ? isList : undefined,
-      enumerated: kind === 'enum',
     });
   }
   const modelName = name as string;
@@ -91,12 +89,6 @@ function items(type: string, list: readonly ArrayItem[]): TaggedJson[] {
   return list.map((item) => (item === null ? null : typeof item === 'string' ? scalar(type, item) : items(type, item)));
 }
 
-function isList(field: ModelField, oid: number, text: string | null): boolean {
-  if (field.list !== undefined) return field.list;
-  if (elementOf(oid) !== undefined) return true;
-  return field.enumerated && oid >= FIRST_USER_OID && text?.startsWith('{') === true;
-}
-
 /** A row by field names, values tagged as in Prisma's JSON protocol. Values the event does not carry are absent. */
 export function taggedRow(model: Model, relation: RelationDefinition, row: Row): Record<string, TaggedJson> {
   const out: Record<string, TaggedJson> = {};
@@ -105,7 +97,7 @@ export function taggedRow(model: Model, relation: RelationDefinition, row: Row):
     const column = relation.columns[index];
     const text = row[index];
     if (column === undefined || text === undefined || text === 0) continue;
-    if (isList(field, column.typeOid, text)) {
+    if (field.list ?? elementOf(column) !== undefined) {
       // Prisma reads a NULL list as an empty one.
       out[field.name] = items(field.type, text === null ? [] : (parseArray(text) ?? []));
     } else {

@@ -55,13 +55,10 @@ export function classOf(oid: number): ValueClass {
   return CLASSES.get(oid) ?? 'text';
 }
 
-/** The element type of an array type; undefined for what is no array, or none that is listed. */
-export function elementOf(oid: number): number | undefined {
-  return ELEMENTS.get(oid);
+/** The element type of a column of arrays, 0 for one that is not listed; undefined for a column that holds no arrays. */
+export function elementOf(column: { readonly typeOid: number; readonly list?: true }): number | undefined {
+  return column.list === true ? 0 : ELEMENTS.get(column.typeOid);
 }
-
-/** Types of a database's own (enums, domains and arrays of them) have OIDs from here on. */
-export const FIRST_USER_OID = 16_384;
 
 export type ArrayItem = string | null | readonly ArrayItem[];
 

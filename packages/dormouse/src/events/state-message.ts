@@ -1,4 +1,4 @@
-import type { RelationDefinition, Row, StoredEvent } from './event-log.ts';
+import type { ColumnDefinition, RelationDefinition, Row, StoredEvent } from './event-log.ts';
 import { type ArrayItem, base64Of, classOf, decimalOf, elementOf, OID, parseArray } from './pg-text.ts';
 import { formatOffset } from './position.ts';
 
@@ -44,17 +44,18 @@ function rowJson(relation: RelationDefinition, row: Row): string {
   for (const [i, column] of relation.columns.entries()) {
     const text = row[i];
     if (text === undefined || text === 0) continue;
-    parts.push(`${JSON.stringify(column.name)}:${text === null ? 'null' : valueJson(text, column.typeOid)}`);
+    parts.push(`${JSON.stringify(column.name)}:${text === null ? 'null' : columnJson(text, column)}`);
   }
   return `{${parts.join(',')}}`;
 }
 
+function columnJson(text: string, column: ColumnDefinition): string {
+  const element = elementOf(column);
+  const list = element === undefined ? undefined : parseArray(text);
+  return list === undefined ? valueJson(text, column.typeOid) : listJson(list, element as number);
+}
+
 function valueJson(text: string, oid: number): string {
-  const element = elementOf(oid);
-  if (element !== undefined) {
-    const list = parseArray(text);
-    return list === undefined ? JSON.stringify(text) : listJson(list, element);
-  }
   switch (classOf(oid)) {
     case 'number':
       if (oid === OID.int2 || oid === OID.int4 || oid === OID.oid || oid === OID.float4 || oid === OID.float8) {

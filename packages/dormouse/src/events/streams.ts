@@ -242,6 +242,7 @@ export class StreamsDoor {
       });
     };
     response.writeHead(200, {
+      'stream-next-offset': await this.#offset(events, after),
       'content-type': 'text/event-stream',
       'cache-control': 'no-store',
       'x-accel-buffering': 'no',

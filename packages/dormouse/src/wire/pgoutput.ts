@@ -62,7 +62,14 @@ export interface PgoutputTruncate {
   readonly kind: 'truncate';
   readonly relationOids: readonly number[];
 }
-/** What we have no use for: origins, type names, logical messages. */
+/** A type of the database's own, sent before the first relation that uses it. */
+export interface PgoutputType {
+  readonly kind: 'type';
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+}
+/** What we have no use for: origins, logical messages. */
 export interface PgoutputOther {
   readonly kind: 'other';
   readonly type: string;
@@ -76,6 +83,7 @@ export type PgoutputMessage =
   | PgoutputUpdate
   | PgoutputDelete
   | PgoutputTruncate
+  | PgoutputType
   | PgoutputOther;
 
 /** Walks over one message; a read past its end is a format error. */
@@ -231,8 +239,9 @@ export function decodePgoutput(bytes: Buffer): PgoutputMessage {
       for (let i = 0; i < count; i++) relationOids.push(cursor.oid());
       return cursor.done({ kind: 'truncate', relationOids });
     }
-    case 0x4f: // O
     case 0x59: // Y
+      return cursor.done({ kind: 'type', oid: cursor.oid(), schema: cursor.string(), name: cursor.string() });
+    case 0x4f: // O
     case 0x4d: // M
       return { kind: 'other', type: String.fromCharCode(type) };
     default:

@@ -43,6 +43,8 @@ export interface Doors {
   readonly http: string;
   /** Keys in here are refused from now on. */
   readonly revoked: Set<string>;
+  /** Breaks every open connection. */
+  cut(): void;
   close(): Promise<void>;
 }
 
@@ -124,6 +126,7 @@ export async function startCapturedMachine(
         port,
         http: `http://127.0.0.1:${port}`,
         revoked,
+        cut: () => server.closeAllConnections(),
         close: () =>
           new Promise((resolve) => {
             server.close(() => resolve());

@@ -1,0 +1,72 @@
+import { DormouseStreamError } from './errors.ts';
+
+/** Where the platform is, and the key. */
+export interface Connection {
+  /** Origin of its HTTP door, without a slash at the end. */
+  readonly origin: string;
+  readonly apiKey: string;
+}
+
+export interface ConnectionOptions {
+  /**
+   * The database's URL as `dormouse db show` prints it (`prisma+postgres://HOST/?api_key=KEY`), or the platform's http(s) URL together
+   * with `apiKey`. By default what the Prisma Client itself uses, else the environment variable DATABASE_URL.
+   */
+  readonly url?: string | URL;
+  readonly apiKey?: string;
+}
+
+/** Prisma's rule: plain HTTP for this machine only. */
+function isLocal(hostname: string): boolean {
+  return hostname.includes('localhost') || hostname === '127.0.0.1' || hostname === '[::1]';
+}
+
+const PROTOCOLS: Readonly<Record<string, string>> = {
+  'http:': 'http',
+  'https:': 'https',
+  'ws:': 'http',
+  'wss:': 'https',
+};
+
+/** Reads a URL of any of the forms; undefined if it is none (a direct Postgres URL, for instance). */
+export function parseConnection(url: string | URL, apiKey?: string): Connection | undefined {
+  let parsed: URL;
+  try {
+    parsed = new URL(url);
+  } catch {
+    return undefined;
+  }
+  const prisma = parsed.protocol === 'prisma:' || parsed.protocol === 'prisma+postgres:';
+  const protocol = prisma ? (isLocal(parsed.hostname) ? 'http' : 'https') : PROTOCOLS[parsed.protocol];
+  const key = apiKey ?? parsed.searchParams.get('api_key') ?? undefined;
+  if (protocol === undefined || key === undefined || parsed.host === '') return undefined;
+  return { origin: `${protocol}://${parsed.host}`, apiKey: key };
+}
+
+/** What a Prisma Client was given as URL: `accelerateUrl` of 7, the datasource of 6. Internals, so anything may be missing. */
+function clientUrl(client: unknown): string | undefined {
+  try {
+    const config = Reflect.get(client as object, '_accelerateEngineConfig');
+    const url: unknown = config?.accelerateUrl ?? config?.accelerateUtils?.resolveDatasourceUrl?.(config);
+    return typeof url === 'string' ? url : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function environmentUrl(): string | undefined {
+  return typeof process === 'undefined' ? undefined : process.env.DATABASE_URL;
+}
+
+/** Finds the platform: by the options, else by the client, else by DATABASE_URL. Throws `DormouseStreamError` with what to do. */
+export function findConnection(options: ConnectionOptions, client?: unknown): Connection {
+  const candidates = options.url === undefined ? [clientUrl(client), environmentUrl()] : [options.url];
+  for (const url of candidates) {
+    const connection = url === undefined ? undefined : parseConnection(url, options.apiKey);
+    if (connection !== undefined) return connection;
+  }
+  throw new DormouseStreamError(
+    'usage',
+    'Dormouse is not found: give withDormouse({ url }) the prisma+postgres:// URL that `dormouse db show NAME` prints, or set DATABASE_URL to it.',
+  );
+}
