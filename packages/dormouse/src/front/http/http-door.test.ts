@@ -294,6 +294,23 @@ describe('createHttpDoor', () => {
     expect(await ask('/constructor')).toMatch(/^HTTP\/1\.1 404 /);
   });
 
+  it('outlives streams and upgrades that throw', async () => {
+    const broken = (): never => {
+      throw new TypeError('secret');
+    };
+    const { port, url } = await door({
+      mounts: [{ path: '/events', stream: broken }],
+      upgrades: { '/stream': broken },
+    });
+    const reply = await fetch(`${url}/events`);
+    expect(reply.status).toBe(500);
+    expect(await reply.text()).not.toContain('secret');
+    const { socket, all } = raw(port);
+    socket.write('GET /stream HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n');
+    expect(await all).toBe('');
+    expect((await fetch(url)).status).toBe(200);
+  });
+
   it('answers HEAD without a body', async () => {
     const { port } = await door();
     const answered = await new Promise<{ status: number | undefined; length: string | undefined }>(

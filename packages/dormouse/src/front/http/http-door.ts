@@ -237,8 +237,15 @@ class NodeHttpDoor implements HttpDoor {
     const path = url.split('?', 1)[0] ?? '/';
     const handler = Object.hasOwn(upgrades, path) ? upgrades[path] : undefined;
     if (this.#closing) refuseSocket(socket, new DormouseError('shutting_down'), random, region);
-    else if (handler) handler(incoming, socket, head);
-    else refuseSocket(socket, new DormouseError('route_unknown'), random, region);
+    else if (handler) {
+      try {
+        handler(incoming, socket, head);
+      } catch (thrown) {
+        // As with streams: whatever it met, the platform goes on.
+        this.#options.log.log('error', 'an upgrade failed', { path, cause: thrown });
+        socket.destroy();
+      }
+    } else refuseSocket(socket, new DormouseError('route_unknown'), random, region);
   }
 }
 
