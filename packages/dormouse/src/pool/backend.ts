@@ -1,4 +1,4 @@
-import type { Cancellation, Clock, Deadline, Timer } from '../base/index.ts';
+import type { Cancellation, Clock, Deadline } from '../base/index.ts';
 import { assert, DormouseError } from '../base/index.ts';
 import {
   affectedRowsOf,
@@ -22,10 +22,11 @@ import {
   ProtocolError,
   type TransactionStatus,
 } from '../wire/index.ts';
-import { sendCancelRequest } from './cancel-request.ts';
+import { Canceller } from './canceller.ts';
 import { changesSession } from './command-tag.ts';
 import type { ServerSocket } from './connect.ts';
 import { ConnectionLost } from './connection-lost.ts';
+import { DeadlineTimer } from './deadline-timer.ts';
 import type { OpenedSession } from './handshake.ts';
 import type { ParameterValue, StatementResult } from './pool.ts';
 import { NO_FIELDS, Request } from './request.ts';
@@ -35,10 +36,6 @@ import { callsSessionFunction, StatementCache } from './statement-cache.ts';
 const PAYLOAD_BYTES_MAX = 256 << 20;
 /** Messages other than rows are read up to this size whatever the bound on rows. */
 const PAYLOAD_BYTES_FLOOR = 1 << 20;
-/** After a cancel the server answers at once, unless it is in an uninterruptible place; then the connection is given up. */
-const CANCEL_GRACE_MS = 10_000;
-/** A cancel that overtakes its statement finds the server idle and is lost, so it is sent again: after this time, then twice that … */
-const CANCEL_AGAIN_MS = 20;
 /** Requests that wait on one connection. A caller that pipelines more has lost count. */
 const REQUESTS_MAX = 1_000;
 const NO_TYPES: readonly number[] = [];
@@ -66,11 +63,9 @@ export interface BackendOptions {
  */
 export class Backend {
   readonly #socket: ServerSocket;
-  readonly #clock: Clock;
-  readonly #reconnect: () => ServerSocket;
   readonly #onLost: ((lost: ConnectionLost) => void) | undefined;
-  readonly #processId: number;
-  readonly #secretKey: Buffer;
+  readonly #canceller: Canceller;
+  readonly #deadlines: DeadlineTimer;
   readonly #reader = new FrameReader({ payloadBytesMax: PAYLOAD_BYTES_MAX, oversize: 'skip' });
   readonly #writer = new ByteWriter();
   readonly #statements: StatementCache;
@@ -79,13 +74,6 @@ export class Backend {
   #status: TransactionStatus = 'I';
   #lost: ConnectionLost | undefined;
   #fatal: PostgresError | undefined;
-  /** Fires at or before the earliest deadline; re-armed when it fires, not with every request. */
-  #timer: Timer | undefined;
-  #timerAtMs = Number.POSITIVE_INFINITY;
-  #grace: Timer | undefined;
-  /** A cancel request is on its way: the next request waits, lest it be hit. */
-  #cancelling = false;
-  #finishWaits = false;
   #idleWaiters: (() => void)[] = [];
   /** The session differs from a new one (SET, LISTEN, temporary tables …). */
   changed = false;
@@ -93,10 +81,8 @@ export class Backend {
   constructor(options: BackendOptions) {
     const { session } = options;
     this.#socket = session.socket;
-    this.#processId = session.processId;
-    this.#secretKey = session.secretKey;
-    this.#clock = options.clock;
-    this.#reconnect = options.reconnect;
+    this.#canceller = new Canceller(options.clock, options.reconnect, session.processId, session.secretKey);
+    this.#deadlines = new DeadlineTimer(options.clock, (nowMs) => this.#expire(nowMs));
     this.#onLost = options.onLost;
     this.#statements = new StatementCache(options.statementsMax);
     this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
@@ -106,10 +92,6 @@ export class Backend {
     this.#socket.resume();
   }
 
-  /** The server's process id of this session. */
-  get processId(): number {
-    return this.#processId;
-  }
   get transactionStatus(): TransactionStatus {
     return this.#status;
   }
@@ -194,7 +176,7 @@ export class Backend {
       }
       request.detach = cancellation.onCancel(() => this.#stop(request, new DormouseError('interrupted')));
     }
-    if (request.deadlineAtMs < this.#timerAtMs) this.#arm(request.deadlineAtMs);
+    this.#deadlines.cover(request.deadlineAtMs);
     if (this.#current === undefined) {
       this.#send(request);
     } else if (this.#queue.length >= REQUESTS_MAX) {
@@ -339,14 +321,9 @@ export class Backend {
   }
 
   #finish(): void {
-    if (this.#cancelling) {
-      this.#finishWaits = true;
-      return;
-    }
     const request = this.#current;
     assert(request !== undefined, 'ready without a request');
-    this.#grace?.cancel();
-    this.#grace = undefined;
+    if (request.stopped !== undefined && this.#canceller.finish(() => this.#finish())) return;
     const error = request.error;
     if (error !== undefined && this.#outdated(error, request)) {
       request.resent = true;
@@ -407,46 +384,18 @@ export class Backend {
     }
     if (request.stopped !== undefined) return;
     request.stopped = reason;
-    this.#grace = this.#clock.after(CANCEL_GRACE_MS, () => this.destroy(reason));
-    this.#cancel(request, CANCEL_AGAIN_MS);
+    this.#canceller.begin(() => this.destroy(reason));
   }
 
-  #cancel(request: Request, againMs: number): void {
-    this.#cancelling = true;
-    void sendCancelRequest(this.#reconnect, this.#processId, this.#secretKey, this.#clock).then(() => {
-      this.#cancelling = false;
-      if (this.#finishWaits) {
-        this.#finishWaits = false;
-        if (this.#current !== undefined) this.#finish();
-        return;
-      }
-      this.#clock.after(againMs, () => {
-        if (this.#current === request) this.#cancel(request, againMs * 2);
-      });
-    });
-  }
-
-  #arm(atMs: number): void {
-    this.#timer?.cancel();
-    this.#timerAtMs = atMs;
-    this.#timer = this.#clock.after(Math.min(Math.max(0, atMs - this.#clock.monotonic()), 0x7fff_ffff), () => {
-      this.#timer = undefined;
-      this.#timerAtMs = Number.POSITIVE_INFINITY;
-      this.#expire();
-    });
-  }
-
-  /** Stops what is past its deadline and arms the timer for what is not. */
-  #expire(): void {
-    const nowMs = this.#clock.monotonic();
+  /** Stops what is past its deadline; gives the next deadline of what is not. */
+  #expire(nowMs: number): number {
     let nextMs = Number.POSITIVE_INFINITY;
     const open = this.#current === undefined ? this.#queue : [this.#current, ...this.#queue];
     for (const request of open) {
-      // A timer may fire a fraction early by the monotonic clock.
-      if (request.deadlineAtMs <= nowMs + 0.5) this.#stop(request, new DormouseError('query_timeout'));
+      if (request.deadlineAtMs <= nowMs) this.#stop(request, new DormouseError('query_timeout'));
       else if (request.deadlineAtMs < nextMs) nextMs = request.deadlineAtMs;
     }
-    if (nextMs !== Number.POSITIVE_INFINITY) this.#arm(nextMs);
+    return nextMs;
   }
 
   #goodbye(fatal: PostgresError): void {
@@ -458,8 +407,8 @@ export class Backend {
     if (this.#lost !== undefined) return;
     const lost = new ConnectionLost(this.#fatal, cause);
     this.#lost = lost;
-    this.#timer?.cancel();
-    this.#grace?.cancel();
+    this.#deadlines.stop();
+    this.#canceller.stop();
     this.#socket.destroy();
     const current = this.#current;
     const waiting = this.#queue;

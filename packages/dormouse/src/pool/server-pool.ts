@@ -6,7 +6,6 @@ import {
   type Logger,
   type RandomBytes,
   type Role,
-  type Timer,
 } from '../base/index.ts';
 import type { Hold, Instance } from '../instance/index.ts';
 import { PostgresError } from '../wire/index.ts';
@@ -16,6 +15,8 @@ import { ConnectionLost } from './connection-lost.ts';
 import { openSession } from './handshake.ts';
 import type { AcquireOptions, Lease, Pool } from './pool.ts';
 import { PoolLease } from './pool-lease.ts';
+import { recover } from './recover.ts';
+import { WaitQueue } from './wait-queue.ts';
 
 /** Server connections a database and role: Postgres serves a two-core host best with few; each costs 2 to 5 MB. */
 export const POOL_CONNECTIONS_MAX = 10;
@@ -23,8 +24,6 @@ export const POOL_CONNECTIONS_MAX = 10;
 export const POOL_WAITERS_MAX = 1_000;
 /** Between tries to connect while the server starts, recovers or is full. */
 const RECONNECT_MS = 20;
-/** A connection that cannot be put in order within this time is closed. */
-const RECOVER_MS = 5_000;
 /** Bytes of a server that has ended are in our socket already; a moment of the event loop delivers them. */
 const LAST_READ_MS = 50;
 /** `close` waits this long for leases before it cuts them. */
@@ -52,15 +51,6 @@ export interface Member {
   readonly generation: number;
 }
 
-interface Waiter {
-  readonly resolve: (lease: Lease | Promise<Lease>) => void;
-  readonly reject: (error: Error) => void;
-  readonly options: AcquireOptions;
-  readonly sinceMs: number;
-  timer: Timer | undefined;
-  detach: (() => void) | undefined;
-}
-
 /**
  * Connections of one (database, role). A permit is the right to use one connection: there are `connectionsMax`; who finds none
  * waits in order of arrival, and a permit given back goes to the first of them. A lease holds a permit, a connection and a hold.
@@ -72,8 +62,6 @@ export class ServerPool implements Pool {
   readonly #connect: Connect;
   readonly #log: Logger;
   readonly #role: Role;
-  readonly #connectionsMax: number;
-  readonly #waitersMax: number;
   readonly #statementsMax: number | undefined;
   readonly #parameters: ReadonlyMap<string, string>;
   readonly #detach: () => void;
@@ -81,8 +69,7 @@ export class ServerPool implements Pool {
   /** Last in, first out: the warmest connection serves next. */
   readonly #idle: Member[] = [];
   readonly #members = new Set<Member>();
-  /** In order of arrival. */
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters: WaitQueue;
   #closed = false;
   #closing: Promise<void> | undefined;
   #onEmpty: (() => void) | undefined;
@@ -94,10 +81,9 @@ export class ServerPool implements Pool {
     this.#connect = options.connect;
     this.#log = options.log;
     this.#role = options.role;
-    this.#connectionsMax = options.connectionsMax ?? POOL_CONNECTIONS_MAX;
-    this.#waitersMax = options.waitersMax ?? POOL_WAITERS_MAX;
     this.#statementsMax = options.statementsMax;
-    this.#permits = this.#connectionsMax;
+    this.#permits = options.connectionsMax ?? POOL_CONNECTIONS_MAX;
+    this.#waiters = new WaitQueue(options.clock, options.waitersMax ?? POOL_WAITERS_MAX);
     this.#parameters = new Map([
       ['user', options.role],
       ['database', 'postgres'],
@@ -105,6 +91,9 @@ export class ServerPool implements Pool {
       ['client_encoding', 'UTF8'],
       // Readers of text values rely on it, whatever a tenant sets for his role or database.
       ['DateStyle', 'ISO, MDY'],
+      ['IntervalStyle', 'postgres'],
+      ['bytea_output', 'hex'],
+      ['extra_float_digits', '1'],
     ]);
     this.#detach = options.instance.attach({
       started: () => {},
@@ -124,7 +113,7 @@ export class ServerPool implements Pool {
 
   acquire(options: AcquireOptions): Promise<Lease> {
     if (this.#closed) return Promise.reject(new DormouseError('shutting_down'));
-    if (this.#permits === 0) return this.#wait(options);
+    if (this.#permits === 0) return this.#waiters.wait(options);
     this.#permits -= 1;
     const hold = this.#instance.tryHold();
     if (hold !== undefined) {
@@ -168,7 +157,7 @@ export class ServerPool implements Pool {
       this.#restock(member, hold);
       return;
     }
-    void this.#recover(member).then(() => this.#restock(member, hold));
+    void recover(backend, this.#clock).then(() => this.#restock(member, hold));
   }
 
   #lease(member: Member, hold: Hold, deadline: Deadline): Lease {
@@ -181,7 +170,7 @@ export class ServerPool implements Pool {
     const usable =
       member.backend.lost === undefined && !this.#closed && member.generation === this.#instance.generation;
     if (usable) {
-      const waiter = this.#nextWaiter();
+      const waiter = this.#waiters.take();
       if (waiter !== undefined) {
         waiter.options.timings?.add('queue', this.#clock.monotonic() - waiter.sinceMs);
         waiter.resolve(new PoolLease(this, member, hold, waiter.options.deadline));
@@ -197,48 +186,9 @@ export class ServerPool implements Pool {
   }
 
   #returnPermit(): void {
-    const waiter = this.#nextWaiter();
+    const waiter = this.#waiters.take();
     if (waiter === undefined) this.#permits += 1;
     else waiter.resolve(this.#open(undefined, waiter.options, waiter.sinceMs));
-  }
-
-  #nextWaiter(): Waiter | undefined {
-    for (const waiter of this.#waiters) {
-      this.#leaveQueue(waiter);
-      return waiter;
-    }
-    return undefined;
-  }
-
-  #leaveQueue(waiter: Waiter): void {
-    this.#waiters.delete(waiter);
-    waiter.timer?.cancel();
-    waiter.detach?.();
-  }
-
-  #wait(options: AcquireOptions): Promise<Lease> {
-    if (options.cancellation?.cancelled === true) return Promise.reject(new DormouseError('interrupted'));
-    if (this.#waiters.size >= this.#waitersMax) return Promise.reject(new DormouseError('queue_full'));
-    return new Promise((resolve, reject) => {
-      const waiter: Waiter = {
-        resolve,
-        reject,
-        options,
-        sinceMs: this.#clock.monotonic(),
-        timer: undefined,
-        detach: undefined,
-      };
-      const leave = (error: DormouseError): void => {
-        this.#leaveQueue(waiter);
-        reject(error);
-      };
-      this.#waiters.add(waiter);
-      if (options.deadline.atMs !== Number.POSITIVE_INFINITY) {
-        const ms = Math.min(options.deadline.remainingMs(), 0x7fff_ffff);
-        waiter.timer = this.#clock.after(ms, () => leave(new DormouseError('connection_timeout')));
-      }
-      waiter.detach = options.cancellation?.onCancel(() => leave(new DormouseError('interrupted')));
-    });
   }
 
   /** With a permit: wakes the database if need be and finds or opens a connection. */
@@ -360,33 +310,10 @@ export class ServerPool implements Pool {
     for (const member of [...this.#members]) member.backend.destroy();
   }
 
-  /** Ends what runs, rolls back what is open, resets what was set. Closes the connection if that fails. */
-  async #recover(member: Member): Promise<void> {
-    const { backend } = member;
-    const giveUp = this.#clock.after(RECOVER_MS, () => backend.destroy());
-    try {
-      if (backend.busy) await backend.interrupt();
-      if (backend.lost !== undefined) return;
-      if (backend.transactionStatus !== 'I') await backend.script('ROLLBACK');
-      if (backend.changed) {
-        await backend.script('DISCARD ALL');
-        backend.forgetStatements();
-        backend.changed = false;
-      }
-    } catch (error) {
-      backend.destroy(error as Error);
-    } finally {
-      giveUp.cancel();
-    }
-  }
-
   async #close(): Promise<void> {
     this.#closed = true;
     this.#detach();
-    for (const waiter of [...this.#waiters]) {
-      this.#leaveQueue(waiter);
-      waiter.reject(new DormouseError('shutting_down'));
-    }
+    this.#waiters.clear(new DormouseError('shutting_down'));
     this.#dropIdle();
     if (this.#members.size === 0) return;
     await new Promise<void>((resolve) => {

@@ -1,0 +1,27 @@
+import type { Clock } from '../base/index.ts';
+import type { Backend } from './backend.ts';
+
+/** A connection that cannot be put in order within this time is closed. */
+const RECOVER_MS = 5_000;
+
+/**
+ * Makes a used connection as good as a new one: ends what runs, rolls back what is open, resets what was set. Closes it if that
+ * fails. Never rejects.
+ */
+export async function recover(backend: Backend, clock: Clock): Promise<void> {
+  const giveUp = clock.after(RECOVER_MS, () => backend.destroy());
+  try {
+    if (backend.busy) await backend.interrupt();
+    if (backend.lost !== undefined) return;
+    if (backend.transactionStatus !== 'I') await backend.script('ROLLBACK');
+    if (backend.changed) {
+      await backend.script('DISCARD ALL');
+      backend.forgetStatements();
+      backend.changed = false;
+    }
+  } catch (error) {
+    backend.destroy(error as Error);
+  } finally {
+    giveUp.cancel();
+  }
+}
