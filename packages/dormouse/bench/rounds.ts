@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 
 /** Median, smallest and largest of some rounds. */
 export interface Figure {
@@ -53,32 +53,6 @@ export async function compare(peers: readonly Peer[], rounds = 5): Promise<Map<s
     });
   }
   return figures;
-}
-
-/** CPU time of a process and of its descendants, milliseconds (Linux: /proc, 100 ticks a second). */
-export function cpuMs(pid: number): number {
-  let total = 0;
-  const parents = new Map<number, number[]>();
-  const own = new Map<number, number>();
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const fields = readFileSync(`/proc/${name}/stat`, 'latin1')
-        .replace(/^.*\) /s, '')
-        .split(' ');
-      const parent = Number(fields[1]);
-      own.set(Number(name), (Number(fields[11]) + Number(fields[12])) * 10);
-      parents.set(parent, [...(parents.get(parent) ?? []), Number(name)]);
-    } catch {
-      // It ended while we looked.
-    }
-  }
-  const queue = [pid];
-  for (let one = queue.pop(); one !== undefined; one = queue.pop()) {
-    total += own.get(one) ?? 0;
-    queue.push(...(parents.get(one) ?? []));
-  }
-  return total;
 }
 
 /** CPU time of one process alone, milliseconds. */
