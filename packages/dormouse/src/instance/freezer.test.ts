@@ -15,8 +15,11 @@ const group = place && cgroupFreezer(procProcessTable(), systemClock, place, nam
 if (group === undefined) console.warn('skipped: freezing by cgroup needs a writable cgroup version 2');
 group?.close();
 
-/** Counts how often the tree's leaf has looked at the world: it does so all the time, unless frozen. */
-const WORK = 'for i in 1 2 3; do (while :; do echo x; sleep 0.001; done) & done; wait';
+/** A parent with three children; each says something all the time, unless frozen. */
+const CHILD = "setInterval(() => process.stdout.write('x'), 1)";
+const PARENT = `const { spawn } = require('node:child_process');
+for (let n = 0; n < 3; n++) spawn(process.execPath, ['-e', ${JSON.stringify(CHILD)}], { stdio: 'inherit' });
+${CHILD}`;
 
 describe.each([
   ...tables.map(([label, table]) => [`signals, by ${label}`, () => signalFreezer(table(), systemClock)] as const),
@@ -40,7 +43,7 @@ describe.each([
   it('stops every process of it, and continues them all', async () => {
     freezer = make();
     let lines = 0;
-    child = spawn('sh', ['-c', WORK], { detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
+    child = spawn(process.execPath, ['-e', PARENT], { detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
     const pid = child.pid as number;
     freezer.enroll('server', pid);
     child.stdout?.on('data', (chunk: Buffer) => {

@@ -143,8 +143,11 @@ export function cgroupFreezer(
     async freeze(pid) {
       const group = serverGroup(place, pid);
       if (group === undefined) return signals.freeze(pid);
+      // In this order: a child that is forked in between is a member by birth, one that ends in between is no more.
+      const tree = descendants(table, pid);
       const members = new Set(read(group, 'cgroup.procs').split('\n').filter(Boolean).map(Number));
-      if (!descendants(table, pid).every((child) => members.has(child))) return signals.freeze(pid);
+      const outside = tree.filter((child) => !members.has(child) && table.identify(child) !== undefined);
+      if (outside.length > 0) return signals.freeze(pid);
       writeFileSync(join(group, 'cgroup.freeze'), '1');
       if (await until(clock, () => /^frozen 1$/m.test(read(group, 'cgroup.events')))) return;
       writeFileSync(join(group, 'cgroup.freeze'), '0');

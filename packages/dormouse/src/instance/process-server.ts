@@ -1,20 +1,21 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { assert, type Clock, type Deadline, DormouseError, type Logger } from '../base/index.ts';
-import { type Account, spawnIdentity } from './account.ts';
+import type { ChildProcess } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { assert, type Clock, type Deadline, DormouseError, type Logger, type Timer } from '../base/index.ts';
+import type { Account } from './account.ts';
 import type { Binaries } from './binaries.ts';
 import { diskError, readIfPresent } from './files.ts';
 import type { Freezer } from './freezer.ts';
 import type { Endpoint } from './instance.ts';
 import { keepAlive } from './keep-alive.ts';
 import type { DatabaseLayout } from './layout.ts';
-import { type LifelineWatch, lifelineHeld, makeLifeline, openLifeline, watchLifeline } from './lifeline.ts';
+import { type LifelineWatch, lifelineHeld, makeLifeline, watchLifeline } from './lifeline.ts';
 import { probe } from './probe.ts';
-import { readRecord, removeRecord, writeRecord } from './process-record.ts';
+import { removeRecord, writeRecord } from './process-record.ts';
 import { type ProcessIdentity, type ProcessTable, signal } from './process-table.ts';
+import { findPostmaster, goneWithin, killHolders } from './remains.ts';
 import type { Adoption, Server, StopResult } from './runtime.ts';
-import { logSize, logTail, openLog, rotateLog } from './server-log.ts';
+import { logTail, rotateLog } from './server-log.ts';
+import { spawnPostgres, untilReady } from './spawn-postgres.ts';
 import { configure } from './template.ts';
 
 /** What every server of one machine shares. */
@@ -31,14 +32,16 @@ export interface ProcessWorld {
 export const CLEAN_STOP_MS = 30_000;
 /** An immediate stop writes nothing. */
 const IMMEDIATE_STOP_MS = 5000;
-/** After SIGKILL only the kernel is left to wait for. */
-const KILL_MS = 10_000;
 /** When the postmaster has died its children end by themselves within milliseconds, unless frozen or computing. */
 const ORPHAN_MS = 200;
 /** An adopted server has this long to answer one query. */
 const ADOPT_MS = 10_000;
 /** How often an adopted postmaster, whose exit the kernel tells to others, is looked at. */
 const ADOPTED_LOOK_MS = 1000;
+const ADOPTED_FROZEN_LOOK_MS = 10_000;
+
+/** How often the log of a running server is looked at. */
+const LOG_LOOK_MS = 10_000;
 
 /** PostgreSQL as a tree of processes on this machine. */
 export class ProcessServer implements Server {
@@ -52,6 +55,9 @@ export class ProcessServer implements Server {
   #last: Promise<unknown> = Promise.resolve();
   #root: ProcessIdentity | undefined;
   #life: LifelineWatch | undefined;
+  /** The next look at the log; none while frozen. */
+  #logTimer: Timer | undefined;
+  #frozen = false;
   /** True while we end the server ourselves. */
   #ending = false;
 
@@ -70,13 +76,24 @@ export class ProcessServer implements Server {
   suspend(): Promise<void> {
     return this.#exclusive(async () => {
       const root = this.#alive();
-      await rotateLog(this.#layout.log);
-      await this.#world.freezer.freeze(root.pid);
+      this.#logTimer?.cancel();
+      await this.#cutLog();
+      try {
+        await this.#world.freezer.freeze(root.pid);
+        this.#frozen = true;
+      } catch (error) {
+        this.#tendLog();
+        throw error;
+      }
     });
   }
 
   wake(): Promise<void> {
-    return this.#exclusive(async () => this.#world.freezer.thaw(this.#alive().pid));
+    return this.#exclusive(async () => {
+      this.#world.freezer.thaw(this.#alive().pid);
+      this.#frozen = false;
+      this.#tendLog();
+    });
   }
 
   stop(how: 'clean' | 'immediate'): Promise<StopResult> {
@@ -102,82 +119,46 @@ export class ProcessServer implements Server {
 
   async #start(deadline: Deadline): Promise<void> {
     assert(this.#life === undefined || this.#life.ended, 'started twice');
-    const { clock, account } = this.#world;
     let logOffset = 0;
-    let child: ChildProcess | undefined;
     try {
       const binaries = this.#world.binaries(this.#pgMajor);
       await this.#proveGone();
-      await rotateLog(this.#layout.log);
-      await configure(this.#layout.data, account);
-      this.#clearTraces();
-      const lifeline = openLifeline(this.#layout.lifeline);
-      const log = openLog(this.#layout.log);
-      logOffset = logSize(log);
-      try {
-        child = spawn(join(binaries.bin, 'postgres'), ['-D', this.#layout.data, '-c', `cluster_name=${this.#name}`], {
-          ...spawnIdentity(account),
-          // A session of its own: Ctrl-C does not reach it, and our death does not thaw it.
-          detached: true,
-          stdio: ['ignore', log, log, lifeline.writeFd],
-          cwd: '/',
-          env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
-        });
-      } finally {
-        lifeline.closeWrite();
-        closeSync(log);
-        this.#watch(lifeline.watch());
-      }
-      await this.#follow(child, deadline, clock);
+      await this.#cutLog();
+      await configure(this.#layout.data, this.#world.account);
+      const spawned = spawnPostgres(this.#name, this.#layout, binaries, this.#world.account);
+      logOffset = spawned.logOffset;
+      this.#watch(spawned.life);
+      await this.#follow(spawned.child, deadline);
     } catch (error) {
-      if (child?.pid !== undefined) await this.#stop('immediate');
-      await removeRecord(this.#layout.record);
+      await this.#stop('immediate');
       throw this.#startError(error, logOffset);
     }
   }
 
   /** From the spawn to the first accepted connection. */
-  async #follow(child: ChildProcess, deadline: Deadline, clock: Clock): Promise<void> {
+  async #follow(child: ChildProcess, deadline: Deadline): Promise<void> {
+    const { table, clock, freezer } = this.#world;
     let failure: Error | undefined;
     child.on('error', (error) => {
       failure = error;
     });
     child.on('exit', (code, name) => {
       failure ??= new Error(`postgres ended with ${name ?? `exit code ${code}`}`);
-      // Its children see it too, but frozen ones cannot act on it.
-      if (!this.#ending) void this.#exclusive(() => this.#endOrphans());
+      this.#postmasterDied();
     });
-    child.unref();
     const { pid } = child;
     if (pid === undefined) {
       await new Promise((resolve) => setImmediate(resolve));
       throw failure ?? new Error('postgres was not spawned');
     }
-    this.#world.freezer.enroll(this.#name, pid);
-    const identity = this.#world.table.identify(pid);
+    freezer.enroll(this.#name, pid);
+    const identity = table.identify(pid);
     if (identity === undefined) throw failure ?? new Error('postgres ended at once');
     this.#root = identity;
-    const recorded = writeRecord(this.#layout.record, { ...identity, bootId: this.#world.table.bootId });
-    recorded.catch(() => {});
-    const startedAtMs = clock.monotonic();
-    while (!this.#ready(pid)) {
-      if (failure !== undefined) throw failure;
-      if (deadline.expired()) throw new Error('postgres was not ready in time');
-      // A clean start takes some 15 ms, a recovery seconds.
-      const lookMs = clock.monotonic() - startedAtMs < 100 ? 1 : 10;
-      await new Promise<void>((resolve) => clock.after(lookMs, resolve));
-    }
-    await recorded;
-  }
-
-  /** The postmaster writes `ready` to the eighth line of its pid file once it accepts; the first line must be the one we spawned. */
-  #ready(pid: number): boolean {
-    try {
-      const lines = readFileSync(join(this.#layout.data, 'postmaster.pid'), 'latin1').split('\n');
-      return lines[0] === String(pid) && lines[7]?.trim() === 'ready';
-    } catch {
-      return false;
-    }
+    // While it starts. Nobody connects before both are done.
+    const recorded = writeRecord(this.#layout.record, { ...identity, bootId: table.bootId });
+    await Promise.all([recorded, untilReady(pid, this.#layout, clock, deadline, () => failure)]);
+    this.#tendLog();
   }
 
   #startError(error: unknown, logOffset: number): DormouseError {
@@ -203,10 +184,7 @@ export class ProcessServer implements Server {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
     if (kind === 'fifo') {
-      if (!lifelineHeld(this.#layout.lifeline)) return;
-      this.#watch(watchLifeline(this.#layout.lifeline));
-      this.#root = await this.#findRoot();
-      await this.#stop('clean');
+      if ((await this.#meetStranger()) !== undefined) await this.#stop('clean');
       return;
     }
     statSync(this.#layout.data);
@@ -220,30 +198,27 @@ export class ProcessServer implements Server {
     });
   }
 
-  /** After the proof: what an ended postmaster left would make the next one ask whether its pid is alive. */
-  #clearTraces(): void {
-    rmSync(join(this.#layout.data, 'postmaster.pid'), { force: true });
-    for (const name of readdirSync(this.#layout.run)) rmSync(join(this.#layout.run, name), { force: true });
-  }
-
   #watch(life: LifelineWatch): void {
     this.#life?.close();
     this.#life = life;
     this.#ending = false;
+    this.#frozen = false;
     void life.gone.then(() => {
       if (this.#life !== life) return;
       this.#root = undefined;
+      this.#logTimer?.cancel();
       this.#world.freezer.release(this.#name);
       if (!this.#ending) this.onExit?.();
     });
   }
 
   async #stop(how: 'clean' | 'immediate'): Promise<StopResult> {
-    const life = this.#life;
-    if (life === undefined || life.ended) return 'gone';
+    const life = this.#life ?? (await this.#meetStranger());
+    if (life === undefined) return 'gone';
     this.#ending = true;
-    const result = await this.#end(life, how);
+    const result = life.ended ? 'gone' : await this.#end(life, how);
     await removeRecord(this.#layout.record);
+    if (result === 'gone') return result;
     if (result !== 'clean') {
       this.#world.logger.log('warn', 'postgres was not stopped cleanly; the next start recovers', {
         database: this.#name,
@@ -273,74 +248,75 @@ export class ProcessServer implements Server {
     return 'killed';
   }
 
-  /** Ends every process that holds the lifeline, frozen or not. */
-  async #kill(life: LifelineWatch): Promise<void> {
-    const rounds = 10;
-    for (let round = 0; round < rounds; round++) {
-      for (const pid of this.#world.table.holders(this.#layout.lifeline)) {
-        this.#world.freezer.thawForeign(pid);
-        signal(pid, 'SIGKILL');
-      }
-      if (await this.#goneWithin(life, KILL_MS / rounds)) return;
-    }
-    throw new Error(`processes of ${this.#name} do not end, even by SIGKILL`);
-  }
-
-  async #endOrphans(): Promise<void> {
-    const life = this.#life;
-    if (life === undefined || life.ended || this.#ending) return;
-    if (await this.#goneWithin(life, ORPHAN_MS)) return;
-    await this.#kill(life);
-  }
-
-  #goneWithin(life: LifelineWatch, ms: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const timer = this.#world.clock.after(ms, () => resolve(false));
-      void life.gone.then(() => {
-        timer.cancel();
-        resolve(true);
-      });
+  /** Its children see it too and end, but frozen ones cannot, and one that computes does so late. */
+  #postmasterDied(): void {
+    this.#exclusive(async () => {
+      const life = this.#life;
+      if (life === undefined || life.ended || this.#ending) return;
+      if (!this.#frozen && (await this.#goneWithin(life, ORPHAN_MS))) return;
+      await this.#kill(life);
+    }).catch((error: unknown) => {
+      // The next start proves that they are gone, or fails.
+      this.#world.logger.log('error', 'orphans do not end', { database: this.#name, reason: String(error) });
     });
   }
 
-  /** The postmaster of a server that is alive: the recorded one if it is still that process, else the holder whose parent is none. */
-  async #findRoot(): Promise<ProcessIdentity | undefined> {
-    const { table } = this.#world;
-    const record = await readRecord(this.#layout.record);
-    if (record !== undefined && record.bootId === table.bootId) {
-      const now = table.identify(record.pid);
-      // In another pid namespace the same number may be another process: it must hold the lifeline too.
-      if (now?.startTime === record.startTime && table.holds(record.pid, this.#layout.lifeline)) return now;
+  #goneWithin(life: LifelineWatch, ms: number): Promise<boolean> {
+    return goneWithin(this.#world.clock, life, ms);
+  }
+
+  #kill(life: LifelineWatch): Promise<void> {
+    return killHolders(this.#world.table, this.#world.freezer, this.#world.clock, this.#layout.lifeline, life);
+  }
+
+  /** Watches a server that an earlier platform started, if one is alive. */
+  async #meetStranger(): Promise<LifelineWatch | undefined> {
+    try {
+      if (!lifelineHeld(this.#layout.lifeline)) return undefined;
+    } catch {
+      // No lifeline: the next start says what is wrong.
+      return undefined;
     }
-    const holders = new Set(table.holders(this.#layout.lifeline));
-    const roots = [...holders].filter((pid) => !holders.has(table.parent(pid) ?? 0));
-    // Several: the postmaster is gone, and its children were given to init.
-    return roots.length === 1 && roots[0] !== undefined ? table.identify(roots[0]) : undefined;
+    const life = watchLifeline(this.#layout.lifeline);
+    this.#watch(life);
+    this.#root = await findPostmaster(this.#world.table, this.#layout.record, this.#layout.lifeline);
+    return life;
   }
 
   async #adopt(): Promise<Adoption> {
-    try {
-      if (!lifelineHeld(this.#layout.lifeline)) {
-        await removeRecord(this.#layout.record);
-        return 'gone';
-      }
-    } catch {
-      // No lifeline: the next start says what is wrong.
+    if ((await this.#meetStranger()) === undefined) {
+      await removeRecord(this.#layout.record);
       return 'gone';
     }
-    this.#watch(watchLifeline(this.#layout.lifeline));
-    this.#root = await this.#findRoot();
     const root = this.#root;
     if (root !== undefined) {
       this.#world.freezer.thawForeign(root.pid);
       if (await this.#proveHealthy()) {
         await writeRecord(this.#layout.record, { ...root, bootId: this.#world.table.bootId });
         this.#lookAfterAdopted(root);
+        this.#tendLog();
         return 'running';
       }
     }
     await this.#stop('clean');
     return 'gone';
+  }
+
+  /** A busy server that never rests must not fill the disk by what its tenant makes it log. */
+  #tendLog(): void {
+    this.#logTimer?.cancel();
+    const life = this.#life;
+    this.#logTimer = this.#world.clock.after(LOG_LOOK_MS, () => {
+      if (this.#life !== life || life?.ended !== false) return;
+      void this.#cutLog();
+      this.#tendLog();
+    });
+  }
+
+  async #cutLog(): Promise<void> {
+    await rotateLog(this.#layout.log).catch((error: unknown) => {
+      this.#world.logger.log('warn', 'a log cannot be cut', { database: this.#name, reason: String(error) });
+    });
   }
 
   async #proveHealthy(): Promise<boolean> {
@@ -357,10 +333,11 @@ export class ProcessServer implements Server {
   /** We are not its parent: if the postmaster dies alone while its children are frozen or computing, nothing tells us. */
   #lookAfterAdopted(root: ProcessIdentity): void {
     const life = this.#life;
-    this.#world.clock.after(ADOPTED_LOOK_MS, () => {
+    // Frozen, it is in nobody's way: a wake finds out.
+    this.#world.clock.after(this.#frozen ? ADOPTED_FROZEN_LOOK_MS : ADOPTED_LOOK_MS, () => {
       if (this.#life !== life || life?.ended !== false) return;
       if (this.#world.table.identify(root.pid)?.startTime !== root.startTime) {
-        if (!this.#ending) void this.#exclusive(() => this.#endOrphans());
+        this.#postmasterDied();
         return;
       }
       this.#lookAfterAdopted(root);

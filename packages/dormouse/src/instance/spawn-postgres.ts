@@ -1,0 +1,85 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Clock, Deadline } from '../base/index.ts';
+import { type Account, spawnIdentity } from './account.ts';
+import type { Binaries } from './binaries.ts';
+import type { DatabaseLayout } from './layout.ts';
+import { type LifelineWatch, openLifeline } from './lifeline.ts';
+import { logSize, openLog } from './server-log.ts';
+
+/** A clean start takes some 15 ms: for so long we look every millisecond. A recovery takes seconds. */
+const EAGER_MS = 100;
+const EAGER_LOOK_MS = 1;
+const PATIENT_LOOK_MS = 10;
+
+export interface Spawned {
+  readonly child: ChildProcess;
+  readonly life: LifelineWatch;
+  /** What the log holds from here on is of this start. */
+  readonly logOffset: number;
+}
+
+/** Starts a postmaster in a session of its own. Before: proof that none is alive on this data. */
+export function spawnPostgres(name: string, layout: DatabaseLayout, binaries: Binaries, account: Account): Spawned {
+  clearTraces(layout);
+  const lifeline = openLifeline(layout.lifeline);
+  let log: number;
+  try {
+    log = openLog(layout.log);
+  } catch (error) {
+    lifeline.closeWrite();
+    lifeline.watch().close();
+    throw error;
+  }
+  const logOffset = logSize(log);
+  try {
+    const child = spawn(join(binaries.bin, 'postgres'), ['-D', layout.data, '-c', `cluster_name=${name}`], {
+      ...spawnIdentity(account),
+      // A session of its own: Ctrl-C does not reach it, and our death does not thaw it.
+      detached: true,
+      stdio: ['ignore', log, log, lifeline.writeFd],
+      cwd: '/',
+      env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
+    });
+    child.unref();
+    return { child, logOffset, life: lifeline.watch() };
+  } finally {
+    lifeline.closeWrite();
+    closeSync(log);
+  }
+}
+
+/** What an ended postmaster left would make the next one ask whether its pid is alive: the proof has answered that. */
+function clearTraces(layout: DatabaseLayout): void {
+  rmSync(join(layout.data, 'postmaster.pid'), { force: true });
+  for (const name of readdirSync(layout.run)) rmSync(join(layout.run, name), { force: true });
+}
+
+/** Waits until the postmaster accepts connections. Rejects with `failure()` once that gives an error, and at the deadline. */
+export async function untilReady(
+  pid: number,
+  layout: DatabaseLayout,
+  clock: Clock,
+  deadline: Deadline,
+  failure: () => Error | undefined,
+): Promise<void> {
+  const startedAtMs = clock.monotonic();
+  while (!isReady(pid, layout)) {
+    const error = failure();
+    if (error !== undefined) throw error;
+    if (deadline.expired()) throw new Error('postgres was not ready in time');
+    const lookMs = clock.monotonic() - startedAtMs < EAGER_MS ? EAGER_LOOK_MS : PATIENT_LOOK_MS;
+    await new Promise<void>((resolve) => clock.after(lookMs, resolve));
+  }
+}
+
+/** The postmaster writes `ready` into the eighth line of its pid file once it accepts; the first must be the one we spawned. */
+function isReady(pid: number, layout: DatabaseLayout): boolean {
+  try {
+    const lines = readFileSync(join(layout.data, 'postmaster.pid'), 'latin1').split('\n');
+    return lines[0] === String(pid) && lines[7]?.trim() === 'ready';
+  } catch {
+    return false;
+  }
+}
