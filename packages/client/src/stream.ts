@@ -185,8 +185,11 @@ export class DormouseStream implements AsyncIterable<AnyEvent> {
   }
 }
 
+const GONE = 410;
+
 async function refusalOf(response: Response): Promise<DormouseStreamError> {
   const text = await response.text().catch(() => '');
+  if (response.status === GONE) return new DormouseGapError();
   try {
     const { message, meta } = JSON.parse(text) as { message?: string; meta?: { reason?: string } };
     return new DormouseStreamError(meta?.reason ?? 'refused', message ?? `Status ${response.status}`, response.status);

@@ -149,6 +149,9 @@ export class StreamsDoor {
       await this.#catchUp(request, response, reading, offset === 'now');
       return;
     }
+    // Said as a status: behind the headers there is only a broken line, which readers take for one and come back.
+    const { floor } = await events.log.state();
+    if (comparePositions(reading.after, floor) < 0) throw new DormouseError('stream_gone');
     const leave = events.subscribers.enter();
     const ended = new AbortController();
     const end = (): void => ended.abort();

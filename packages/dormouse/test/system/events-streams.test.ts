@@ -104,7 +104,7 @@ test('catch-up, then long-poll, then offsets that go on where they were', async 
         at: '2026-01-02T03:04:05.123456Z',
         ts: '2026-01-02T03:04:05',
         raw: 'AP8=',
-        js: { n: 12345678901234567890 },
+        js: { n: Number('12345678901234567890') },
         list: [1, null],
         texts: ['a,b'],
         ok: true,
@@ -227,6 +227,7 @@ test('what is not kept is gone, and a name that was away for too long is told of
     status: 410,
     body: { meta: { reason: 'stream_gone' } },
   });
+  await expect(sse(database, `all?offset=${old}&live=sse`)).rejects.toThrow('410');
   const late = await sse(database, 'tables/public/t?name=late&live=sse');
   await until(() => late.messages.some((message) => message.key === '5000'), { what: 'the last row' });
   expect(late.messages[0]?.headers).toMatchObject({ control: 'reset', reason: 'gap' });
