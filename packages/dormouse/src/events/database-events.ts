@@ -6,7 +6,7 @@ import type { EventLog } from './event-log.ts';
 import { SubscriberCount } from './follow.ts';
 import type { LogLimits } from './log-file.ts';
 import type { EventLogs } from './log-host.ts';
-import { formatOffset, formatOffset, ORIGIN } from './position.ts';
+import { formatOffset, ORIGIN } from './position.ts';
 import type { Connect } from './replication-connection.ts';
 
 /** The log lies in the database's own directory: it goes with it. */

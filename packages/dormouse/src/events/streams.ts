@@ -5,7 +5,7 @@ import type { DatabaseEvents } from './database-events.ts';
 import type { CursorKey, ReadResult, StoredEvent, TableName } from './event-log.ts';
 import { compileFilter, type EventFilter, passes } from './filter.ts';
 import { follow, READ_EVENTS_MAX, recheck } from './follow.ts';
-import { formatOffset, ORIGIN, type Position, parseOffset } from './position.ts';
+import { comparePositions, formatOffset, ORIGIN, type Position, parseOffset } from './position.ts';
 import { stateMessage } from './state-message.ts';
 
 export interface StreamsOptions {
