@@ -136,6 +136,7 @@ export class RawClient {
       this.#wake?.();
     });
     socket.on('error', () => {});
+    socket.on('end', () => socket.end());
     socket.on('close', () => {
       this.#ended = true;
       this.#wake?.();
@@ -143,7 +144,7 @@ export class RawClient {
   }
 
   static async open(port: number): Promise<RawClient> {
-    const socket = connect({ host: '127.0.0.1', port });
+    const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
     await once(socket, 'connect');
     return new RawClient(socket);
   }

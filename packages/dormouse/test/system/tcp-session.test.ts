@@ -7,7 +7,19 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ByteWriter, encodeQuery, encodeTerminate, PROTOCOL_3_0 } from '../../src/wire/index.ts';
+import {
+  ByteWriter,
+  decodeDataRow,
+  encodeBind,
+  encodeCopyData,
+  encodeCopyDone,
+  encodeExecute,
+  encodeParse,
+  encodeQuery,
+  encodeSync,
+  encodeTerminate,
+  PROTOCOL_3_0,
+} from '../../src/wire/index.ts';
 import { RawClient, rawLogin, startTestDoor, type TestDoor, type TestKey } from '../support/test-door.ts';
 import { until } from '../support/until.ts';
 
@@ -205,6 +217,34 @@ describe('a session', () => {
     await until(async () => !(await active()), { what: 'the abandoned statement to be cancelled' });
     await watcher.end();
     await until(() => test.instance.sessions === 0 && test.instance.holds === 0, { what: 'nothing held' });
+  });
+
+  it('follows a copy by the extended protocol, and a client that only stops sending', async () => {
+    await withClient((client) => client.query('create table extended (n int)'));
+    const client = await RawClient.open(test.port);
+    await rawLogin(client, owner, PROTOCOL_3_0);
+    const writer = new ByteWriter();
+    for (const good of [true, false, true]) {
+      encodeParse(writer, '', 'copy extended from stdin', []);
+      encodeBind(writer, '', '', []);
+      encodeExecute(writer, '');
+      // The server ignores this one: it is in the copy already.
+      encodeSync(writer);
+      client.write(writer.take());
+      await client.until('G');
+      expect(test.instance.holds).toBe(1);
+      encodeCopyData(writer, Buffer.from(good ? '1\n' : 'one\n'));
+      encodeCopyDone(writer);
+      encodeSync(writer);
+      client.write(writer.take());
+      expect((await client.until('Z')).some(({ type }) => type === 'E')).toBe(!good);
+      await rested();
+    }
+    encodeQuery(writer, 'select count(*), pg_sleep(0.2) from extended');
+    client.socket.end(writer.take());
+    const row = (await client.until('Z')).find(({ type }) => type === 'D');
+    expect(decodeDataRow(row?.payload as Buffer)[0]?.toString()).toBe('2');
+    await client.closed();
   });
 
   it('executes what was sent before a goodbye', async () => {

@@ -54,6 +54,9 @@ export class Relay {
   #simple = false;
   #statements = 0;
   #lastFromServer = 0;
+  /** The client sends no more; it may still read. */
+  #clientDone = false;
+  /** The client is gone. */
   #clientGone = false;
   #ended = false;
   #abandoned: Timer | undefined;
@@ -71,7 +74,12 @@ export class Relay {
     client.on('drain', () => server.resume());
     client.on('error', () => client.destroy());
     client.on('end', () => this.#clientEnded());
-    client.on('close', () => this.#clientEnded());
+    client.on('close', () => {
+      this.#clientGone = true;
+      // Nobody drains the client's side any more.
+      server.resume();
+      this.#clientEnded();
+    });
     server.on('data', (chunk: Buffer) => this.#serverData(chunk));
     server.on('drain', () => client.resume());
     server.on('error', () => server.destroy());
@@ -82,6 +90,7 @@ export class Relay {
     client.resume();
     // What closed before the listeners above were there; not at once, since whoever makes a relay must have it first.
     process.nextTick(() => {
+      this.#clientGone ||= client.destroyed;
       if (client.destroyed) this.#clientEnded();
       if (server.destroyed) this.#serverEnded();
     });
@@ -228,18 +237,17 @@ export class Relay {
     if (this.#hold === undefined || !this.idle) return;
     this.#hold.release();
     this.#hold = undefined;
-    if (this.#clientGone) this.#finishAbandoned();
+    if (this.#clientDone) this.#finishAbandoned();
   }
 
   #clientEnded(): void {
-    if (this.#clientGone || this.#ended) return;
-    this.#clientGone = true;
+    if (this.#clientDone || this.#ended) return;
+    this.#clientDone = true;
     if (this.#hold === undefined) {
       this.#finishAbandoned();
       return;
     }
-    // As Postgres does: what was sent is still executed; its output goes nowhere.
-    this.#server.resume();
+    // As Postgres does: what was sent is still executed, and its output goes to a client that only stopped sending.
     this.#server.end();
     this.#abandoned = this.#options.clock.after(ABANDONED_MS, () => {
       void this.#options.cancelServer().then(() => this.#finishAbandoned());
@@ -255,8 +263,8 @@ export class Relay {
 
   #serverEnded(): void {
     if (this.#ended) return;
-    if (this.#lastFromServer === Backend.ErrorResponse || this.#clientGone) {
-      // The server said why itself.
+    if (this.#lastFromServer === Backend.ErrorResponse || this.#clientDone) {
+      // The server said why itself, or the client asked for it.
       this.#ended = true;
       this.#client.end();
       this.#finish();
