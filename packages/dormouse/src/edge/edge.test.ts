@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import {
@@ -7,6 +8,8 @@ import {
   cryptoRandom,
   type DatabaseId,
   DormouseError,
+  ERRORS,
+  type ErrorCode,
   type KeyId,
   type KeyRecord,
   type MinimalReply,
@@ -219,6 +222,55 @@ describe('createEdge', () => {
     answer = () => ({ status: 200, headers: {}, body: '{"errors":[{}]}' });
     expect(await status('/query', { ...find, params: 1 })).toBe('miss');
     expect(edge.stats.entries).toBe(0);
+  });
+
+  it('answers anything with a status, an id and a time, and never rejects', async () => {
+    const text = fc.oneof(
+      fc.string({ maxLength: 30 }),
+      fc.constantFrom('max-age=1', 'a,b', 'no-cache', '1', `Bearer ${secrets.apiKey(OWNER)}`),
+    );
+    const path = fc.oneof(
+      fc.constantFrom(
+        '/query',
+        '/invalidate',
+        '/connection-info',
+        `/6.19.0/${HASH}/graphql`,
+        `/6.19.0/${HASH}/itx/1/commit`,
+      ),
+      fc.string({ maxLength: 30 }),
+    );
+    const thrown = fc.oneof(fc.constant(undefined), fc.constantFrom(...Object.keys(ERRORS)), fc.anything());
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom('GET', 'POST', 'PUT', 'OPTIONS', 'X'),
+        path,
+        fc.dictionary(
+          fc.constantFrom(
+            'authorization',
+            'cache-control',
+            'accelerate-cache-tags',
+            'x-transaction-id',
+            'x-capture-telemetry',
+          ),
+          text,
+        ),
+        fc.oneof(fc.json(), fc.string(), fc.constant('{"operation":"findMany"}')),
+        thrown,
+        async (method, where, headers, body, failure) => {
+          answer = () => {
+            if (typeof failure === 'string' && failure in ERRORS) throw new DormouseError(failure as ErrorCode);
+            if (failure !== undefined) throw failure;
+            return { status: 200, headers: {}, body: '{}' };
+          };
+          const reply = await send(method, where, { headers, body });
+          expect(reply.status).toBeGreaterThanOrEqual(200);
+          expect(reply.status).toBeLessThan(600);
+          expect(reply.headers['cf-ray']).toMatch(/^[0-9a-f]{16}-local$/);
+          expect(reply.headers['server-timing']).toContain('total;dur=');
+        },
+      ),
+      { numRuns: 300 },
+    );
   });
 
   it('refuses wishes that break the rules', async () => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { connect, createServer as createTcpServer, type Socket } from 'node:net';
+import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Cancellation, cryptoRandom, DormouseError, silentLogger, systemClock } from '../../base/index.ts';
 import {
@@ -191,6 +192,43 @@ describe('createHttpDoor', () => {
     const { socket, all } = raw(port);
     socket.write(`GET / HTTP/1.1\r\nhost: x\r\nx: ${'x'.repeat(300_000)}\r\n\r\n`);
     expect(await all).toMatch(/^HTTP\/1\.1 431 .*headers_too_large/s);
+  });
+
+  it('outlives any bytes', async () => {
+    const { port, url } = await door({ limits: { headersMs: 50, bodyMs: 50, lingerMs: 50 } });
+    // Near enough to HTTP to get deep into it.
+    const part = fc.oneof(
+      fc.constantFrom(
+        'POST ',
+        'GET ',
+        '/query',
+        ' HTTP/1.1\r\n',
+        'host: x\r\n',
+        'content-length: 5\r\n',
+        'transfer-encoding: chunked\r\n',
+      ),
+      fc.constantFrom(
+        'expect: 100-continue\r\n',
+        'upgrade: websocket\r\nconnection: upgrade\r\n',
+        '\r\n',
+        '5\r\nhello\r\n',
+        '0\r\n\r\n',
+        '\0',
+      ),
+      fc.string({ maxLength: 20 }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(part, { maxLength: 12 }), fc.boolean(), async (parts, hangUp) => {
+        const { socket, all } = raw(port);
+        await new Promise((resolve) => socket.write(parts.join(''), 'latin1', resolve));
+        if (hangUp) socket.destroy();
+        else socket.end();
+        const text = await all;
+        expect(text === '' || text.startsWith('HTTP/1.1 ')).toBe(true);
+      }),
+      { numRuns: 200 },
+    );
+    expect((await fetch(url)).status).toBe(200);
   });
 
   it('cancels what nobody waits for', async () => {

@@ -16,4 +16,4 @@ export type { Mount, ReplyHandler, StreamHandler, UpgradeHandler } from './mount
 export { nodeHash } from './node-hash.ts';
 export { NodeRequest } from './node-request.ts';
 export { readBody } from './read-body.ts';
-export { staticFiles } from './static-files.ts';
+export { redirect, staticFiles } from './static-files.ts';

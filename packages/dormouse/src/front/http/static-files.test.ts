@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cancellation, type MinimalReply } from '../../base/index.ts';
-import { staticFiles } from './static-files.ts';
+import { redirect, staticFiles } from './static-files.ts';
 
 describe('staticFiles', () => {
   let directory: string;
@@ -55,5 +55,17 @@ describe('staticFiles', () => {
   it('takes GET and HEAD only', async () => {
     await expect(get('/dashboard/', 'POST')).rejects.toMatchObject({ code: 'method_not_allowed' });
     expect((await get('/dashboard/', 'HEAD')).status).toBe(200);
+  });
+});
+
+describe('redirect', () => {
+  it('sends browsers on, and nothing else', () => {
+    const send = (method: string): unknown =>
+      redirect('/dashboard/')(
+        { method, path: '/', search: '', header: () => undefined, body: new Uint8Array(0) },
+        new Cancellation(),
+      );
+    expect(send('GET')).toMatchObject({ status: 302, headers: { location: '/dashboard/' } });
+    expect(() => send('POST')).toThrow(expect.objectContaining({ code: 'method_not_allowed' }));
   });
 });

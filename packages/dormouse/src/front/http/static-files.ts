@@ -44,6 +44,16 @@ export function staticFiles(path: string, directory: string): ReplyHandler {
   };
 }
 
+/** Sends whoever comes by browser to another path of this server. */
+export function redirect(location: string): ReplyHandler {
+  return (request) => {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      throw new DormouseError('method_not_allowed', { meta: { allow: 'GET' } });
+    }
+    return { status: 302, headers: { location }, body: '' };
+  };
+}
+
 async function read(file: string): Promise<Uint8Array> {
   try {
     return await readFile(file);
