@@ -158,6 +158,19 @@ describe('Control', () => {
     },
   );
 
+  it('starts although something cannot be cleared away', async () => {
+    await control.createDatabase('main');
+    fleet.failing = 'destroy';
+    await expect(control.deleteDatabase('main')).rejects.toThrow();
+    control.close();
+    await openControl();
+    expect(control.listDatabases().map(({ state }) => state)).toEqual(['deleting']);
+    fleet.failing = undefined;
+    control.close();
+    await openControl();
+    expect(control.listDatabases()).toEqual([]);
+  });
+
   it('deletes for good: keys end at once, and a failure is taken up again', async () => {
     const made = await control.createDatabase('main');
     const key = firstKey();

@@ -107,6 +107,7 @@ export class Control {
 
   /** Takes the fleet, and ends what an earlier run left half created or half deleted. */
   async start(fleet: Fleet): Promise<void> {
+    const { log } = this.#options;
     this.#fleet = fleet;
     fleet.onState((id, state) => {
       const row = this.#databases.get(id);
@@ -114,8 +115,11 @@ export class Control {
     });
     for (const row of [...this.#databases.values()]) {
       if (row.lifecycle === 'ready') continue;
-      this.#options.log.log('info', 'clearing away an unfinished database', { id: row.id, lifecycle: row.lifecycle });
-      await this.#end(row);
+      log.log('info', 'clearing away an unfinished database', { id: row.id, lifecycle: row.lifecycle });
+      // What cannot be cleared away now keeps its name and is tried at the next start; the others are not kept waiting for it.
+      await this.#end(row).catch((cause: unknown) =>
+        log.log('error', 'an unfinished database stays', { id: row.id, cause }),
+      );
     }
   }
 

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openDataDirectory } from './index.ts';
+import { openDataDirectory, Registry } from './index.ts';
 
 const OPTIONS = { userId: process.getuid?.() };
 const ROOT = process.getuid?.() === 0;
@@ -54,9 +54,12 @@ describe('openDataDirectory', () => {
     const first = open();
     expect(statSync(root).mode & 0o777).toBe(ROOT ? 0o711 : 0o700);
     expect(first.masterKey).toHaveLength(32);
-    for (const name of ['master.key', 'format', 'registry.db', 'dormouse.lock']) {
+    // SQLite gives its side files the mode of the main one.
+    const registry = new Registry(first.registryFile);
+    for (const name of ['registry.db-wal', 'registry.db-shm', 'master.key', 'format', 'registry.db', 'dormouse.lock']) {
       expect(statSync(path.join(root, name)).mode & 0o777, name).toBe(0o600);
     }
+    registry.close();
     first.writeAdminFile({ url: 'http://127.0.0.1:1', adminToken: 't' });
     expect(JSON.parse(readFileSync(path.join(root, 'admin.json'), 'utf8'))).toEqual({
       url: 'http://127.0.0.1:1',
