@@ -6,6 +6,8 @@ export interface RecordedWorld extends World {
   readonly err: () => string;
   /** Sends a stop signal; false if nobody listens for one. */
   readonly press: (signal: StopSignal) => boolean;
+  /** Moves its monotonic clock on. */
+  readonly pass: (ms: number) => void;
 }
 
 /** Thrown in place of ending the process. */
@@ -34,6 +36,7 @@ export function recordedWorld(
     },
     flush: async () => {},
   });
+  let monotonicMs = 0;
   const listeners = new Set<(signal: StopSignal) => void>();
   const answers = [...(options.answers ?? [])];
   return {
@@ -54,7 +57,7 @@ export function recordedWorld(
       return file;
     },
     fetch: (...input) => fetch(...input),
-    monotonic: () => performance.now(),
+    monotonic: () => monotonicMs,
     now: () => Date.UTC(2026, 10, 23),
     onStopSignal: (listener) => {
       listeners.add(listener);
@@ -68,6 +71,9 @@ export function recordedWorld(
     press: (signal) => {
       for (const listener of listeners) listener(signal);
       return listeners.size > 0;
+    },
+    pass: (ms) => {
+      monotonicMs += ms;
     },
   };
 }

@@ -152,7 +152,11 @@ describe('dormouse start', () => {
     platform.gates.start.resolve();
     await platform.up;
     world.press('SIGINT');
+    // npm sends the same Ctrl-C a second time.
+    world.pass(20);
+    world.press('SIGINT');
     await settle();
+    world.pass(2000);
     world.press('SIGTERM');
     expect(() => world.press('SIGINT')).toThrow(new Exited(3));
     platform.gates.close.resolve();

@@ -10,6 +10,8 @@ import type { World } from '../world.ts';
 
 /** A start or a stop broken off by a second signal. */
 const EXIT_INTERRUPTED = 3;
+/** `npm start` passes on the Ctrl-C that the terminal has sent to us already: so soon after the first, it is the same key press. */
+const SAME_PRESS_MS = 1000;
 /** Databases whose URLs are printed at start-up; `dormouse db list` has the rest. */
 const DATABASES_SHOWN_MAX = 3;
 
@@ -62,21 +64,23 @@ async function start(values: StartValues, world: World, startPlatform: StartPlat
 
 /** Waits for the first signal; the second ends the process at once. */
 function stopRequest(world: World, say: (line: string) => void) {
-  let asked = false;
+  let askedAtMs: number | undefined;
   let resolve: () => void = () => {};
   const wait = new Promise<void>((done) => {
     resolve = done;
   });
   const forget = world.onStopSignal((signal) => {
-    if (asked && signal === 'SIGINT') {
+    const nowMs = world.monotonic();
+    if (askedAtMs === undefined) {
+      askedAtMs = nowMs;
+      say(signal === 'SIGINT' ? '\nStopping. Ctrl-C again ends at once.' : 'Stopping.');
+      resolve();
+    } else if (signal === 'SIGINT' && nowMs - askedAtMs > SAME_PRESS_MS) {
       say('Ended at once. The next start puts in order what was left.');
       world.exitNow(EXIT_INTERRUPTED);
     }
-    if (!asked) say(signal === 'SIGINT' ? '\nStopping. Ctrl-C again ends at once.' : 'Stopping.');
-    asked = true;
-    resolve();
   });
-  return { wait, asked: () => asked, forget };
+  return { wait, asked: () => askedAtMs !== undefined, forget };
 }
 
 /** The one object of `--json`; its keys are a contract. */
