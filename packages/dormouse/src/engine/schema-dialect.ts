@@ -18,31 +18,41 @@ const KNOWN_FEATURES = new Set([
 ]);
 
 const BLOCK_START = /^\s*(datasource|generator)\s+\w+\s*\{/;
+const FEATURES_PROPERTY = /^\s*previewFeatures\s*=/;
 const URL_PROPERTY = /^\s*(?:url|directUrl|shadowDatabaseUrl)\s*=/;
 
 /** See above. */
 export function forSchemaValidator(schema: string): string {
   const lines = schema.split('\n');
   let block: 'datasource' | 'generator' | undefined;
-  let inFeatures = false;
   for (let index = 0; index < lines.length; index++) {
-    const line = lines[index] ?? '';
+    const line = withoutComment(lines[index] ?? '');
     if (block === undefined) {
       const start = BLOCK_START.exec(line);
       if (start !== null && !line.includes('}')) block = start[1] as typeof block;
-      continue;
-    }
-    const bare = withoutComment(line);
-    if (bare.includes('}') && !inFeatures) {
+    } else if (line.includes('}')) {
       block = undefined;
     } else if (block === 'datasource') {
-      if (URL_PROPERTY.test(bare)) lines[index] = '';
-    } else if (inFeatures || /^\s*previewFeatures\s*=/.test(bare)) {
-      lines[index] = bare.replace(/"([^"]*)"\s*,?/g, (entry, name: string) => (KNOWN_FEATURES.has(name) ? entry : ''));
-      inFeatures = !bare.includes(']');
+      if (URL_PROPERTY.test(line)) lines[index] = '';
+    } else if (FEATURES_PROPERTY.test(line)) {
+      index = keepKnownFeatures(lines, index);
     }
   }
   return lines.join('\n');
+}
+
+/** Rewrites a list of preview features, which may go over several lines; gives the index of its last line. */
+function keepKnownFeatures(lines: string[], first: number): number {
+  let last = first;
+  let text = withoutComment(lines[first] ?? '');
+  while (!text.includes(']') && last + 1 < lines.length) {
+    last++;
+    text += withoutComment(lines[last] ?? '');
+    lines[last] = '';
+  }
+  const names = (text.match(/"[^"]*"/g) ?? []).filter((name) => KNOWN_FEATURES.has(name.slice(1, -1)));
+  lines[first] = names.length === 0 ? '' : `  previewFeatures = [${names.join(', ')}]`;
+  return last;
 }
 
 /** Strings of these blocks may hold `//` (URLs), so quotes are minded. */
@@ -61,6 +71,6 @@ function withoutComment(line: string): string {
 export function providerOf(schema: string): string | undefined {
   const start = /^\s*datasource\s+\w+\s*\{/m.exec(schema);
   if (start === null) return undefined;
-  const block = schema.slice(start.index + start[0].length);
-  return /^[^}]*?^\s*provider\s*=\s*"([^"]*)"/m.exec(`\n${block}`)?.[1];
+  const block = schema.slice(start.index + start[0].length).split(/^\s*\}/m, 1)[0] ?? '';
+  return /^\s*provider\s*=\s*"([^"]*)"/m.exec(block)?.[1];
 }

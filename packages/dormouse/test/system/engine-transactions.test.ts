@@ -1,6 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Cancellation } from '../../src/base/index.ts';
-import { type Answer, type AskOptions, type BareEngine, rawPlan, startBareEngine } from '../support/bare-engine.ts';
+import {
+  type Answer,
+  type AskOptions,
+  askEngine,
+  type BareEngine,
+  rawPlan,
+  startBareEngine,
+} from '../support/bare-engine.ts';
 import { until } from '../support/until.ts';
 
 let engine: BareEngine;
@@ -181,7 +188,6 @@ describe('an interactive transaction', () => {
 
   it('is rolled back when the database closes', async () => {
     const other = engine.reopen();
-    const { askEngine } = await import('../support/bare-engine.ts');
     const { json } = await askEngine(other, '/transaction/start', { timeout: 10_000, maxWait: 1000 });
     await askEngine(other, `/transaction/${json.id}/query`, rawPlan('INSERT INTO note VALUES (1)', [], 'execute'));
     await other.close();

@@ -1,0 +1,198 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import {
+  type Call,
+  Cancellation,
+  cryptoRandom,
+  type DatabaseId,
+  Deadline,
+  DormouseError,
+  type KeyId,
+  type RequestId,
+  type Role,
+  silentLogger,
+  systemClock,
+  Timings,
+} from '../../src/base/index.ts';
+import { createEngine, type EngineDatabase, type EngineLimits } from '../../src/engine/index.ts';
+import { connectSocket, createPool, type Pool } from '../../src/pool/index.ts';
+import { type BareInstance, startBareInstance } from './bare-instance.ts';
+import type { Loose } from './clients.ts';
+import { type Scratch, scratch } from './scratch.ts';
+
+export const LIMITS: EngineLimits = {
+  replyBytesMax: 4 * 2 ** 20,
+  queryMs: 20_000,
+  transactionMs: 20_000,
+  transactionsMax: 20,
+  schemasMax: 5,
+  schemaBytesMax: 2 ** 20,
+};
+
+/** Who asks, how, and what becomes of it. */
+export interface AskOptions {
+  readonly role?: Role;
+  readonly key?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly method?: string;
+  readonly cancellation?: Cancellation;
+  readonly timings?: Timings;
+}
+
+export interface Answer {
+  /** 0 for an error of ours, which the door would turn into a reply. */
+  readonly status: number;
+  readonly json: Loose;
+  /** The code of an error of ours. */
+  readonly code?: string;
+}
+
+/** The engine over a bare server: no edge, no HTTP, two connections a role. */
+export interface BareEngine {
+  readonly instance: BareInstance;
+  readonly schemas: Scratch;
+  readonly database: EngineDatabase;
+  /** Operations counted. */
+  readonly operations: () => number;
+  pool(role: Role): Pool;
+  ask(path: string, body: unknown, options?: AskOptions): Promise<Answer>;
+  /** Runs SQL as the owner, past the engine; gives the first row's values as text. */
+  sql(text: string): Promise<(string | null)[]>;
+  /** A second engine over the same server and schemas, as after a restart. */
+  reopen(): EngineDatabase;
+  close(): Promise<void>;
+}
+
+export function callOf(options: AskOptions = {}): Call {
+  const { role = 'owner', key = 'one', cancellation = new Cancellation(), timings = new Timings() } = options;
+  return {
+    requestId: '0000000000000000' as RequestId,
+    principal: { keyId: `key_${key}` as KeyId, databaseId: 'db_bare' as DatabaseId, role },
+    timings,
+    deadline: Deadline.in(systemClock, 60_000),
+    cancellation,
+  };
+}
+
+/** Sends one request to an engine, whatever it makes of it. */
+export async function askEngine(
+  database: EngineDatabase,
+  path: string,
+  body: unknown,
+  options: AskOptions = {},
+): Promise<Answer> {
+  const bytes = body instanceof Uint8Array ? body : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+  const request = {
+    method: options.method ?? 'POST',
+    path,
+    search: '',
+    header: (name: string) => options.headers?.[name],
+    body: bytes,
+  };
+  try {
+    const reply = await database.handle(request, callOf(options));
+    const text = Buffer.from(reply.body).toString('utf8');
+    return {
+      status: reply.status,
+      json: reply.headers['content-type'] === 'application/json' ? JSON.parse(text) : text,
+    };
+  } catch (error) {
+    if (!(error instanceof DormouseError)) throw error;
+    return { status: 0, json: error.message, code: error.code };
+  }
+}
+
+export async function startBareEngine(
+  options: { readonly limits?: Partial<EngineLimits>; readonly settings?: Readonly<Record<string, string>> } = {},
+): Promise<BareEngine> {
+  const instance = await startBareInstance(options.settings === undefined ? {} : { settings: options.settings });
+  const schemas = scratch('engine');
+  const pools = new Map<Role, Pool>();
+  const pool = (role: Role): Pool => {
+    let known = pools.get(role);
+    if (known === undefined) {
+      known = createPool({
+        instance,
+        role,
+        clock: systemClock,
+        random: cryptoRandom,
+        connect: connectSocket,
+        log: silentLogger,
+        connectionsMax: 2,
+      });
+      pools.set(role, known);
+    }
+    return known;
+  };
+  let operations = 0;
+  const closes: (() => Promise<void>)[] = [];
+  const open = (): EngineDatabase => {
+    const limits = { ...LIMITS, ...options.limits };
+    const engine = createEngine({ clock: systemClock, random: cryptoRandom, log: silentLogger, limits });
+    const opened = engine.openDatabase({
+      databaseId: 'db_bare' as DatabaseId,
+      pool,
+      schemaDirectory: join(schemas.path, 'schemas'),
+      publicUrl: 'http://localhost:1234/',
+      onOperation: (_call, count) => {
+        operations += count;
+      },
+    });
+    closes.push(async () => {
+      await opened.close();
+      await engine.close();
+    });
+    return opened;
+  };
+  const database = open();
+  return {
+    instance,
+    schemas,
+    database,
+    operations: () => operations,
+    pool,
+    ask: (path, body, ask) => askEngine(database, path, body, ask),
+    async sql(text) {
+      const lease = await pool('owner').acquire({ deadline: Deadline.in(systemClock, 20_000) });
+      try {
+        const { rows } = await lease.script(text);
+        const [row] = rows;
+        return row === undefined ? [] : textsOf(row);
+      } finally {
+        lease.release();
+      }
+    },
+    reopen: open,
+    async close() {
+      for (const close of closes) await close();
+      await Promise.all([...pools.values()].map((each) => each.close()));
+      await instance.remove();
+      schemas.remove();
+    },
+  };
+}
+
+function textsOf(row: Uint8Array): (string | null)[] {
+  const bytes = Buffer.from(row);
+  const values: (string | null)[] = [];
+  let at = 2;
+  for (let index = 0; index < bytes.readInt16BE(0); index++) {
+    const length = bytes.readInt32BE(at);
+    at += 4;
+    values.push(length < 0 ? null : bytes.toString('utf8', at, at + length));
+    at += Math.max(0, length);
+  }
+  return values;
+}
+
+/** A plan of one raw query, as Prisma Client 7 sends it. */
+export function rawPlan(sql: string, args: readonly unknown[] = [], kind: 'query' | 'execute' = 'query'): Loose {
+  const argTypes = args.map((value) => ({ arity: Array.isArray(value) ? 'list' : 'scalar', scalarType: 'unknown' }));
+  return { operation: 'queryRaw', plan: { type: kind, args: { type: 'rawSql', sql, args, argTypes } }, params: {} };
+}
+
+/** What Prisma Client 6 uploads for a schema, and the hash that it calls it by. */
+export function uploadOf(schema: string): { readonly base64: string; readonly hash: string } {
+  const base64 = Buffer.from(schema).toString('base64');
+  return { base64, hash: createHash('sha256').update(base64).digest('hex') };
+}

@@ -1,0 +1,218 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Timings } from '../../src/base/index.ts';
+import { type Answer, askEngine, type BareEngine, startBareEngine, uploadOf } from '../support/bare-engine.ts';
+
+const schemaOf = (extra = ''): string => `
+generator client {
+  provider        = "prisma-client-js"
+  previewFeatures = ["relationJoins", "metrics"]
+}
+datasource db {
+  provider = "postgresql"
+  url      = env("DATABASE_URL") // "kept elsewhere"
+}
+model Note {
+  id   Int    @id
+  text String @unique @map("body")
+  kind Kind   @default(PLAIN)
+  at   DateTime?
+}
+enum Kind {
+  PLAIN
+  LOUD  @map("loud")
+}
+${extra}
+`;
+
+let engine: BareEngine;
+beforeAll(async () => {
+  engine = await startBareEngine({ limits: { schemasMax: 2, schemaBytesMax: 10_000 } });
+  await engine.sql(`
+    CREATE TYPE "Kind" AS ENUM ('PLAIN', 'loud');
+    CREATE TABLE "Note" (id int PRIMARY KEY, body text NOT NULL UNIQUE, kind "Kind" NOT NULL DEFAULT 'PLAIN', at timestamp(3))`);
+});
+afterAll(() => engine?.close());
+beforeEach(() => engine.sql('DELETE FROM "Note"'));
+
+const VERSION = '6.19.0';
+const upload = (schema: string, hash = uploadOf(schema).hash, database = engine.database): Promise<Answer> =>
+  askEngine(database, `/${VERSION}/${hash}/schema`, uploadOf(schema).base64, { method: 'PUT' });
+const ask = (schema: string, body: unknown, database = engine.database, under = ''): Promise<Answer> =>
+  askEngine(database, `/${VERSION}/${uploadOf(schema).hash}${under}/graphql`, body);
+const findMany = (where: object = {}): object => ({
+  modelName: 'Note',
+  action: 'findMany',
+  query: { arguments: { where, orderBy: { id: 'asc' } }, selection: { $composites: true, $scalars: true } },
+});
+const create = (id: number, text = `n${id}`): object => ({
+  modelName: 'Note',
+  action: 'createOne',
+  query: { arguments: { data: { id, text } }, selection: { $composites: true, $scalars: true } },
+});
+const raw = (query: string, parameters: unknown[] = []): object => ({
+  action: 'queryRaw',
+  query: { arguments: { query, parameters: JSON.stringify(parameters) }, selection: {} },
+});
+const SCHEMA = schemaOf();
+const missing = { status: 404, json: { EngineNotStarted: { reason: 'SchemaMissing' } } };
+const files = (): string[] => readdirSync(join(engine.schemas.path, 'schemas')).sort();
+
+describe('an uploaded schema', () => {
+  it('is asked for, taken, and answered with its hash', async () => {
+    expect(await ask(SCHEMA, findMany())).toEqual(missing);
+    const { hash } = uploadOf(SCHEMA);
+    expect(await upload(SCHEMA)).toEqual({ status: 200, json: hash });
+    expect(await ask(SCHEMA, findMany())).toEqual({ status: 200, json: { data: { findManyNote: [] } } });
+    expect(files()).toEqual([`${hash}.prisma`]);
+  });
+
+  it('is there after a restart', async () => {
+    await upload(SCHEMA);
+    const later = engine.reopen();
+    expect((await ask(SCHEMA, findMany(), later)).status).toBe(200);
+  });
+
+  it('must be what its hash says, small enough, valid, and for Postgres', async () => {
+    expect((await upload(SCHEMA, 'a'.repeat(64))).code).toBe('request_invalid');
+    const { hash } = uploadOf('x');
+    expect((await askEngine(engine.database, `/6/${hash}/schema`, 'not base64 §', { method: 'PUT' })).code).toBe(
+      'request_invalid',
+    );
+    expect((await upload(schemaOf(`// ${'x'.repeat(10_000)}`))).code).toBe('body_too_large');
+    const invalid = await upload(schemaOf('model Broken {\n id Nothing @id\n}'));
+    expect(invalid.code).toBe('schema_invalid');
+    expect(invalid.json).toContain('Type "Nothing" is neither a built-in type');
+    const mysql = await upload(SCHEMA.replace('"postgresql"', '"mysql"'));
+    expect(mysql).toMatchObject({ code: 'schema_invalid', json: expect.stringContaining('mysql') });
+    expect((await upload('no schema at all')).code).toBe('schema_invalid');
+    expect(files().every((name) => name.endsWith('.prisma'))).toBe(true);
+  });
+
+  it('makes the least recently used one go when there are too many', async () => {
+    const [one, two, three] = [schemaOf('// 1'), schemaOf('// 2'), schemaOf('// 3')];
+    await upload(one);
+    await upload(two);
+    expect((await ask(one, findMany())).status).toBe(200);
+    await upload(three);
+    expect(await ask(two, findMany())).toEqual(missing);
+    expect((await ask(one, findMany())).status).toBe(200);
+    expect((await ask(three, findMany())).status).toBe(200);
+    expect(files()).toHaveLength(2);
+  });
+
+  it('whose file is damaged is asked for again', async () => {
+    await upload(SCHEMA);
+    const file = join(engine.schemas.path, 'schemas', `${uploadOf(SCHEMA).hash}.prisma`);
+    writeFileSync(file, readFileSync(file, 'utf8').replace('Note', 'Nope'));
+    const later = engine.reopen();
+    expect(await ask(SCHEMA, findMany(), later)).toEqual(missing);
+    expect((await upload(SCHEMA, undefined, later)).status).toBe(200);
+    expect((await ask(SCHEMA, findMany(), later)).status).toBe(200);
+  });
+});
+
+describe('a JSON query', () => {
+  beforeEach(() => upload(SCHEMA));
+
+  it('of one shape is compiled once, whatever its values', async () => {
+    const path = `/${VERSION}/${uploadOf(SCHEMA).hash}/graphql`;
+    const timed = async (body: unknown): Promise<number | undefined> => {
+      const timings = new Timings();
+      expect((await engine.ask(path, body, { timings })).status).toBe(200);
+      return timings.get('compile');
+    };
+    expect(await timed(findMany({ text: { contains: 'a' }, kind: 'LOUD' }))).toBeGreaterThan(0);
+    expect(await timed(findMany({ text: { contains: 'b' }, kind: 'PLAIN' }))).toBeUndefined();
+    expect(await timed(findMany({ text: { endsWith: 'b' }, kind: 'PLAIN' }))).toBeGreaterThan(0);
+  });
+
+  it('gives tagged values', async () => {
+    await engine.sql(`INSERT INTO "Note" VALUES (1, 'a', 'loud', '2024-01-02 03:04:05.678')`);
+    const { json } = await ask(SCHEMA, findMany({ kind: { in: ['LOUD'] } }));
+    expect(json.data.findManyNote).toEqual([
+      { id: 1, text: 'a', kind: 'LOUD', at: { $type: 'DateTime', value: '2024-01-02T03:04:05.678+00:00' } },
+    ]);
+  });
+
+  it('that does not fit the schema is refused as the client knows it', async () => {
+    const { status, json } = await ask(SCHEMA, findMany({ nope: 1 }));
+    expect(status).toBe(200);
+    expect(json.errors[0].user_facing_error).toMatchObject({
+      is_panic: false,
+      error_code: 'P2009',
+      meta: { kind: 'UnknownInputField', argumentPath: ['where', 'nope'] },
+    });
+    expect(
+      (await ask(SCHEMA, { modelName: 'Nobody', action: 'findMany', query: { selection: {} } })).json.errors,
+    ).toHaveLength(1);
+    for (const body of [
+      {},
+      { action: 'findMany' },
+      { action: 1, query: {} },
+      { batch: [1] },
+      { modelName: {}, action: 'x', query: {} },
+    ]) {
+      expect((await ask(SCHEMA, body)).code, JSON.stringify(body)).toBe('request_invalid');
+    }
+  });
+
+  it('in a batch has its own result, or shares one transaction', async () => {
+    const apart = await ask(SCHEMA, { batch: [create(1), create(1), raw('SELECT 1 AS one')] });
+    expect(apart.json.batchResult).toEqual([
+      { data: { createOneNote: expect.objectContaining({ id: 1 }) } },
+      { errors: [expect.objectContaining({ user_facing_error: expect.objectContaining({ error_code: 'P2002' }) })] },
+      { data: { queryRaw: { columns: ['one'], types: ['int'], rows: [[1]] } } },
+    ]);
+    const together = await ask(SCHEMA, {
+      batch: [create(2), create(1)],
+      transaction: { isolationLevel: 'Serializable' },
+    });
+    expect(together.json).toEqual({
+      errors: [
+        expect.objectContaining({
+          user_facing_error: expect.objectContaining({
+            error_code: 'P2002',
+            batch_request_idx: 1,
+            message: 'Unique constraint failed on the fields: (`id`)',
+            meta: { modelName: 'Note', target: ['id'] },
+          }),
+        }),
+      ],
+    });
+    expect(await engine.sql('SELECT count(*) FROM "Note"')).toEqual(['1']);
+    expect((await ask(SCHEMA, { batch: [] })).json).toEqual({ batchResult: [] });
+  });
+
+  it('runs in an interactive transaction at the public address', async () => {
+    const { hash } = uploadOf(SCHEMA);
+    const started = await engine.ask(`/${VERSION}/${hash}/transaction/start`, { max_wait: 1000, timeout: 10_000 });
+    const { id } = started.json;
+    expect(started.json).toEqual({
+      id,
+      'data-proxy': { endpoint: `http://localhost:1234/${VERSION}/${hash}/itx/${id}` },
+    });
+    expect((await ask(SCHEMA, create(7), engine.database, `/itx/${id}`)).json.data).toBeDefined();
+    expect((await engine.ask(`/${VERSION}/${hash}/itx/${id}/commit`, '')).status).toBe(200);
+    const late = await ask(SCHEMA, create(8), engine.database, `/itx/${id}`);
+    expect(late.json.errors[0].user_facing_error).toMatchObject({ error_code: 'P2028' });
+    expect(await engine.ask(`/${VERSION}/${hash}/itx/${id}/rollback`, '')).toMatchObject({
+      status: 409,
+      json: { is_panic: false, error_code: 'P2028', message: expect.stringContaining('committed') },
+    });
+    expect(await engine.sql('SELECT id FROM "Note"')).toEqual(['7']);
+  });
+
+  it('gives queries and traces when asked', async () => {
+    const path = `/${VERSION}/${uploadOf(SCHEMA).hash}/graphql`;
+    const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+    const headers = { 'x-capture-telemetry': 'tracing,query', traceparent };
+    const { extensions } = (await engine.ask(path, findMany({ text: 'traced' }), { headers })).json;
+    expect(extensions.traces.map(({ name }: { name: string }) => name)).toEqual([
+      'prisma:engine:compile',
+      'prisma:engine:db_query',
+    ]);
+    expect(extensions.logs[0].attributes.query).toContain(`/*traceparent='${traceparent}'*/`);
+  });
+});
