@@ -27,6 +27,8 @@ const WATCHDOG_TICK_MS = 10_000;
 const WATCHDOG_SILENT_TICKS = 3;
 /** How long a stop or a freeze waits for the rest (the controller gives 5 s); what is not read then comes after the next start or thaw. */
 const DRAIN_MS = 3500;
+/** A freeze waits for less: who needs the database meanwhile waits with it, and the rest comes after the thaw. */
+const SUSPEND_DRAIN_MS = 1000;
 /** While draining, how often the server is asked how far it is. */
 const DRAIN_PING_MS = 20;
 /** After the last acknowledgement, how long the server may take to close the stream. */
@@ -59,6 +61,8 @@ export class Capture implements Attachment {
   #connection: ReplicationConnection | undefined;
   #assembler = new TransactionAssembler(PIECE_BYTES);
   #streaming = false;
+  /** The epoch has its slot: known once, true for good. */
+  #prepared = false;
   #storedLsn: Lsn = 0n;
   /** How far the server has decoded, by its last keepalive. */
   #serverLsn: Lsn = 0n;
@@ -74,14 +78,20 @@ export class Capture implements Attachment {
 
   /** The first look at a new history: our objects and the slot, before any user can write. */
   async preparing(): Promise<void> {
+    if (this.#prepared) return;
     const { log, connect, instance, logger } = this.#options;
     let state = await log.state();
-    if (state.history !== undefined) return;
+    this.#prepared = state.history !== undefined;
+    if (this.#prepared) return;
     const connection = await ReplicationConnection.open(connect, instance.endpoint, true);
     try {
       await applyTenantObjects(connection);
       state = await ensureSlot(connection, log, state, logger);
       this.#storedLsn = state.storedLsn ?? 0n;
+      this.#prepared = true;
+    } catch (error) {
+      // The stream's own start does the same; only what is written before that could be missed.
+      logger.log('warn', 'a new database could not be prepared for events', { error: String(error) });
     } finally {
       connection.terminate();
       connection.destroy();
@@ -97,7 +107,7 @@ export class Capture implements Attachment {
   }
 
   async suspending(): Promise<void> {
-    await this.drain();
+    await this.drain(SUSPEND_DRAIN_MS);
   }
 
   /** Drains, acknowledges, closes: a fast stop of Postgres waits for an open stream. */
@@ -131,13 +141,12 @@ export class Capture implements Attachment {
   }
 
   /**
-   * Waits until all that was committed before the call is in the log, at most DRAIN_MS; gives whether it is.
-   * The server must be running.
+   * Waits until all that was committed before the call is in the log, at most `ms`; gives whether it is. The server must be running.
    */
-  async drain(): Promise<boolean> {
+  async drain(ms: number = DRAIN_MS): Promise<boolean> {
     if (!this.#wanted) return false;
     const { clock, connect, instance, logger } = this.#options;
-    const deadlineMs = clock.monotonic() + DRAIN_MS;
+    const deadlineMs = clock.monotonic() + ms;
     let target: Lsn;
     try {
       // A stream takes no statements, so the question goes over a second connection.

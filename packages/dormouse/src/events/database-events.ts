@@ -77,8 +77,8 @@ export class DatabaseEvents {
   }
 
   /**
-   * The slot and our objects in a new database or branch. To be awaited before any user can write to it, unless the controller calls
-   * `attachment.preparing`; wakes nothing, so the server must run. Idempotent.
+   * The slot and our objects in a new database or branch: what the controller awaits through `attachment.preparing` before the first
+   * hold. Wakes nothing, so the server must run. Idempotent.
    */
   prepare(): Promise<void> {
     return this.capture.preparing();

@@ -27,7 +27,7 @@ export const DEFAULT_REST: RestSettings = { suspendAfterMs: 5000, stopAfterMs: 5
 
 /** A start that recovers from a crash replays at most what `max_wal_size` lets pile up; a slow disk may need minutes. */
 const START_MS_MAX = 5 * 60_000;
-/** How long attachments may take for their last words. */
+/** How long attachments may take for their first and last words. */
 const LAST_WORDS_MS = 5000;
 /** How long a forced suspend waits for queries that run. */
 const DRAIN_MS = 10_000;
@@ -63,6 +63,8 @@ export class Controller implements Instance {
   #closed: 'shutting_down' | 'database_deleted' | undefined;
   /** Tells the report of what is under way from one that is overtaken. */
   #operation = 0;
+  /** Servers that ended without our doing. */
+  #exits = 0;
   #adopting = false;
   /** True while a change of state is told around: wishes that arise from it are looked at afterwards. */
   #dispatching = false;
@@ -82,7 +84,10 @@ export class Controller implements Instance {
     );
     this.#wishes = new Wishes(options.clock);
     this.#backoff = new Backoff(options.clock);
-    this.#server.onExit = () => this.#dispatch('exited');
+    this.#server.onExit = () => {
+      this.#exits++;
+      this.#dispatch('exited');
+    };
   }
 
   get state(): InstanceState {
@@ -235,14 +240,14 @@ export class Controller implements Instance {
   #enter(state: InstanceState, previous: InstanceState): void {
     switch (state) {
       case 'starting':
-        this.#begin(state, () => this.#server.start(Deadline.in(this.#clock, START_MS_MAX)));
+        this.#begin(state, () => this.#startServer());
         break;
       case 'running':
         this.#idleSinceMs = this.#clock.monotonic();
         if (previous === 'starting' || previous === 'stopped') this.#announce();
         break;
       case 'suspending':
-        this.#begin(state, () => this.#server.suspend());
+        this.#begin(state, () => this.#suspendServer());
         break;
       case 'waking':
         this.#begin(state, () => this.#server.wake());
@@ -301,11 +306,32 @@ export class Controller implements Instance {
     await this.#server.stop(this.#closed === 'database_deleted' ? 'immediate' : 'clean');
   }
 
+  /** Starts the server and lets attachments look at it before anybody else may. */
+  async #startServer(): Promise<void> {
+    const exits = this.#exits;
+    await this.#server.start(Deadline.in(this.#clock, START_MS_MAX));
+    await this.#tell((attachment) => attachment.preparing?.());
+    // While it starts nothing else looks at an exit.
+    if (this.#exits !== exits) throw new DormouseError('start_failed');
+  }
+
+  async #suspendServer(): Promise<void> {
+    const mine = this.#operation;
+    if (this.#announced) await this.#tell((attachment) => attachment.suspending?.());
+    if (this.#operation === mine) await this.#server.suspend();
+  }
+
   #lastWords(): Promise<void> {
-    return new Promise((resolve) => {
+    return this.#tell((attachment) => attachment.stopping());
+  }
+
+  /** Tells the attachments and waits for their answers, for a bounded time; one that fails only has nothing to add. */
+  async #tell(word: (attachment: Attachment) => Promise<void> | undefined): Promise<void> {
+    const answers = [...this.#attachments].flatMap((attachment) => word(attachment) ?? []);
+    if (answers.length === 0) return;
+    await new Promise<void>((resolve) => {
       const timer = this.#clock.after(LAST_WORDS_MS, resolve);
-      const all = [...this.#attachments].map(async (attachment) => attachment.stopping());
-      void Promise.allSettled(all).then(() => {
+      void Promise.allSettled(answers).then(() => {
         timer.cancel();
         resolve();
       });

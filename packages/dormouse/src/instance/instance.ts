@@ -25,7 +25,7 @@ export interface Hold {
 export interface Attachment {
   /**
    * The server accepts connections and nobody holds it yet (after a start, or an adoption, not after a thaw): the first look at a new
-   * history, before any user can write. Awaited before `started` and before the first hold; rejecting fails the start.
+   * history, before any user can write. Awaited, for a bounded time, before `started` and before the first hold.
    * Resolves without a round trip except on the first start of a new database or branch.
    */
   preparing?(): Promise<void>;

@@ -102,9 +102,8 @@ export async function startCapturedMachine(
       };
       await instances.create(record);
       const database = open(record);
-      await database.instance.wake();
-      await database.events.prepare();
       database.instance.attach(database.events.attachment);
+      await database.instance.wake();
       return database;
     },
     async serve() {

@@ -219,6 +219,15 @@ test('what was written just before a stop is in the log when the stop returns', 
   expect(await allEvents(log)).toHaveLength(5000);
 });
 
+test('what was written just before a freeze is in the log while the server is frozen', async () => {
+  const { sql, instance, log } = await machine.create();
+  await sql('CREATE TABLE t (id int PRIMARY KEY)');
+  await sql('INSERT INTO t SELECT generate_series(1, 1000)');
+  await instance.suspend();
+  expect(await allEvents(log)).toHaveLength(1000);
+  expect(instance.state).toBe('suspended');
+});
+
 test('a lost slot becomes a gap and a new epoch', async () => {
   const { sql, session, instance, log, capture } = await machine.create();
   await sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (1)');
