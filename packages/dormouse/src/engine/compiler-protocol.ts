@@ -1,9 +1,13 @@
 import type { ParamGraphData } from '@prisma/param-graph';
 
 /** A job for the compiler's thread. */
-export type CompilerJob =
-  | { readonly kind: 'load'; readonly schemaHash: string; readonly schema: string }
-  | { readonly kind: 'compile' | 'compile-batch'; readonly schemaHash: string; readonly request: string };
+export interface CompilerJob {
+  readonly kind: 'compile' | 'compile-batch';
+  readonly schemaHash: string;
+  /** The text of the schema, once the thread has said that it does not hold it. */
+  readonly schema?: string;
+  readonly request: string;
+}
 
 /** What the compiler's thread starts with: a compiled module, so that a replacement is quick. */
 export interface CompilerThreadData {

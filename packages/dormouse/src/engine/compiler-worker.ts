@@ -50,31 +50,26 @@ class CompilerThread {
   }
 
   #do(job: CompilerJob): unknown {
-    switch (job.kind) {
-      case 'load':
-        return this.#load(job.schemaHash, job.schema);
-      case 'compile':
-        return this.#use(job.schemaHash).compile(job.request);
-      case 'compile-batch':
-        return this.#use(job.schemaHash).compileBatch(job.request);
-    }
+    const compiler = this.#use(job.schemaHash) ?? this.#load(job.schemaHash, job.schema);
+    return job.kind === 'compile' ? compiler.compile(job.request) : compiler.compileBatch(job.request);
   }
 
-  #load(hash: string, datamodel: string): void {
-    if (this.#held.has(hash)) return;
+  #load(hash: string, datamodel: string | undefined): QueryCompiler {
+    if (datamodel === undefined) throw new MissingSchema();
     const { connectionInfo, schemasMax } = this.#data;
-    this.#held.set(hash, new this.#bindings.QueryCompiler({ datamodel, provider: 'postgres', connectionInfo }));
-    if (this.#held.size <= schemasMax) return;
-    for (const [oldest, compiler] of this.#held) {
+    const compiler = new this.#bindings.QueryCompiler({ datamodel, provider: 'postgres', connectionInfo });
+    this.#held.set(hash, compiler);
+    for (const [oldest, unused] of this.#held) {
+      if (this.#held.size <= schemasMax) break;
       this.#held.delete(oldest);
-      compiler.free();
-      return;
+      unused.free();
     }
+    return compiler;
   }
 
-  #use(hash: string): QueryCompiler {
+  #use(hash: string): QueryCompiler | undefined {
     const compiler = this.#held.get(hash);
-    if (compiler === undefined) throw new MissingSchema();
+    if (compiler === undefined) return undefined;
     this.#held.delete(hash);
     this.#held.set(hash, compiler);
     return compiler;

@@ -126,15 +126,15 @@ export class Compiler {
     deadline: Deadline,
   ): Promise<unknown> {
     const job = { kind, schemaHash: schema.hash, request };
+    const limitMs = this.#options.compileMsMax ?? COMPILE_MS_MAX;
     try {
-      return await this.#submit(owner, job, deadline);
+      return await this.#compiler.submit(owner, job, deadline, limitMs);
     } catch (error) {
       if (!(error instanceof JobFailed && error.reason === 'missing')) throw compileError(error);
     }
-    const datamodel = forSchemaValidator(await schema.text());
+    const whole = { ...job, schema: forSchemaValidator(await schema.text()) };
     try {
-      await this.#submit(owner, { kind: 'load', schemaHash: schema.hash, schema: datamodel }, deadline);
-      return await this.#submit(owner, job, deadline);
+      return await this.#compiler.submit(owner, whole, deadline, limitMs);
     } catch (error) {
       throw compileError(error);
     }
@@ -142,10 +142,6 @@ export class Compiler {
 
   async close(): Promise<void> {
     await Promise.all([this.#compiler.close(), this.#validator.close()]);
-  }
-
-  #submit(owner: string, job: CompilerJob, deadline: Deadline): Promise<unknown> {
-    return this.#compiler.submit(owner, job, deadline, this.#options.compileMsMax ?? COMPILE_MS_MAX);
   }
 }
 

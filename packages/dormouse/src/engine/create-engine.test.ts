@@ -1,0 +1,213 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  Cancellation,
+  cryptoRandom,
+  type DatabaseId,
+  Deadline,
+  DormouseError,
+  type KeyId,
+  type MinimalReply,
+  type RequestId,
+  silentLogger,
+  systemClock,
+  Timings,
+} from '../base/index.ts';
+import type { Pool } from '../pool/index.ts';
+import { createEngine } from './create-engine.ts';
+import type { Engine, EngineDatabase } from './engine.ts';
+
+/** There is no server here: whatever gets as far as a connection is told so. */
+const unreachable: Pool = {
+  acquire: () => Promise.reject(new DormouseError('start_failed')),
+  stats: { open: 0, idle: 0, leased: 0, waiting: 0 },
+  close: async () => undefined,
+};
+const HASH = 'a'.repeat(64);
+
+let directory: string;
+let engine: Engine;
+let database: EngineDatabase;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'dormouse-engine-'));
+  engine = createEngine({
+    clock: systemClock,
+    random: cryptoRandom,
+    log: silentLogger,
+    limits: {
+      replyBytesMax: 1e6,
+      queryMs: 10_000,
+      transactionMs: 10_000,
+      transactionsMax: 10,
+      schemasMax: 5,
+      schemaBytesMax: 100_000,
+    },
+  });
+  database = engine.openDatabase({
+    databaseId: 'db_fuzz' as DatabaseId,
+    pool: () => unreachable,
+    schemaDirectory: directory,
+    publicUrl: 'http://localhost',
+    onOperation: () => undefined,
+  });
+});
+afterAll(async () => {
+  await database?.close();
+  await engine?.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** A reply, or the code of an error of ours. Anything else fails the test. */
+async function ask(
+  method: string,
+  path: string,
+  body: Uint8Array | string,
+  headers: object = {},
+): Promise<MinimalReply | string> {
+  try {
+    return await database.handle(
+      {
+        method,
+        path,
+        search: '',
+        header: (name) => (Object.hasOwn(headers, name) ? (headers as Record<string, string>)[name] : undefined),
+        body: typeof body === 'string' ? Buffer.from(body) : body,
+      },
+      {
+        requestId: '0' as RequestId,
+        principal: { keyId: 'key_fuzz' as KeyId, databaseId: 'db_fuzz' as DatabaseId, role: 'owner' },
+        timings: new Timings(),
+        deadline: Deadline.in(systemClock, 10_000),
+        cancellation: new Cancellation(),
+      },
+    );
+  } catch (error) {
+    if (error instanceof DormouseError) return error.code;
+    throw error;
+  }
+}
+
+const paths = fc.constantFrom(
+  ['GET', '/connection-info'],
+  ['POST', '/query'],
+  ['POST', '/transaction/start'],
+  ['POST', `/transaction/${'0'.repeat(32)}/query`],
+  ['POST', '/transaction/__proto__/commit'],
+  ['PUT', `/6/${HASH}/schema`],
+  ['POST', `/6/${HASH}/graphql`],
+  ['POST', `/6/${HASH}/transaction/start`],
+  ['POST', `/6/${HASH}/itx/${'0'.repeat(32)}/graphql`],
+  ['POST', '/nowhere'],
+) as fc.Arbitrary<[string, string]>;
+
+/** Codes that a caller's own mistake, or the missing server, may end in; `internal` is never one. */
+const allowed = new Set([
+  'request_invalid',
+  'plan_invalid',
+  'route_unknown',
+  'method_not_allowed',
+  'start_failed',
+  'body_too_large',
+  'schema_invalid',
+]);
+
+function check(result: MinimalReply | string): void {
+  if (typeof result === 'string') {
+    expect(allowed).toContain(result);
+    return;
+  }
+  expect(result.status).toBeGreaterThanOrEqual(200);
+  expect(result.status).toBeLessThan(500);
+}
+
+/** Plans that are nearly right: real node types around arbitrary members. */
+const { plan } = fc.letrec<{ plan: unknown; anything: unknown }>((tie) => ({
+  anything: fc.oneof(
+    { maxDepth: 3 },
+    fc.constantFrom(null, true, 1, '', 'x', '__proto__', { prisma__type: 'param', prisma__value: { name: 'x' } }),
+    tie('plan'),
+    fc.array(tie('anything'), { maxLength: 3 }),
+    fc.dictionary(fc.constantFrom('name', 'expr', 'names', 'type', 'field', 'records', '__proto__'), tie('anything')),
+  ),
+  plan: fc.record({
+    type: fc.constantFrom(
+      ...[
+        'value',
+        'seq',
+        'let',
+        'get',
+        'getFirstNonEmpty',
+        'concat',
+        'sum',
+        'unique',
+        'required',
+        'reverse',
+        'mapField',
+      ],
+      ...['join', 'dataMap', 'validate', 'if', 'unit', 'diff', 'initializeRecord', 'mapRecord', 'process', 'query'],
+      ...['execute', 'transaction', 'constructor'],
+    ),
+    args: tie('anything'),
+  }),
+}));
+
+describe('whatever is sent', () => {
+  it('as bytes ends in a reply or one clear error', async () => {
+    await fc.assert(
+      fc.asyncProperty(paths, fc.uint8Array({ maxLength: 200 }), async ([method, path], body) => {
+        check(await ask(method, path, body));
+      }),
+    );
+  });
+
+  it('as JSON ends in a reply or one clear error', async () => {
+    await fc.assert(
+      fc.asyncProperty(paths, fc.json(), async ([method, path], body) => {
+        check(await ask(method, path, body));
+      }),
+    );
+  });
+
+  it('as nearly a plan ends in a reply or one clear error', async () => {
+    await fc.assert(
+      fc.asyncProperty(plan, fc.dictionary(fc.string(), fc.jsonValue()), async (given, params) => {
+        check(await ask('POST', '/query', JSON.stringify({ operation: 'x', plan: given, params })));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('as a header ends in a reply or one clear error', async () => {
+    const names = ['x-query-timeout', 'x-max-response-size', 'x-capture-telemetry', 'traceparent'];
+    const body = JSON.stringify({ operation: 'x', plan: { type: 'value', args: 1 }, params: {} });
+    await fc.assert(
+      fc.asyncProperty(fc.dictionary(fc.constantFrom(...names), fc.string()), async (headers) => {
+        check(await ask('POST', '/query', body, headers));
+      }),
+    );
+  });
+
+  it('as a bomb does not go off', async () => {
+    const deep = '['.repeat(100_000);
+    for (const body of [
+      deep,
+      `{"plan":${deep}${']'.repeat(100_000)},"params":{}}`,
+      `{"plan":${'{"type":"unique","args":'.repeat(50_000)}1${'}'.repeat(50_000)},"params":{}}`,
+      `{"batch":${deep}`,
+      '{"__proto__":{"plan":1}}',
+      '{"plan":{"type":"value","args":1},"params":{"__proto__":{"a":1}},"comments":{"__proto__":"x"}}',
+      JSON.stringify({ plan: { type: 'value', args: 1 }, params: {}, comments: { '\ud800': '\udc00' } }),
+    ]) {
+      for (const path of ['/query', `/6/${HASH}/graphql`, '/transaction/start']) check(await ask('POST', path, body));
+    }
+    expect(({} as Record<string, unknown>).plan).toBeUndefined();
+  });
+
+  it('as a plan that needs no database is answered', async () => {
+    const body = JSON.stringify({ operation: 'x', plan: { type: 'value', args: [1, 'x', null] }, params: {} });
+    expect(await ask('POST', '/query', body)).toMatchObject({ status: 200, body: '{"data":[1,"x",null]}' });
+  });
+});
