@@ -1,0 +1,186 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { CLIENT_VERSIONS, type Loose } from '../support/clients.ts';
+import { emptyTables } from '../support/library.ts';
+import type { DatabaseUrls, Platform } from '../support/platform.ts';
+import { processesOf } from '../support/reaper.mjs';
+import { startTargets, type Targets } from '../support/target.ts';
+import { until } from '../support/until.ts';
+
+// Databases that sleep, stop, crash and lose their platform, under stock clients that know nothing of it.
+let targets: Targets;
+beforeAll(async () => {
+  targets = await startTargets({ kind: 'platform', flags: ['--suspend-after', '300ms', '--stop-after', '2s'] });
+});
+afterAll(() => targets?.stop());
+
+describe.each(CLIENT_VERSIONS)('a database at rest under the stock client of Prisma %i', (version) => {
+  let prisma: Loose;
+  let platform: Platform;
+  let database: DatabaseUrls;
+  beforeAll(() => {
+    const target = targets.of(version);
+    platform = target.platform as Platform;
+    database = target.database as DatabaseUrls;
+    prisma = target.open({ transactionOptions: { maxWait: 20_000, timeout: 30_000 } });
+  });
+  beforeEach(async () => {
+    await emptyTables(prisma);
+    await prisma.account.create({ data: { id: 1, owner: 'a', balance: 1 } });
+  });
+
+  const state = async (): Promise<string> =>
+    (await platform.json<{ state: string }>('db', 'show', database.name)).state;
+  const become = (wanted: string): Promise<unknown> =>
+    until(async () => (await state()) === wanted, { what: `the database becomes ${wanted}` });
+  const force = async (action: 'suspend' | 'stop'): Promise<void> => {
+    const result = await platform.cli('db', action, database.name);
+    expect(result.code, result.stderr).toBe(0);
+  };
+  /** The database's server process, or undefined while it is stopped. */
+  const postmaster = (): number | undefined =>
+    processesOf(join(platform.data, 'databases', database.id)).find((pid) => {
+      const status = readFileSync(`/proc/${pid}/stat`, 'utf8');
+      const parent = Number(status.slice(status.lastIndexOf(')') + 2).split(' ')[1]);
+      return (
+        status.includes('(postgres)') && !processesOf(join(platform.data, 'databases', database.id)).includes(parent)
+      );
+    });
+  /** A power cut for the server alone. Says whether there was one. */
+  const killPostgres = (): boolean => {
+    const pid = postmaster();
+    if (pid !== undefined) process.kill(pid, 'SIGKILL');
+    return pid !== undefined;
+  };
+
+  it('wakes for a query after it was told to suspend, and to stop', async () => {
+    await force('suspend');
+    expect(await state()).toBe('suspended');
+    expect(await prisma.account.findMany()).toEqual([{ id: 1, owner: 'a', balance: 1 }]);
+    await force('stop');
+    expect(await state()).toBe('stopped');
+    expect(await prisma.account.update({ where: { id: 1 }, data: { balance: { increment: 1 } } })).toEqual({
+      id: 1,
+      owner: 'a',
+      balance: 2,
+    });
+  });
+
+  it('falls asleep by itself, deeper and deeper, and looking at it wakes nothing', async () => {
+    await become('suspended');
+    expect(await prisma.account.count()).toBe(1);
+    await become('suspended');
+    await become('stopped');
+    expect(await prisma.account.count()).toBe(1);
+  });
+
+  it('one wake serves many queries at once', async () => {
+    for (const action of ['suspend', 'stop'] as const) {
+      await force(action);
+      const found = await Promise.all(
+        Array.from({ length: 60 }, (_, id) => prisma.account.findFirst({ where: { id: { gte: -id } } })),
+      );
+      expect(found.every((row) => row?.id === 1)).toBe(true);
+    }
+  });
+
+  it('an open transaction keeps it awake, through longer than its patience', async () => {
+    const result = await prisma.$transaction(async (tx: Loose) => {
+      await tx.account.create({ data: { id: 2, owner: 'b' } });
+      // More than twice the delay after which an idle database suspends.
+      const [row] = await tx.$queryRaw`SELECT clock_timestamp()::text AS at, pg_sleep(0.7)::text`;
+      expect(row.at).toBeDefined();
+      const states = [await state(), await state()];
+      await tx.account.create({ data: { id: 3, owner: 'c' } });
+      return states;
+    });
+    expect(result).toEqual(['running', 'running']);
+    expect(await prisma.account.count()).toBe(3);
+  });
+
+  it('a stop ends an open transaction, which is rolled back and told so', async () => {
+    const error = await prisma
+      .$transaction(async (tx: Loose) => {
+        await tx.account.create({ data: { id: 2, owner: 'b' } });
+        await force('stop');
+        await tx.account.create({ data: { id: 3, owner: 'c' } });
+      })
+      .catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(Error);
+    expect((error as Loose).code).toMatch(/^P(2028|6008|5\d\d\d|1017)$/);
+    expect((await prisma.account.findMany()).map((row: Loose) => row.id)).toEqual([1]);
+  });
+
+  it('is started again after kill -9 of Postgres, awake and asleep', async () => {
+    expect(killPostgres()).toBe(true);
+    // A query may meet the dying server; the next must not.
+    await prisma.account.count().catch(() => {});
+    expect(await prisma.account.count()).toBe(1);
+    await prisma.account.create({ data: { id: 2, owner: 'b' } });
+    await force('suspend');
+    expect(killPostgres()).toBe(true);
+    await prisma.account.count().catch(() => {});
+    expect(await prisma.account.count()).toBe(2);
+  });
+
+  it('a query that Postgres dies under fails, and does not hang', async () => {
+    const dying = prisma.$queryRaw`SELECT pg_sleep(30)::text`.catch((error: unknown) => error);
+    await until(
+      async () => {
+        const [row] =
+          await prisma.$queryRaw`SELECT count(*)::int AS n FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND state = 'active' AND pid <> pg_backend_pid()`;
+        return row.n > 0;
+      },
+      { what: 'the long query runs' },
+    );
+    expect(killPostgres()).toBe(true);
+    const error = (await dying) as Loose;
+    expect(error).toBeInstanceOf(Error);
+    await prisma.account.count().catch(() => {});
+    expect(await prisma.account.count()).toBe(1);
+  });
+
+  it('keeps every acknowledged write through sleep, stop and kill -9', async () => {
+    const acknowledged: number[] = [];
+    let killed = 0;
+    for (let round = 0; round < 12; round++) {
+      const ids = Array.from({ length: 5 }, (_, index) => 1000 + round * 5 + index);
+      const running = ids.map((id): Promise<unknown> => prisma.account.create({ data: { id, owner: `r${round}` } }));
+      const writes = Promise.allSettled(running);
+      if (round % 4 === 1) await force('suspend');
+      if (round % 4 === 2) await force('stop');
+      if (round % 4 === 3) {
+        // The first is done, so the server runs; the others are on their way.
+        await Promise.any(running);
+        if (killPostgres()) killed++;
+      }
+      for (const [index, result] of (await writes).entries())
+        if (result.status === 'fulfilled') acknowledged.push(ids[index] as number);
+    }
+    await prisma.account.count().catch(() => {});
+    const rows = await prisma.account.findMany({ where: { id: { gte: 1000 } }, select: { id: true } });
+    const kept = new Set(rows.map((row: Loose) => row.id));
+    expect(acknowledged.filter((id) => !kept.has(id))).toEqual([]);
+    expect(acknowledged.length).toBeGreaterThan(30);
+    expect(killed).toBeGreaterThan(0);
+  });
+});
+
+describe.each(CLIENT_VERSIONS)('a platform that goes and comes back under the stock client of Prisma %i', (version) => {
+  it.each(['terminated', 'killed'])('%s', async (how) => {
+    const target = targets.of(version);
+    const platform = target.platform as Platform;
+    const prisma = target.open();
+    await emptyTables(prisma);
+    await prisma.account.create({ data: { id: 1, owner: 'before' } });
+    if (how === 'terminated') expect(await platform.terminate()).toBe(0);
+    else await platform.kill9();
+    await expect(prisma.account.count()).rejects.toThrow();
+    await platform.start();
+    // The same client, the same URL; what it uploaded before is still known.
+    expect(await prisma.account.findMany()).toEqual([{ id: 1, owner: 'before', balance: 0 }]);
+    await prisma.account.create({ data: { id: 2, owner: 'after' } });
+    expect(await prisma.account.count()).toBe(2);
+  });
+});
