@@ -141,6 +141,12 @@ describe('openDataDirectory', () => {
     );
   });
 
+  it.skipIf(!existsSync('/proc/self'))('says that nothing can be made in a place like /proc', () => {
+    for (const place of ['/proc/dormouse', '/proc/dormouse/deeper']) {
+      expect(() => openDataDirectory(place, OPTIONS)).toThrow(expect.objectContaining({ code: 'data_unusable' }));
+    }
+  });
+
   it('says that there is no permission', () => {
     mkdirSync(root, { recursive: true });
     chmodSync(root, 0o500);

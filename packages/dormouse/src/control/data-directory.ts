@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -23,6 +24,8 @@ const FORMAT_FILE = 'format';
 const MASTER_KEY_FILE = 'master.key';
 const ADMIN_FILE = 'admin.json';
 const MASTER_KEY_BYTES = 32;
+/** Directories made above the data directory: as `mkdir -p` makes them. */
+const PARENT_MODE = 0o777;
 
 export interface DataDirectoryOptions {
   /** The account we run as; root's directory must let the unprivileged Postgres account pass through. */
@@ -79,10 +82,27 @@ export function openDataDirectory(directory: string, options: DataDirectoryOptio
 function makeDirectory(root: string, mode: number): void {
   within(root, () => {
     // mkdir's mode is cut by the umask, and Postgres's account must be able to pass through root's.
-    if (mkdirSync(root, { recursive: true, mode }) !== undefined) chmodSync(root, mode);
+    if (makeWithParents(root, mode)) chmodSync(root, mode);
     const { mode: present } = statSync(root);
     if (mode === 0o711 && (present & 0o111) !== 0o111) chmodSync(root, (present & 0o777) | 0o111);
   });
+}
+
+/**
+ * Makes a directory and those above it; says whether it was missing. Node's own `recursive` never returns where a file system
+ * answers ENOENT for a parent that is there (`/proc`).
+ */
+function makeWithParents(directory: string, mode: number): boolean {
+  if (existsSync(directory)) return false;
+  const parent = path.dirname(directory);
+  if (parent !== directory) makeWithParents(parent, PARENT_MODE);
+  try {
+    mkdirSync(directory, mode);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
 }
 
 function checkOwnership(root: string): void {
@@ -174,6 +194,8 @@ function reasonOf(code: string | undefined, syscall: string | undefined): string
       return 'this account may not read or write there. Change its owner, run as another account, or choose another directory with --data.';
     case 'EROFS':
       return 'the file system is read-only. Choose another directory with --data.';
+    case 'ENOENT':
+      return 'a directory cannot be made there. Choose another with --data.';
     case 'ENOTDIR':
     case 'EEXIST':
       return 'this is not a directory. Choose another with --data.';
