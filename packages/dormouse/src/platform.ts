@@ -16,7 +16,7 @@ import { createEdge, DEFAULT_EDGE_LIMITS } from './edge/index.ts';
 import { createEngine } from './engine/index.ts';
 import { createEvents } from './events/index.ts';
 import { MachineFleet } from './fleet.ts';
-import { createHttpDoor, DEFAULT_HTTP_LIMITS, nodeHash, staticFiles } from './front/http/index.ts';
+import { createHttpDoor, DEFAULT_HTTP_LIMITS, nodeHash, redirect, staticFiles } from './front/http/index.ts';
 import { createPostgresDoor } from './front/postgres/index.ts';
 import { openInstances } from './instance/index.ts';
 import type { Platform, PlatformOptions } from './platform-options.ts';
@@ -139,6 +139,8 @@ async function open(
   const http = createHttpDoor({
     handle: (request, cancellation): Promise<MinimalReply> => edge.handle(request, cancellation),
     mounts: [
+      // For a person who opens the bare address.
+      { path: '/', reply: redirect('/dashboard/') },
       { path: '/api', reply: createApi({ control, admission, log, status }) },
       { path: '/api/events', stream: createApiEvents({ control, admission, clock }) },
       { path: '/dashboard', reply: staticFiles('/dashboard', fileURLToPath(new URL('./dashboard/', import.meta.url))) },
