@@ -13,6 +13,7 @@ import {
   encodeStartup,
   FrameReader,
   Backend as Message,
+  PostgresError,
   PROTOCOL_3_0,
   ProtocolError,
   SCRAM_NONCE_BYTES,
@@ -24,6 +25,14 @@ import { ConnectionLost } from './connection-lost.ts';
 
 /** Before the session no message is large; the server's own parameter reports are below 1 KiB. */
 const HANDSHAKE_PAYLOAD_BYTES_MAX = 1 << 20;
+
+/** The server starts, recovers, is being stopped, or has just crashed: none of it is about this session. */
+const BETWEEN_LIVES = new Set(['57P01', '57P02', '57P03']);
+
+/** Whether a session that could not be opened may be opened a moment later, once the server runs again. */
+export function opensLater(error: unknown): boolean {
+  return error instanceof ConnectionLost || (error instanceof PostgresError && BETWEEN_LIVES.has(error.code));
+}
 
 export interface HandshakeOptions {
   /** Startup parameters; `user` and `database` among them. */

@@ -11,8 +11,8 @@ import type { Hold, Instance } from '../instance/index.ts';
 import { PostgresError } from '../wire/index.ts';
 import { Backend } from './backend.ts';
 import type { Connect } from './connect.ts';
-import { ConnectionLost } from './connection-lost.ts';
-import { openSession } from './handshake.ts';
+import type { ConnectionLost } from './connection-lost.ts';
+import { openSession, opensLater } from './handshake.ts';
 import type { AcquireOptions, Lease, Pool } from './pool.ts';
 import { PoolLease } from './pool-lease.ts';
 import { recover } from './recover.ts';
@@ -28,8 +28,8 @@ const RECONNECT_MS = 20;
 const LAST_READ_MS = 50;
 /** `close` waits this long for leases before it cuts them. */
 const CLOSE_GRACE_MS = 5_000;
-/** The server starts, shuts down or recovers; the database is full of connections. Both pass. */
-const PASSING = new Set(['57P03', '53300']);
+/** All the places of the database are taken, by sessions of others too; that passes. */
+const TOO_MANY_CONNECTIONS = '53300';
 
 export interface PoolOptions {
   readonly instance: Instance;
@@ -238,7 +238,7 @@ export class ServerPool implements Pool {
 
   /** Waits before the next try after a failure that passes; throws for one that does not, or when time is up. */
   async #pauseAfter(error: unknown, deadline: Deadline, cancellation: Cancellation | undefined): Promise<void> {
-    const passes = error instanceof ConnectionLost || (error instanceof PostgresError && PASSING.has(error.code));
+    const passes = opensLater(error) || (error instanceof PostgresError && error.code === TOO_MANY_CONNECTIONS);
     if (!passes) throw error;
     if (this.#closed) throw new DormouseError('shutting_down');
     if (cancellation?.cancelled === true) throw new DormouseError('interrupted');

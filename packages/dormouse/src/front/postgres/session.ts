@@ -9,13 +9,12 @@ import {
   type RandomBytes,
 } from '../../base/index.ts';
 import type { Hold, Instance } from '../../instance/index.ts';
-import { type Connect, ConnectionLost, type OpenedSession, openSession, sendCancelRequest } from '../../pool/index.ts';
+import { type Connect, type OpenedSession, openSession, opensLater, sendCancelRequest } from '../../pool/index.ts';
 import {
   ByteWriter,
   encodeBackendKeyData,
   encodeParameterStatus,
   encodeReadyForQuery,
-  PostgresError,
   PROTOCOL_3_2,
 } from '../../wire/index.ts';
 import { Relay } from './relay.ts';
@@ -23,8 +22,6 @@ import { serverParameters } from './startup-parameters.ts';
 
 /** Between tries to reach a server that is just starting or ending. */
 const RECONNECT_MS = 20;
-/** The server starts or shuts down. */
-const CANNOT_CONNECT_NOW = '57P03';
 /** Cancel keys: 4 bytes are what protocol 3.0 has room for, 32 what Postgres uses since 3.2. */
 const CANCEL_KEY_BYTES = 4;
 const LONG_CANCEL_KEY_BYTES = 32;
@@ -128,9 +125,7 @@ async function reach(
       return { hold, opened };
     } catch (error) {
       hold.release();
-      const passes =
-        error instanceof ConnectionLost || (error instanceof PostgresError && error.code === CANNOT_CONNECT_NOW);
-      if (!passes) throw error;
+      if (!opensLater(error)) throw error;
       if (deadline.remainingMs() <= RECONNECT_MS) throw new DormouseError('wake_timeout', { cause: error });
       await new Promise<void>((resolve) => clock.after(RECONNECT_MS, resolve));
     }
