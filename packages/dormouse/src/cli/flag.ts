@@ -1,3 +1,4 @@
+import { DormouseError } from '../base/index.ts';
 import { formatBytes, formatDuration, parseBytes, parseCount, parseDuration, parsePort, parseText } from './values.ts';
 
 /** One flag: how it reads, what it gives, and how help shows it. */
@@ -74,13 +75,24 @@ export function bytes(group: string, fallback: number, summary: string): Flag<nu
   return { group, placeholder: 'SIZE', summary, fallback, fallbackShown: formatBytes(fallback), parse: parseBytes };
 }
 
-export function duration(group: string, fallback: number, summary: string, allowNever = false): Flag<number> {
+/** A time that may be none at all, or never: how long something rests. */
+export function rest(group: string, fallback: number, summary: string): Flag<number> {
+  return { ...duration(group, fallback, `${summary}, or never`), parse: (value) => parseDuration(value, true) };
+}
+
+/** A time that something may take: more than none. */
+export function duration(group: string, fallback: number, summary: string): Flag<number> {
   return {
     group,
     placeholder: 'TIME',
-    summary: allowNever ? `${summary}, or never` : summary,
+    summary,
     fallback,
     fallbackShown: formatDuration(fallback),
-    parse: (value) => parseDuration(value, allowNever),
+    parse: (value) => {
+      const ms = parseDuration(value);
+      if (ms === 0)
+        throw new DormouseError('usage_invalid', { message: `"${value}" is no time at all: at least 1ms.` });
+      return ms;
+    },
   };
 }

@@ -1,5 +1,5 @@
 import type { LogLevel } from '../base/index.ts';
-import { bytes, count, duration, type Flag, type FlagsOf, port, text, toggle } from './flag.ts';
+import { bytes, count, duration, type Flag, type FlagsOf, port, rest, text, toggle } from './flag.ts';
 import { parseHttpUrl, parseLogLevel, parseRegion } from './values.ts';
 
 /**
@@ -83,8 +83,8 @@ export const START_FLAGS: FlagsOf<StartValues> = {
     parse: parseRegion,
   }),
 
-  suspendAfter: duration('Sleep', 5000, 'An idle database is frozen after this time', true),
-  stopAfter: duration('Sleep', 300_000, 'An idle database is stopped after this time', true),
+  suspendAfter: rest('Sleep', 5000, 'An idle database is frozen after this time'),
+  stopAfter: rest('Sleep', 300_000, 'An idle database is stopped after this time'),
   wakeTimeout: duration('Sleep', 30_000, 'How long a query waits for its database to wake'),
 
   bodyMax: bytes('Limits', 16 * MiB, 'Largest request body'),

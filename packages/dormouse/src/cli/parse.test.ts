@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { count, duration, text, toggle } from './flag.ts';
+import { count, duration, rest, text, toggle } from './flag.ts';
 import { parseFlags } from './parse.ts';
 
 const table = {
   data: text('g', 'DIR', 'where', { environment: 'DATA_HERE' }),
   pgPort: count('g', 5440, 'port'),
-  stopAfter: duration('g', 1000, 'stop', true),
+  stopAfter: rest('g', 1000, 'stop'),
+  patience: duration('g', 2000, 'wait'),
   yes: toggle('g', 'sure', 'y'),
 };
 const parse = (words: readonly string[], environment: Record<string, string> = {}) =>
@@ -23,14 +24,20 @@ const message = (words: readonly string[], environment?: Record<string, string>)
 describe('flags', () => {
   it('gives defaults', () => {
     const { values, given, positionals } = parse([]);
-    expect(values).toEqual({ data: undefined, pgPort: 5440, stopAfter: 1000, yes: false });
+    expect(values).toEqual({ data: undefined, pgPort: 5440, stopAfter: 1000, patience: 2000, yes: false });
     expect([...given]).toEqual([]);
     expect(positionals).toEqual([]);
   });
 
   it('reads both ways of writing a value, and arguments anywhere', () => {
     const { values, given, positionals } = parse(['a', '--pg-port', '7', '-y', 'b', '--stop-after=never', '--', '--c']);
-    expect(values).toEqual({ data: undefined, pgPort: 7, stopAfter: Number.POSITIVE_INFINITY, yes: true });
+    expect(values).toEqual({
+      data: undefined,
+      pgPort: 7,
+      stopAfter: Number.POSITIVE_INFINITY,
+      patience: 2000,
+      yes: true,
+    });
     expect([...given]).toEqual(['pgPort', 'yes', 'stopAfter']);
     expect(positionals).toEqual(['a', 'b', '--c']);
   });
@@ -58,6 +65,9 @@ describe('flags', () => {
     expect(message(['--pg-port', '-1'])).toBe('--pg-port needs a value: --pg-port N.');
     expect(message(['--pg-port=-1'])).toContain('--pg-port: "-1" is not a whole number');
     expect(message(['--data='])).toContain('--data: the value is empty');
+    expect(message(['--patience', '0ms'])).toContain('--patience: "0ms" is no time at all');
+    expect(message(['--patience', 'never'])).toContain('--patience: "never" is not a duration');
+    expect(parse(['--stop-after', '0ms']).values.stopAfter).toBe(0);
     expect(message(['--yes=no'])).toBe('--yes takes no value.');
     expect(message(['--constructor'])).toContain('not a flag');
     expect(message(['--__proto__=1'])).toContain('not a flag');
