@@ -41,6 +41,8 @@ const READ_BYTES_MAX = 1024 * 1024;
 const ROW_BYTES = 64;
 /** Rows looked at in one step of trimming. */
 const TRIM_ROWS = 1000;
+/** Age is looked at this often; the clock is the server's, by commit times. */
+const AGE_TRIM_MS = 60_000;
 /** Trimming goes on until this part of the bound is free, so that it runs seldom. */
 const TRIM_SLACK = 1 / 16;
 
@@ -89,6 +91,7 @@ export class LogFile {
   #floor: Position = { ordinal: 1, lsn: 0n, index: 0 };
   #events = 0;
   #bytes = 0;
+  #ageTrimmedAtMs = Number.NEGATIVE_INFINITY;
 
   /** Opens or makes the file. Fails with `data_version`, `data_unusable`, `disk_full`. */
   constructor(path: string, limits: LogLimits, random: RandomBytes) {
@@ -205,6 +208,7 @@ export class LogFile {
         this.#storedLsn = batch.endLsn;
       }
       this.#trimBySize();
+      this.#trimByAge(batch.transactions[batch.transactions.length - 1]?.committedAtMs ?? 0);
       this.#saveBounds();
     });
     return this.state();
@@ -315,9 +319,8 @@ export class LogFile {
   }
 
   trim(nowMs: number): void {
-    const oldestMs = nowMs - this.#limits.ageMsMax;
     this.#transaction(() => {
-      this.#trimWhile((row) => Number(row.at_ms) < oldestMs);
+      this.#trimByAge(nowMs);
       this.#saveBounds();
     });
   }
@@ -390,6 +393,13 @@ export class LogFile {
     this.#run('DELETE FROM events WHERE (ordinal, lsn, position) > (?, ?, ?)', ordinal, lsn, index);
     this.#events -= Number(pending.events);
     this.#bytes = Math.max(0, this.#bytes - Number(pending.bytes));
+  }
+
+  #trimByAge(nowMs: number): void {
+    if (nowMs < this.#ageTrimmedAtMs + AGE_TRIM_MS) return;
+    this.#ageTrimmedAtMs = nowMs;
+    const oldestMs = nowMs - this.#limits.ageMsMax;
+    this.#trimWhile((row) => Number(row.at_ms) < oldestMs);
   }
 
   #trimBySize(): void {

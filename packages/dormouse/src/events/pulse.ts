@@ -51,12 +51,23 @@ interface Subscription {
   readonly key: CursorKey | undefined;
 }
 
+/**
+ * Node gives header bytes as latin1, and its own client sends characters up to U+00FF that way; other clients send UTF-8. What is valid
+ * UTF-8 is taken as such: latin1 text with such letters in a row hardly ever is.
+ */
+function headerText(text: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(text, 'latin1'));
+  } catch {
+    return text;
+  }
+}
+
 function headerJson(request: IncomingMessage, name: string): unknown {
   const text = request.headers[name];
   if (text === undefined) return undefined;
   try {
-    // Header values arrive as latin1, and the client puts UTF-8 there.
-    return JSON.parse(Buffer.from(String(text), 'latin1').toString('utf8'));
+    return JSON.parse(headerText(String(text)));
   } catch (cause) {
     throw new DormouseError('request_invalid', { message: `The header ${name} is not JSON.`, cause });
   }

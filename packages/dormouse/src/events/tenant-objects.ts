@@ -62,6 +62,9 @@ BEGIN
       RAISE WARNING 'dormouse: no replica identity for %.%: %', found.nspname, found.relname, SQLERRM;
     END;
   END LOOP;
+  IF candidates IS NULL THEN
+    DELETE FROM dormouse.full_identity f WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = f.relation);
+  END IF;
 
   listed := EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = '${LISTED_PUBLICATION}');
   IF NOT listed AND NOT EXISTS (
