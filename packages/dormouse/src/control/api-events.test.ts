@@ -28,7 +28,7 @@ describe('createApiEvents', () => {
       clock: systemClock,
       random: cryptoRandom,
       log: silentLogger,
-      pgMajor: 18,
+      pgMajor: () => 18,
       addresses,
     });
     await control.start({

@@ -44,7 +44,7 @@ describe('createApi', () => {
       clock,
       random: cryptoRandom,
       log: silentLogger,
-      pgMajor: 18,
+      pgMajor: () => 18,
       addresses,
     });
     await control.start(fleet);

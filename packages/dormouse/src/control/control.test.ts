@@ -64,7 +64,7 @@ describe('Control', () => {
       clock,
       random: cryptoRandom,
       log: silentLogger,
-      pgMajor: 18,
+      pgMajor: () => 18,
       addresses: () => ({ publicUrl: 'http://127.0.0.1:4400', httpPort: 4400, postgresPort: 5440 }),
     });
     await control.start(fleet);
@@ -92,7 +92,7 @@ describe('Control', () => {
     expect(made).toMatchObject({
       name: 'main',
       state: 'stopped',
-      pgMajor: 18,
+      pgMajor: () => 18,
       keys: 1,
       operationsToday: 0,
       pulseUrl: 'ws://127.0.0.1:4400',

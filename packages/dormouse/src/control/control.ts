@@ -35,10 +35,12 @@ export interface ControlOptions {
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly log: Logger;
-  /** The major version that new databases get. */
-  readonly pgMajor: number;
+  /** The major version that new databases get; known once the binaries are. */
+  readonly pgMajor: () => number;
   /** Asked at each use: ports are known only once the doors are open. */
   readonly addresses: () => Addresses;
+  /** Told of a key that was just revoked, so that what it holds open ends. */
+  readonly onRevoked?: (id: KeyId) => void;
 }
 
 /** A database as lists show it. */
@@ -126,7 +128,8 @@ export class Control {
   /** Creates a database with a first key of the owner. Fails with `name_invalid`, `name_taken`, and what the fleet fails with. */
   async createDatabase(name: string): Promise<DatabaseDetail> {
     checkDatabaseName(name);
-    const { registry, clock, random, pgMajor } = this.#options;
+    const { registry, clock, random } = this.#options;
+    const pgMajor = this.#options.pgMajor();
     const servers = this.#servers();
     if (this.#databases.size >= DATABASES_MAX) {
       throw new DormouseError('quota_exceeded', { message: `A platform has at most ${DATABASES_MAX} databases.` });
@@ -228,6 +231,7 @@ export class Control {
     const revoked: KeyRow = { ...key, revokedAtMs: key.revokedAtMs ?? this.#options.clock.now() };
     if (key.revokedAtMs === null) this.#options.registry.revokeKey(key.id, this.#options.clock.now());
     this.#enterKey(revoked);
+    this.#options.onRevoked?.(key.id);
     return summaryOf(
       revoked,
       this.#usage.todayBy((count) => count.keyId),
