@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -44,15 +44,15 @@ export function extraSql(): string {
   return readFileSync(join(CLIENTS, 'extra.sql'), 'utf8');
 }
 
-// The oracle's WASM is loaded by Node itself: the generated loaders are for bundlers and Workers.
-const NODE_WASM_LOADER = `import { readFileSync } from 'node:fs';
+/** The generated loaders of WASM are for bundlers and Workers; Node loads a file by itself. */
+const nodeWasmLoader = (file: string): string => `import { readFileSync } from 'node:fs';
 export default Promise.resolve({
-  default: new WebAssembly.Module(readFileSync(new URL('./query_engine_bg.wasm', import.meta.url))),
+  default: new WebAssembly.Module(readFileSync(new URL('./${file}', import.meta.url))),
 });
 `;
 
 /** Raised when what is generated changes without the schema or the version changing. */
-const GENERATION = '2';
+const GENERATION = '4';
 
 const generated = new Map<ClientVersion, Promise<string>>();
 
@@ -98,9 +98,12 @@ async function generate(version: ClientVersion): Promise<string> {
   if (version === 6) {
     await run('--no-engine', '--generator', 'client');
     await run('--generator', 'oracle');
-    await writeFile(join(out, 'oracle/wasm-worker-loader.mjs'), NODE_WASM_LOADER);
+    await writeFile(join(out, 'oracle/wasm-worker-loader.mjs'), nodeWasmLoader('query_engine_bg.wasm'));
   } else {
     await run();
+    // The compiler's glue code holds one instance: the client for edges needs a copy beside the one for Node.
+    await cp(join(out, 'client'), join(out, 'client-edge'), { recursive: true });
+    await writeFile(join(out, 'client-edge/wasm-worker-loader.mjs'), nodeWasmLoader('query_compiler_fast_bg.wasm'));
   }
   await writeFile(stampFile, stamp);
   return out;
@@ -109,6 +112,12 @@ async function generate(version: ClientVersion): Promise<string> {
 /** The generated CommonJS client of a version: `PrismaClient`, `Prisma`, the enums. */
 export async function loadClient(version: ClientVersion): Promise<Loose> {
   return requireOf(version)(join(await generateClient(version), 'client'));
+}
+
+/** The client that a version generates for edge runtimes. */
+export async function loadEdgeClient(version: ClientVersion): Promise<Loose> {
+  const out = await generateClient(version);
+  return requireOf(version)(join(out, version === 6 ? 'client' : 'client-edge', 'edge.js'));
 }
 
 /** Prisma 7's TypeScript client (generator `prisma-client`), as the file to import. */
