@@ -17,6 +17,11 @@ if (changedMs('src/generated/client.ts') < Math.max(changedMs('prisma/schema.pri
     cwd: here,
     stdio: 'pipe',
     // Generating needs no engine, but looks for one on the network unless it is named. Any program will do.
-    env: { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, PRISMA_HIDE_UPDATE_MESSAGE: '1' },
+    env: {
+      ...process.env,
+      PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
+      PRISMA_HIDE_UPDATE_MESSAGE: '1',
+      CHECKPOINT_DISABLE: '1',
+    },
   });
 }
