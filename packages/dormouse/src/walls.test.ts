@@ -22,9 +22,11 @@ const BELOW: Record<string, readonly string[]> = {
   'platform-options': [],
   database: ['engine', 'events', 'pool', 'instance', 'base'],
   fleet: ['database', 'control', 'engine', 'instance', 'base'],
+  doors: ['database', 'platform-options', 'front', 'control', 'edge', 'events', 'base'],
   platform: [
     'closing-stack',
     'platform-options',
+    'doors',
     'fleet',
     'front',
     'control',

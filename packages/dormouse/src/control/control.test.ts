@@ -92,7 +92,7 @@ describe('Control', () => {
     expect(made).toMatchObject({
       name: 'main',
       state: 'stopped',
-      pgMajor: () => 18,
+      pgMajor: 18,
       keys: 1,
       operationsToday: 0,
       pulseUrl: 'ws://127.0.0.1:4400',
