@@ -253,9 +253,19 @@ export class Prisma6Routes {
   }
 }
 
+/** The compiler breaks at an action that it does not know, instead of refusing it. */
+const ACTIONS = new Set([
+  ...['findUnique', 'findUniqueOrThrow', 'findFirst', 'findFirstOrThrow', 'findMany', 'aggregate', 'groupBy'],
+  ...['createOne', 'createMany', 'createManyAndReturn', 'updateOne', 'updateMany', 'updateManyAndReturn'],
+  ...['upsertOne', 'deleteOne', 'deleteMany', 'queryRaw', 'executeRaw'],
+]);
+
 function jsonQuery(value: unknown): JsonQuery {
   if (!isObject(value) || typeof value.action !== 'string' || !isObject(value.query)) {
     throw new DormouseError('request_invalid', { message: 'The request body is not a query of Prisma Client 6.' });
+  }
+  if (!ACTIONS.has(value.action)) {
+    throw new DormouseError('query_invalid', { message: `There is no action "${value.action.slice(0, 80)}".` });
   }
   const { modelName } = value;
   if (modelName !== undefined && modelName !== null && typeof modelName !== 'string') {
@@ -280,7 +290,7 @@ function beginStatement(transaction: JsonObject | undefined): string {
 
 function errorOf(thrown: unknown, query: JsonQuery | undefined): Prisma6Error {
   if (thrown instanceof QueryRefused) return prisma6Error(thrown, query?.modelName);
-  const error = clientError(thrown, 'internal');
+  const error = clientError(thrown, 'query_invalid');
   if (error instanceof DormouseError) throw error;
   return prisma6Error(error, query?.modelName);
 }

@@ -7,18 +7,19 @@ const INSUFFICIENT_PRIVILEGE = '42501';
 /**
  * What an execution threw, as the client's error or as one of ours. `UserFacingError` is for the client to see with its
  * code (P2002 …); a `DormouseError` is for the door. `whenSenseless` is what to make of a plain error of the runtime,
- * which it throws for a plan that makes no sense.
+ * which it throws for plans and queries that make no sense.
  */
 export function clientError(
   error: unknown,
-  whenSenseless: 'plan_invalid' | 'internal',
+  whenSenseless: 'plan_invalid' | 'query_invalid' | 'internal',
 ): UserFacingError | DormouseError {
   if (error instanceof UserFacingError) return refusedByRole(error) ?? error;
   if (error instanceof DormouseError) return error;
-  if (error instanceof AssertionError || whenSenseless === 'internal')
+  if (error instanceof AssertionError || whenSenseless === 'internal') {
     return new DormouseError('internal', { cause: error });
+  }
   const reason = error instanceof Error ? error.message.slice(0, 500) : 'unknown reason';
-  return new DormouseError('plan_invalid', { message: `The query plan cannot be executed: ${reason}`, cause: error });
+  return new DormouseError(whenSenseless, { message: `The query cannot be executed: ${reason}`, cause: error });
 }
 
 /** The SQLSTATE behind an error, if Postgres raised it. */

@@ -152,7 +152,7 @@ describe('a JSON query', () => {
       { action: 'findMany' },
       { action: 1, query: {} },
       { batch: [1] },
-      { modelName: {}, action: 'x', query: {} },
+      { modelName: {}, action: 'findMany', query: {} },
     ]) {
       expect((await ask(SCHEMA, body)).code, JSON.stringify(body)).toBe('request_invalid');
     }
