@@ -13,7 +13,8 @@ export interface CacheAsk {
   /** Whether this may be kept at all; asked at most once, and only where nothing is known of the key yet. */
   readonly mayKeep: () => boolean;
   /** Asks the origin. `cancellation` fires when nobody waits any more. */
-  readonly fetch: (cancellation: Cancellation) => Promise<MinimalReply>;
+  /** `behind` a reply that was given already: nothing of it belongs to the asker's own time. */
+  readonly fetch: (cancellation: Cancellation, behind: boolean) => Promise<MinimalReply>;
 }
 
 export type CacheStatus = 'ttl' | 'swr' | 'miss' | 'none';
@@ -107,9 +108,9 @@ export class Cache {
       const running = this.#runningFlight(ask);
       if (!running && !knownToKeep && !ask.mayKeep()) {
         const lastModified = this.#httpDate();
-        return answered(await ask.fetch(ask.cancellation), 'none', lastModified, false);
+        return answered(await ask.fetch(ask.cancellation, false), 'none', lastModified, false);
       }
-      const flight = running ?? this.#launch(ask);
+      const flight = running ?? this.#launch(ask, false);
       const leave = this.#join(flight, ask.cancellation);
       try {
         return answered(await flight.reply, 'miss', flight.lastModified, running !== undefined);
@@ -134,7 +135,7 @@ export class Cache {
   /** Reads anew behind a stale reply, unless that is under way; says whether it began. */
   #refresh(ask: CacheAsk): boolean {
     if (this.#joinable.has(ask.key)) return false;
-    const flight = this.#launch(ask);
+    const flight = this.#launch(ask, true);
     // A waiter that never leaves: no client's hang-up ends a refresh.
     flight.waiters += 1;
     const { databaseId } = ask;
@@ -161,7 +162,7 @@ export class Cache {
     };
   }
 
-  #launch(ask: CacheAsk): Flight {
+  #launch(ask: CacheAsk, behind: boolean): Flight {
     const readAtMs = this.#clock.monotonic();
     const lastModified = this.#httpDate();
     const cancellation = new Cancellation();
@@ -172,7 +173,7 @@ export class Cache {
       cancellation,
       readAtMs,
       lastModified,
-      reply: Promise.resolve().then(() => ask.fetch(cancellation)),
+      reply: Promise.resolve().then(() => ask.fetch(cancellation, behind)),
       waiters: 0,
       landed: false,
       fenced: false,

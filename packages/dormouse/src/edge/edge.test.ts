@@ -176,6 +176,10 @@ describe('createEdge', () => {
     expect(seen).toHaveLength(2);
     // Four questions: the miss and the refresh were seen behind.
     expect(counted).toHaveLength(2);
+    // The refresh's time is its own: the stale reply passed neither queue nor SQL.
+    const [miss, refresh] = seen.map(({ call }) => call);
+    expect(miss?.timings.get('auth')).toBeDefined();
+    expect(refresh?.timings.get('auth')).toBeUndefined();
   });
 
   it('shares an entry between keys of one database and role, and with nobody else', async () => {

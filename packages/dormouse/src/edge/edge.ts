@@ -174,8 +174,13 @@ class EdgeOfOneRegion implements Edge {
       cancellation: call.cancellation,
       mayKeep: () => asksForReads(route.protocol, request.body),
       // The flight belongs to all who wait for it: its own deadline and hang-up, not the first asker's.
-      fetch: (cancellation) =>
-        origin.handle(request, { ...call, cancellation, deadline: Deadline.in(clock, limits.callMs) }),
+      fetch: (cancellation, behind) =>
+        origin.handle(request, {
+          ...call,
+          cancellation,
+          deadline: Deadline.in(clock, limits.callMs),
+          timings: behind ? new Timings() : call.timings,
+        }),
     });
     let answer: CacheAnswer;
     if (pending instanceof Promise) {
