@@ -1,6 +1,7 @@
-import { convertCompactedRows, UserFacingError } from '@prisma/client-engine-runtime';
+import { UserFacingError } from '@prisma/client-engine-runtime';
 import { type Call, DormouseError, type MinimalReply, type MinimalRequest } from '../base/index.ts';
 import { type ClientLimits, limitsOf } from './client-limits.ts';
+import { compactedResults, type Row } from './compacted-results.ts';
 import { QueryRefused } from './compiler.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { type Prisma6Error, prisma6Error } from './prisma6-errors.ts';
@@ -226,7 +227,7 @@ export class Prisma6Routes {
       const rows = await operation.run((statements) =>
         this.#execute(operation, { plan: batch.plan, scope }, statements, operation.inTransaction),
       );
-      const results = convertCompactedRows(rows as object[], batch, scope);
+      const results = compactedResults(rows as Row[], batch, scope);
       return {
         batchResult: results.map((result) =>
           result instanceof UserFacingError ? { errors: [errorOf(result, query)] } : { data: { [name]: result } },

@@ -106,6 +106,8 @@ export class Transactions {
           { inTransaction: true },
         );
         if (this.#closed) throw new DormouseError('shutting_down');
+        // Nobody would hear its id.
+        if (call.cancellation.cancelled) throw new DormouseError('interrupted');
       } catch (error) {
         lease.release();
         throw error;
