@@ -13,7 +13,7 @@ const place = findCgroup();
 const name = `${CGROUP_PREFIX}test-${process.pid}`;
 const group = place && cgroupFreezer(procProcessTable(), systemClock, place, name);
 if (group === undefined) console.warn('skipped: freezing by cgroup needs a writable cgroup version 2');
-group?.close();
+await group?.close();
 
 /** A parent with three children; each says something all the time, unless frozen. */
 const CHILD = "setInterval(() => process.stdout.write('x'), 1)";
@@ -37,7 +37,7 @@ describe.each([
       await new Promise((resolve) => child?.once('close', resolve));
     }
     freezer?.release('server');
-    freezer?.close();
+    await freezer?.close();
   });
 
   it('stops every process of it, and continues them all', async () => {
@@ -70,7 +70,7 @@ describe.each([
 });
 
 describe.runIf(group !== undefined)('a group', () => {
-  it('is gone after its server, and the place of all after close', () => {
+  it('is gone after its server, and the place of all after close', async () => {
     if (!place) return;
     const freezer = cgroupFreezer(procProcessTable(), systemClock, place, name) as Freezer;
     const base = join(place.mount, place.own, name);
@@ -78,10 +78,9 @@ describe.runIf(group !== undefined)('a group', () => {
     freezer.enroll('one', child.pid as number);
     expect(readFileSync(join(base, 'one', 'cgroup.procs'), 'utf8').trim()).toBe(String(child.pid));
     child.kill('SIGKILL');
-    return new Promise<void>((resolve) => child.once('exit', () => resolve())).then(() => {
-      freezer.release('one');
-      freezer.close();
-      expect(existsSync(base)).toBe(false);
-    });
+    await new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    freezer.release('one');
+    await freezer.close();
+    expect(existsSync(base)).toBe(false);
   });
 });

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Clock } from '../base/index.ts';
 import { type ProcessTable, signal } from './process-table.ts';
@@ -16,7 +16,7 @@ export interface Freezer {
   thawForeign(pid: number): void;
   /** Forgets a tree that has ended. */
   release(name: string): void;
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** A process in an uninterruptible wait (a slow disk) does not stand still until it ends. */
@@ -54,7 +54,8 @@ export function findCgroup(): CgroupPlace | undefined {
       .map((line) => line.split(' '))
       .find((fields) => fields[2] === 'cgroup2')?.[1];
     const own = /^0::(?<path>.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.groups?.path;
-    return mount === undefined || own === undefined ? undefined : { mount, own };
+    // A group outside of our namespace shows as a path upwards: not ours to make groups below.
+    return mount === undefined || own === undefined || own.includes('..') ? undefined : { mount, own };
   } catch {
     return undefined;
   }
@@ -106,7 +107,7 @@ export function signalFreezer(table: ProcessTable, clock: Clock, place?: CgroupP
     thaw: (pid) => continueTree(table, pid),
     thawForeign: (pid) => thawForeign(place, table, pid),
     release() {},
-    close() {},
+    async close() {},
   };
 }
 
@@ -121,8 +122,13 @@ export function cgroupFreezer(
   place: CgroupPlace,
   name: string,
 ): Freezer | undefined {
-  const base = join(place.mount, place.own, name);
+  const parent = join(place.mount, place.own);
+  const base = join(parent, name);
   try {
+    // What killed platforms left. A group that has members stays: it cannot be removed.
+    for (const other of readdirSync(parent)) {
+      if (other.startsWith(CGROUP_PREFIX)) void removeEmptyGroups(join(parent, other), clock, 0);
+    }
     mkdirSync(base, { recursive: true });
     writeFileSync(join(base, 'cgroup.freeze'), '0');
   } catch {
@@ -161,18 +167,37 @@ export function cgroupFreezer(
     },
     thawForeign: (pid) => thawForeign(place, table, pid),
     release(server) {
-      try {
-        rmdirSync(join(base, server));
-      } catch {
-        // Never made.
-      }
+      void removeGroup(join(base, server), clock);
     },
-    close() {
-      try {
-        rmdirSync(base);
-      } catch {
-        // A server lives on in it.
-      }
+    async close() {
+      await removeEmptyGroups(base, clock);
     },
   };
+}
+
+/** A process leaves its group a little after its files are closed, which is when we hear of its end. */
+const LEAVE_MS_MAX = 500;
+
+async function removeGroup(group: string, clock: Clock, waitMs: number = LEAVE_MS_MAX): Promise<void> {
+  for (const untilMs = clock.monotonic() + waitMs; ; ) {
+    try {
+      rmdirSync(group);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || clock.monotonic() >= untilMs) return;
+    }
+    await new Promise<void>((resolve) => clock.after(LOOK_MS, resolve));
+  }
+}
+
+/** Removes the groups of servers that have ended, and `base` if none is left. */
+async function removeEmptyGroups(base: string, clock: Clock, waitMs: number = LEAVE_MS_MAX): Promise<void> {
+  try {
+    for (const entry of readdirSync(base, { withFileTypes: true })) {
+      if (entry.isDirectory()) await removeGroup(join(base, entry.name), clock, waitMs);
+    }
+  } catch {
+    return;
+  }
+  await removeGroup(base, clock, waitMs);
 }

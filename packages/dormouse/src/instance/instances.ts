@@ -20,6 +20,7 @@ import { keepAlive } from './keep-alive.ts';
 import { type DataLayout, dataLayout } from './layout.ts';
 import { lockDirectory } from './lock.ts';
 import { processRuntime, removeLeftovers, storedDatabases } from './process-runtime.ts';
+import type { ProcessWorld } from './process-server.ts';
 import { type ProcessTable, systemProcessTable } from './process-table.ts';
 import type { Runtime } from './runtime.ts';
 import { socketPaths } from './socket-path.ts';
@@ -105,23 +106,20 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
   const freezer = chooseFreezer(layout, table, clock, options.freezer);
   const sockets = socketPaths(layout.databases);
   let binaries: Binaries | undefined;
-  const runtime: Runtime = processRuntime({
-    layout,
-    sockets,
-    world: {
-      account,
-      clock,
-      logger,
-      table,
-      freezer,
-      binaries(pgMajor) {
-        if (binaries?.major === pgMajor) return binaries;
-        throw new DormouseError('start_failed', {
-          message: `This database is of PostgreSQL ${pgMajor}, and the binaries are of ${binaries?.major ?? 'no'} version. Name a build of PostgreSQL ${pgMajor} with --pg-bin.`,
-        });
-      },
+  const world: ProcessWorld = {
+    account,
+    clock,
+    logger,
+    table,
+    freezer,
+    binaries(pgMajor) {
+      if (binaries?.major === pgMajor) return binaries;
+      throw new DormouseError('start_failed', {
+        message: `This database is of PostgreSQL ${pgMajor}, and the binaries are of ${binaries?.major ?? 'no'} version. Name a build of PostgreSQL ${pgMajor} with --pg-bin.`,
+      });
     },
-  });
+  };
+  const runtime: Runtime = processRuntime({ layout, sockets, world });
   const controllers = new Map<DatabaseId, Controller>();
   let closed = false;
 
@@ -158,7 +156,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
       };
     },
     async recover(records) {
-      await removeLeftovers(layout);
+      await removeLeftovers(layout, world);
       const stored = new Set(await storedDatabases(layout));
       const adopted: DatabaseId[] = [];
       await eachTogether(records, async (record) => {
@@ -200,7 +198,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
           await controller.close('shutting_down').catch((error: unknown) => failures.push(error));
         });
         sockets.close();
-        freezer.close();
+        await freezer.close();
         lock.release();
         if (failures.length > 0) throw failures[0];
       }),

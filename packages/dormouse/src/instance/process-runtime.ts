@@ -1,28 +1,26 @@
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import type { DatabaseId } from '../base/index.ts';
 import {
   copyTree,
   diskError,
   readIfPresent,
   removeTree,
+  removeUnfinished,
   renameDurably,
+  runAs,
   syncDirectory,
   syncTree,
   unfinishedPath,
 } from './files.ts';
-import { CONDEMNED_PREFIX, type DataLayout, databaseLayout, UNFINISHED_PREFIX } from './layout.ts';
+import { CONDEMNED_PREFIX, type DataLayout, databaseLayout } from './layout.ts';
 import { makeLifeline } from './lifeline.ts';
 import { ProcessServer, type ProcessWorld } from './process-server.ts';
 import type { Runtime } from './runtime.ts';
 import { SOCKET_PORT } from './settings.ts';
 import type { SocketPaths } from './socket-path.ts';
 import { templateData } from './template.ts';
-
-const run = promisify(execFile);
 
 export interface ProcessRuntimeOptions {
   readonly layout: DataLayout;
@@ -74,37 +72,46 @@ export function processRuntime({ layout, world, sockets }: ProcessRuntimeOptions
         throw error;
       }
       await syncDirectory(layout.databases);
-      await removeCondemned(condemned);
+      await removeCondemned(condemned, world);
     },
   };
 }
 
-async function removeCondemned(directory: string): Promise<void> {
-  await removeSharedMemory(databaseLayout(directory).data);
+/** A deleted database whose server had crashed is not worth a longer recovery than this. */
+const CLEAR_MS_MAX = 30_000;
+
+async function removeCondemned(directory: string, world: ProcessWorld): Promise<void> {
+  await clearSharedMemory(databaseLayout(directory).data, world);
   await removeTree(directory);
 }
 
-/** A postmaster that was killed leaves a System V segment of some bytes, which only its next start would remove. */
-async function removeSharedMemory(data: string): Promise<void> {
-  const traces = (await readIfPresent(join(data, 'postmaster.pid')))?.split('\n');
-  const named = /^\s*(?<key>\d+)\s+(?<id>\d+)/.exec(traces?.[6] ?? '')?.groups;
-  if (named?.key === undefined || named.id === undefined) return;
-  const key = `0x${Number(named.key).toString(16).padStart(8, '0')}`;
-  // Columns of ipcs: key, id, owner, permissions, bytes, attached processes. Anything else than ours, unused, is left alone.
-  const { stdout } = await run('ipcs', ['-m']).catch(() => ({ stdout: '' }));
-  const unused = stdout.split('\n').some((line) => {
-    const fields = line.trim().split(/\s+/);
-    return fields[0] === key && fields[1] === named.id && fields[5] === '0';
-  });
-  if (unused) await run('ipcrm', ['-m', named.id]).catch(() => {});
+/**
+ * A postmaster that was killed leaves shared memory outside of its directory, which only a start on the same data finds and removes. The
+ * single-user mode is one. Best effort: what stays is some bytes until the machine boots.
+ */
+async function clearSharedMemory(data: string, world: ProcessWorld): Promise<void> {
+  const traces = join(data, 'postmaster.pid');
+  if ((await readIfPresent(traces)) === undefined) return;
+  try {
+    await rm(traces);
+    const { bin } = world.binaries(Number(await readFile(join(data, 'PG_VERSION'), 'utf8')));
+    await runAs(world.account, join(bin, 'postgres'), ['--single', '-D', data, 'postgres'], {
+      signal: AbortSignal.timeout(CLEAR_MS_MAX),
+    });
+  } catch (error) {
+    world.logger.log('warn', 'shared memory of a deleted database may remain', {
+      directory: data,
+      reason: String(error),
+    });
+  }
 }
 
 /** Removes what a killed create or destroy left. For the start of a platform, under its lock. */
-export async function removeLeftovers(layout: DataLayout): Promise<string[]> {
-  const names = await readdir(layout.databases);
-  const leftovers = names.filter((name) => name.startsWith(UNFINISHED_PREFIX) || name.startsWith(CONDEMNED_PREFIX));
-  for (const name of leftovers) await removeCondemned(join(layout.databases, name));
-  return leftovers;
+export async function removeLeftovers(layout: DataLayout, world: ProcessWorld): Promise<void> {
+  await removeUnfinished(layout.databases);
+  for (const name of await readdir(layout.databases)) {
+    if (name.startsWith(CONDEMNED_PREFIX)) await removeCondemned(join(layout.databases, name), world);
+  }
 }
 
 /** Ids of the databases whose storage is there. */

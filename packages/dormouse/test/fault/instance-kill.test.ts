@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { connectTo, type Owner, queryOnce, startOwner, testId } from '../support/instance-owner.ts';
@@ -29,6 +29,16 @@ function postmasters(directory: string): number[] {
       return false;
     }
   });
+}
+
+/** The directory of a process's cgroup of version 2. */
+function groupOf(pid: number): string | undefined {
+  const mount = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' '))
+    .find((fields) => fields[2] === 'cgroup2')?.[1];
+  const path = /^0::(?<path>.+)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.groups?.path;
+  return mount === undefined || path === undefined || path === '/' ? undefined : join(mount, path);
 }
 
 const cgroups =
@@ -293,12 +303,44 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
       }
     });
 
+    it('of a server that is then deleted leaves no shared memory', async () => {
+      const memory = (): string[] => [
+        ...readdirSync('/dev/shm').filter((name) => name.startsWith('PostgreSQL.')),
+        ...readFileSync('/proc/sysvipc/shm', 'utf8')
+          .split('\n')
+          .slice(1)
+          .map((line) => `System V ${line.trim().split(/\s+/)[1]}`),
+      ];
+      const { id, directory } = await database();
+      const { pid } = recordOf(directory);
+      const mapped = readFileSync(`/proc/${pid}/maps`, 'utf8');
+      const own = memory().filter((name) =>
+        name.startsWith('System V ')
+          ? mapped.includes('/SYSV') &&
+            readFileSync(join(directory, 'pgdata', 'postmaster.pid'), 'latin1')
+              .split('\n')[6]
+              ?.trim()
+              .endsWith(name.slice(9))
+          : mapped.includes(`/dev/shm/${name}`),
+      );
+      expect(own.length).toBe(2);
+      process.kill(pid, 'SIGKILL');
+      await until(async () => (await owner.state(id)).state === 'stopped', { what: 'the crash to be seen' });
+      expect(memory()).toEqual(expect.arrayContaining(own));
+      await owner.destroy(id);
+      expect(memory().filter((name) => own.includes(name))).toEqual([]);
+    });
+
     it('leaves no process and no group once all is closed', async () => {
       await database();
       const { id } = await database();
-      await owner.suspend(id);
+      const freezes = groupOf(recordOf((await owner.suspend(id)).directory).pid);
       await owner.close();
       expect(processesOf(home.path)).toEqual([]);
+      if (freezer === 'cgroup') {
+        expect(freezes).toContain(id);
+        expect(existsSync(join(freezes as string, '..'))).toBe(false);
+      }
       owner = await platform();
     });
   },

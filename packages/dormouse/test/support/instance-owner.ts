@@ -56,7 +56,9 @@ export async function startOwner(
   });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
+  let alive = true;
   void exited.then(() => {
+    alive = false;
     for (const { reject } of waiting.values()) reject(new OwnerError('owner_killed', 'the owner is gone'));
     waiting.clear();
   });
@@ -76,6 +78,7 @@ export async function startOwner(
   let sequence = 0;
   const ask = <T>(command: string, rest: Readonly<Record<string, unknown>> = {}): Promise<T> =>
     new Promise<T>((resolve, reject) => {
+      if (!alive) return reject(new OwnerError('owner_killed', 'the owner is gone'));
       sequence += 1;
       waiting.set(sequence, { resolve: resolve as (value: unknown) => void, reject });
       child.stdin.write(`${JSON.stringify({ sequence, command, ...rest })}\n`);
