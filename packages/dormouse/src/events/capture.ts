@@ -11,6 +11,7 @@ import {
 } from '../wire/index.ts';
 import { TransactionAssembler } from './assembler.ts';
 import type { EventLog } from './event-log.ts';
+import { Progress } from './progress.ts';
 import { type Connect, ReplicationConnection } from './replication-connection.ts';
 import { ensureSlot, slotName } from './slot.ts';
 import { applyTenantObjects, LISTED_PUBLICATION, PUBLICATION } from './tenant-objects.ts';
@@ -70,10 +71,11 @@ export class Capture implements Attachment {
   #appending = false;
   #paused = false;
   #retryTimer: { readonly timer: Timer; readonly wake: () => void } | undefined;
-  readonly #progress = new Set<() => void>();
+  readonly #progress: Progress;
 
   constructor(options: CaptureOptions) {
     this.#options = options;
+    this.#progress = new Progress(options.clock);
   }
 
   /** The first look at a new history: our objects and the slot, before any user can write. */
@@ -118,7 +120,7 @@ export class Capture implements Attachment {
     const connection = this.#connection;
     if (connection !== undefined) {
       connection.terminate();
-      await this.#until(() => connection.closed, CLOSE_MS);
+      await this.#progress.until(() => connection.closed, CLOSE_MS);
       connection.destroy();
     }
     await this.#running;
@@ -168,7 +170,7 @@ export class Capture implements Attachment {
       this.#streaming && this.#idle() && (this.#serverLsn >= target || this.#storedLsn >= target);
     while (this.#wanted && !reached() && clock.monotonic() < deadlineMs) {
       if (this.#streaming) this.#acknowledge(true);
-      await this.#until(reached, DRAIN_PING_MS);
+      await this.#progress.until(reached, DRAIN_PING_MS);
     }
     if (!reached()) return false;
     // The freeze may last: let the server forget what we have.
@@ -202,6 +204,7 @@ export class Capture implements Attachment {
     const connection = await ReplicationConnection.open(connect, instance.endpoint, true);
     this.#connection = connection;
     const watchdog = this.#watch(connection);
+    connection.onClose(() => this.#progress.step());
     try {
       await applyTenantObjects(connection);
       const state = await ensureSlot(connection, log, await log.discardPending(), logger);
@@ -226,8 +229,8 @@ export class Capture implements Attachment {
       watchdog();
       connection.destroy();
       // A batch on its way must be in, or failed, before the log's pending events are dropped by the next session.
-      await this.#until(() => !this.#appending, Number.POSITIVE_INFINITY);
-      this.#notify();
+      await this.#progress.until(() => !this.#appending, Number.POSITIVE_INFINITY);
+      this.#progress.step();
     }
   }
 
@@ -253,7 +256,7 @@ export class Capture implements Attachment {
     }
     if (this.#idle()) {
       void this.#storeIdle(false);
-      this.#notify();
+      this.#progress.step();
     }
   }
 
@@ -296,7 +299,7 @@ export class Capture implements Attachment {
         connection.resume();
       }
     }
-    this.#notify();
+    this.#progress.step();
   }
 
   #idle(): boolean {
@@ -330,28 +333,6 @@ export class Capture implements Attachment {
     };
     timer = clock.after(WATCHDOG_TICK_MS, tick);
     return () => timer.cancel();
-  }
-
-  #notify(): void {
-    for (const listener of [...this.#progress]) listener();
-  }
-
-  /** Waits until the condition holds, looked at after every step of progress, or until `ms` have passed. */
-  #until(condition: () => boolean, ms: number): Promise<void> {
-    if (condition()) return Promise.resolve();
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#progress.delete(look);
-        timer?.cancel();
-        resolve();
-      };
-      const look = (): void => {
-        if (condition()) done();
-      };
-      const timer = Number.isFinite(ms) ? this.#options.clock.after(ms, done) : undefined;
-      this.#progress.add(look);
-      this.#connection?.onClose(look);
-    });
   }
 
   #wait(ms: number): Promise<void> {

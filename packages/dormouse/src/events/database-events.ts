@@ -4,7 +4,7 @@ import type { Attachment, Endpoint, InstanceState } from '../instance/index.ts';
 import { Capture } from './capture.ts';
 import type { EventLog } from './event-log.ts';
 import { SubscriberCount } from './follow.ts';
-import type { LogLimits } from './log-file.ts';
+import type { LogLimits } from './log-bounds.ts';
 import type { EventLogs } from './log-host.ts';
 import { formatOffset, ORIGIN } from './position.ts';
 import type { Connect } from './replication-connection.ts';

@@ -11,7 +11,7 @@ import {
 } from '../base/index.ts';
 import { connectSocket } from '../pool/index.ts';
 import { DatabaseEvents, type EventsOfDatabaseOptions } from './database-events.ts';
-import { DEFAULT_LOG_LIMITS, type LogLimits } from './log-file.ts';
+import { DEFAULT_LOG_LIMITS, type LogLimits } from './log-bounds.ts';
 import { EventLogs } from './log-host.ts';
 import { PulseDoor } from './pulse.ts';
 import type { Connect } from './replication-connection.ts';

@@ -29,6 +29,6 @@ export {
   type EventsLimits,
   type EventsOptions,
 } from './events.ts';
-export { DEFAULT_LOG_LIMITS, type LogLimits } from './log-file.ts';
+export { DEFAULT_LOG_LIMITS, type LogLimits } from './log-bounds.ts';
 export { EventLogs } from './log-host.ts';
 export { formatOffset, type Position, parseOffset } from './position.ts';

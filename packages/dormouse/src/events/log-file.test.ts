@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { cryptoRandom } from '../base/index.ts';
 import type { AppendBatch, NewTransaction } from './event-log.ts';
-import { DEFAULT_LOG_LIMITS, LogFile, type LogLimits } from './log-file.ts';
+import { DEFAULT_LOG_LIMITS, type LogLimits } from './log-bounds.ts';
+import { LogFile } from './log-file.ts';
 
 const RELATION = { schema: 'public', name: 'users', columns: [{ name: 'id', typeOid: 23, key: true }] };
 const OTHER = { schema: 'public', name: 'posts', columns: [{ name: 'id', typeOid: 23, key: true }] };
@@ -136,16 +137,16 @@ test('events go by age and by bytes', () => {
 test('cursors persist, never move back, and are bounded', () => {
   const file = logFile({ cursorsMax: 2 });
   const key = { kind: 'stream', subject: 'public.users', name: 'a' } as const;
-  expect(file.cursor(key)).toBeUndefined();
-  file.saveCursor(key, { ordinal: 1, lsn: 10n, index: 1 }, 1);
-  file.saveCursor(key, { ordinal: 1, lsn: 9n, index: 5 }, 2);
-  expect(logFile().cursor(key)?.position).toEqual({ ordinal: 1, lsn: 10n, index: 1 });
-  file.saveCursor({ ...key, kind: 'pulse' }, START, 1);
-  expect(() => file.saveCursor({ ...key, name: 'b' }, START, 1)).toThrow(
+  expect(file.cursors.get(key)).toBeUndefined();
+  file.cursors.save(key, { ordinal: 1, lsn: 10n, index: 1 }, 1);
+  file.cursors.save(key, { ordinal: 1, lsn: 9n, index: 5 }, 2);
+  expect(logFile().cursors.get(key)?.position).toEqual({ ordinal: 1, lsn: 10n, index: 1 });
+  file.cursors.save({ ...key, kind: 'pulse' }, START, 1);
+  expect(() => file.cursors.save({ ...key, name: 'b' }, START, 1)).toThrow(
     expect.objectContaining({ code: 'quota_exceeded' }),
   );
-  file.deleteCursor(key);
-  expect(file.cursors()).toHaveLength(1);
+  file.cursors.delete(key);
+  expect(file.cursors.all()).toHaveLength(1);
 });
 
 test('a new epoch starts with a gap and refuses offsets of another history', () => {

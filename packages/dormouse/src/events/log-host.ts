@@ -12,7 +12,7 @@ import type {
   ReadRequest,
   ReadResult,
 } from './event-log.ts';
-import type { LogLimits } from './log-file.ts';
+import type { LogLimits } from './log-bounds.ts';
 import type { LogAsk, LogCallName, LogCalls, LogReply, LogRequest } from './log-protocol.ts';
 import { comparePositions, type Position } from './position.ts';
 

@@ -1,6 +1,6 @@
 import type { Epoch, ErrorCode } from '../base/index.ts';
 import type { AppendBatch, CursorKey, History, LogCursor, LogState, ReadRequest, ReadResult } from './event-log.ts';
-import type { LogLimits } from './log-file.ts';
+import type { LogLimits } from './log-bounds.ts';
 import type { Position } from './position.ts';
 
 /** What the main thread may ask of a log file, and what it gets. */

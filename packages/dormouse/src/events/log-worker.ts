@@ -55,13 +55,13 @@ function answer(request: LogRequest): unknown {
     case 'read':
       return file.read(ask.request);
     case 'cursor':
-      return file.cursor(ask.key);
+      return file.cursors.get(ask.key);
     case 'saveCursor':
-      return file.saveCursor(ask.key, ask.position, ask.nowMs);
+      return file.cursors.save(ask.key, ask.position, ask.nowMs);
     case 'deleteCursor':
-      return file.deleteCursor(ask.key);
+      return file.cursors.delete(ask.key);
     case 'cursors':
-      return file.cursors();
+      return file.cursors.all();
     case 'trim':
       return file.trim(ask.nowMs);
     default:

@@ -21,6 +21,15 @@ export function comparePositions(a: Position, b: Position): number {
   return a.index - b.index;
 }
 
+/** The position in a row of the log's file. */
+export function positionOf(row: {
+  readonly ordinal: bigint;
+  readonly lsn: bigint;
+  readonly position: bigint;
+}): Position {
+  return { ordinal: Number(row.ordinal), lsn: row.lsn, index: Number(row.position) };
+}
+
 const OFFSET = /^([0-9a-f]{4})-([0-9a-f]{16})-([0-9a-f]{16})-([0-9a-f]{8})$/;
 
 /** The event's id and stream offset: opaque to others, unique, and sorting as text in log order within one database. */

@@ -9,6 +9,7 @@ import { compileFilter, type EventFilter, passes } from './filter.ts';
 import { follow, recheck } from './follow.ts';
 import { columnOf, type Model, parseModel, taggedRow } from './model.ts';
 import { formatOffset, type Position, parseOffset } from './position.ts';
+import { checkName } from './stream-request.ts';
 
 /** Acknowledgements are 100 bytes; more is no Pulse client. */
 const MESSAGE_BYTES_MAX = 4096;
@@ -16,7 +17,6 @@ const MESSAGE_BYTES_MAX = 4096;
 const BUFFERED_BYTES_MAX = 1024 * 1024;
 /** A connection that says nothing for this long, though pinged, is dead. */
 const PING_MS = 30_000;
-const NAME_CHARACTERS_MAX = 200;
 /** WebSocket close codes (RFC 6455, section 7.4). */
 const GOING_AWAY = 1001;
 const POLICY_VIOLATION = 1008;
@@ -85,12 +85,8 @@ function parseSubscription(request: IncomingMessage): Subscription {
   const stream = durable ? headerJson(request, 'stream') : undefined;
   const name = (stream as { name?: unknown } | null | undefined)?.name;
   if (name === undefined) return { model, filter, key: undefined };
-  if (typeof name !== 'string' || name === '' || name.length > NAME_CHARACTERS_MAX) {
-    throw new DormouseError('request_invalid', {
-      message: `A stream's name is a text of 1 to ${NAME_CHARACTERS_MAX} characters.`,
-    });
-  }
-  return { model, filter, key: { kind: 'pulse', subject: model.name, name } };
+  if (typeof name !== 'string') throw new DormouseError('request_invalid', { message: "A stream's name is a text." });
+  return { model, filter, key: { kind: 'pulse', subject: model.name, name: checkName(name) } };
 }
 
 /** The text frame of an event that the filter lets through. */

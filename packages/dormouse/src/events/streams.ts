@@ -2,11 +2,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Clock, DormouseError, type Logger, toDormouseError } from '../base/index.ts';
 import { resume } from './cursor-keeper.ts';
 import type { DatabaseEvents } from './database-events.ts';
-import type { CursorKey, ReadResult, StoredEvent, TableName } from './event-log.ts';
+import type { ReadResult, StoredEvent, TableName } from './event-log.ts';
 import { compileFilter, type EventFilter, passes } from './filter.ts';
 import { follow, READ_EVENTS_MAX, recheck } from './follow.ts';
 import { comparePositions, formatOffset, ORIGIN, type Position, parseOffset } from './position.ts';
 import { stateMessage } from './state-message.ts';
+import { checkName, cursorKey, parseJson, parseTarget, readText } from './stream-request.ts';
 
 export interface StreamsOptions {
   readonly clock: Clock;
@@ -22,49 +23,9 @@ export interface StreamsOptions {
 
 /** Silence on an SSE reply is broken by a comment this often, so that proxies keep it. */
 const HEARTBEAT_MS = 15_000;
-const BODY_BYTES_MAX = 4096;
-const NAME_CHARACTERS_MAX = 200;
 /** Durable Streams 8.1: cursors count intervals of 20 s since 2024-10-09. */
 const CURSOR_INTERVAL_MS = 20_000;
 const CURSOR_ORIGIN_MS = Date.UTC(2024, 9, 9);
-
-/** What a URL below /streams names. */
-interface Target {
-  /** Undefined: all tables. */
-  readonly table: TableName | undefined;
-  /** The name of a cursor resource; undefined for the stream itself. */
-  readonly cursor: string | undefined;
-}
-
-function parseTarget(path: string): Target {
-  let parts: string[];
-  try {
-    parts = path.split('/').slice(2).map(decodeURIComponent);
-  } catch {
-    throw new DormouseError('route_unknown');
-  }
-  const [kind, schema, name] = parts;
-  const table = kind === 'tables' && schema && name ? { schema, name } : undefined;
-  const rest = parts.slice(kind === 'tables' ? 3 : 1);
-  if (table === undefined && kind !== 'all') throw new DormouseError('route_unknown');
-  if (rest.length === 0) return { table, cursor: undefined };
-  if (rest.length === 2 && rest[0] === 'cursors') return { table, cursor: checkName(rest[1] ?? '') };
-  throw new DormouseError('route_unknown');
-}
-
-function checkName(name: string): string {
-  if (name === '' || name.length > NAME_CHARACTERS_MAX) {
-    throw new DormouseError('request_invalid', {
-      message: `A stream's name is a text of 1 to ${NAME_CHARACTERS_MAX} characters.`,
-    });
-  }
-  return name;
-}
-
-function cursorKey(table: TableName | undefined, name: string): CursorKey {
-  const subject = table === undefined ? 'all' : JSON.stringify([table.schema, table.name]);
-  return { kind: 'stream', subject, name };
-}
 
 interface Reading {
   readonly events: DatabaseEvents;
@@ -383,37 +344,4 @@ function head(
   if (fields.upToDate === true) headers['stream-up-to-date'] = 'true';
   if (fields.cursor !== undefined) headers['stream-cursor'] = fields.cursor;
   response.writeHead(status, headers);
-}
-
-function parseJson(text: string, what: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new DormouseError('request_invalid', { message: `${what} is not JSON.`, cause });
-  }
-}
-
-const BODY_MS = 10_000;
-
-function readText(request: IncomingMessage, clock: Clock): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    const timer = clock.after(BODY_MS, () => fail('body_timeout'));
-    const fail = (code: 'body_timeout' | 'body_too_large' | 'request_invalid'): void => {
-      timer.cancel();
-      request.pause();
-      reject(new DormouseError(code));
-    };
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > BODY_BYTES_MAX) fail('body_too_large');
-      else chunks.push(chunk);
-    });
-    request.once('end', () => {
-      timer.cancel();
-      resolve(Buffer.concat(chunks).toString('utf8'));
-    });
-    request.once('error', () => fail('request_invalid'));
-  });
 }

@@ -149,6 +149,15 @@ describe.each(CLIENT_VERSIONS)('the stock pulse extension beside Prisma %i', (ve
     expect(Prisma.Decimal.isDecimal(invoice.created.amount)).toBe(true);
   });
 
+  test('letters beyond ASCII pass in a filter', async () => {
+    const stream = await prisma.user.subscribe({ create: { name: { contains: 'Zoë' } } });
+    await database.sql(
+      "INSERT INTO users (email, name, updated_at) VALUES ('zoe', 'Zoe', now()), ('zoë', 'Zoë Ÿ €', now())",
+    );
+    const [event] = await take(stream, 1);
+    expect(event.created).toMatchObject({ email: 'zoë', name: 'Zoë Ÿ €' });
+  });
+
   test('refusals carry the codes that the extension knows', async () => {
     const wrong = prisma.$parent.$extends(
       pulse.withPulse({ apiKey: 'nobody', endpoint: new URL(`ws://127.0.0.1:${doors.port}`) }),

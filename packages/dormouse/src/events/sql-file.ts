@@ -1,0 +1,62 @@
+import Database from 'libsql';
+import { migrate } from './log-schema.ts';
+
+/** One SQLite file with its prepared statements. Integers come back as bigint: LSNs need all 64 bits. */
+export class SqlFile {
+  readonly #db: Database.Database;
+  readonly #statements = new Map<string, Database.Statement>();
+
+  /** Opens or makes the file: WAL journal, synchronous=FULL, so that what a transaction committed is on the disk. */
+  constructor(path: string) {
+    this.#db = new Database(path);
+    try {
+      this.#db.pragma('journal_mode = WAL');
+      this.#db.pragma('synchronous = FULL');
+      migrate(this.#db);
+    } catch (error) {
+      this.#db.close();
+      throw error;
+    }
+  }
+
+  /** Commits what `work` does, or nothing of it. */
+  transaction(work: () => void): void {
+    this.#db.exec('BEGIN IMMEDIATE');
+    try {
+      work();
+      this.#db.exec('COMMIT');
+    } catch (error) {
+      if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  statement(sql: string): Database.Statement {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#db.prepare(sql).safeIntegers(true);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+  run(sql: string, ...values: unknown[]): void {
+    this.statement(sql).run(...values);
+  }
+  get<T>(sql: string, ...values: unknown[]): T | undefined {
+    return this.statement(sql).get(...values) as T | undefined;
+  }
+  all<T>(sql: string, ...values: unknown[]): T[] {
+    return this.statement(sql).all(...values) as T[];
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}
+
+/** A position as a row has it. */
+export interface PositionRow {
+  readonly ordinal: bigint;
+  readonly lsn: bigint;
+  readonly position: bigint;
+}
