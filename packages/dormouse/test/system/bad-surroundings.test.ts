@@ -1,0 +1,325 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadClient } from '../support/clients.ts';
+import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
+import { pushSchema } from '../support/push-schema.ts';
+import { type Scratch, scratch } from '../support/scratch.ts';
+import { type SpawnedCli, spawnCli } from '../support/spawned-cli.ts';
+import { clientOptions } from '../support/target.ts';
+import { until } from '../support/until.ts';
+
+// Bad surroundings: directories, ports, accounts, disks and servers that are not as they should be. Each ends in one message that says
+// what to do; what was acknowledged is there when the cause is gone.
+
+const ROOT = process.getuid?.() === 0;
+/** An account without any right of its own. */
+const NOBODY = 65534;
+
+async function withClient<T>(postgresUrl: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: postgresUrl });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+describe('a start that cannot be', () => {
+  let home: Scratch;
+  let running: SpawnedCli[];
+  let busy: Server | undefined;
+  beforeEach(() => {
+    home = scratch('surroundings');
+    running = [];
+  });
+  afterEach(async () => {
+    busy?.close();
+    busy = undefined;
+    for (const cli of running) await cli.end();
+    home.remove();
+  });
+
+  function start(...words: string[]): SpawnedCli {
+    const cli = spawnCli(['start', '--json', '--port', '0', '--pg-port', '0', ...words], home.path);
+    running.push(cli);
+    return cli;
+  }
+
+  /** One line that begins with our name, exit code 2, nothing left running; gives the line. */
+  async function refused(...words: string[]): Promise<string> {
+    const cli = start(...words);
+    const { code } = await cli.ended;
+    const lines = cli
+      .err()
+      .split('\n')
+      .filter((line) => line.startsWith('dormouse: '));
+    expect(lines).toHaveLength(1);
+    expect(cli.out()).toBe('');
+    expect([code, lines[0]]).toEqual([2, lines[0]]);
+    return lines[0] ?? '';
+  }
+
+  /** A directory that a platform made and left cleanly; gives its postgres URL. */
+  async function made(name: string): Promise<void> {
+    const cli = start('--data', name);
+    await cli.said('}\n');
+    cli.child.kill('SIGTERM');
+    expect(await cli.ended).toEqual({ code: 0, signal: null });
+  }
+
+  async function starts(name: string): Promise<void> {
+    const cli = start('--data', name);
+    await cli.said('}\n');
+    const { databases } = JSON.parse(cli.out()) as { databases: DatabaseUrls[] };
+    expect(await withClient(databases[0]?.postgresUrl ?? '', (client) => client.query('SELECT 1'))).toMatchObject({
+      rowCount: 1,
+    });
+    cli.child.kill('SIGTERM');
+    expect((await cli.ended).code).toBe(0);
+  }
+
+  it('with a port in use names it and the flag, for either door', async () => {
+    busy = createServer();
+    await new Promise<void>((resolve) => busy?.listen(0, '127.0.0.1', resolve));
+    const port = String((busy.address() as { port: number }).port);
+    const http = await refused('--data', 'data', '--port', port);
+    expect(http).toContain(port);
+    expect(http).toMatch(/in use.*--port/);
+    const tcp = await refused('--data', 'data', '--pg-port', port);
+    expect(tcp).toContain(port);
+    expect(tcp).toMatch(/--pg-port/);
+    // The same directory serves once the port is right.
+    await starts('data');
+  });
+
+  it('with an address that is not here, or a port that is none, says so', async () => {
+    expect(await refused('--data', 'data', '--host', '192.0.2.1')).toMatch(/192\.0\.2\.1.*--host/);
+    expect(await refused('--data', 'data', '--port', '70000')).toMatch(/70000|--port/);
+  });
+
+  it('with unknown flags or values says which, and does nothing', async () => {
+    expect(await refused('--data', 'data', '--prot', '1')).toMatch(/--prot.*--port/s);
+    expect(await refused('--data', 'data', '--body-max', 'much')).toMatch(/--body-max/);
+    expect(await refused('--data', 'data', '--suspend-after', '-1s')).toMatch(/--suspend-after/);
+    expect(await refused('--data', 'data', 'extra')).toMatch(/extra/);
+    expect(existsSync(join(home.path, 'data'))).toBe(false);
+  });
+
+  it('on a file, on files of others, or on a directory of another version says so and touches nothing', async () => {
+    writeFileSync(join(home.path, 'file'), 'mine');
+    expect(await refused('--data', 'file')).toMatch(/not a directory.*--data/);
+    expect(await refused('--data', 'file/below')).toMatch(/not a directory.*--data/);
+    mkdirSync(join(home.path, 'photos'));
+    writeFileSync(join(home.path, 'photos', 'cat.jpg'), 'mine');
+    expect(await refused('--data', 'photos')).toMatch(/cat\.jpg.*--data/);
+    expect(readdirSync(join(home.path, 'photos'))).toEqual(['cat.jpg']);
+    expect(readFileSync(join(home.path, 'file'), 'utf8')).toBe('mine');
+    await made('later');
+    writeFileSync(join(home.path, 'later', 'format'), '2\n');
+    expect(await refused('--data', 'later')).toMatch(/format 2.*format 1.*--data/);
+    writeFileSync(join(home.path, 'later', 'format'), '1\n');
+    await starts('later');
+  });
+
+  it('on a directory that is in use says so, and whoever is there goes on', async () => {
+    const first = start('--data', 'data');
+    await first.said('}\n');
+    expect(await refused('--data', 'data')).toMatch(/in use by a running Dormouse.*--data/);
+    const { databases } = JSON.parse(first.out()) as { databases: DatabaseUrls[] };
+    await withClient(databases[0]?.postgresUrl ?? '', (client) => client.query('SELECT 1'));
+  });
+
+  it.each<[string, (file: string) => void]>([
+    ['cut short', (file) => truncateSync(file, 7)],
+    ['longer than it was', (file) => appendFileSync(file, 'x')],
+    ['empty', (file) => truncateSync(file, 0)],
+  ])('with a master key that is %s says that it is damaged, and makes no new one', async (_, damage) => {
+    await made('data');
+    const file = join(home.path, 'data', 'master.key');
+    const key = readFileSync(file);
+    damage(file);
+    expect(await refused('--data', 'data')).toMatch(/master\.key is damaged.*backup/);
+    expect(statSync(file).size).not.toBe(key.length);
+    writeFileSync(file, key, { mode: 0o600 });
+    await starts('data');
+  });
+
+  it('with a registry that is no database says which file', async () => {
+    await made('data');
+    const file = join(home.path, 'data', 'registry.db');
+    const nonsense = 'nonsense, and long enough to be looked at '.repeat(200);
+    // Its journal may hold the newer truth.
+    const files = [file, `${file}-wal`].filter((each) => existsSync(each));
+    const kept = files.map((each) => readFileSync(each));
+    for (const each of files) writeFileSync(each, nonsense);
+    expect(await refused('--data', 'data')).toMatch(/registry\.db.*backup/);
+    for (const [i, each] of files.entries()) writeFileSync(each, kept[i] as Buffer);
+    await starts('data');
+  });
+
+  it('without permission says so', async () => {
+    if (!ROOT) {
+      console.log('skipped: only root can give a directory away');
+      return;
+    }
+    mkdirSync(join(home.path, 'closed'), { mode: 0o755 });
+    const launcher = spawnSync(
+      'setpriv',
+      [
+        `--reuid=${NOBODY}`,
+        `--regid=${NOBODY}`,
+        '--clear-groups',
+        process.execPath,
+        join(import.meta.dirname, '../../bin/dormouse.js'),
+        'start',
+        '--json',
+        '--data',
+        join(home.path, 'closed'),
+      ],
+      { encoding: 'utf8', cwd: '/', timeout: 30_000 },
+    );
+    expect(launcher.stderr).toMatch(/^dormouse: \S+closed\S* .*this account may.*--data/m);
+    expect(launcher.status).toBe(2);
+  });
+
+  it('in a place that the account of Postgres cannot reach says which directory is closed', async () => {
+    if (!ROOT) {
+      console.log('skipped: only root drops to another account');
+      return;
+    }
+    mkdirSync(join(home.path, 'private'), { mode: 0o700 });
+    expect(await refused('--data', 'private/data')).toMatch(/private and so does not reach.*--data/);
+    chmodSync(join(home.path, 'private'), 0o711);
+    await starts('private/data');
+  });
+
+  it('as an account without rights is a whole platform', async () => {
+    if (!ROOT) {
+      console.log('skipped: this run is such an account already');
+      return;
+    }
+    const data = join(home.path, 'own');
+    mkdirSync(data);
+    chownSync(data, NOBODY, NOBODY);
+    const launcher = join(import.meta.dirname, '../../bin/dormouse.js');
+    const words = [launcher, 'start', '--json', '--data', data, '--port', '0', '--pg-port', '0'];
+    const { spawn } = await import('node:child_process');
+    const child = spawn(process.execPath, words, {
+      cwd: '/',
+      uid: NOBODY,
+      gid: NOBODY,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      let out = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        out += text;
+      });
+      await until(() => out.endsWith('}\n'), { what: 'its announcement', withinMs: 60_000 });
+      const [database] = (JSON.parse(out) as { databases: DatabaseUrls[] }).databases;
+      const { postgresUrl = '', prismaUrl = '' } = database ?? {};
+      await pushSchema(postgresUrl, 7);
+      const client = new (await loadClient(7)).PrismaClient(clientOptions(7, prismaUrl));
+      expect(await client.category.create({ data: { name: 'as nobody' } })).toMatchObject({ id: 1 });
+      await client.$disconnect();
+      expect((await withClient(postgresUrl, (session) => session.query('SELECT name FROM "Category"'))).rows).toEqual([
+        { name: 'as nobody' },
+      ]);
+      child.kill('SIGTERM');
+      expect(await new Promise((resolve) => child.once('exit', resolve))).toBe(0);
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+});
+
+describe('a Postgres that does not start', () => {
+  let platform: Platform;
+  beforeEach(async () => {
+    platform = await startPlatform({ flags: ['--wake-timeout', '10s'] });
+  });
+  afterEach(async () => {
+    await platform.stop();
+  });
+
+  it.each<[string, (data: string) => () => void, RegExp]>([
+    [
+      'for its control file',
+      (data) => {
+        const file = join(data, 'global', 'pg_control');
+        const kept = readFileSync(file);
+        truncateSync(file, 0);
+        return () => writeFileSync(file, kept);
+      },
+      /control file|pg_control/,
+    ],
+    [
+      'for its WAL',
+      (data) => {
+        const wal = join(data, 'pg_wal');
+        execFileSync('mv', [wal, `${wal}-away`]);
+        return () => void execFileSync('mv', [`${wal}-away`, wal]);
+      },
+      /pg_wal/,
+    ],
+    [
+      'for an added setting',
+      (data) => {
+        const file = join(data, 'postgresql.auto.conf');
+        const kept = readFileSync(file);
+        appendFileSync(file, "shared_buffers = 'nonsense'\n");
+        return () => writeFileSync(file, kept);
+      },
+      /shared_buffers/,
+    ],
+  ])('%s says why at both doors, and works once it is mended', async (_, damage, why) => {
+    const database = await platform.createDatabase('broken');
+    const other = await platform.createDatabase('fine');
+    await withClient(database.postgresUrl, (client) => client.query('CREATE TABLE kept AS SELECT 42 AS answer'));
+    expect((await platform.cli('db', 'stop', 'broken')).code).toBe(0);
+    const mend = damage(join(platform.data, 'databases', database.id, 'pgdata'));
+
+    const refusal = await withClient(database.postgresUrl, async () => undefined).catch((error) => error);
+    expect(refusal).toMatchObject({ code: '57P03', message: expect.stringMatching(/does not start/) });
+    expect(refusal.message).toMatch(why);
+    const reply = await fetch(`${platform.http}/query`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${database.apiKey}` },
+      body: JSON.stringify({
+        plan: { type: 'query', args: { type: 'rawSql', sql: 'SELECT 1', args: [], argTypes: [] } },
+        params: {},
+        operation: 'queryRaw',
+      }),
+    });
+    const { code, message, meta } = (await reply.json()) as { code: string; message: string; meta: { reason: string } };
+    expect([reply.status, code, meta.reason]).toEqual([503, 'P6008', 'start_failed']);
+    expect(message).toMatch(why);
+    const command = await platform.cli('db', 'wake', 'broken');
+    expect([command.code, command.stderr]).toEqual([2, expect.stringMatching(why)]);
+    expect((await platform.json<{ state: string }>('db', 'show', 'broken')).state).toBe('failed');
+
+    // Nobody else notices.
+    await withClient(other.postgresUrl, (client) => client.query('SELECT 1'));
+    mend();
+    expect((await withClient(database.postgresUrl, (client) => client.query('SELECT answer FROM kept'))).rows).toEqual([
+      { answer: 42 },
+    ]);
+  });
+});
