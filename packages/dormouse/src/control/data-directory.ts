@@ -15,11 +15,12 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { DormouseError } from '../base/index.ts';
-import { acquireLock, LOCK_FILE } from './directory-lock.ts';
+import { lockDirectory } from '../instance/index.ts';
 
 /** Number of the layout below; a directory of another number is refused. */
 export const DATA_FORMAT = 1;
 
+const LOCK_FILE = 'dormouse.lock';
 const FORMAT_FILE = 'format';
 const MASTER_KEY_FILE = 'master.key';
 const ADMIN_FILE = 'admin.json';
@@ -54,7 +55,7 @@ export function openDataDirectory(directory: string, options: DataDirectoryOptio
   makeDirectory(root, options.userId === 0 ? 0o711 : 0o700);
   // Before a lock is made there: another program's directory stays untouched.
   checkOwnership(root);
-  const lock = acquireLock(path.join(root, LOCK_FILE), root);
+  const lock = lockDirectory(path.join(root, LOCK_FILE), root);
   try {
     const masterKey = openContents(root);
     const registryFile = path.join(root, 'registry.db');

@@ -10,4 +10,5 @@ export { DEFAULT_REST } from './controller.ts';
 export type { Attachment, Endpoint, Hold, Instance, InstanceState } from './instance.ts';
 export type { Instances, InstancesOptions, PrepareResult, RecoverResult } from './instances.ts';
 export { openInstances } from './instances.ts';
+export { type DirectoryLock, lockDirectory } from './lock.ts';
 export { SUPERUSER } from './settings.ts';

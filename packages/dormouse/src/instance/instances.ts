@@ -93,7 +93,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
   } catch (error) {
     throw diskError(error, 'data_unusable', layout.root);
   }
-  const lock = lockDirectory(layout.lock);
+  const lock = lockDirectory(layout.lock, layout.root);
   try {
     await checkReachable(account, layout.databases);
   } catch (error) {

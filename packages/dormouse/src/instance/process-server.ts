@@ -219,7 +219,8 @@ export class ProcessServer implements Server {
     const result = life.ended ? 'gone' : await this.#end(life, how);
     await removeRecord(this.#layout.record);
     if (result === 'gone') return result;
-    if (result !== 'clean') {
+    // Ended at once where that was asked for, it did as told.
+    if (result !== 'clean' && result !== how) {
       this.#world.logger.log('warn', 'postgres was not stopped cleanly; the next start recovers', {
         database: this.#name,
         result,
