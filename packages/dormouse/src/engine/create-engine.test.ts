@@ -112,6 +112,9 @@ const allowed = new Set([
   'start_failed',
   'body_too_large',
   'schema_invalid',
+  // What a header of 0 asks for.
+  'reply_too_large',
+  'query_timeout',
 ]);
 
 function check(result: MinimalReply | string): void {

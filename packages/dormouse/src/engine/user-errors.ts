@@ -33,5 +33,5 @@ export function sqlstateOf(error: UserFacingError): string | undefined {
 function refusedByRole(error: UserFacingError): UserFacingError | undefined {
   if (error.code !== 'P2039' || sqlstateOf(error) !== INSUFFICIENT_PRIVILEGE) return undefined;
   const adapterError = error.meta?.driverAdapterError as { cause: { originalMessage: string } };
-  return new UserFacingError(`Permission denied: ${adapterError.cause.originalMessage}`, 'P1010', error.meta);
+  return new UserFacingError(adapterError.cause.originalMessage, 'P1010', error.meta);
 }
