@@ -42,6 +42,8 @@ export type AnyEvent = Readonly<Record<string, unknown>>;
 export class DormouseStream implements AsyncIterable<AnyEvent> {
   readonly #settings: StreamSettings;
   readonly #stopped = new AbortController();
+  /** The request under way. Each has its own: fetch leaves listeners on a signal, and a stream may reconnect without end. */
+  #attempt = new AbortController();
   readonly #streamUrl: string;
   readonly #acks: Acknowledger | undefined;
   #first: Promise<Response>;
@@ -74,6 +76,7 @@ export class DormouseStream implements AsyncIterable<AnyEvent> {
   /** Ends the stream; a loop over it ends. */
   stop(): void {
     this.#stopped.abort();
+    this.#attempt.abort();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<AnyEvent, void, void> {
@@ -162,7 +165,8 @@ export class DormouseStream implements AsyncIterable<AnyEvent> {
       if (filter !== undefined) query.set('filter', JSON.stringify(filter));
       try {
         const headers = { authorization: `Bearer ${connection.apiKey}`, accept: 'text/event-stream' };
-        const response = await send(`${this.#streamUrl}?${query}`, { headers, signal });
+        this.#attempt = new AbortController();
+        const response = await send(`${this.#streamUrl}?${query}`, { headers, signal: this.#attempt.signal });
         if (response.ok) {
           // From here on nothing is missed, also if this connection breaks before it is read.
           this.#offset ??= response.headers.get('stream-next-offset') ?? undefined;

@@ -49,7 +49,14 @@ export class SqlFile {
     return this.statement(sql).all(...values) as T[];
   }
 
+  /** SQLite lets go of the file when the last statement is collected; until then all is in the file itself, none in its journal. */
   close(): void {
+    this.#statements.clear();
+    try {
+      this.#db.pragma('wal_checkpoint(TRUNCATE)');
+    } catch {
+      // A full disk: the journal keeps what it has, and the next open reads it.
+    }
     this.#db.close();
   }
 }

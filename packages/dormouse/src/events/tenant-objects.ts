@@ -30,6 +30,19 @@ GRANT USAGE ON SCHEMA dormouse TO PUBLIC;
 CREATE TABLE IF NOT EXISTS dormouse.full_identity (relation oid PRIMARY KEY);
 GRANT SELECT ON dormouse.full_identity TO PUBLIC;
 
+-- pg_write_all_data, which the writer has, asks no grants.
+CREATE OR REPLACE FUNCTION dormouse.refuse() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $dormouse$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = current_user AND rolsuper) THEN
+    RAISE insufficient_privilege USING MESSAGE = 'permission denied: this table belongs to Dormouse';
+  END IF;
+  RETURN NULL;
+END
+$dormouse$;
+REVOKE ALL ON FUNCTION dormouse.refuse() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON dormouse.full_identity
+  FOR EACH STATEMENT EXECUTE FUNCTION dormouse.refuse();
+
 CREATE OR REPLACE FUNCTION dormouse.keep_identities(candidates oid[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $dormouse$
 DECLARE

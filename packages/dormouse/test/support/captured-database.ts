@@ -52,6 +52,9 @@ export interface CapturedDatabase {
   readonly record: DatabaseRecord;
   readonly instance: Instance;
   readonly events: DatabaseEvents;
+  /** Puts capture on its instance, and takes it off. */
+  attach(): void;
+  detach(): void;
   readonly log: EventLog;
   readonly capture: Capture;
   /** A session of the owner's, or of another role. Wakes the database. */
@@ -78,11 +81,16 @@ export async function startCapturedMachine(
   const limits = options.limits ?? {};
   const events = createEvents({ clock: systemClock, random: cryptoRandom, logger, limits });
   const databases = new Map<string, CapturedDatabase>();
+  const detaching = new Map<CapturedDatabase, () => void>();
   const open = (record: DatabaseRecord): CapturedDatabase => {
     const instance = instances.open(record);
     const directory = instances.directory(record.id);
     const ofDatabase = events.openDatabase({ databaseId: record.id, directory, instance });
-    const database = capturedDatabase(record, instance, ofDatabase);
+    const database: CapturedDatabase = {
+      ...capturedDatabase(record, instance, ofDatabase),
+      attach: () => void detaching.set(database, instance.attach(ofDatabase.attachment)),
+      detach: () => detaching.get(database)?.(),
+    };
     databases.set(record.id, database);
     return database;
   };
@@ -102,7 +110,7 @@ export async function startCapturedMachine(
       };
       await instances.create(record);
       const database = open(record);
-      database.instance.attach(database.events.attachment);
+      database.attach();
       await database.instance.wake();
       return database;
     },
@@ -145,7 +153,11 @@ export async function startCapturedMachine(
   };
 }
 
-function capturedDatabase(record: DatabaseRecord, instance: Instance, events: DatabaseEvents): CapturedDatabase {
+function capturedDatabase(
+  record: DatabaseRecord,
+  instance: Instance,
+  events: DatabaseEvents,
+): Omit<CapturedDatabase, 'attach' | 'detach'> {
   const session = async (user = 'owner'): Promise<pg.Client> => {
     await instance.wake();
     const { endpoint } = instance;
