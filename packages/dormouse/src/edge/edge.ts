@@ -224,6 +224,9 @@ class EdgeOfOneRegion implements Edge {
     const error = toDormouseError(thrown);
     if (error.kind === 'service' || !(thrown instanceof DormouseError)) {
       this.#options.log.log('error', error.message, { requestId, code: error.code, cause: error.cause });
+    } else if (error.cause !== undefined) {
+      // What looks like the caller's mistake may be a bug of ours: the cause tells.
+      this.#options.log.log('info', error.message, { requestId, code: error.code, cause: error.cause });
     }
     const reply = renderError(error, route?.protocol ?? protocolOf(request.path));
     // Prisma 6 shows this id after the message.
