@@ -157,8 +157,8 @@ export class DormouseStream implements AsyncIterable<AnyEvent> {
     const { name, filter, connection, fetch: send } = this.#settings;
     const { signal } = this.#stopped;
     for (;;) {
-      if (signal.aborted) throw new DormouseStreamError('stopped', 'The stream was stopped.');
       await this.#acks?.flush(LAST_ACK_MS);
+      if (signal.aborted) throw new DormouseStreamError('stopped', 'The stream was stopped.');
       const query = new URLSearchParams({ live: 'sse' });
       if (name === undefined) query.set('offset', this.#offset ?? 'now');
       else query.set('name', name);

@@ -137,6 +137,11 @@ export class Capture implements Attachment {
     return this.#assembler.bytes;
   }
 
+  /** Bytes of WAL that the server has told us of and the log has not stored: what the slot holds on to. */
+  get lagBytes(): number {
+    return Math.max(0, Number(this.#serverLsn - this.#storedLsn));
+  }
+
   /** Everything that the server has told us of is in the log. */
   caughtUp(): boolean {
     return this.#streaming && this.#idle() && this.#serverLsn <= this.#storedLsn + IDLE_BYTES;

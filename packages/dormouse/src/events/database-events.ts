@@ -26,6 +26,9 @@ export interface EventsOfDatabaseOptions {
 /** How a database's events stand, for status and dashboard. */
 export interface EventsStatus {
   readonly caughtUp: boolean;
+  /** WAL that the slot holds on to, as far as the server has told. */
+  readonly lagBytes: number;
+  /** What the log holds. */
   readonly events: number;
   readonly bytes: number;
   readonly subscribers: number;
@@ -95,6 +98,7 @@ export class DatabaseEvents {
     );
     return {
       caughtUp: this.capture.caughtUp(),
+      lagBytes: this.capture.lagBytes,
       events,
       bytes,
       subscribers: this.subscribers.open,
