@@ -1,0 +1,209 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { loadClient } from '../support/clients.ts';
+import { Ledger } from '../support/ledger.ts';
+import { rawDoor } from '../support/life-writers.ts';
+import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
+import { pushSchema } from '../support/push-schema.ts';
+import { processesOf } from '../support/reaper.mjs';
+import { recordPlan } from '../support/recorded-plan.ts';
+import { type Scratch, scratch } from '../support/scratch.ts';
+import { checkSubscriber, NamedSubscriber, readWholeLog, type StreamSource, tailOf } from '../support/stream-reader.ts';
+import { until } from '../support/until.ts';
+
+// A disk that fills up under writes, stays full for a while, and has room again: everything lies on it, registry and events too.
+
+/** Binaries, template and three databases with some WAL. */
+const DISK_MIB = 400;
+
+let home: Scratch;
+let disk: string;
+let mounted = false;
+let platform: Platform | undefined;
+
+beforeAll(() => {
+  home = scratch('disk');
+  disk = join(home.path, 'disk');
+  mkdirSync(disk);
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MIB}m,mode=0755`, 'tmpfs', disk], { stdio: 'pipe' });
+    mounted = true;
+  } catch (error) {
+    console.log(
+      `skipped: a disk of its own cannot be mounted here (${String((error as { stderr?: unknown }).stderr).trim()})`,
+    );
+  }
+});
+afterAll(async () => {
+  await platform?.stop();
+  if (mounted) execFileSync('umount', ['-l', disk]);
+  home.remove();
+});
+
+const ballast = (): string => join(disk, 'ballast');
+
+/** Leaves `spareBytes` on the disk, and takes these too if it is 0. */
+function fill(): void {
+  const file = openSync(ballast(), 'a');
+  try {
+    for (let block = Buffer.alloc(1024 * 1024); block.length >= 512; ) {
+      try {
+        if (writeSync(file, block) < block.length) block = block.subarray(0, block.length / 2);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+        block = block.subarray(0, block.length / 2);
+      }
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+const MARKS = /No space left|disk is full|53100|disk_full/i;
+/** Full itself (P2039 carries the 53100 of Postgres), or what a full disk makes of a server: it crashed, it does not start, it is between two lives. */
+const CODES = /^(53100|57P0[123]|08...|P6008|P6004|P2024|P2039)$/;
+
+it('refuses writes while it is full, loses nothing, and goes on once there is room', async ({ skip }) => {
+  if (!mounted) skip();
+  platform = await startPlatform({
+    flags: ['--data', join(disk, 'data'), '--wake-timeout', '5s', '--query-timeout', '5s'],
+  });
+  const running = platform;
+  const database = await running.createDatabase('full');
+  const other = await running.createDatabase('other');
+  await pushSchema(database.postgresUrl, 7);
+  const source: StreamSource = { base: () => running.http, apiKey: database.apiKey as string, table: 'public.samples' };
+  const subscriber = new NamedSubscriber(source, 'full');
+  await until(() => subscriber.place !== '', { what: 'the subscriber has its place' });
+
+  const ledger = new Ledger();
+  const refusals: string[] = [];
+  const plan = await recordPlan(await loadClient(7), (client) =>
+    // Too random to be compressed: each needs room of its own.
+    client.sample.create({
+      data: { text: 'RECORDED', json: randomBytes(48 * 1024).toString('base64') },
+      select: { id: true },
+    }),
+  );
+  const http = rawDoor('http', () => running.http, database.apiKey as string, plan, 'RECORDED');
+  const attempt = async (writer: string, write: (id: string) => Promise<unknown>): Promise<boolean> => {
+    const entry = ledger.begin(writer, 1, false);
+    try {
+      await write(entry.id);
+      ledger.acknowledge(entry);
+      return true;
+    } catch (thrown) {
+      const { code, status, body, message } = thrown as {
+        code?: string;
+        status?: number;
+        body?: string;
+        message: string;
+      };
+      const said = status === undefined ? undefined : (JSON.parse(body ?? '') as { code: string; message: string });
+      const wording = `${said?.code ?? code ?? 'no code'} ${said?.message ?? message}`;
+      // node-postgres has no code for a session that ended under it.
+      if (!CODES.test(said?.code ?? code ?? '') && !/terminated|ECONNRESET/.test(message)) ledger.unclear.push(wording);
+      refusals.push(wording);
+      return false;
+    }
+  };
+  const session = (id: string): Promise<unknown> =>
+    withSession(database, (client) =>
+      client.query(
+        `INSERT INTO samples (text, json) SELECT $1, to_jsonb(string_agg(md5(random()::text), '')) FROM generate_series(1, 2000)`,
+        [id],
+      ),
+    );
+  const tcp = (): Promise<boolean> => attempt('tcp', session);
+  const prisma = (): Promise<boolean> =>
+    attempt('http', (id) =>
+      http.write({ id, writer: 'http', rows: 1, counts: false, issuedMs: 0, ackedMs: undefined }),
+    );
+  const both = async (): Promise<boolean> => (await tcp()) && (await prisma());
+  /** Writes until each door has refused `times`, while what becomes free is taken. */
+  const refused = async (times: number): Promise<void> => {
+    const left = { tcp: times, prisma: times };
+    await until(
+      async () => {
+        fill();
+        if (!(await tcp())) left.tcp--;
+        fill();
+        if (!(await prisma())) left.prisma--;
+        return left.tcp <= 0 && left.prisma <= 0;
+      },
+      { what: 'writes are refused at both doors', withinMs: 120_000 },
+    );
+  };
+
+  expect(await both()).toBe(true);
+  await refused(5);
+  expect(refusals.join('\n')).toMatch(/53100/);
+  expect(refusals.join('\n')).toMatch(MARKS);
+  // The worst of it: no room for the WAL ends the whole server, and it cannot start again.
+  await until(
+    async () => {
+      fill();
+      return withSession(database, async (client) => {
+        await client.query("SELECT pg_logical_emit_message(true, 'test', repeat('x', 900000))");
+        return false;
+      }).catch((error: Error) =>
+        /terminated|not queryable|57P0|start/.test(`${error.message} ${(error as { code?: string }).code}`),
+      );
+    },
+    { what: 'the WAL has no room' },
+  );
+  await refused(5);
+  expect(ledger.unclear).toEqual([]);
+  expect(refusals.join('\n')).toMatch(MARKS);
+
+  // The platform itself is there, and says what is wrong.
+  const status = await running.cli('status');
+  expect([status.code, status.stderr]).toEqual([0, '']);
+  const creation = await running.cli('db', 'create', 'third');
+  expect([creation.code, creation.stderr]).toEqual([2, expect.stringMatching(/disk is full.*Free some space/i)]);
+  expect((await running.json<{ name: string }[]>('db', 'list')).map(({ name }) => name)).toEqual([
+    'main',
+    'full',
+    'other',
+  ]);
+  expect(running.child.exitCode).toBe(null);
+
+  rmSync(ballast());
+  await until(both, { what: 'writes through both doors again', withinMs: 60_000 });
+  const rows = await readTexts(database);
+  expect(ledger.checkRows(rows, new Map())).toEqual([]);
+  await until(async () => subscriber.place >= (await tailOf(source)), { what: 'the subscriber is at the tail' });
+  await until(async () => (await readWholeLog(source)).length === rows.length, { what: 'every event in the log' });
+  const log = await readWholeLog(source);
+  expect(ledger.checkLog(log, rows)).toEqual([]);
+  await until(() => subscriber.received.at(-1)?.offset === log.at(-1)?.offset, { what: 'the last event arrives' });
+  await subscriber.close();
+  expect(checkSubscriber(subscriber.received, log)).toEqual([]);
+  console.log([...new Set(refusals.map((text) => text.slice(0, 120)))].join('\n'));
+
+  expect((await readTexts(other, 'SELECT 1::text AS text')).length).toBe(1);
+  await running.createDatabase('third');
+  expect(await running.terminate()).toBe(0);
+  expect(processesOf(disk)).toEqual([]);
+});
+
+async function withSession<T>({ postgresUrl }: DatabaseUrls, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: postgresUrl });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+function readTexts(database: DatabaseUrls, sql = 'SELECT text FROM samples'): Promise<string[]> {
+  return withSession(database, async (client) =>
+    (await client.query<{ text: string }>(sql)).rows.map(({ text }) => text),
+  );
+}
