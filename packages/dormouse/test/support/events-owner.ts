@@ -18,9 +18,10 @@ export async function startEventsOwner(dataDirectory: string, create: boolean): 
   const file = fileURLToPath(new URL('./events-owner.mjs', import.meta.url));
   const child = spawn(process.execPath, [file], { stdio: ['pipe', 'pipe', 'inherit'], cwd: '/' });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const gone = (): Error => new Error(`the owner is gone (${child.exitCode ?? child.signalCode})`);
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   void exited.then(() => {
-    for (const { reject } of waiting.values()) reject(new Error('the owner is gone'));
+    for (const { reject } of waiting.values()) reject(gone());
     waiting.clear();
   });
   child.stdin.on('error', () => {});
@@ -35,7 +36,7 @@ export async function startEventsOwner(dataDirectory: string, create: boolean): 
   const ask = (command: string, rest: Readonly<Record<string, unknown>> = {}): Promise<unknown> =>
     new Promise((resolve, reject) => {
       if (child.exitCode !== null || child.signalCode !== null) {
-        reject(new Error('the owner is gone'));
+        reject(gone());
         return;
       }
       sequence += 1;
