@@ -11,22 +11,31 @@ export async function emptyTables(prisma: Loose): Promise<void> {
 export async function seedLibrary(prisma: Loose, Prisma: Loose): Promise<void> {
   await emptyTables(prisma);
   const day = (number: number): Date => new Date(Date.UTC(2024, 0, number, 12));
+  const updatedAt = day(20);
   await prisma.user.createMany({
     data: [
       {
         ...{ id: 1, email: 'ada@example.com', name: 'Ada', role: 'ADMIN', tags: ['math', 'poetry'], scores: [3, 5, 8] },
-        ...{ settings: { theme: 'dark', nested: { depth: 2 }, list: [1, 2, 3] }, createdAt: day(1) },
+        ...{ settings: { theme: 'dark', nested: { depth: 2 }, list: [1, 2, 3] }, updatedAt, createdAt: day(1) },
       },
       {
         ...{ id: 2, email: 'brian@example.com', name: 'Brian', role: 'EDITOR', tags: ['c'], scores: [1] },
-        ...{ settings: { theme: 'light' }, createdAt: day(2), managerId: 1 },
+        ...{ settings: { theme: 'light' }, updatedAt, createdAt: day(2), managerId: 1 },
       },
-      { id: 3, email: 'cleo@example.com', role: 'MEMBER', tags: [], createdAt: day(3), managerId: 1 },
+      { id: 3, email: 'cleo@example.com', role: 'MEMBER', tags: [], updatedAt, createdAt: day(3), managerId: 1 },
       {
         ...{ id: 4, email: 'dora@example.com', name: 'dora', role: 'MEMBER', tags: ['math'], scores: [5, 5] },
-        ...{ settings: Prisma.JsonNull, createdAt: day(4), managerId: 2 },
+        ...{ settings: Prisma.JsonNull, updatedAt, createdAt: day(4), managerId: 2 },
       },
-      { id: 5, email: 'eve@example.org', name: '100%_Eve', role: 'EDITOR', tags: ['poetry', 'c'], createdAt: day(5) },
+      {
+        id: 5,
+        email: 'eve@example.org',
+        name: '100%_Eve',
+        role: 'EDITOR',
+        tags: ['poetry', 'c'],
+        updatedAt,
+        createdAt: day(5),
+      },
     ],
   });
   await prisma.profile.createMany({

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CLIENT_VERSIONS, type Loose } from '../support/clients.ts';
 import { emptyTables } from '../support/library.ts';
+import { plain } from '../support/plain.ts';
 import { startTargets, type Targets, targetKind } from '../support/target.ts';
 
 let targets: Targets;
@@ -8,19 +9,6 @@ beforeAll(async () => {
   targets = await startTargets();
 });
 afterAll(() => targets?.stop());
-
-/** Decimals become text, bytes become hex: one printable form for both clients' classes. */
-function plain(value: Loose): Loose {
-  if (value instanceof Uint8Array) return `0x${Buffer.from(value).toString('hex')}`;
-  if (value instanceof Date) return value.toISOString();
-  if (typeof value === 'bigint') return `${value}n`;
-  if (Array.isArray(value)) return value.map(plain);
-  if (value !== null && typeof value === 'object') {
-    if (typeof value.toFixed === 'function' && typeof value.toNumber === 'function') return value.toFixed();
-    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plain(each)]));
-  }
-  return value;
-}
 
 describe.each(CLIENT_VERSIONS)('values through the stock client of Prisma %i', (version) => {
   let prisma: Loose;
