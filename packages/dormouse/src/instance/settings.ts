@@ -4,7 +4,7 @@
  */
 
 /** Grows when the template must be made anew: other roles, other initdb flags. */
-export const TEMPLATE_VERSION = 1;
+export const TEMPLATE_VERSION = 2;
 
 /** The superuser; ours only, never given to anyone. */
 export const SUPERUSER = 'dormouse';
@@ -75,6 +75,15 @@ export function pgHbaConf(): string {
   ].join('\n');
 }
 
+/** Functions that write without asking for a right: large objects, and messages into the WAL. Everybody's, as Postgres comes. */
+const WRITING_FUNCTIONS: readonly string[] = [
+  'lo_creat(integer)',
+  'lo_create(oid)',
+  'lo_from_bytea(oid, bytea)',
+  'pg_logical_emit_message(boolean, text, text, boolean)',
+  'pg_logical_emit_message(boolean, text, bytea, boolean)',
+];
+
 /**
  * What the template gets on top of initdb: the three roles a tenant has. One command a line, for the single-user mode.
  * pg_write_all_data covers UPDATE on sequences, which is what nextval and setval need.
@@ -86,6 +95,10 @@ export const TEMPLATE_SQL: readonly string[] = [
   'ALTER DATABASE postgres OWNER TO owner;',
   'REVOKE TEMPORARY ON DATABASE postgres FROM PUBLIC;',
   'GRANT TEMPORARY ON DATABASE postgres TO writer;',
+  `REVOKE EXECUTE ON FUNCTION ${WRITING_FUNCTIONS.join(', ')} FROM PUBLIC;`,
+  `GRANT EXECUTE ON FUNCTION ${WRITING_FUNCTIONS.join(', ')} TO owner, writer;`,
+  // As if initdb had made them so: a dump must not carry them into a server that has no such roles.
+  `INSERT INTO pg_init_privs SELECT oid, 'pg_proc'::regclass, 0, 'i', proacl FROM pg_proc WHERE oid = ANY ('{${WRITING_FUNCTIONS.map((name) => `"${name}"`).join(',')}}'::regprocedure[]);`,
   // 7 MB a database that only pg_dump --create and CREATE DATABASE … TEMPLATE template0 ask for.
   "UPDATE pg_database SET datistemplate = false WHERE datname = 'template0';",
   'DROP DATABASE template0;',
