@@ -149,6 +149,17 @@ BEGIN
 END
 $dormouse$;
 SELECT dormouse.keep_identities(NULL);
+-- Any role may keep settings of its own. What one reader leaves there would meet every other reader, and the owner cannot undo it.
+DO $dormouse$
+DECLARE
+  name text;
+BEGIN
+  FOR name IN SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN ('writer', 'reader') LOOP
+    EXECUTE pg_catalog.format('ALTER ROLE %I RESET ALL', name);
+    EXECUTE pg_catalog.format('ALTER ROLE %I IN DATABASE postgres RESET ALL', name);
+  END LOOP;
+END
+$dormouse$;
 COMMENT ON PUBLICATION ${PUBLICATION} IS 'dormouse events ${VERSION}';
 COMMIT;
 `;
@@ -160,7 +171,9 @@ export async function applyTenantObjects(connection: ReplicationConnection): Pro
      WHERE p.pubname = '${PUBLICATION}' AND p.puballtables
        AND pg_catalog.obj_description(p.oid, 'pg_publication') = 'dormouse events ${VERSION}'
        AND (SELECT count(*) FROM pg_catalog.pg_event_trigger t
-            WHERE t.evtname IN ('dormouse_on_ddl', 'dormouse_on_drop') AND t.evtenabled <> 'D') = 2`,
+            WHERE t.evtname IN ('dormouse_on_ddl', 'dormouse_on_drop') AND t.evtenabled <> 'D') = 2
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
+                       WHERE r.rolname IN ('writer', 'reader'))`,
   );
   if (row === undefined) await connection.query(APPLY);
 }

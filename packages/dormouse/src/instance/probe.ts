@@ -55,6 +55,11 @@ export function probe(endpoint: Endpoint, timeoutMs: number): Promise<ProbeResul
       encodeStartup(writer, PROTOCOL_3_0, [
         ['user', SUPERUSER],
         ['database', 'postgres'],
+        // Over whatever the tenant set for his database.
+        ['search_path', 'pg_catalog'],
+        ['statement_timeout', '0'],
+        ['transaction_timeout', '0'],
+        ['local_preload_libraries', ''],
       ]);
       socket.write(writer.take());
     });

@@ -94,6 +94,8 @@ export class ServerPool implements Pool {
       ['IntervalStyle', 'postgres'],
       ['bytea_output', 'hex'],
       ['extra_float_digits', '1'],
+      // A library that is not there would end every connection at its start.
+      ['local_preload_libraries', ''],
     ]);
     this.#detach = options.instance.attach({
       started: () => {},

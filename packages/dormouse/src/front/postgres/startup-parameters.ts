@@ -32,6 +32,8 @@ export function serverParameters(client: ReadonlyMap<string, string>, role: Role
   const parameters = new Map<string, string>([
     ['user', role],
     ['database', database],
+    // Set for a role or database, a library that is not there would lock everybody out, and nobody could take it back.
+    ['local_preload_libraries', ''],
   ]);
   for (const [name, value] of client) {
     if (parameters.has(name) || name === 'replication' || name.startsWith(PROTOCOL_OPTION)) continue;
