@@ -1,0 +1,521 @@
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadClient } from '../support/clients.ts';
+import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
+import { pushSchema } from '../support/push-schema.ts';
+import { recordPlan } from '../support/recorded-plan.ts';
+import { readWholeLog, type StreamSource } from '../support/stream-reader.ts';
+import { until } from '../support/until.ts';
+
+// A tenant who wants more than is his: the machine, what is ours in his database, the rights of another key, everybody's connections.
+
+let platform: Platform;
+let database: DatabaseUrls;
+let source: StreamSource;
+const keys = new Map<string, DatabaseUrls>();
+let mark = 0;
+
+beforeAll(async () => {
+  platform = await startPlatform({ flags: ['--suspend-after', '60s'] });
+  database = await platform.createDatabase('hostile');
+  await pushSchema(database.postgresUrl, 7);
+  keys.set('owner', database);
+  for (const role of ['writer', 'reader']) {
+    keys.set(role, await platform.json<DatabaseUrls>('key', 'create', 'hostile', '--role', role));
+  }
+  source = { base: () => platform.http, apiKey: database.apiKey as string, table: 'public.samples' };
+});
+afterAll(async () => {
+  await platform?.stop();
+});
+
+async function connected<T>(
+  role: string,
+  work: (client: pg.Client) => Promise<T>,
+  more: pg.ClientConfig = {},
+): Promise<T> {
+  const client = new pg.Client({ connectionString: keys.get(role)?.postgresUrl, ...more });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+/** The SQLSTATE that a statement ends with, or `done`. */
+function outcome(client: pg.Client, sql: string): Promise<string> {
+  return client.query(sql).then(
+    () => 'done',
+    (error: { code?: string; message: string }) => error.code ?? error.message,
+  );
+}
+
+/** A write by the owner that reaches the log: capture lives, and so does everything before it. */
+async function stillCaptured(): Promise<void> {
+  const text = `mark-${++mark}`;
+  await connected('owner', (client) => client.query('INSERT INTO samples (text) VALUES ($1)', [text]));
+  await until(async () => (await readWholeLog(source)).some((event) => event.text === text), { what: 'its event' });
+}
+
+const DENIED = '42501';
+
+describe('the owner', () => {
+  it.each<[string, readonly string[]]>([
+    [
+      'no superuser, and nobody else',
+      [
+        'ALTER ROLE owner SUPERUSER',
+        'ALTER ROLE owner CREATEROLE',
+        'ALTER ROLE owner REPLICATION',
+        'ALTER ROLE owner BYPASSRLS',
+        'ALTER ROLE writer SUPERUSER',
+        'ALTER ROLE dormouse PASSWORD NULL',
+        'ALTER ROLE reader RENAME TO other',
+        'ALTER ROLE reader SET work_mem = 64',
+        'DROP ROLE reader',
+        'CREATE ROLE evil',
+        'CREATE ROLE evil SUPERUSER LOGIN',
+        'GRANT dormouse TO owner',
+        'GRANT pg_write_server_files TO owner',
+        'GRANT owner TO reader',
+        'SET ROLE dormouse',
+        'SET ROLE writer',
+        'SET SESSION AUTHORIZATION dormouse',
+        'SET SESSION AUTHORIZATION reader',
+        'REASSIGN OWNED BY dormouse TO owner',
+        'DROP OWNED BY dormouse',
+        'ALTER DEFAULT PRIVILEGES FOR ROLE dormouse GRANT ALL ON TABLES TO owner',
+      ],
+    ],
+    [
+      'no reader or writer of files, no runner of programs',
+      [
+        "COPY (SELECT 1) TO PROGRAM 'id'",
+        "COPY samples FROM PROGRAM 'id'",
+        "COPY samples FROM '/etc/passwd'",
+        "COPY (SELECT 1) TO '/tmp/dormouse-hostile'",
+        "SELECT pg_read_file('/etc/passwd')",
+        "SELECT pg_read_binary_file('postgresql.conf')",
+        "SELECT pg_ls_dir('.')",
+        "SELECT pg_stat_file('/etc/passwd')",
+        "SELECT lo_import('/etc/passwd')",
+        "SELECT lo_export(1, '/tmp/dormouse-hostile')",
+        "CREATE TABLESPACE evil LOCATION '/tmp'",
+        "CREATE FUNCTION evil() RETURNS int LANGUAGE c AS '/tmp/evil', 'evil'",
+        "CREATE FUNCTION evil() RETURNS int LANGUAGE internal AS 'pg_backend_pid'",
+        'SELECT * FROM pg_hba_file_rules',
+        'SELECT * FROM pg_file_settings',
+        "SELECT current_setting('data_directory')",
+      ],
+    ],
+    [
+      'no administrator of the server',
+      [
+        'ALTER SYSTEM SET fsync = off',
+        "ALTER SYSTEM SET archive_command = 'id'",
+        "SET session_preload_libraries = 'evil'",
+        "ALTER ROLE owner SET session_preload_libraries = 'evil'",
+        'SET session_replication_role = replica',
+        'SET event_triggers = off',
+        "SET log_statement = 'all'",
+        'SET temp_file_limit = -1',
+        'SELECT pg_reload_conf()',
+        'SELECT pg_rotate_logfile()',
+        'SELECT pg_switch_wal()',
+        "SELECT pg_backup_start('evil')",
+        'SELECT pg_stat_reset()',
+        'CHECKPOINT',
+        'SELECT * FROM pg_authid',
+        'SELECT * FROM pg_shadow',
+        "UPDATE pg_class SET relname = 'evil' WHERE relname = 'samples'",
+        'ALTER DATABASE template1 OWNER TO owner',
+        'CREATE FUNCTION pg_catalog.evil() RETURNS int LANGUAGE sql AS $$SELECT 1$$',
+      ],
+    ],
+    [
+      'not owner of what is ours in his database',
+      [
+        'DROP EVENT TRIGGER dormouse_on_ddl',
+        'ALTER EVENT TRIGGER dormouse_on_ddl DISABLE',
+        'CREATE EVENT TRIGGER evil ON ddl_command_end EXECUTE FUNCTION dormouse.on_ddl()',
+        'DROP PUBLICATION dormouse',
+        "ALTER PUBLICATION dormouse SET (publish = 'insert')",
+        'ALTER PUBLICATION dormouse OWNER TO owner',
+        "COMMENT ON PUBLICATION dormouse IS 'evil'",
+        'CREATE PUBLICATION evil FOR ALL TABLES',
+        "CREATE SUBSCRIPTION evil CONNECTION 'host=/tmp' PUBLICATION evil",
+        'DROP SCHEMA dormouse CASCADE',
+        'ALTER SCHEMA dormouse RENAME TO evil',
+        'CREATE TABLE dormouse.evil (v int)',
+        'DROP TABLE dormouse.full_identity',
+        'INSERT INTO dormouse.full_identity VALUES (1)',
+        'SELECT dormouse.keep_identities(NULL)',
+        'SELECT dormouse.on_ddl()',
+        'ALTER FUNCTION dormouse.on_ddl() OWNER TO owner',
+        'SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots',
+        'SELECT pg_replication_slot_advance(slot_name, pg_current_wal_lsn()) FROM pg_replication_slots',
+        'SELECT pg_logical_slot_get_changes(slot_name, NULL, 1) FROM pg_replication_slots',
+        "SELECT pg_create_logical_replication_slot('evil', 'pgoutput')",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'dormouse'",
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = 'dormouse'",
+      ],
+    ],
+  ])('is %s', async (_, attempts) => {
+    // LOAD and similar have codes of their own; a setting that needs a restart too.
+    const refusals = [DENIED, '55P02', '0LP01', '42809'];
+    await connected('owner', async (client) => {
+      const succeeded: string[] = [];
+      for (const sql of attempts) if (!refusals.includes(await outcome(client, sql))) succeeded.push(sql);
+      expect(succeeded).toEqual([]);
+    });
+    await stillCaptured();
+  });
+
+  it('creates the extensions that Postgres calls trusted, and no other', async () => {
+    await connected('owner', async (client) => {
+      const { rows } = await client.query<{ name: string; trusted: boolean }>(
+        'SELECT name, bool_or(trusted) AS trusted FROM pg_available_extension_versions GROUP BY name',
+      );
+      expect(rows.length).toBeGreaterThan(30);
+      const allowed: string[] = [];
+      for (const { name } of rows) {
+        await client.query('BEGIN');
+        if ((await outcome(client, `CREATE EXTENSION IF NOT EXISTS "${name}" CASCADE`)) === 'done') allowed.push(name);
+        await client.query('ROLLBACK');
+      }
+      const trusted = rows.filter((row) => row.trusted).map((row) => row.name);
+      expect(allowed.filter((name) => !trusted.includes(name))).toEqual([]);
+      expect(allowed).toContain('pgcrypto');
+    });
+  });
+
+  it('cannot open a session as another role, by any startup parameter', async () => {
+    const refused = async (more: pg.ClientConfig): Promise<string> =>
+      connected(
+        'owner',
+        (client) => client.query('SELECT current_user, session_user').then(({ rows }) => JSON.stringify(rows)),
+        more,
+      ).catch((error: { code?: string }) => error.code ?? String(error));
+    for (const options of [
+      '-c role=dormouse',
+      '--role=dormouse',
+      '-c session_authorization=dormouse',
+      '-c\\ role=dormouse',
+      '-crole=dormouse',
+    ]) {
+      expect(await refused({ options })).toMatch(/42501|22023|0A000|42704|08P01/);
+    }
+    const as = new URL(database.postgresUrl);
+    as.username = 'dormouse';
+    const client = new pg.Client({ connectionString: as.href });
+    await expect(client.connect()).rejects.toMatchObject({ code: '28P01' });
+  });
+
+  it('runs nothing of his as our superuser, whatever he makes resolve first', async () => {
+    await connected('owner', async (client) => {
+      await client.query(`
+        CREATE SCHEMA evil;
+        CREATE TABLE evil.booty (who text);
+        GRANT ALL ON SCHEMA evil TO PUBLIC; GRANT ALL ON evil.booty TO PUBLIC;
+        CREATE FUNCTION evil.spy() RETURNS void LANGUAGE plpgsql AS $$
+          BEGIN IF current_user = 'dormouse' THEN INSERT INTO evil.booty VALUES (current_user); END IF; END $$;
+        CREATE FUNCTION evil.eq(name, text) RETURNS bool LANGUAGE plpgsql AS $$BEGIN PERFORM evil.spy(); RETURN true; END$$;
+        CREATE FUNCTION evil.eq(text, text) RETURNS bool LANGUAGE plpgsql AS $$BEGIN PERFORM evil.spy(); RETURN true; END$$;
+        CREATE FUNCTION evil.eq(oid, oid) RETURNS bool LANGUAGE plpgsql AS $$BEGIN PERFORM evil.spy(); RETURN true; END$$;
+        CREATE OPERATOR evil.= (leftarg = name, rightarg = text, function = evil.eq);
+        CREATE OPERATOR evil.= (leftarg = text, rightarg = text, function = evil.eq);
+        CREATE OPERATOR evil.= (leftarg = oid, rightarg = oid, function = evil.eq);
+        CREATE FUNCTION evil.format(text, VARIADIC text[]) RETURNS text LANGUAGE plpgsql AS $$BEGIN PERFORM evil.spy(); RETURN ''; END$$;
+        CREATE FUNCTION evil.count(anyelement) RETURNS bigint LANGUAGE plpgsql AS $$BEGIN PERFORM evil.spy(); RETURN 1; END$$;
+        ALTER DATABASE postgres SET search_path = evil, pg_catalog, public;
+      `);
+      // Names that would be code if anybody pasted them into a statement.
+      await client.query(`CREATE TABLE public."t""; INSERT INTO evil.booty VALUES ('pasted'); --" (a int)`);
+      await client.query(
+        `CREATE SCHEMA "s'); SELECT evil.spy(); --"; CREATE TABLE "s'); SELECT evil.spy(); --".t (a int)`,
+      );
+    });
+    for (const _ of [1, 2]) {
+      await platform.cli('db', 'stop', 'hostile');
+      await stillCapturedIn('public');
+    }
+    await connected('owner', async (client) => {
+      expect((await client.query('SELECT * FROM evil.booty')).rows).toEqual([]);
+      await client.query('ALTER DATABASE postgres RESET search_path');
+      await client.query('SET search_path = public');
+      await client.query(
+        `DROP SCHEMA evil CASCADE; DROP TABLE public."t""; INSERT INTO evil.booty VALUES ('pasted'); --"`,
+      );
+    });
+    await stillCaptured();
+  });
+
+  /** As `stillCaptured`, with the table named. */
+  async function stillCapturedIn(schema: string): Promise<void> {
+    const text = `mark-${++mark}`;
+    await connected('owner', (client) => client.query(`INSERT INTO ${schema}.samples (text) VALUES ($1)`, [text]));
+    await until(async () => (await readWholeLog(source)).some((event) => event.text === text), { what: 'its event' });
+  }
+
+  it('keeps his database reachable and captured whatever settings he gives it', async () => {
+    await connected('owner', async (client) => {
+      for (const setting of [
+        "local_preload_libraries = 'nothing'",
+        "TimeZone = 'Asia/Kolkata'",
+        "DateStyle = 'SQL, DMY'",
+        "IntervalStyle = 'iso_8601'",
+        "bytea_output = 'escape'",
+        "client_encoding = 'LATIN1'",
+        'default_transaction_read_only = on',
+        "default_transaction_isolation = 'serializable'",
+        'standard_conforming_strings = off',
+        'extra_float_digits = -5',
+        'lock_timeout = 1',
+        'idle_session_timeout = 200',
+        'row_security = off',
+      ]) {
+        await client.query(`ALTER DATABASE postgres SET ${setting}`);
+      }
+    });
+    await platform.cli('db', 'stop', 'hostile');
+    const at = '2026-03-01T12:30:00.123Z';
+    const plain = '2026-12-25T08:00:00.5Z';
+    const module = await loadClient(7);
+    const client = new module.PrismaClient({ accelerateUrl: database.prismaUrl });
+    // Reading only is a wish that is kept; whoever set it can take it back.
+    await connected('owner', async (session) => {
+      await session.query('SET default_transaction_read_only = off');
+      await session.query('ALTER DATABASE postgres RESET default_transaction_read_only');
+    });
+    await platform.cli('db', 'stop', 'hostile');
+    const values = {
+      timestamptz: new Date(at),
+      timestamp: new Date(plain),
+      bytes: new Uint8Array([0, 255, 92]),
+      float: 0.1 + 0.2,
+      text: 'naïve ☂',
+    };
+    const made = await client.sample.create({ data: values });
+    expect(made).toMatchObject(values);
+    expect(await client.sample.findUnique({ where: { id: made.id } })).toMatchObject(values);
+    await client.$disconnect();
+    const reply = await until(
+      async () => {
+        const text = await (
+          await fetch(`${platform.http}/streams/all?offset=-1`, {
+            headers: { authorization: `Bearer ${database.apiKey}` },
+          })
+        ).text();
+        return text.includes('naïve') && text;
+      },
+      { what: 'its event' },
+    );
+    const event = JSON.parse(reply).find((each: { value?: { id?: string } | null }) => each.value?.id === made.id);
+    expect(event.value).toMatchObject({ bytes: 'AP9c', float: 0.1 + 0.2, text: 'naïve ☂' });
+    expect(new Date(event.value.timestamptz).toISOString()).toBe(at);
+    expect(event.value.timestamp).toBe('2026-12-25T08:00:00.5');
+    await connected('owner', (session) => session.query('ALTER DATABASE postgres RESET ALL'));
+    await stillCaptured();
+  });
+
+  it('ends backends of his own role only, and HTTP goes on', async () => {
+    const plan = await recordPlan(await loadClient(7), (client) => client.category.findMany());
+    const ask = async (): Promise<number> =>
+      (
+        await fetch(`${platform.http}/query`, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${database.apiKey}` },
+          body: plan,
+        })
+      ).status;
+    expect(await Promise.all([ask(), ask(), ask()])).toEqual([200, 200, 200]);
+    for (let round = 0; round < 5; round++) {
+      const ended = await connected('owner', (client) =>
+        client.query(
+          "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'owner' AND pid <> pg_backend_pid()",
+        ),
+      );
+      expect(ended.rowCount).toBeGreaterThan(0);
+      expect(await ask()).toBe(200);
+    }
+    await stillCaptured();
+  });
+
+  it('who fills all his connections leaves those of HTTP and of capture', async () => {
+    const plan = await recordPlan(await loadClient(7), (client) => client.category.findMany());
+    const clients: pg.Client[] = [];
+    let refusal: { code?: string; message?: string } | undefined;
+    try {
+      while (refusal === undefined && clients.length < 100) {
+        const client = new pg.Client({ connectionString: database.postgresUrl });
+        client.on('error', () => {});
+        await client.connect().then(
+          () => clients.push(client),
+          (error) => {
+            refusal = error;
+          },
+        );
+      }
+      expect(clients.length).toBe(20);
+      expect(refusal).toMatchObject({ code: '53300', message: expect.stringMatching(/--tcp-connections/) });
+      await Promise.all(clients.map((client) => client.query('BEGIN; SELECT 1')));
+      const replies = await Promise.all(
+        ['owner', 'writer', 'reader'].flatMap((role) =>
+          Array.from({ length: 15 }, () =>
+            fetch(`${platform.http}/query`, {
+              method: 'POST',
+              headers: { authorization: `Bearer ${keys.get(role)?.apiKey}` },
+              body: plan,
+            }).then((reply) => reply.status),
+          ),
+        ),
+      );
+      expect(new Set(replies)).toEqual(new Set([200]));
+      await clients[0]?.query("INSERT INTO samples (text) VALUES ('crowded'); COMMIT");
+      await until(async () => (await readWholeLog(source)).some((event) => event.text === 'crowded'), {
+        what: 'its event',
+      });
+    } finally {
+      await Promise.all(clients.map((client) => client.end().catch(() => {})));
+    }
+  });
+
+  it('who takes the names that we might want does not stop capture', async () => {
+    await connected('owner', async (client) => {
+      await client.query('CREATE PUBLICATION dormouse_listed FOR TABLE "Category"').catch(() => {});
+      await client.query('CREATE TABLE squat (a int, b int GENERATED ALWAYS AS (a * 2) VIRTUAL)');
+      await client.query('INSERT INTO squat VALUES (1)');
+      await client.query('DROP PUBLICATION IF EXISTS dormouse_listed').catch(() => {});
+      await client.query('UPDATE squat SET a = 2').catch(() => {});
+    });
+    await platform.cli('db', 'stop', 'hostile');
+    await stillCaptured();
+  });
+});
+
+describe('the reader', () => {
+  it('writes nothing, by any means', async () => {
+    const state = (client: pg.Client): Promise<unknown> =>
+      client
+        .query(
+          `SELECT (SELECT count(*) FROM samples) AS samples, (SELECT count(*) FROM pg_class) AS relations,
+             (SELECT count(*) FROM pg_largeobject_metadata) AS objects, (SELECT count(*) FROM pg_proc) AS functions`,
+        )
+        .then(({ rows }) => rows);
+    const before = await connected('owner', state);
+    await connected('reader', async (client) => {
+      const succeeded: string[] = [];
+      for (const sql of [
+        "INSERT INTO samples (text) VALUES ('x')",
+        "UPDATE samples SET text = 'x'",
+        'DELETE FROM samples',
+        'TRUNCATE samples',
+        'SELECT * FROM samples FOR UPDATE',
+        'DO $$ BEGIN LOCK TABLE samples IN ROW EXCLUSIVE MODE; END $$',
+        'COPY samples (text) FROM STDIN',
+        'CREATE TABLE evil (v int)',
+        'CREATE TEMP TABLE evil (v int)',
+        'CREATE SCHEMA evil',
+        'CREATE FUNCTION public.evil() RETURNS int LANGUAGE sql AS $$SELECT 1$$',
+        'CREATE PUBLICATION evil',
+        'CREATE EXTENSION pgcrypto',
+        'CREATE DATABASE evil',
+        "SELECT nextval('users_id_seq')",
+        "SELECT setval('users_id_seq', 1)",
+        'ALTER TABLE samples ADD COLUMN evil int',
+        'DROP TABLE samples',
+        'SELECT lo_create(0)',
+        'SELECT lo_creat(-1)',
+        "SELECT lo_from_bytea(0, 'x')",
+        "SELECT pg_logical_emit_message(true, 'x', 'x')",
+        "SELECT pg_logical_emit_message(false, 'x', 'x'::bytea)",
+        "DO $$ BEGIN INSERT INTO samples (text) VALUES ('x'); END $$",
+        "WITH made AS (INSERT INTO samples (text) VALUES ('x') RETURNING 1) SELECT * FROM made",
+        'INSERT INTO dormouse.full_identity VALUES (1)',
+        'ALTER DATABASE postgres SET work_mem = 64',
+        'SET ROLE owner',
+        'SET SESSION AUTHORIZATION owner',
+      ]) {
+        if ((await outcome(client, sql)) !== DENIED) succeeded.push(sql);
+      }
+      expect(succeeded.sort()).toEqual([]);
+    });
+    const module = await loadClient(7);
+    const client = new module.PrismaClient({ accelerateUrl: keys.get('reader')?.prismaUrl });
+    await expect(client.sample.create({ data: { text: 'x' } })).rejects.toThrow();
+    await expect(client.$executeRawUnsafe("INSERT INTO samples (text) VALUES ('x')")).rejects.toThrow(
+      /permission denied/,
+    );
+    await expect(client.$queryRawUnsafe("SELECT lo_from_bytea(0, 'x')")).rejects.toThrow(/permission denied/);
+    expect(await client.sample.count()).toBeGreaterThan(0);
+    await client.$disconnect();
+    expect(await connected('owner', state)).toEqual(before);
+  });
+
+  it('cannot spoil the role for other readers by settings of it', async () => {
+    await connected('reader', async (client) => {
+      await outcome(client, "ALTER ROLE reader SET local_preload_libraries = 'nothing'");
+    });
+    expect((await connected('reader', (client) => client.query('SELECT count(*) FROM samples'))).rowCount).toBe(1);
+    // The rest is taken back whenever the database starts.
+    await connected('reader', (client) => client.query("ALTER ROLE reader SET search_path = 'nowhere'"));
+    await platform.cli('db', 'stop', 'hostile');
+    await until(
+      () =>
+        connected(
+          'reader',
+          async (client) => (await client.query('SHOW search_path')).rows[0].search_path !== 'nowhere',
+        ),
+      { what: 'the reader as he was' },
+    );
+    expect((await connected('owner', (client) => client.query('SELECT * FROM pg_db_role_setting'))).rows).toEqual([]);
+  });
+
+  it('has rights that a dump does not carry elsewhere', async () => {
+    // pg_dump writes out what differs from the rights that a server is born with.
+    const { rows } = await connected('owner', (client) =>
+      client.query(
+        `SELECT p.proname FROM pg_proc p LEFT JOIN pg_init_privs i ON i.objoid = p.oid AND i.classoid = 'pg_proc'::regclass
+         WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proacl IS DISTINCT FROM i.initprivs`,
+      ),
+    );
+    expect(rows).toEqual([]);
+  });
+});
+
+describe('the writer', () => {
+  it('changes rows, and neither tables nor what is ours', async () => {
+    await connected('writer', async (client) => {
+      expect(await outcome(client, "INSERT INTO samples (text) VALUES ('by the writer')")).toBe('done');
+      const succeeded: string[] = [];
+      for (const sql of [
+        'CREATE TABLE evil (v int)',
+        'CREATE SCHEMA evil',
+        'ALTER TABLE samples ADD COLUMN evil int',
+        'DROP TABLE samples',
+        'CREATE DATABASE evil',
+        'CREATE FUNCTION public.evil() RETURNS int LANGUAGE sql AS $$SELECT 1$$',
+        'CREATE TRIGGER evil BEFORE INSERT ON samples EXECUTE FUNCTION dormouse.on_ddl()',
+        'INSERT INTO dormouse.full_identity VALUES (1)',
+        'DELETE FROM dormouse.full_identity',
+        'TRUNCATE dormouse.full_identity',
+        "UPDATE pg_class SET relname = 'evil' WHERE relname = 'samples'",
+        'SET ROLE owner',
+        'ALTER DATABASE postgres SET work_mem = 64',
+      ]) {
+        if ((await outcome(client, sql)) !== DENIED) succeeded.push(sql);
+      }
+      expect(succeeded).toEqual([]);
+      // Granting what one has not is a warning in Postgres, and nothing is granted.
+      await client.query('GRANT INSERT ON samples TO reader');
+      // Who may read all may read this too: there is nothing in it, keys never come here.
+      expect((await client.query('SELECT * FROM pg_authid WHERE rolpassword IS NOT NULL')).rows).toEqual([]);
+    });
+    expect(await connected('reader', (client) => outcome(client, "INSERT INTO samples (text) VALUES ('x')"))).toBe(
+      DENIED,
+    );
+    await stillCaptured();
+  });
+});
