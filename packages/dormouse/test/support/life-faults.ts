@@ -114,8 +114,17 @@ async function restart(victim: Victim): Promise<void> {
 /** With the writers quiet, waits until the database rests by itself. */
 async function rested(victim: Victim, states: readonly string[]): Promise<void> {
   await Promise.all(victim.writers.map((writer) => writer.pause()));
-  await until(async () => states.includes(await stateOf(victim.platform, victim.database.id)), {
-    what: `the idle database is ${states.join(' or ')}`,
+  let state = '';
+  await until(
+    async () => {
+      state = await stateOf(victim.platform, victim.database.id);
+      // It may have gone deeper while the last writer gave up.
+      if (state === 'stopped' && !states.includes(state)) await command(victim, 'wake');
+      return states.includes(state);
+    },
+    { what: `the idle database is ${states.join(' or ')}` },
+  ).catch((error: Error) => {
+    throw new Error(`${error.message}; it is ${state}`);
   });
 }
 
