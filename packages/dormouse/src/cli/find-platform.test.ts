@@ -128,9 +128,9 @@ describe('what answers is not as it should be', () => {
 
   it('passes on what the platform says', async () => {
     const { code, err } = await asking(401, '{"code":"admin_token_invalid","message":"That token is old."}');
-    expect([code, err]).toEqual([2, 'dormouse: That token is old.\n']);
+    expect([code, err]).toEqual([2, 'dormouse: That token is old. [admin_token_invalid]\n']);
     const bug = await asking(500, '{"code":"internal","message":"A bug."}');
-    expect([bug.code, bug.err]).toEqual([1, 'dormouse: A bug.\n']);
+    expect([bug.code, bug.err]).toEqual([1, 'dormouse: A bug. [internal]\n']);
   });
 });
 

@@ -23,7 +23,9 @@ export async function run(words: readonly string[], commands: readonly Command[]
       const cause = error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : String(error.cause);
       world.stderr.write(`dormouse: this is a bug of ours; please report it with what follows.\n${cause}\n`);
     } else {
-      world.stderr.write(`dormouse: ${error.publicMessage}\n`);
+      // The code is what docs/ERRORS.md and people who search go by.
+      const [first, ...rest] = error.publicMessage.split('\n');
+      world.stderr.write(`dormouse: ${[`${first} [${error.code}]`, ...rest].join('\n')}\n`);
     }
     return error.row.exit;
   }

@@ -62,8 +62,8 @@ describe('a start that cannot be', () => {
     return cli;
   }
 
-  /** One line that begins with our name, exit code 2, nothing left running; gives the line. */
-  async function refused(...words: string[]): Promise<string> {
+  /** One line that begins with our name and ends with the code, exit code 2, nothing left running; gives the line. */
+  async function refused(reason: string, ...words: string[]): Promise<string> {
     const cli = start(...words);
     const { code } = await cli.ended;
     const lines = cli
@@ -72,7 +72,8 @@ describe('a start that cannot be', () => {
       .filter((line) => line.startsWith('dormouse: '));
     expect(lines).toHaveLength(1);
     expect(cli.out()).toBe('');
-    expect([code, lines[0]]).toEqual([2, lines[0]]);
+    expect(lines[0]).toMatch(new RegExp(` \\[${reason}\\]$`));
+    expect(code).toBe(2);
     return lines[0] ?? '';
   }
 
@@ -99,10 +100,10 @@ describe('a start that cannot be', () => {
     busy = createServer();
     await new Promise<void>((resolve) => busy?.listen(0, '127.0.0.1', resolve));
     const port = String((busy.address() as { port: number }).port);
-    const http = await refused('--data', 'data', '--port', port);
+    const http = await refused('port_in_use', '--data', 'data', '--port', port);
     expect(http).toContain(port);
     expect(http).toMatch(/in use.*--port/);
-    const tcp = await refused('--data', 'data', '--pg-port', port);
+    const tcp = await refused('port_in_use', '--data', 'data', '--pg-port', port);
     expect(tcp).toContain(port);
     expect(tcp).toMatch(/--pg-port/);
     // The same directory serves once the port is right.
@@ -110,30 +111,30 @@ describe('a start that cannot be', () => {
   });
 
   it('with an address that is not here, or a port that is none, says so', async () => {
-    expect(await refused('--data', 'data', '--host', '192.0.2.1')).toMatch(/192\.0\.2\.1.*--host/);
-    expect(await refused('--data', 'data', '--port', '70000')).toMatch(/70000|--port/);
+    expect(await refused('usage_invalid', '--data', 'data', '--host', '192.0.2.1')).toMatch(/192\.0\.2\.1.*--host/);
+    expect(await refused('usage_invalid', '--data', 'data', '--port', '70000')).toMatch(/70000|--port/);
   });
 
   it('with unknown flags or values says which, and does nothing', async () => {
-    expect(await refused('--data', 'data', '--prot', '1')).toMatch(/--prot.*--port/s);
-    expect(await refused('--data', 'data', '--body-max', 'much')).toMatch(/--body-max/);
-    expect(await refused('--data', 'data', '--suspend-after', '-1s')).toMatch(/--suspend-after/);
-    expect(await refused('--data', 'data', 'extra')).toMatch(/extra/);
+    expect(await refused('usage_invalid', '--data', 'data', '--prot', '1')).toMatch(/--prot.*--port/s);
+    expect(await refused('usage_invalid', '--data', 'data', '--body-max', 'much')).toMatch(/--body-max/);
+    expect(await refused('usage_invalid', '--data', 'data', '--suspend-after', '-1s')).toMatch(/--suspend-after/);
+    expect(await refused('usage_invalid', '--data', 'data', 'extra')).toMatch(/extra/);
     expect(existsSync(join(home.path, 'data'))).toBe(false);
   });
 
   it('on a file, on files of others, or on a directory of another version says so and touches nothing', async () => {
     writeFileSync(join(home.path, 'file'), 'mine');
-    expect(await refused('--data', 'file')).toMatch(/not a directory.*--data/);
-    expect(await refused('--data', 'file/below')).toMatch(/not a directory.*--data/);
+    expect(await refused('data_unusable', '--data', 'file')).toMatch(/not a directory.*--data/);
+    expect(await refused('data_unusable', '--data', 'file/below')).toMatch(/not a directory.*--data/);
     mkdirSync(join(home.path, 'photos'));
     writeFileSync(join(home.path, 'photos', 'cat.jpg'), 'mine');
-    expect(await refused('--data', 'photos')).toMatch(/cat\.jpg.*--data/);
+    expect(await refused('data_unusable', '--data', 'photos')).toMatch(/cat\.jpg.*--data/);
     expect(readdirSync(join(home.path, 'photos'))).toEqual(['cat.jpg']);
     expect(readFileSync(join(home.path, 'file'), 'utf8')).toBe('mine');
     await made('later');
     writeFileSync(join(home.path, 'later', 'format'), '2\n');
-    expect(await refused('--data', 'later')).toMatch(/format 2.*format 1.*--data/);
+    expect(await refused('data_version', '--data', 'later')).toMatch(/format 2.*format 1.*--data/);
     writeFileSync(join(home.path, 'later', 'format'), '1\n');
     await starts('later');
   });
@@ -141,7 +142,7 @@ describe('a start that cannot be', () => {
   it('on a directory that is in use says so, and whoever is there goes on', async () => {
     const first = start('--data', 'data');
     await first.said('}\n');
-    expect(await refused('--data', 'data')).toMatch(/in use by a running Dormouse.*--data/);
+    expect(await refused('data_locked', '--data', 'data')).toMatch(/in use by a running Dormouse.*--data/);
     const { databases } = JSON.parse(first.out()) as { databases: DatabaseUrls[] };
     await withClient(databases[0]?.postgresUrl ?? '', (client) => client.query('SELECT 1'));
   });
@@ -155,7 +156,7 @@ describe('a start that cannot be', () => {
     const file = join(home.path, 'data', 'master.key');
     const key = readFileSync(file);
     damage(file);
-    expect(await refused('--data', 'data')).toMatch(/master\.key is damaged.*backup/);
+    expect(await refused('data_unusable', '--data', 'data')).toMatch(/master\.key is damaged.*backup/);
     expect(statSync(file).size).not.toBe(key.length);
     writeFileSync(file, key, { mode: 0o600 });
     await starts('data');
@@ -169,7 +170,7 @@ describe('a start that cannot be', () => {
     const files = [file, `${file}-wal`].filter((each) => existsSync(each));
     const kept = files.map((each) => readFileSync(each));
     for (const each of files) writeFileSync(each, nonsense);
-    expect(await refused('--data', 'data')).toMatch(/registry\.db.*backup/);
+    expect(await refused('data_unusable', '--data', 'data')).toMatch(/registry\.db.*backup/);
     for (const [i, each] of files.entries()) writeFileSync(each, kept[i] as Buffer);
     await starts('data');
   });
@@ -195,7 +196,7 @@ describe('a start that cannot be', () => {
       ],
       { encoding: 'utf8', cwd: '/', timeout: 30_000 },
     );
-    expect(launcher.stderr).toMatch(/^dormouse: \S+closed\S* .*this account may.*--data/m);
+    expect(launcher.stderr).toMatch(/^dormouse: \S+closed\S* .*this account may.*--data.* \[data_unusable\]$/m);
     expect(launcher.status).toBe(2);
   });
 
@@ -205,7 +206,9 @@ describe('a start that cannot be', () => {
       return;
     }
     mkdirSync(join(home.path, 'private'), { mode: 0o700 });
-    expect(await refused('--data', 'private/data')).toMatch(/private and so does not reach.*--data/);
+    expect(await refused('account_unusable', '--data', 'private/data')).toMatch(
+      /private and so does not reach.*--data/,
+    );
     chmodSync(join(home.path, 'private'), 0o711);
     await starts('private/data');
   });
@@ -313,6 +316,7 @@ describe('a Postgres that does not start', () => {
     expect(message).toMatch(why);
     const command = await platform.cli('db', 'wake', 'broken');
     expect([command.code, command.stderr]).toEqual([2, expect.stringMatching(why)]);
+    expect(command.stderr).toContain('[start_failed]');
     expect((await platform.json<{ state: string }>('db', 'show', 'broken')).state).toBe('failed');
 
     // Nobody else notices.

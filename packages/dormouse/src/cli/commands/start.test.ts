@@ -169,7 +169,7 @@ describe('dormouse start', () => {
       throw new DormouseError('port_in_use', { message: 'Port 4400 is in use.' });
     };
     expect(await run(['start'], [startCommand(failing)], world)).toBe(2);
-    expect(world.err()).toBe('dormouse: Port 4400 is in use.\n');
+    expect(world.err()).toBe('dormouse: Port 4400 is in use. [port_in_use]\n');
     expect(world.press('SIGINT')).toBe(false);
   });
 });
