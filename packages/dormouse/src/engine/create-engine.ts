@@ -10,6 +10,7 @@ import {
 import type { ClientLimits } from './client-limits.ts';
 import { Compiler } from './compiler.ts';
 import type { Engine, EngineDatabase, EngineDatabaseOptions, EngineLimits } from './engine.ts';
+import { CompiledExecutor } from './executor/index.ts';
 import { PlanCache } from './plan-cache.ts';
 import { PlanExecutor } from './plan-execution.ts';
 import { type Prisma6Parts, Prisma6Routes } from './prisma6.ts';
@@ -31,8 +32,12 @@ export interface EngineOptions {
 export function createEngine(options: EngineOptions): Engine {
   const compiler = new Compiler({ clock: options.clock, log: options.log });
   const executor = new PlanExecutor();
+  const compiledExecutor = new CompiledExecutor(executor, options.clock);
   return {
-    openDatabase: (database) => new OpenDatabase(options, database, compiler, executor),
+    openDatabase: (database) => new OpenDatabase(options, database, compiler, executor, compiledExecutor),
+    get compiledExecutions() {
+      return compiledExecutor.counts;
+    },
     close: () => compiler.close(),
   };
 }
@@ -43,7 +48,13 @@ class OpenDatabase implements EngineDatabase {
   readonly #prisma7: Prisma7Routes;
   #closed = false;
 
-  constructor(options: EngineOptions, database: EngineDatabaseOptions, compiler: Compiler, executor: PlanExecutor) {
+  constructor(
+    options: EngineOptions,
+    database: EngineDatabaseOptions,
+    compiler: Compiler,
+    executor: PlanExecutor,
+    compiledExecutor: CompiledExecutor,
+  ) {
     const { clock, random, log, limits } = options;
     this.#transactions = new Transactions({ clock, random, executor, openMax: limits.transactionsMax });
     const schemas = new SchemaStore({
@@ -61,6 +72,7 @@ class OpenDatabase implements EngineDatabase {
       log,
       limits,
       executor,
+      compiledExecutor,
       planner: new QueryPlanner({ clock, compiler, cache: new PlanCache(), owner: database.databaseId }),
       schemas,
       transactions: this.#transactions,

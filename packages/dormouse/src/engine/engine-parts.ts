@@ -1,6 +1,7 @@
 import type { Call, Clock, Logger, RandomBytes, Role } from '../base/index.ts';
 import type { Pool } from '../pool/index.ts';
 import type { ClientLimits } from './client-limits.ts';
+import type { CompiledExecutor } from './executor/index.ts';
 import type { PlanExecutor } from './plan-execution.ts';
 import type { OperationBounds, Statements } from './statements.ts';
 import type { Transactions } from './transactions.ts';
@@ -11,7 +12,10 @@ export interface EngineParts {
   readonly random: RandomBytes;
   readonly log: Logger;
   readonly limits: ClientLimits;
+  /** Prisma's own runtime: for all plans. */
   readonly executor: PlanExecutor;
+  /** For the plans that it compiles. */
+  readonly compiledExecutor: CompiledExecutor;
   readonly transactions: Transactions;
   pool(role: Role): Pool;
   bounds(call: Call, limits: ClientLimits): OperationBounds;

@@ -35,5 +35,7 @@ export interface EngineDatabase {
 /** The engine of one process: holds the compiler's worker. */
 export interface Engine {
   openDatabase(options: EngineDatabaseOptions): EngineDatabase;
+  /** Executions by the engine's own executor; of those `handedOver`, Prisma's runtime wrote the reply. All others it ran alone. */
+  readonly compiledExecutions: { readonly compiled: number; readonly handedOver: number };
   close(): Promise<void>;
 }

@@ -6,8 +6,9 @@ import {
   type TracingHelper,
   type TransactionManager,
 } from '@prisma/client-engine-runtime';
+import type { DriverAdapterError, SqlQueryable } from '@prisma/driver-adapter-utils';
 import { DormouseError } from '../base/index.ts';
-import type { Statements } from './statements.ts';
+import type { StatementResult } from '../pool/index.ts';
 
 /** Postgres takes 65535 parameters a statement; Prisma's compiler splits at half of it. */
 export const BIND_VALUES_MAX = 32766;
@@ -18,6 +19,12 @@ export const CONNECTION_INFO: {
   readonly maxBindValues: number;
   readonly supportsRelationJoins: boolean;
 } = { schemaName: 'public', maxBindValues: BIND_VALUES_MAX, supportsRelationJoins: true };
+
+/** What runs the statements of a plan. */
+export interface PlanStatements extends SqlQueryable {
+  /** Runs a statement without arguments, such as BEGIN. */
+  command(sql: string): Promise<StatementResult>;
+}
 
 /** Sees the queries of one operation, when its client asked for them. */
 export interface ExecutionObserver {
@@ -44,7 +51,7 @@ export class PlanExecutor {
   execute(
     plan: QueryPlanNode,
     scope: Record<string, unknown>,
-    statements: Statements,
+    statements: PlanStatements,
     options: ExecutionOptions,
   ): Promise<unknown> {
     const { comments, observer } = options;
@@ -66,7 +73,27 @@ export class PlanExecutor {
           }),
     });
   }
+
+  /** Throws what an error of the database is to the client. */
+  async raise(error: DriverAdapterError): Promise<never> {
+    const statements = { executeRaw: () => Promise.reject(error) } as unknown as PlanStatements;
+    await this.execute(FAILING_PLAN, {}, statements, { inTransaction: true });
+    throw error;
+  }
 }
+
+/** Any statement: the runtime turns its failure into the client's error. */
+const FAILING_PLAN: QueryPlanNode = {
+  type: 'execute',
+  args: {
+    type: 'templateSql',
+    fragments: [],
+    placeholderFormat: { prefix: '$', hasNumbering: true },
+    args: [],
+    argTypes: [],
+    chunkable: false,
+  },
+};
 
 function newInterpreter(observer: ExecutionObserver | undefined): QueryInterpreter {
   return QueryInterpreter.forSql({
@@ -83,9 +110,9 @@ function newInterpreter(observer: ExecutionObserver | undefined): QueryInterpret
  * interpreter is told that it is in a transaction.
  */
 class PlanTransaction {
-  readonly #statements: Statements;
+  readonly #statements: PlanStatements;
 
-  constructor(statements: Statements) {
+  constructor(statements: PlanStatements) {
     this.#statements = statements;
   }
 
@@ -94,7 +121,7 @@ class PlanTransaction {
     return { id: 'plan' };
   }
 
-  async getTransaction(): Promise<Statements> {
+  async getTransaction(): Promise<PlanStatements> {
     return this.#statements;
   }
 

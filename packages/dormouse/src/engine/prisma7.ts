@@ -2,10 +2,11 @@ import { UserFacingError } from '@prisma/client-engine-runtime';
 import { type Call, DormouseError, type MinimalReply, type MinimalRequest } from '../base/index.ts';
 import { type ClientLimits, limitsOf } from './client-limits.ts';
 import type { EngineParts } from './engine-parts.ts';
+import { PlanTexts, type ReplyFrame } from './executor/index.ts';
 import { guardedScope } from './guarded-scope.ts';
 import { CONNECTION_INFO } from './plan-execution.ts';
 import { checkPlan } from './plan-shape.ts';
-import { jsonReply, prisma7ErrorReply } from './replies.ts';
+import { jsonReply, prisma7ErrorReply, writtenReply } from './replies.ts';
 import { bodyText, isObject, type JsonObject, parseBody } from './request-body.ts';
 import type { Prisma7Route } from './routes.ts';
 import type { OperationBounds, Statements } from './statements.ts';
@@ -17,12 +18,15 @@ import { clientError } from './user-errors.ts';
 /** What Prisma's own client defaults to. */
 const TRANSACTION_TIMEOUT_MS = 5000;
 const TRANSACTION_MAX_WAIT_MS = 2000;
+/** What stands around the data in a reply. */
+const FRAME: ReplyFrame = { before: Buffer.from('{"data":'), after: Buffer.from('}') };
 /** More comment tags than any plugin writes. */
 const COMMENTS_MAX = 64;
 
 /** The routes that Prisma Client 7 calls: it compiles by itself and sends plans. */
 export class Prisma7Routes {
   readonly #parts: EngineParts;
+  readonly #texts = new PlanTexts();
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
@@ -40,6 +44,7 @@ export class Prisma7Routes {
     const bounds = parts.bounds(call, limits);
     try {
       const reply = await this.#dispatch(route, request, call, limits, bounds, telemetry);
+      if (reply instanceof Uint8Array) return writtenReply(reply, limits.replyBytesMax);
       return jsonReply(
         200,
         telemetry === undefined ? reply : { ...reply, extensions: telemetry.extensions() },
@@ -63,14 +68,14 @@ export class Prisma7Routes {
     const { transactions } = this.#parts;
     switch (route.to) {
       case 'query': {
-        const execute = this.#prepare(request, false, telemetry);
+        const execute = this.#prepare(request, false, limits, telemetry);
         this.#parts.onOperation(call, 1);
-        return { data: await this.#parts.withStatements(call, bounds, execute) };
+        return await this.#parts.withStatements(call, bounds, execute);
       }
       case 'transaction-query': {
-        const execute = this.#prepare(request, true, telemetry);
+        const execute = this.#prepare(request, true, limits, telemetry);
         this.#parts.onOperation(call, 1);
-        return { data: await transactions.run(call, route.transactionId, bounds, execute) };
+        return await transactions.run(call, route.transactionId, bounds, execute);
       }
       case 'transaction-start':
         return { id: await this.#start(request, call, limits, bounds) };
@@ -85,18 +90,32 @@ export class Prisma7Routes {
     }
   }
 
+  /** Reads a query. What it gives executes it and gives the reply, as an object or already written. */
   #prepare(
     request: MinimalRequest,
     inTransaction: boolean,
+    limits: ClientLimits,
     observer: Telemetry | undefined,
-  ): (statements: Statements) => Promise<unknown> {
-    const body = parseBody(bodyText(request.body));
-    const plan = checkPlan(body.plan);
-    const scope = guardedScope(plan, parameters(body.params));
+  ): (statements: Statements) => Promise<object> {
+    const bytes = Buffer.from(request.body.buffer, request.body.byteOffset, request.body.byteLength);
+    const known = this.#texts.find(bytes);
+    const body = known ?? parseBody(bodyText(bytes));
+    const plan = known?.plan ?? checkPlan(body.plan);
+    const params = parameters(body.params);
     const comments = commentTags(body.comments);
+    if (known === undefined) this.#texts.note(bytes);
+    const { executor, compiledExecutor } = this.#parts;
+    const compiled = known?.compiled;
+    // What the client wants to see of its queries, the runtime tells.
+    if (compiled?.accepts(params) && comments === undefined && observer === undefined) {
+      const bytesMax = limits.replyBytesMax;
+      return (statements) =>
+        compiledExecutor.execute(compiled, params, statements, { inTransaction, frame: FRAME, bytesMax });
+    }
+    const scope = guardedScope(plan, params);
     return async (statements) => {
-      const data = await this.#parts.executor.execute(plan, scope, statements, { inTransaction, comments, observer });
-      return data ?? null;
+      const data = await executor.execute(plan, scope, statements, { inTransaction, comments, observer });
+      return { data: data ?? null };
     };
   }
 

@@ -11,6 +11,12 @@ export function jsonReply(status: number, value: unknown, bytesMax: number = Num
   return { status, headers: { 'content-type': JSON_TYPE }, body };
 }
 
+/** A reply whose JSON text is written already. Throws `reply_too_large`. */
+export function writtenReply(body: Uint8Array, bytesMax: number): MinimalReply {
+  if (body.byteLength > bytesMax) throw new DormouseError('reply_too_large');
+  return { status: 200, headers: { 'content-type': JSON_TYPE }, body };
+}
+
 function stringify(value: unknown): string {
   try {
     return JSON.stringify(value);

@@ -1,6 +1,6 @@
 import type { SqlQuery, SqlQueryable, SqlResultSet } from '@prisma/driver-adapter-utils';
 import { type Cancellation, type Clock, type Deadline, DormouseError, type Role, type Timings } from '../base/index.ts';
-import type { Lease, Pool, StatementResult } from '../pool/index.ts';
+import type { Lease, ParameterValue, Pool, StatementResult } from '../pool/index.ts';
 import { PostgresError } from '../wire/index.ts';
 import { encodeArgument } from './arguments.ts';
 import { toDriverAdapterError } from './postgres-errors.ts';
@@ -63,21 +63,28 @@ export class Statements implements SqlQueryable {
 
   /** Runs one statement after those before it. */
   run(query: SqlQuery): Promise<StatementResult> {
-    const result = this.#last.then(() => this.#execute(query));
+    return this.execute(
+      query.sql,
+      query.args.map((value, index) => encodeArgument(value, query.argTypes[index])),
+    );
+  }
+
+  /** Runs one statement, its parameters encoded already, after those before it. */
+  execute(sql: string, parameters: readonly ParameterValue[]): Promise<StatementResult> {
+    const result = this.#last.then(() => this.#execute(sql, parameters));
     // The chain goes on after a failure; whoever awaits `result` sees it.
     this.#last = result.catch(() => undefined);
     return result;
   }
 
-  async #execute(query: SqlQuery): Promise<StatementResult> {
+  async #execute(sql: string, parameters: readonly ParameterValue[]): Promise<StatementResult> {
     // The operation has failed already: what it still had queued must not run.
     if (this.#closed) throw new DormouseError('interrupted');
     const { clock, deadline, cancellation, timings, role } = this.bounds;
-    const parameters = query.args.map((value, index) => encodeArgument(value, query.argTypes[index]));
     const lease = await this.#acquire();
     const startedMs = clock.monotonic();
     try {
-      const result = await lease.execute(query.sql, parameters, {
+      const result = await lease.execute(sql, parameters, {
         deadline,
         cancellation,
         rowBytesMax: this.#rowBytesLeft,

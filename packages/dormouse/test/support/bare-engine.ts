@@ -14,7 +14,7 @@ import {
   systemClock,
   Timings,
 } from '../../src/base/index.ts';
-import { createEngine, type EngineDatabase, type EngineLimits } from '../../src/engine/index.ts';
+import { createEngine, type Engine, type EngineDatabase, type EngineLimits } from '../../src/engine/index.ts';
 import { connectSocket, createPool, type Pool } from '../../src/pool/index.ts';
 import { type BareInstance, startBareInstance } from './bare-instance.ts';
 import type { Loose } from './clients.ts';
@@ -54,6 +54,8 @@ export interface BareEngine {
   readonly database: EngineDatabase;
   /** Operations counted. */
   readonly operations: () => number;
+  /** What the engine's own executor ran, over all engines opened. */
+  readonly executions: () => { readonly compiled: number; readonly handedOver: number };
   pool(role: Role): Pool;
   ask(path: string, body: unknown, options?: AskOptions): Promise<Answer>;
   /** Runs SQL as the owner, past the engine; gives the first row's values as text. */
@@ -126,9 +128,11 @@ export async function startBareEngine(
   };
   let operations = 0;
   const closes: (() => Promise<void>)[] = [];
+  const engines: Engine[] = [];
   const open = (): EngineDatabase => {
     const limits = { ...LIMITS, ...options.limits };
     const engine = createEngine({ clock: systemClock, random: cryptoRandom, log: silentLogger, limits });
+    engines.push(engine);
     const opened = engine.openDatabase({
       databaseId: 'db_bare' as DatabaseId,
       pool,
@@ -150,6 +154,10 @@ export async function startBareEngine(
     schemas,
     database,
     operations: () => operations,
+    executions: () => ({
+      compiled: engines.reduce((sum, engine) => sum + engine.compiledExecutions.compiled, 0),
+      handedOver: engines.reduce((sum, engine) => sum + engine.compiledExecutions.handedOver, 0),
+    }),
     pool,
     ask: (path, body, ask) => askEngine(database, path, body, ask),
     async sql(text) {

@@ -1,0 +1,69 @@
+import type { QueryPlanNode, ResultNode } from '@prisma/client-engine-runtime';
+import { DormouseError } from '../../base/index.ts';
+import type { JsonObject } from '../request-body.ts';
+import { areBindable } from './argument.ts';
+import { compileNodes, type Program } from './compile.ts';
+import type { JsonWriter } from './json-writer.ts';
+import type { Enums } from './loose-values.ts';
+import { NotCovered } from './not-covered.ts';
+import { RecordWriter } from './record-writer.ts';
+import { Rows } from './rows.ts';
+import type { Run } from './run.ts';
+
+const COUNT = Buffer.from('{"count":');
+const CLOSE = 0x7d;
+
+/** A plan as a program: its SQL rendered, its result's form known. */
+export class CompiledPlan {
+  readonly plan: QueryPlanNode;
+  readonly program: Program;
+  readonly #structure: ResultNode;
+  readonly #enums: Enums;
+  #writer: RecordWriter | undefined;
+
+  constructor(plan: QueryPlanNode, program: Program, structure: ResultNode, enums: Enums) {
+    this.plan = plan;
+    this.program = program;
+    this.#structure = structure;
+    this.#enums = enums;
+  }
+
+  /** Whether the request's parameters can be bound: if not, the runtime says what is wrong with them. */
+  accepts(parameters: JsonObject): boolean {
+    const { variables } = this.program;
+    for (let i = 0; i < variables.length; i++) if (Object.hasOwn(parameters, variables[i] as string)) return false;
+    return areBindable(parameters, this.program.parameters);
+  }
+
+  evaluate(run: Run): unknown {
+    return this.program.root.evaluate(run);
+  }
+
+  /** Writes what `evaluate` gave. Throws `NotCovered`, or `reply_too_large` past `bytesMax` bytes in the writer. */
+  write(out: JsonWriter, value: unknown, bytesMax: number): void {
+    if (this.#structure.type === 'affectedRows') {
+      if (typeof value !== 'number') throw new NotCovered();
+      out.raw(COUNT);
+      out.text(String(value));
+      out.byte(CLOSE);
+    } else {
+      if (!(value instanceof Rows) || this.#structure.type !== 'object') throw new NotCovered();
+      if (this.#writer?.fits(value) !== true) this.#writer = new RecordWriter(this.#structure, this.#enums, value);
+      this.#writer.write(out, value, bytesMax);
+    }
+    if (out.length > bytesMax) throw new DormouseError('reply_too_large');
+  }
+}
+
+/** Compiles a plan that is known to be well formed, or gives undefined for one with parts that only the runtime knows. */
+export function compilePlan(plan: QueryPlanNode): CompiledPlan | undefined {
+  if (plan.type !== 'dataMap') return undefined;
+  const { expr, structure, enums } = plan.args;
+  if (structure.type === 'field') return undefined;
+  try {
+    return new CompiledPlan(plan, compileNodes(expr), structure, enums);
+  } catch (error) {
+    if (error instanceof NotCovered) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,64 @@
+import { NotCovered } from './not-covered.ts';
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const SPACE = 0x20;
+
+/** The place of the next byte that is not a space. Postgres writes no other white space between values of `jsonb`. */
+export function skipSpace(bytes: Uint8Array, from: number): number {
+  let at = from;
+  for (;;) {
+    const byte = bytes[at];
+    if (byte !== SPACE && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return at;
+    at++;
+  }
+}
+
+/** The place behind a string that starts at `from`. */
+export function stringEnd(bytes: Uint8Array, from: number, to: number): number {
+  let at = from + 1;
+  while (at < to) {
+    const byte = bytes[at];
+    if (byte === QUOTE) return at + 1;
+    at += byte === BACKSLASH ? 2 : 1;
+  }
+  throw new NotCovered();
+}
+
+/** The place behind the value that starts at `from`. The text is JSON, since Postgres wrote it. */
+export function valueEnd(bytes: Uint8Array, from: number, to: number): number {
+  const first = bytes[from];
+  if (first === QUOTE) return stringEnd(bytes, from, to);
+  let at = from;
+  if (first === 0x7b || first === 0x5b) {
+    let depth = 0;
+    while (at < to) {
+      const byte = bytes[at];
+      if (byte === QUOTE) {
+        at = stringEnd(bytes, at, to);
+        continue;
+      }
+      at++;
+      if (byte === 0x7b || byte === 0x5b) depth++;
+      else if ((byte === 0x7d || byte === 0x5d) && --depth === 0) return at;
+    }
+    throw new NotCovered();
+  }
+  while (at < to) {
+    const byte = bytes[at] as number;
+    if (byte === 0x2c || byte === 0x7d || byte === 0x5d || byte <= SPACE) break;
+    at++;
+  }
+  return at;
+}
+
+/** Whether a JSON string (quotes included) is written as `JSON.stringify` writes it: no escape but the short ones. */
+export function isPlainString(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let at = from + 1; at < to - 1; at++) {
+    if (bytes[at] !== BACKSLASH) continue;
+    const next = bytes[++at];
+    // \u stands for what may have a shorter form, \/ for a plain slash.
+    if (next === 0x75 || next === 0x2f) return false;
+  }
+  return true;
+}

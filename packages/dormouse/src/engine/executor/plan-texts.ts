@@ -1,0 +1,152 @@
+import { isUtf8 } from 'node:buffer';
+import type { QueryPlanNode } from '@prisma/client-engine-runtime';
+import { checkPlan } from '../plan-shape.ts';
+import { isObject, type JsonObject, parseBody } from '../request-body.ts';
+import { type CompiledPlan, compilePlan } from './compiled-plan.ts';
+
+/** A request whose plan was seen before: its parameters were read, its plan was not. */
+export interface KnownRequest {
+  readonly plan: QueryPlanNode;
+  readonly compiled: CompiledPlan | undefined;
+  readonly params: unknown;
+  readonly comments: unknown;
+}
+
+interface PlanText {
+  /** The body up to the parameters. */
+  readonly head: Buffer;
+  readonly plan: QueryPlanNode;
+  readonly compiled: CompiledPlan | undefined;
+  used: number;
+}
+
+/** Kept a database. A plan in memory, compiled, is about this many times its text (measured). */
+const WEIGHT_MAX = 24 * 2 ** 20;
+const WEIGHT_PER_BYTE = 8;
+const WEIGHT_BASE = 4096;
+/** Longer plans are single writes of many rows; keeping them pays nothing. */
+const HEAD_BYTES_MAX = 128 * 1024;
+/** Plans of one length and alike in the bytes looked at; beyond it the oldest goes. */
+const BUCKET_MAX = 16;
+/** Marks of plans seen once; all forgotten when full. */
+const SEEN_MAX = 8192;
+const SAMPLES = 64;
+const SEPARATOR = Buffer.from(',"params":');
+const OPEN = 0x7b;
+
+/**
+ * Plans of Prisma 7 by their text. A body is `{"model":…,"operation":…,"plan":…,"params":…}` as the client writes it; the part before
+ * the parameters is the same for every execution of a query. Inside of a JSON string a quote is escaped, so `,"params":` can
+ * only stand between members; that it stands between those of the outermost object is checked by reading the rest.
+ */
+export class PlanTexts {
+  readonly #buckets = new Map<number, PlanText[]>();
+  readonly #seen = new Set<number>();
+  readonly #weightMax: number;
+  #weight = 0;
+  #uses = 0;
+
+  constructor(weightMax: number = WEIGHT_MAX) {
+    this.#weightMax = weightMax;
+  }
+
+  /** Looks for the plan of a body. Undefined for one not known, or a body of another form. */
+  find(body: Buffer): KnownRequest | undefined {
+    const at = body.lastIndexOf(SEPARATOR);
+    if (at < 0 || at > HEAD_BYTES_MAX) return undefined;
+    const bucket = this.#buckets.get(fingerprint(body, at));
+    if (bucket === undefined) return undefined;
+    for (const known of bucket) {
+      if (known.head.length !== at || body.compare(known.head, 0, at, 0, at) !== 0) continue;
+      const tail = tailOf(body, at);
+      if (tail === undefined) return undefined;
+      known.used = ++this.#uses;
+      return { plan: known.plan, compiled: known.compiled, params: tail.params, comments: tail.comments };
+    }
+    return undefined;
+  }
+
+  /** Takes note of a body that was read in full; keeps its plan from the second time on. */
+  note(body: Buffer): void {
+    const at = body.lastIndexOf(SEPARATOR);
+    if (at < 0 || at > HEAD_BYTES_MAX) return;
+    const print = fingerprint(body, at);
+    if (!this.#seen.delete(print)) {
+      if (this.#seen.size >= SEEN_MAX) this.#seen.clear();
+      this.#seen.add(print);
+      return;
+    }
+    const plan = planOf(body, at);
+    if (plan === undefined || tailOf(body, at) === undefined) return;
+    const weight = weightOf(at);
+    if (weight > this.#weightMax / 8) return;
+    const bucket = this.#buckets.get(print) ?? [];
+    if (bucket.length === 0) this.#buckets.set(print, bucket);
+    bucket.push({ head: Buffer.from(body.subarray(0, at)), plan, compiled: compilePlan(plan), used: ++this.#uses });
+    this.#weight += weight;
+    if (bucket.length > BUCKET_MAX) this.#drop(print, bucket);
+    if (this.#weight > this.#weightMax) this.#shrink();
+  }
+
+  /** Drops what was not used for longest until a tenth is free. Rare: once in some thousand plans. */
+  #shrink(): void {
+    const all = [...this.#buckets].flatMap(([print, bucket]) => bucket.map((known) => ({ print, known })));
+    all.sort((a, b) => a.known.used - b.known.used);
+    for (const { print, known } of all) {
+      if (this.#weight <= this.#weightMax * 0.9) return;
+      this.#remove(print, known);
+    }
+  }
+
+  #drop(print: number, bucket: PlanText[]): void {
+    let oldest = bucket[0] as PlanText;
+    for (const known of bucket) if (known.used < oldest.used) oldest = known;
+    this.#remove(print, oldest);
+  }
+
+  #remove(print: number, known: PlanText): void {
+    const bucket = this.#buckets.get(print);
+    if (bucket === undefined) return;
+    bucket.splice(bucket.indexOf(known), 1);
+    if (bucket.length === 0) this.#buckets.delete(print);
+    this.#weight -= weightOf(known.head.length);
+  }
+}
+
+function weightOf(bytes: number): number {
+  return WEIGHT_BASE + bytes * WEIGHT_PER_BYTE;
+}
+
+/** A number by the length and some bytes of a plan: a hint where to look, never a proof. */
+function fingerprint(body: Buffer, length: number): number {
+  let print = length;
+  const step = Math.max(1, Math.floor(length / SAMPLES));
+  for (let at = length - 1; at >= 0; at -= step) print = (Math.imul(print, 31) + (body[at] as number)) | 0;
+  return print;
+}
+
+/** The members behind the plan, or undefined if what follows is not just them. */
+function tailOf(body: Buffer, at: number): { readonly params: unknown; readonly comments?: unknown } | undefined {
+  const bytes = body.subarray(at);
+  if (!isUtf8(bytes)) return undefined;
+  const tail = objectOf(`{${body.toString('utf8', at + 1, body.length)}`);
+  if (tail === undefined) return undefined;
+  for (const name in tail) if (name !== 'params' && name !== 'comments') return undefined;
+  return tail as { params: unknown; comments?: unknown };
+}
+
+function planOf(body: Buffer, at: number): QueryPlanNode | undefined {
+  const head = body[0] === OPEN ? objectOf(`${body.toString('utf8', 0, at)}}`) : undefined;
+  if (head === undefined) return undefined;
+  for (const name in head) if (name !== 'plan' && name !== 'model' && name !== 'operation') return undefined;
+  return checkPlan(head.plan);
+}
+
+function objectOf(text: string): JsonObject | undefined {
+  try {
+    const value: unknown = parseBody(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

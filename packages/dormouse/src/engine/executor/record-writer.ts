@@ -1,0 +1,185 @@
+import type { ResultNode } from '@prisma/client-engine-runtime';
+import { DormouseError } from '../../base/index.ts';
+import { type ColumnWriter, columnWriter, NULL } from './column-writers.ts';
+import { JsonColumn } from './json-column.ts';
+import type { JsonWriter } from './json-writer.ts';
+import type { Enums } from './loose-values.ts';
+import { NotCovered } from './not-covered.ts';
+import { isOrderedName } from './ordered-names.ts';
+import { RowReader } from './row-reader.ts';
+import { type Attachment, columnOf, type Rows } from './rows.ts';
+
+type ObjectNode = Extract<ResultNode, { type: 'object' }>;
+
+const EMPTY_LIST = Buffer.from('[]');
+const COMMA = 0x2c;
+const OPEN_LIST = 0x5b;
+const CLOSE_LIST = 0x5d;
+
+/** One step of writing a record. */
+type Step =
+  | {
+      readonly does: 'column';
+      readonly prefix: Buffer;
+      readonly column: number;
+      readonly absent: Buffer;
+      readonly write: ColumnWriter;
+    }
+  | { readonly does: 'json'; readonly prefix: Buffer; readonly column: number; readonly json: JsonColumn }
+  | { readonly does: 'related'; readonly prefix: Buffer; readonly attachment: number; readonly writer: RecordWriter }
+  | { readonly does: 'text'; readonly prefix: Buffer };
+
+/**
+ * Writes records of one form as JSON. Made for the columns of one result; kept with its plan and made anew when the
+ * columns are others.
+ */
+export class RecordWriter {
+  readonly #enums: Enums;
+  readonly #reader: RowReader;
+  readonly #steps: Step[] = [];
+  readonly #fields: Rows['fields'];
+  /** Types by column: a statement that is parsed anew describes its columns in a new list. */
+  readonly #names: readonly string[];
+
+  constructor(node: ObjectNode, enums: Enums, rows: Rows) {
+    this.#enums = enums;
+    this.#fields = rows.fields;
+    this.#reader = new RowReader(rows.fields.length);
+    this.#names = rows.attachments.map(({ name }) => name);
+    // An unreadable type fails the runtime whether or not the column is used.
+    for (const field of rows.fields) columnWriter(field.typeOid, { type: 'string', arity: 'scalar' }, enums);
+    this.#object(node, rows, '');
+    if (this.#steps.length === 0) throw new NotCovered();
+  }
+
+  /** Whether it was made for records like these. */
+  fits(rows: Rows): boolean {
+    if (!this.#fitsColumns(rows) || rows.attachments.length !== this.#names.length) return false;
+    for (let i = 0; i < this.#names.length; i++) if (rows.attachments[i]?.name !== this.#names[i]) return false;
+    return this.#steps.every(
+      (step) => step.does !== 'related' || step.writer.fits((rows.attachments[step.attachment] as Attachment).child),
+    );
+  }
+
+  #fitsColumns(rows: Rows): boolean {
+    if (rows.fields === this.#fields) return true;
+    if (rows.fields.length !== this.#fields.length) return false;
+    for (let i = 0; i < rows.fields.length; i++) {
+      const [mine, other] = [this.#fields[i], rows.fields[i]];
+      if (mine?.typeOid !== other?.typeOid || mine?.name !== other?.name) return false;
+    }
+    return true;
+  }
+
+  /** Writes the records: a list, or the one record or null. Throws `reply_too_large` when all that is written has more than `bytesMax` bytes. */
+  write(out: JsonWriter, rows: Rows, bytesMax: number): void {
+    if (rows.single) {
+      if (rows.rows.length === 0) out.raw(NULL);
+      else this.#record(out, rows, 0);
+      return;
+    }
+    out.byte(OPEN_LIST);
+    for (let index = 0; index < rows.rows.length; index++) {
+      if (index > 0) out.byte(COMMA);
+      this.#record(out, rows, index);
+      if (out.length > bytesMax) throw new DormouseError('reply_too_large');
+    }
+    out.byte(CLOSE_LIST);
+  }
+
+  #object(node: ObjectNode, rows: Rows, before: string): void {
+    let text = `${before}{`;
+    let first = true;
+    for (const [name, field] of Object.entries(node.fields)) {
+      if (!isOrderedName(name)) throw new NotCovered();
+      text += `${first ? '' : ','}${JSON.stringify(name)}:`;
+      first = false;
+      if (field.type === 'field') {
+        this.#column(field, rows, text);
+      } else if (field.type === 'affectedRows') {
+        throw new NotCovered();
+      } else if (field.serializedName === null) {
+        this.#object(field, rows, text);
+      } else {
+        this.#related(field, field.serializedName, rows, text);
+      }
+      text = '';
+    }
+    this.#steps.push({ does: 'text', prefix: Buffer.from(`${text}}`) });
+  }
+
+  #column(node: Extract<ResultNode, { type: 'field' }>, rows: Rows, text: string): void {
+    const column = columnOf(rows.fields, node.dbName);
+    const field = rows.fields[column];
+    if (field === undefined || rows.attachments.some(({ name }) => name === node.dbName)) throw new NotCovered();
+    this.#steps.push({
+      does: 'column',
+      prefix: Buffer.from(text),
+      column,
+      absent: node.fieldType.arity === 'list' ? EMPTY_LIST : (NULL as Buffer),
+      write: columnWriter(field.typeOid, node.fieldType, this.#enums),
+    });
+  }
+
+  #related(node: ObjectNode, source: string, rows: Rows, text: string): void {
+    const attachment = rows.attachments.findLastIndex(({ name }) => name === source);
+    const related = rows.attachments[attachment];
+    if (related !== undefined) {
+      const writer = new RecordWriter(node, this.#enums, related.child);
+      this.#steps.push({ does: 'related', prefix: Buffer.from(text), attachment, writer });
+      return;
+    }
+    const column = columnOf(rows.fields, source);
+    const typeOid = rows.fields[column]?.typeOid;
+    // json and jsonb, which the runtime is given as text.
+    if (typeOid !== 114 && typeOid !== 3802) throw new NotCovered();
+    this.#steps.push({ does: 'json', prefix: Buffer.from(text), column, json: new JsonColumn(node, this.#enums) });
+  }
+
+  #record(out: JsonWriter, rows: Rows, index: number): void {
+    const reader = this.#reader;
+    reader.read(rows.rows[index] as Uint8Array);
+    const { row, from, to } = reader;
+    for (const step of this.#steps) {
+      out.raw(step.prefix);
+      switch (step.does) {
+        case 'column': {
+          const end = to[step.column] as number;
+          if (end < 0) out.raw(step.absent);
+          else step.write(out, row, from[step.column] as number, end);
+          break;
+        }
+        case 'json': {
+          const end = to[step.column] as number;
+          if (end < 0) out.raw(NULL);
+          else step.json.write(out, row, from[step.column] as number, end);
+          break;
+        }
+        case 'related':
+          this.#children(out, rows, step.attachment, step.writer, index);
+          break;
+        case 'text':
+          break;
+      }
+    }
+  }
+
+  #children(out: JsonWriter, rows: Rows, at: number, writer: RecordWriter, index: number): void {
+    const attachment = rows.attachments[at];
+    const places = attachment?.children[index];
+    if (attachment === undefined || places === undefined) throw new NotCovered();
+    const { child, single } = attachment;
+    if (single) {
+      const place = places[places.length - 1];
+      if (place === undefined) out.raw(NULL);
+      else writer.#record(out, child, place);
+      return;
+    }
+    out.byte(OPEN_LIST);
+    for (let i = 0; i < places.length; i++) {
+      if (i > 0) out.byte(COMMA);
+      writer.#record(out, child, places[i] as number);
+    }
+    out.byte(CLOSE_LIST);
+  }
+}

@@ -1,0 +1,66 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { Cancellation, DormouseError } from '../../src/base/index.ts';
+import { renderError } from '../../src/edge/index.ts';
+import type { EngineDatabase } from '../../src/engine/index.ts';
+import { callOf } from './bare-engine.ts';
+
+/** One request to an engine as the door gets it, and what the engine says. */
+export interface Exchange {
+  readonly method: string;
+  readonly path: string;
+  readonly body: Buffer;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface ExchangeReply {
+  readonly status: number;
+  readonly body: string;
+}
+
+/** Asks an engine as the door would; an error of ours becomes the reply that the client sees. */
+export async function exchange(database: EngineDatabase, asked: Exchange): Promise<ExchangeReply> {
+  const request = {
+    method: asked.method,
+    path: asked.path,
+    search: '',
+    header: (name: string) => asked.headers[name],
+    body: asked.body,
+  };
+  try {
+    const { status, body } = await database.handle(request, callOf({ cancellation: new Cancellation() }));
+    return { status, body: Buffer.from(body).toString('utf8') };
+  } catch (error) {
+    if (!(error instanceof DormouseError)) throw error;
+    const { status, body } = renderError(error, 'prisma7');
+    return { status, body: Buffer.from(body).toString('utf8') };
+  }
+}
+
+/** An HTTP door to whatever answers, for a stock client. */
+export interface EngineDoor {
+  /** As the client takes it. */
+  readonly prismaUrl: string;
+  close(): Promise<void>;
+}
+
+export async function openEngineDoor(answer: (asked: Exchange) => Promise<ExchangeReply>): Promise<EngineDoor> {
+  const server = createServer(async (incoming, outgoing) => {
+    const body = await buffer(incoming);
+    const headers = incoming.headers as Record<string, string>;
+    const reply = await answer({ method: incoming.method ?? 'GET', path: incoming.url ?? '/', body, headers }).catch(
+      (error: unknown) => ({ status: 599, body: JSON.stringify({ code: 'P6000', message: String(error) }) }),
+    );
+    outgoing.writeHead(reply.status, { 'content-type': 'application/json' }).end(reply.body);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    prismaUrl: `prisma+postgres://127.0.0.1:${port}/?api_key=door`,
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}

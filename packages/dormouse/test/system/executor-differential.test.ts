@@ -1,0 +1,91 @@
+import { dirname } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type BareEngine, startBareEngine } from '../support/bare-engine.ts';
+import { type Loose, loadClient } from '../support/clients.ts';
+import {
+  type EngineDoor,
+  type Exchange,
+  type ExchangeReply,
+  exchange,
+  openEngineDoor,
+} from '../support/engine-door.ts';
+import { seedLibrary } from '../support/library.ts';
+import { pushSchema } from '../support/push-schema.ts';
+import { type RandomRead, randomRead } from '../support/random-queries.ts';
+
+// Every query goes to the engine's own executor and to Prisma's runtime: both must reply the same, byte for byte.
+// A plan is compiled when it comes again, so each is sent until it is; a body that starts with a space is never kept,
+// so that the runtime alone answers it.
+
+let engine: BareEngine;
+let door: EngineDoor;
+let prisma: Loose;
+/** What the executor and the runtime said last, when they differ. */
+let differences: { asked: string; executor: ExchangeReply; runtime: ExchangeReply }[] = [];
+
+/** The seed of what is asked; another one by DORMOUSE_TEST_SEED. A failure names its own. */
+const SEED = Number(process.env.DORMOUSE_TEST_SEED ?? 20261201);
+
+async function both(asked: Exchange): Promise<ExchangeReply> {
+  if (asked.path !== '/query') return exchange(engine.database, asked);
+  const runtime = await exchange(engine.database, { ...asked, body: Buffer.concat([Buffer.from(' '), asked.body]) });
+  await exchange(engine.database, asked);
+  await exchange(engine.database, asked);
+  const executor = await exchange(engine.database, asked);
+  if (executor.status !== runtime.status || executor.body !== runtime.body) {
+    differences.push({ asked: asked.body.toString(), executor, runtime });
+  }
+  return runtime;
+}
+
+beforeAll(async () => {
+  engine = await startBareEngine({ limits: { queryMs: 60_000 } });
+  const { endpoint } = engine.instance;
+  const directory = endpoint.kind === 'unix' ? dirname(endpoint.path) : '';
+  await pushSchema(`postgresql://owner@localhost/postgres?host=${encodeURIComponent(directory)}`, 7);
+  const module = await loadClient(7);
+  const plainDoor = await openEngineDoor((asked) => exchange(engine.database, asked));
+  const seeding = new module.PrismaClient({ accelerateUrl: plainDoor.prismaUrl });
+  await seedLibrary(seeding, module.Prisma);
+  await seeding.$disconnect();
+  await plainDoor.close();
+  door = await openEngineDoor(both);
+  prisma = new module.PrismaClient({ accelerateUrl: door.prismaUrl });
+});
+afterAll(async () => {
+  await prisma?.$disconnect();
+  await door?.close();
+  await engine?.close();
+});
+
+async function ask({ model, operation, args }: RandomRead): Promise<void> {
+  differences = [];
+  try {
+    await prisma[model][operation](args);
+  } catch (error) {
+    // What the client refuses before sending it compares nothing; what the engine refuses, both must refuse alike.
+    if ((error as Loose).code === undefined) throw error;
+  }
+  expect(differences).toEqual([]);
+}
+
+describe('reads', () => {
+  it('of random form get the same reply', async () => {
+    const before = engine.executions();
+    let asked = 0;
+    await fc.assert(
+      fc.asyncProperty(randomRead, async (read) => {
+        asked++;
+        await ask(read);
+      }),
+      { seed: SEED, numRuns: 300, endOnFailure: false },
+    );
+    const after = engine.executions();
+    const compiled = after.compiled - before.compiled;
+    const handedOver = after.handedOver - before.handedOver;
+    // Of three requests a query the last one or two can be compiled.
+    expect(compiled).toBeGreaterThan(asked * 0.8);
+    expect(handedOver).toBeLessThan(asked * 0.3);
+  });
+});
