@@ -4,10 +4,11 @@ import { type ClientLimits, limitsOf } from './client-limits.ts';
 import { compactedResults, type Row } from './compacted-results.ts';
 import { QueryRefused } from './compiler.ts';
 import type { EngineParts } from './engine-parts.ts';
+import { PlanObjects } from './executor/index.ts';
 import { type Prisma6Error, prisma6Error } from './prisma6-errors.ts';
 import { isolationLevel, milliseconds } from './prisma7.ts';
 import type { JsonQuery, PlannedBatch, PlannedQuery, PlanningContext, QueryPlanner } from './query-planning.ts';
-import { jsonReply } from './replies.ts';
+import { jsonReply, writtenReply } from './replies.ts';
 import { bodyText, isObject, type JsonObject, parseBody } from './request-body.ts';
 import type { Prisma6QueryRoute, Prisma6Route, Prisma6TransactionRoute } from './routes.ts';
 import type { SchemaStore } from './schema-store.ts';
@@ -21,6 +22,7 @@ const TRANSACTION_TIMEOUT_MS = 5000;
 const TRANSACTION_MAX_WAIT_MS = 2000;
 /** Queries one batch may hold. */
 const BATCH_MAX = 10_000;
+const FRAME_END = Buffer.from('}}');
 
 export interface Prisma6Parts extends EngineParts {
   readonly planner: QueryPlanner;
@@ -41,6 +43,7 @@ interface Operation extends PlanningContext {
 /** The routes that Prisma Client 6 calls: it uploads its schema once and sends JSON queries, which we compile. */
 export class Prisma6Routes {
   readonly #parts: Prisma6Parts;
+  readonly #plans = new PlanObjects();
 
   constructor(parts: Prisma6Parts) {
     this.#parts = parts;
@@ -125,7 +128,8 @@ export class Prisma6Routes {
     this.#parts.onOperation(call, 1);
     const reply = Array.isArray(body.batch)
       ? await this.#batch(operation, body, body.batch)
-      : await this.#single(operation, jsonQuery(body));
+      : await this.#single(operation, jsonQuery(body), limits.replyBytesMax);
+    if (reply instanceof Uint8Array) return writtenReply(reply, limits.replyBytesMax);
     return jsonReply(
       200,
       telemetry === undefined ? reply : { ...reply, extensions: telemetry.extensions() },
@@ -133,9 +137,12 @@ export class Prisma6Routes {
     );
   }
 
-  async #single(operation: Operation, query: JsonQuery): Promise<object> {
+  /** The reply as an object, or already written. */
+  async #single(operation: Operation, query: JsonQuery, bytesMax: number): Promise<object> {
     try {
       const planned = await this.#parts.planner.plan(operation, query);
+      const written = this.#compiled(operation, planned, query, bytesMax);
+      if (written !== undefined) return await written;
       const data = await operation.run((statements) =>
         this.#execute(operation, planned, statements, operation.inTransaction),
       );
@@ -143,6 +150,24 @@ export class Prisma6Routes {
     } catch (thrown) {
       return { errors: [errorOf(thrown, query)] };
     }
+  }
+
+  /** Executes a plan that has become a program, or gives undefined for one that has not. */
+  #compiled(
+    operation: Operation,
+    { plan, scope }: PlannedQuery,
+    query: JsonQuery,
+    bytesMax: number,
+  ): Promise<Uint8Array> | undefined {
+    const { comments, telemetry, inTransaction } = operation;
+    // What the client wants to see of its queries, the runtime tells.
+    if (comments !== undefined || telemetry !== undefined) return undefined;
+    const compiled = this.#plans.find(plan);
+    if (compiled?.accepts(scope) !== true) return undefined;
+    const frame = { before: Buffer.from(`{"data":{${JSON.stringify(resultName(query))}:`), after: FRAME_END };
+    return operation.run((statements) =>
+      this.#parts.compiledExecutor.execute(compiled, scope, statements, { inTransaction, frame, bytesMax }),
+    );
   }
 
   async #batch(operation: Operation, body: JsonObject, given: readonly unknown[]): Promise<object> {

@@ -9,4 +9,5 @@
  */
 export { type CompiledPlan, compilePlan } from './compiled-plan.ts';
 export { CompiledExecutor, type ExecutionCounts, type ReplyFrame } from './executor.ts';
+export { PlanObjects } from './plan-objects.ts';
 export { PlanTexts } from './plan-texts.ts';
