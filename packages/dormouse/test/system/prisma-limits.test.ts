@@ -1,0 +1,140 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CLIENT_VERSIONS, type Loose } from '../support/clients.ts';
+import { emptyTables } from '../support/library.ts';
+import type { DatabaseUrls } from '../support/platform.ts';
+import { startTargets, type Targets } from '../support/target.ts';
+
+// Every limit of the query path, set low: each is a clear error of its own, and the database goes on.
+let targets: Targets;
+beforeAll(async () => {
+  targets = await startTargets({
+    kind: 'platform',
+    flags: [
+      ...['--pool-connections', '3', '--pool-waiters', '4', '--transactions-max', '2', '--transaction-timeout', '3s'],
+      ...['--query-timeout', '2s', '--reply-max', '64KiB', '--body-max', '128KiB', '--schemas-max', '2'],
+    ],
+  });
+});
+afterAll(() => targets?.stop());
+
+describe.each(CLIENT_VERSIONS)('limits under the stock client of Prisma %i', (version) => {
+  let prisma: Loose;
+  beforeAll(async () => {
+    prisma = targets.of(version).open({ transactionOptions: { maxWait: 1_500, timeout: 60_000 } });
+    await emptyTables(prisma);
+    await prisma.account.create({ data: { id: 1, owner: 'a' } });
+  });
+
+  const code = (six: string, seven: string): { readonly code: string } => ({ code: version === 6 ? six : seven });
+  const failure = async (promise: Promise<unknown>): Promise<Loose> => {
+    const error = await promise.then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    expect(error).toBeInstanceOf(Error);
+    expect(await prisma.account.count()).toBe(1);
+    return error;
+  };
+
+  it('a query that takes too long', async () => {
+    expect(await failure(prisma.$queryRaw`SELECT pg_sleep(20)::text`)).toMatchObject(code('P5009', 'P6004'));
+    // It does not run on behind anybody's back.
+    const [row] =
+      await prisma.$queryRaw`SELECT count(*)::int AS n FROM pg_stat_activity WHERE query LIKE '%pg_sleep(20)%' AND state = 'active' AND pid <> pg_backend_pid()`;
+    expect(row.n).toBe(0);
+  });
+
+  it('a reply that is too large', async () => {
+    expect(await failure(prisma.$queryRaw`SELECT repeat('x', 100000) AS big`)).toMatchObject(code('P5000', 'P6009'));
+    expect(await failure(prisma.$queryRaw`SELECT n FROM generate_series(1, 1000000) AS n`)).toMatchObject(
+      code('P5000', 'P6009'),
+    );
+  });
+
+  it('a body that is too large', async () => {
+    expect(await failure(prisma.account.create({ data: { id: 2, owner: 'x'.repeat(200_000) } }))).toMatchObject(
+      code('P5000', 'P6005'),
+    );
+  });
+
+  it('more queries at once than connections and places to wait', async () => {
+    const asked = await Promise.allSettled(
+      Array.from({ length: 30 }, () => prisma.$queryRaw`SELECT pg_sleep(0.5)::text`),
+    );
+    const refused = asked.flatMap((each) => (each.status === 'rejected' ? [each.reason.code] : []));
+    // Three run at a time and four wait; Prisma 6 comes back for more by itself, three times within a second.
+    expect(asked.length - refused.length).toBeGreaterThanOrEqual(7);
+    expect(refused.length).toBeGreaterThan(0);
+    expect(new Set(refused)).toEqual(new Set([code('P5008', 'P6003').code]));
+    expect(await prisma.account.count()).toBe(1);
+  });
+
+  it('more transactions at once than may be open', async () => {
+    let begun = 0;
+    let free = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      free = resolve;
+    });
+    let bothBegun = (): void => {};
+    const both = new Promise<void>((resolve) => {
+      bothBegun = resolve;
+    });
+    const hold = (): Promise<unknown> =>
+      prisma.$transaction(async () => {
+        if (++begun === 2) bothBegun();
+        await held;
+      });
+    const holders = [hold(), hold()];
+    await both;
+    expect(await failure(prisma.$transaction(async (tx: Loose) => tx.account.count()))).toMatchObject(
+      code('P5008', 'P6003'),
+    );
+    free();
+    await Promise.all(holders);
+    expect(await prisma.$transaction(async (tx: Loose) => tx.account.count())).toBe(1);
+  });
+
+  it('a transaction that asks for more time than it may have', async () => {
+    const error = await failure(
+      prisma.$transaction(async (tx: Loose) => {
+        await tx.account.update({ where: { id: 1 }, data: { owner: 'held' } });
+        for (;;) await tx.$queryRaw`SELECT pg_sleep(0.2)::text`;
+      }),
+    );
+    expect(error).toMatchObject({ code: 'P2028' });
+    expect((await prisma.account.findUnique({ where: { id: 1 } })).owner).toBe('a');
+  });
+
+  it('more transactions than connections wait for each other', async () => {
+    // Two may be open and three connections are there: a query beside them still finds its own.
+    const sums = await prisma.$transaction(async (tx: Loose) => {
+      await tx.account.count();
+      return prisma.account.count();
+    });
+    expect(sums).toBe(1);
+  });
+});
+
+it('more schemas than are kept: Prisma 6 uploads each, and the oldest make room or the newest is refused with words', async () => {
+  const { prismaUrl } = targets.of(6).database as DatabaseUrls;
+  const url = new URL(prismaUrl);
+  const base = `http://${url.host}`;
+  const authorization = `Bearer ${url.searchParams.get('api_key')}`;
+  const statuses: number[] = [];
+  for (let index = 0; index < 4; index++) {
+    const text = `datasource db {\n  provider = "postgresql"\n  url = env("X")\n}\nmodel M${index} {\n  id Int @id\n}\n`;
+    const body = Buffer.from(text).toString('base64');
+    const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(body));
+    const reply = await fetch(`${base}/6.19.3/${Buffer.from(digest).toString('hex')}/schema`, {
+      method: 'PUT',
+      headers: { authorization },
+      body,
+    });
+    statuses.push(reply.status);
+    if (!reply.ok) expect(await reply.text()).toMatch(/schema/i);
+  }
+  // The suite's own schema is one of the two.
+  expect(statuses[0]).toBe(200);
+  expect(statuses.every((status) => status === 200 || status === 429)).toBe(true);
+  expect(await targets.of(6).open().account.count()).toBe(1);
+});
