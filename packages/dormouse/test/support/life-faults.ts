@@ -245,6 +245,28 @@ export const FAULTS: readonly Fault[] = [
       if (gone.status !== 200) throw new Error(`deleting another database: ${gone.status} ${await gone.text()}`);
     },
   },
+  {
+    name: 'kill -9 of the platform while another database comes or goes',
+    weight: 2,
+    async run(victim) {
+      const { platform } = victim;
+      const making = api(platform, 'POST', '/databases', { name: 'second' }).catch(() => undefined);
+      const going = victim.random.below(2) === 0;
+      if (going) await making;
+      const deleting = going ? api(platform, 'DELETE', '/databases/second').catch(() => undefined) : undefined;
+      await new Promise((resolve) => setTimeout(resolve, victim.random.below(going ? 100 : 300)));
+      await platform.kill9();
+      await Promise.all([making, deleting]);
+      await restart(victim);
+      // Whole or not at all; and the name is free afterwards.
+      const found = await api(platform, 'GET', '/databases/second');
+      if (found.status === 200) {
+        await runSql(((await found.json()) as DatabaseUrls).postgresUrl, 'CREATE TABLE whole (v int)');
+        const gone = await api(platform, 'DELETE', '/databases/second');
+        if (gone.status !== 200) throw new Error(`deleting what was left: ${gone.status} ${await gone.text()}`);
+      } else if (found.status !== 404) throw new Error(`what was left: ${found.status} ${await found.text()}`);
+    },
+  },
 ];
 
 /** A fault by weight. */
