@@ -395,6 +395,53 @@ describe('the owner', () => {
   });
 });
 
+describe('a session over HTTP', () => {
+  it('leaves nothing behind for the next request, whatever a plan says', async () => {
+    const recorded = await recordPlan(await loadClient(7), (client) => client.category.findMany());
+    const withSql = (sql: string): string => {
+      const plan = JSON.parse(recorded);
+      const { args } = plan.plan.args.expr;
+      args.fragments = [{ type: 'stringChunk', chunk: sql }];
+      return JSON.stringify(plan);
+    };
+    const send = async (sql: string): Promise<string> =>
+      (
+        await fetch(`${platform.http}/query`, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${database.apiKey}` },
+          body: withSql(sql),
+        })
+      ).text();
+    const look = `SELECT 1 AS id, concat_ws(' ', current_setting('statement_timeout'), current_setting('search_path'),
+      current_setting('client_encoding'), current_setting('default_transaction_read_only'), current_user, pg_is_in_recovery(),
+      (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), to_regclass('pg_temp.left_behind')) AS name`;
+    const normal = await send(look);
+    expect(normal).toContain('UTF8');
+    for (const sql of [
+      "SELECT 1 AS id, set_config('statement_timeout', '4321', false) AS name",
+      'SET search_path = nowhere',
+      "SET client_encoding = 'LATIN1'",
+      'SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY',
+      "DO $$ BEGIN PERFORM set_config('default_transaction_read_only', 'on', false); END $$",
+      "SELECT 1 AS id, 'x' || pg_advisory_lock(42)::text AS name",
+      'CREATE TEMP TABLE left_behind (v int)',
+      'BEGIN',
+      'COMMIT',
+      'DISCARD ALL',
+      'DEALLOCATE ALL',
+      'COPY "Category" FROM STDIN',
+      'COPY "Category" TO STDOUT',
+      'SELECT 1; SELECT 2',
+      '',
+    ]) {
+      await send(sql);
+      // Alone, the next request gets the connection that was used last.
+      for (let i = 0; i < 3; i++) expect([sql, await send(look)]).toEqual([sql, normal]);
+    }
+    await stillCaptured();
+  });
+});
+
 describe('the reader', () => {
   it('writes nothing, by any means', async () => {
     const state = (client: pg.Client): Promise<unknown> =>
