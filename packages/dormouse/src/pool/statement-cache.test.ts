@@ -88,5 +88,22 @@ describe('what outlives its transaction', () => {
     expect(callsSessionFunction("select set_config('a.b', $1, true)")).toBe(false);
     expect(callsSessionFunction('select pg_advisory_xact_lock(1)')).toBe(false);
     expect(callsSessionFunction('select * from settings')).toBe(false);
+    expect(callsSessionFunction('SELECT "t"."temp", "t"."into" FROM "public"."temp" AS "t" /* temp_ */')).toBe(false);
+  });
+
+  it.each([
+    `SELECT "set_config"('a.b', 'x', false)`,
+    "SELECT set_config/**/('a.b', 'x', false)",
+    "SELECT set_config('a.b', ', true)', false)",
+    "SELECT set_config('a.b', 'x', true), set_config('a.b', 'x', false)",
+    "SELECT set_config('a.b', 'x', is_local => 1 = 2)",
+    String.raw`SELECT U&"set\005fconfig"('a.b', 'x', false)`,
+    "SELECT query_to_xml('SELECT set' || '_config(''a.b'', ''x'', false)', true, true, '')",
+    "SELECT * FROM ts_stat('SELECT set' || '_config(''a.b'', ''x'', false)::tsvector')",
+    'SELECT 1 AS v INTO TEMP left_behind',
+    'SELECT 1 AS v INTO /* */ TEMPORARY left_behind',
+    'EXPLAIN ANALYZE CREATE TEMP TABLE left_behind AS SELECT 1',
+  ])('is not misled by %s', (sql) => {
+    expect(callsSessionFunction(sql)).toBe(true);
   });
 });

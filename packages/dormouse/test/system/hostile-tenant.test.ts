@@ -419,6 +419,10 @@ describe('a session over HTTP', () => {
     expect(normal).toContain('UTF8');
     for (const sql of [
       "SELECT 1 AS id, set_config('statement_timeout', '4321', false) AS name",
+      `SELECT 1 AS id, "set_config"('statement_timeout', '4321', false) AS name`,
+      String.raw`SELECT 1 AS id, U&"set\005fconfig"('statement_timeout', '4321', false) AS name`,
+      `SELECT 1 AS id, query_to_xml('SELECT set' || '_config(''statement_timeout'', ''4321'', false)', true, true, '')::text AS name`,
+      "SELECT 1 AS id, 'x' AS name INTO TEMP left_behind",
       'SET search_path = nowhere',
       "SET client_encoding = 'LATIN1'",
       'SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY',
