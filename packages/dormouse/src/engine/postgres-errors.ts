@@ -118,5 +118,9 @@ function missingColumn(message: string): string | undefined {
 }
 
 function withAdvice(message: string, role: Role): string {
-  return `${message}. The API key has the role ${role}: use a key whose role may do this (writer, or owner for DDL).`;
+  const advice =
+    role === 'owner'
+      ? 'what belongs to the platform itself is closed to it'
+      : `use a key whose role may do this (${role === 'reader' ? 'writer, or ' : ''}owner for DDL)`;
+  return `${message}. The API key has the role ${role}: ${advice}.`;
 }
