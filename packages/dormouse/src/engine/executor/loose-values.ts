@@ -36,6 +36,8 @@ function looseScalar(value: unknown, type: FieldType, enums: Enums): string {
     case 'float':
       if (typeof value === 'number') return JSON.stringify(value);
       if (typeof value === 'string' && !Number.isNaN(Number(value))) return JSON.stringify(Number(value));
+      // JSON has no NaN.
+      if (typeof value === 'string' && /^[-+]?nan$/i.test(value)) return 'null';
       break;
     case 'boolean':
       if (typeof value === 'boolean') return value ? 'true' : 'false';
@@ -83,15 +85,17 @@ function base64Of(value: unknown, encoding: 'array' | 'base64' | 'hex'): string 
   throw new NotCovered();
 }
 
-const DATE = /^\d{4}-\d{2}-\d{2}$/;
-const TIME = /^\d{2}:\d{2}:\d{2}(?:\.\d+)?$/;
-const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(Z|[+-]\d{2}:\d{2})?$/;
+/** A time of day at the end, with its zone: `Z`, hours, or hours and minutes. */
+const TIME = /\d{2}:\d{2}:\d{2}(?:\.\d+)?(Z|[+-]\d{2}(:?\d{2})?)?$/;
+const SPACE = 32;
 
-/** An instant as the runtime hands it on: always with a date, a time and a zone. */
+/** An instant as the runtime hands it on: always with a date, a time and a zone, whatever else stands there. */
 function instant(text: string): string {
-  const full = INSTANT.exec(text);
-  if (full !== null) return full[1] === undefined ? `${text}Z` : text;
-  if (DATE.test(text)) return `${text}T00:00:00Z`;
-  if (TIME.test(text)) return `1970-01-01T${text}Z`;
-  throw new NotCovered();
+  const time = TIME.exec(text);
+  if (time === null) return `${text}T00:00:00Z`;
+  const [, zone, minutes] = time;
+  const zoned = zone === undefined ? `${text}Z` : zone !== 'Z' && minutes === undefined ? `${text}:00` : text;
+  if (time.index === 0) return `1970-01-01T${zoned}`;
+  const before = time.index - 1;
+  return zoned.charCodeAt(before) === SPACE ? `${zoned.slice(0, before)}T${zoned.slice(time.index)}` : zoned;
 }

@@ -71,6 +71,9 @@ export function createHttpDoor(options: HttpDoorOptions): HttpDoor {
   return new NodeHttpDoor(options);
 }
 
+/** Bodies up to this are copied to go out with their head. */
+const ONE_WRITE_BYTES_MAX = 64 * 1024;
+
 class NodeHttpDoor implements HttpDoor {
   readonly #options: HttpDoorOptions;
   readonly #mounts: readonly Mount[];
@@ -214,7 +217,10 @@ class NodeHttpDoor implements HttpDoor {
     if (unread || this.#closing) headers.connection = 'close';
     outgoing.writeHead(reply.status, headers);
     if (unread && incoming.method !== 'HEAD') this.#linger(incoming, outgoing, body);
-    else outgoing.end(bodiless || incoming.method === 'HEAD' ? undefined : body);
+    else if (bodiless || incoming.method === 'HEAD') outgoing.end();
+    else if (typeof body === 'string' || body.byteLength > ONE_WRITE_BYTES_MAX) outgoing.end(body);
+    // Node sends a head and a string as one text, in one write; a head and bytes by gathering, which costs a tenth of a reply more.
+    else outgoing.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1'), 'latin1');
   }
 
   /**
