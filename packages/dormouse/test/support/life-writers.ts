@@ -21,12 +21,13 @@ export interface Door {
 
 const CUT =
   /fetch failed|ECONNREFUSED|ECONNRESET|EPIPE|socket hang up|other side closed|terminated|Connection ended|is not queryable/i;
-/** Codes that say what a fault did. Never a bug of ours (P6000, XX000), nor a key or a request that is wrong. */
+/** Codes that say what a fault did (P5005: Prisma 6 used up its tries while the platform started, then met one that lacks its schema). Never a bug of ours (P6000, XX000), nor a key or a request that is wrong. */
 const PRISMA_CODES = new Set([
   'P1017',
   'P2024',
   'P2028',
   'P2034',
+  'P5005',
   'P5006',
   'P5008',
   'P5009',
