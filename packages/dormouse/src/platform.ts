@@ -1,4 +1,4 @@
-import { cryptoRandom, DormouseError, type Logger, systemClock } from './base/index.ts';
+import { cryptoRandom, type Logger, systemClock } from './base/index.ts';
 import { ClosingStack } from './closing-stack.ts';
 import { Control, openDataDirectory, parsePublicUrl, Registry, Secrets } from './control/index.ts';
 import { createDoors } from './doors.ts';
@@ -7,6 +7,7 @@ import { createEvents } from './events/index.ts';
 import { MachineFleet } from './fleet.ts';
 import { openInstances } from './instance/index.ts';
 import type { Platform, PlatformOptions } from './platform-options.ts';
+import { StartGate } from './start-gate.ts';
 
 export type { Platform, PlatformDatabase, PlatformOptions } from './platform-options.ts';
 
@@ -88,26 +89,28 @@ async function open(
   opened.push(() => engine.close());
   opened.push(() => fleet?.closeClients());
 
-  // The doors open before the databases: a port in use is said before anything is started. Until then they say that it starts.
-  let started = false;
-  const ready = (): MachineFleet => {
-    if (started && fleet !== undefined) return fleet;
-    throw new DormouseError('shutting_down', { message: 'Dormouse is starting. Try again in a moment.' });
-  };
+  // The doors open before the databases: a port in use is said before anything is started. Queries wait until then.
+  const gate = new StartGate<MachineFleet>();
   const doors = createDoors({
     options,
     publicUrl,
     control,
     secrets,
     events,
-    origin: { handle: (request, call) => ready().handle(request, call) },
-    database: (id) => ready().get(id),
-    ready: () => started,
+    origin: {
+      handle: (request, call) =>
+        gate.isOpen
+          ? gate.now().handle(request, call)
+          : gate.wait(call.deadline).then((machine) => machine.handle(request, call)),
+    },
+    database: (id) => gate.now().get(id),
+    ready: () => gate.isOpen,
     clock,
     random,
     log,
   });
   opened.push(() => doors.close());
+  opened.push(() => gate.fail());
   const addresses = await doors.listen();
 
   ({ pgMajor } = await instances.prepare(progress));
@@ -128,7 +131,7 @@ async function open(
   const { adopted } = await instances.recover(records);
   if (adopted.length > 0) progress(`Found ${adopted.length} running from before; they go on.`);
   await control.start(fleet);
-  started = true;
+  gate.open(fleet);
   if (control.listDatabases().length === 0) {
     progress(`Creating the first database, ${FIRST_DATABASE}`);
     await control.createDatabase(FIRST_DATABASE);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import Database from 'libsql';
@@ -41,6 +41,17 @@ describe('Registry', () => {
     registry.close();
     registry = new Registry(file);
   };
+
+  it('is one whole file once closed: a backup that copies it alone has everything', () => {
+    registry.addDatabase(database('one'));
+    registry.close();
+    const copy = path.join(directory, 'copy.db');
+    copyFileSync(file, copy);
+    const alone = new Registry(copy);
+    expect(alone.databases().map(({ name }) => name)).toEqual(['one']);
+    alone.close();
+    registry = new Registry(file);
+  });
 
   it('keeps what it was told', () => {
     registry.addDatabase(database('one'));

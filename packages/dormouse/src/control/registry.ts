@@ -157,6 +157,8 @@ export class Registry {
   }
 
   close(): void {
+    // SQLite's own last checkpoint does not run here, and a backup may copy the file alone.
+    this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     this.#db.close();
   }
 
