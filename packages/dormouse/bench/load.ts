@@ -3,13 +3,18 @@ import { connect } from 'node:net';
 /** One recorded HTTP request: the bytes that a client put on the wire. */
 export type RecordedRequest = Buffer;
 
+/** A request, or what makes it of the body of the first reply of its unit (an id that the server gave). */
+export type Step = RecordedRequest | ((firstReply: string) => RecordedRequest);
+/** Requests that belong together: one after the other on one connection, timed as one. */
+export type Unit = readonly Step[];
+
 export interface LoadOptions {
   readonly host: string;
   readonly port: number;
   /** Sent in turn on every connection. */
-  readonly requests: readonly RecordedRequest[];
+  readonly requests: readonly (RecordedRequest | Unit)[];
   readonly connections: number;
-  /** Replies to wait for in all; the run stops by itself. */
+  /** Units to finish in all; the run stops by itself. */
   readonly total: number;
 }
 
@@ -74,16 +79,26 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
           const socket = connect({ host: options.host, port: options.port, noDelay: true });
           let pending: Buffer = Buffer.alloc(0);
           let sentAt = 0;
+          let unit: Unit = [];
+          let at = 0;
+          let firstReply = '';
+          const send = (): void => {
+            const step = unit[at] as Step;
+            at += 1;
+            socket.write(typeof step === 'function' ? step(firstReply) : step);
+          };
           const next = (): void => {
             if (sent >= options.total) {
               socket.destroy();
               resolve();
               return;
             }
-            const request = options.requests[sent % options.requests.length] as RecordedRequest;
+            const chosen = options.requests[sent % options.requests.length] as RecordedRequest | Unit;
+            unit = Array.isArray(chosen) ? (chosen as Unit) : [chosen as RecordedRequest];
+            at = 0;
             sent += 1;
             sentAt = performance.now();
-            socket.write(request);
+            send();
           };
           socket.on('connect', next);
           socket.on('error', reject);
@@ -96,11 +111,17 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
             const length = bodyLength(text);
             const end = length === 'chunked' ? chunkedEnd(pending, head) : head + length;
             if (end < 0 || pending.length < end) return;
-            latencies[done] = performance.now() - sentAt;
-            done += 1;
             bodyBytes += end - head;
             if (!/^HTTP\/1\.1 2/.test(text)) failures += 1;
+            // A body of ids is short, and never chunked but by the vendor.
+            if (at === 1 && unit.length > 1) firstReply = pending.toString('utf8', head, end);
             pending = pending.length === end ? Buffer.alloc(0) : pending.subarray(end);
+            if (at < unit.length) {
+              send();
+              return;
+            }
+            latencies[done] = performance.now() - sentAt;
+            done += 1;
             next();
           });
         }),

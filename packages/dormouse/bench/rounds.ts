@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** Median, smallest and largest of some rounds. */
 export interface Figure {
@@ -61,6 +61,19 @@ export function ownCpuMs(pid: number): number {
     .replace(/^.*\) /s, '')
     .split(' ');
   return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+/** CPU time of the threads that a process has now, milliseconds, to the nanosecond. For short runs: `ownCpuMs` counts by tens. */
+export function threadsCpuMs(pid: number): number {
+  let ns = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      ns += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'latin1').split(' ')[0]);
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  return ns / 1e6;
 }
 
 /** A table in Markdown, columns as wide as their widest cell. */
