@@ -1,15 +1,52 @@
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { PrismaPg } from '@prisma/adapter-pg';
-import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils';
+import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum, type SqlQueryable } from '@prisma/driver-adapter-utils';
 import pg from 'pg';
 import { type ClientVersion, extraSql, type Loose, schemaText } from './clients.ts';
 
-interface SchemaEngine {
+export interface MigrationList {
+  readonly baseDir: string;
+  readonly lockfile: { readonly path: string; readonly content: string | null };
+  readonly shadowDbInitScript: string;
+  readonly migrationDirectories: readonly {
+    readonly path: string;
+    readonly migrationFile: {
+      readonly path: string;
+      readonly content: { readonly tag: 'ok'; readonly value: string };
+    };
+  }[];
+}
+
+interface Filters {
+  readonly externalTables: readonly string[];
+  readonly externalEnums: readonly string[];
+}
+
+export const NO_FILTERS: Filters = { externalTables: [], externalEnums: [] };
+
+/** The vendor's schema engine, as far as the tests call it. */
+export interface SchemaEngine {
+  devDiagnostic(input: {
+    readonly migrationsList: MigrationList;
+    readonly filters: Filters;
+  }): Promise<{ readonly action: { readonly tag: 'reset' | 'createMigration'; readonly reason?: string } }>;
+  createMigration(input: {
+    readonly draft: boolean;
+    readonly migrationName: string;
+    readonly migrationsList: MigrationList;
+    readonly schema: { readonly files: readonly { readonly path: string; readonly content: string }[] };
+    readonly filters: Filters;
+  }): Promise<{ readonly generatedMigrationName: string; readonly migrationScript: string | null }>;
+  applyMigrations(input: {
+    readonly migrationsList: MigrationList;
+    readonly filters: Filters;
+  }): Promise<{ readonly appliedMigrationNames: readonly string[] }>;
   schemaPush(input: {
     readonly force: boolean;
     readonly schema: { readonly files: readonly { readonly path: string; readonly content: string }[] };
-    readonly filters: { readonly externalTables: readonly string[]; readonly externalEnums: readonly string[] };
+    readonly filters: Filters;
   }): Promise<{ executedSteps: number; unexecutable: string[]; warnings: string[] }>;
   free(): void;
 }
@@ -30,6 +67,10 @@ let loading: Promise<SchemaEngineModule> | undefined;
 
 /** The vendor's schema engine. One WASM instance a process: its glue code keeps the instance to itself. */
 async function schemaEngineModule(): Promise<SchemaEngineModule> {
+  // Where the module tells of a panic; without it the panic is lost and its promise never settles.
+  Object.assign(globalThis, {
+    PRISMA_WASM_PANIC_REGISTRY: { set_message: (message: string) => console.error(`schema engine: ${message}`) },
+  });
   const require = createRequire(import.meta.url);
   const glue = (await import('@prisma/schema-engine-wasm/schema_engine_bg')) as unknown as SchemaEngineModule;
   const file = require.resolve('@prisma/schema-engine-wasm').replace('schema_engine.js', 'schema_engine_bg.wasm');
@@ -41,45 +82,99 @@ async function schemaEngineModule(): Promise<SchemaEngineModule> {
   return glue;
 }
 
-// Catalogue columns of the type "char" (OID 18) reach the schema engine, whose adapter does not know that type: as text.
+// Catalogue columns of the type "char" (OID 18) must reach the schema engine as characters, a type that its adapter does not know. It
+// knows arrays of them (OID 1002): under that name they pass it, and are called what they are behind it.
 const CHAR_OID = 18;
-const TEXT_OID = 25;
+const CHAR_ARRAY_OID = 1002;
 
 class CataloguePool extends pg.Pool {
   override query: Loose = async (...args: unknown[]): Promise<unknown> => {
     const result = await (super.query as Loose)(...args);
-    for (const field of result.fields) if (field.dataTypeID === CHAR_OID) field.dataTypeID = TEXT_OID;
+    for (const field of result.fields) if (field.dataTypeID === CHAR_OID) field.dataTypeID = CHAR_ARRAY_OID;
     return result;
   };
 }
 
-/** What `prisma db push` does, without its binary: makes the tables that `schema` describes. */
-export async function pushSchemaText(postgresUrl: string, schema: string): Promise<void> {
+function withCharacters<T extends SqlQueryable>(queryable: T): T {
+  const queryRaw = queryable.queryRaw.bind(queryable);
+  queryable.queryRaw = async (query) => {
+    const result = await queryRaw(query);
+    const columnTypes = result.columnTypes.map((type) =>
+      type === ColumnTypeEnum.CharacterArray ? ColumnTypeEnum.Character : type,
+    );
+    return { ...result, columnTypes };
+  };
+  return queryable;
+}
+
+/** Gives the schema engine connections of its own kind, for the shadow database too. */
+class CatalogueAdapter extends PrismaPg {
+  readonly #url: string;
+  readonly #pool: pg.Pool;
+
+  constructor(url: string, pool: pg.Pool) {
+    super(pool);
+    this.#url = url;
+    this.#pool = pool;
+  }
+
+  override async connect(): ReturnType<PrismaPg['connect']> {
+    return withCharacters(await super.connect());
+  }
+
+  override async connectToShadowDb(): ReturnType<PrismaPg['connectToShadowDb']> {
+    const name = `prisma_migrate_shadow_db_${randomUUID()}`;
+    await this.#pool.query(`CREATE DATABASE "${name}"`);
+    const url = new URL(this.#url);
+    url.pathname = `/${name}`;
+    return new PrismaPg(new CataloguePool({ connectionString: url.href, max: 2 }), {
+      disposeExternalPool: true,
+    })
+      .connect()
+      .then((connection) => {
+        const dispose = connection.dispose.bind(connection);
+        connection.dispose = async () => {
+          await dispose();
+          await this.#pool.query(`DROP DATABASE "${name}"`);
+        };
+        return withCharacters(connection);
+      });
+  }
+}
+
+/** Runs `work` with the schema engine over the database at `postgresUrl`, for the models in `schema`. */
+export async function withSchemaEngine<T>(
+  postgresUrl: string,
+  schema: string,
+  work: (engine: SchemaEngine, files: readonly { readonly path: string; readonly content: string }[]) => Promise<T>,
+): Promise<T> {
   loading ??= schemaEngineModule();
   const { SchemaEngine } = await loading;
   // The schema engine reads no URL from the schema: the adapter holds it, and Prisma 7 refuses one in the schema.
   const content = schema.replace(/^\s*url\s*=\s*env\(.*\)\s*$/m, '');
   const files = [{ path: 'schema.prisma', content }];
   const pool = new CataloguePool({ connectionString: postgresUrl, max: 2 });
-  const adapter = bindMigrationAwareSqlAdapterFactory(new PrismaPg(pool));
   const engine = await SchemaEngine.new(
     { datamodels: files.map((file) => [file.path, file.content]) },
     () => {},
-    adapter,
+    bindMigrationAwareSqlAdapterFactory(new CatalogueAdapter(postgresUrl, pool)),
   );
   try {
-    const result = await engine.schemaPush({
-      force: false,
-      schema: { files },
-      filters: { externalTables: [], externalEnums: [] },
-    });
-    if (result.unexecutable.length > 0 || result.warnings.length > 0) {
-      throw new Error(`schema push: ${[...result.unexecutable, ...result.warnings].join('; ')}`);
-    }
+    return await work(engine, files);
   } finally {
     engine.free();
     await pool.end();
   }
+}
+
+/** What `prisma db push` does, without its binary: makes the tables that `schema` describes. */
+export function pushSchemaText(postgresUrl: string, schema: string): Promise<void> {
+  return withSchemaEngine(postgresUrl, schema, async (engine, files) => {
+    const result = await engine.schemaPush({ force: false, schema: { files }, filters: NO_FILTERS });
+    if (result.unexecutable.length > 0 || result.warnings.length > 0) {
+      throw new Error(`schema push: ${[...result.unexecutable, ...result.warnings].join('; ')}`);
+    }
+  });
 }
 
 /** Runs SQL over TCP, outside every Prisma Client. */

@@ -1,0 +1,100 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { schemaText } from '../support/clients.ts';
+import { startPlainPostgres } from '../support/plain-postgres.ts';
+import { type Platform, startPlatform } from '../support/platform.ts';
+import { type MigrationList, NO_FILTERS, pushSchema, runSql, withSchemaEngine } from '../support/push-schema.ts';
+
+const run = promisify(execFile);
+const DUMP = [
+  fileURLToPath(new URL('../../../../.cache/postgres-client/bin/pg_dump', import.meta.url)),
+  '/usr/lib/postgresql/18/bin/pg_dump',
+].find(existsSync);
+
+async function rows(url: string, sql: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+const list = (migrations: readonly { name: string; sql: string }[]): MigrationList => ({
+  baseDir: '/migrations',
+  lockfile: { path: 'migration_lock.toml', content: 'provider = "postgresql"' },
+  shadowDbInitScript: '',
+  migrationDirectories: migrations.map(({ name, sql }) => ({
+    path: name,
+    migrationFile: { path: 'migration.sql', content: { tag: 'ok', value: sql } },
+  })),
+});
+
+/** A database's tables come by migrations, and it leaves by a dump. */
+describe('moving in and out', () => {
+  let platform: Platform;
+
+  beforeAll(async () => {
+    platform = await startPlatform();
+  });
+  afterAll(() => platform?.stop());
+
+  it('is migrated as `prisma migrate dev` does it, with a shadow database', async () => {
+    const { postgresUrl } = await platform.createDatabase('migrated');
+    await withSchemaEngine(postgresUrl, schemaText(7), async (engine, files) => {
+      expect((await engine.devDiagnostic({ migrationsList: list([]), filters: NO_FILTERS })).action.tag).toBe(
+        'createMigration',
+      );
+      const created = await engine.createMigration({
+        draft: false,
+        migrationName: 'init',
+        migrationsList: list([]),
+        schema: { files },
+        filters: NO_FILTERS,
+      });
+      const migrations = list([{ name: created.generatedMigrationName, sql: created.migrationScript ?? '' }]);
+      const applied = await engine.applyMigrations({ migrationsList: migrations, filters: NO_FILTERS });
+      expect(applied.appliedMigrationNames).toEqual([created.generatedMigrationName]);
+      // The history replayed in a shadow database equals what is there: nothing of ours counts as drift.
+      const after = await engine.devDiagnostic({ migrationsList: migrations, filters: NO_FILTERS });
+      expect(after.action).toMatchObject({ tag: 'createMigration' });
+    });
+    const [table] = await rows(postgresUrl, "select count(*)::int as n from pg_tables where tablename = 'posts'");
+    expect(table).toEqual({ n: 1 });
+    const shadows = await rows(postgresUrl, "select datname from pg_database where datname like 'prisma_migrate%'");
+    expect(shadows).toEqual([]);
+  });
+
+  if (DUMP === undefined) console.warn('skipped: no pg_dump 18; run .ci/postgres-client');
+  it.skipIf(DUMP === undefined)('is dumped whole and restores into a plain Postgres, which then writes', async () => {
+    const { postgresUrl } = await platform.createDatabase('leaving');
+    await pushSchema(postgresUrl, 7);
+    await runSql(
+      postgresUrl,
+      "insert into users (email, name, updated_at) select 'u' || i || '@example.com', 'U' || i, now() from generate_series(1, 50) i; create table keyless (n int); insert into keyless values (1)",
+    );
+    const { stdout } = await run(DUMP as string, [postgresUrl, '--no-owner', '--no-privileges'], {
+      maxBuffer: 64 * 1024 * 1024,
+    });
+    const plain = await startPlainPostgres();
+    try {
+      const restored = await plain.createDatabase('restored');
+      const psql = run('psql', [restored, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', '-']);
+      psql.child.stdin?.end(stdout);
+      await psql;
+      expect(await rows(restored, 'select count(*)::int as n from users')).toEqual([{ n: 50 }]);
+      await runSql(
+        restored,
+        'update keyless set n = 2; create table more (n int); insert into more values (1); update more set n = 2',
+      );
+      expect(await rows(restored, 'select n from keyless union all select n from more')).toEqual([{ n: 2 }, { n: 2 }]);
+    } finally {
+      await plain.stop();
+    }
+  });
+});
