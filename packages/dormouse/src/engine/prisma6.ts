@@ -4,7 +4,7 @@ import { type ClientLimits, limitsOf } from './client-limits.ts';
 import { compactedResults, type Row } from './compacted-results.ts';
 import { QueryRefused } from './compiler.ts';
 import type { EngineParts } from './engine-parts.ts';
-import { PlanObjects } from './executor/index.ts';
+import { PlanObjects, Written } from './executor/index.ts';
 import { type Prisma6Error, prisma6Error } from './prisma6-errors.ts';
 import { isolationLevel, milliseconds } from './prisma7.ts';
 import type { JsonQuery, PlannedBatch, PlannedQuery, PlanningContext, QueryPlanner } from './query-planning.ts';
@@ -129,7 +129,7 @@ export class Prisma6Routes {
     const reply = Array.isArray(body.batch)
       ? await this.#batch(operation, body, body.batch)
       : await this.#single(operation, jsonQuery(body), limits.replyBytesMax);
-    if (reply instanceof Uint8Array) return writtenReply(reply, limits.replyBytesMax);
+    if (reply instanceof Written) return writtenReply(reply.body, limits.replyBytesMax);
     return jsonReply(
       200,
       telemetry === undefined ? reply : { ...reply, extensions: telemetry.extensions() },
@@ -158,7 +158,7 @@ export class Prisma6Routes {
     { plan, scope }: PlannedQuery,
     query: JsonQuery,
     bytesMax: number,
-  ): Promise<Uint8Array> | undefined {
+  ): Promise<Written> | undefined {
     const { comments, telemetry, inTransaction } = operation;
     // What the client wants to see of its queries, the runtime tells.
     if (comments !== undefined || telemetry !== undefined) return undefined;

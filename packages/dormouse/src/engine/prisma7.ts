@@ -2,7 +2,7 @@ import { UserFacingError } from '@prisma/client-engine-runtime';
 import { type Call, DormouseError, type MinimalReply, type MinimalRequest } from '../base/index.ts';
 import { type ClientLimits, limitsOf } from './client-limits.ts';
 import type { EngineParts } from './engine-parts.ts';
-import { PlanTexts, type ReplyFrame } from './executor/index.ts';
+import { PlanTexts, type ReplyFrame, Written } from './executor/index.ts';
 import { guardedScope } from './guarded-scope.ts';
 import { CONNECTION_INFO } from './plan-execution.ts';
 import { checkPlan } from './plan-shape.ts';
@@ -44,7 +44,7 @@ export class Prisma7Routes {
     const bounds = parts.bounds(call, limits);
     try {
       const reply = await this.#dispatch(route, request, call, limits, bounds, telemetry);
-      if (reply instanceof Uint8Array) return writtenReply(reply, limits.replyBytesMax);
+      if (reply instanceof Written) return writtenReply(reply.body, limits.replyBytesMax);
       return jsonReply(
         200,
         telemetry === undefined ? reply : { ...reply, extensions: telemetry.extensions() },

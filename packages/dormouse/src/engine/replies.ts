@@ -12,8 +12,9 @@ export function jsonReply(status: number, value: unknown, bytesMax: number = Num
 }
 
 /** A reply whose JSON text is written already. Throws `reply_too_large`. */
-export function writtenReply(body: Uint8Array, bytesMax: number): MinimalReply {
-  if (body.byteLength > bytesMax) throw new DormouseError('reply_too_large');
+export function writtenReply(body: string | Uint8Array, bytesMax: number): MinimalReply {
+  if ((typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength) > bytesMax)
+    throw new DormouseError('reply_too_large');
   return { status: 200, headers: { 'content-type': JSON_TYPE }, body };
 }
 

@@ -24,6 +24,14 @@ export interface CompiledExecutionOptions {
   readonly bytesMax: number;
 }
 
+/** The body of a reply, as JSON text already. */
+export class Written {
+  readonly body: string | Uint8Array;
+  constructor(body: string | Uint8Array) {
+    this.body = body;
+  }
+}
+
 /** How many executions went which way. */
 export interface ExecutionCounts {
   /** Written from the rows' bytes. */
@@ -53,13 +61,13 @@ export class CompiledExecutor {
     parameters: JsonObject,
     statements: Statements,
     options: CompiledExecutionOptions,
-  ): Promise<Buffer> {
+  ): Promise<Written> {
     const run = new Run(parameters, statements, this.#nowMs);
     try {
       const value = await compiled.evaluate(run);
       const body = this.#write(compiled, value, options);
       this.counts.compiled++;
-      return body;
+      return new Written(body);
     } catch (error) {
       if (isDriverAdapterError(error)) return await this.#runtime.raise(error);
       if (!(error instanceof NotCovered)) throw error;
@@ -74,10 +82,10 @@ export class CompiledExecutor {
       { inTransaction: options.inTransaction },
     );
     const { before, after } = options.frame;
-    return Buffer.concat([before, Buffer.from(JSON.stringify(data ?? null)), after]);
+    return new Written(Buffer.concat([before, Buffer.from(JSON.stringify(data ?? null)), after]));
   }
 
-  #write(compiled: CompiledPlan, value: unknown, { frame, bytesMax }: CompiledExecutionOptions): Buffer {
+  #write(compiled: CompiledPlan, value: unknown, { frame, bytesMax }: CompiledExecutionOptions): Written['body'] {
     const out = this.#out;
     try {
       out.raw(frame.before);

@@ -8,6 +8,6 @@
  * that were read. So the runtime stays the judge of everything rare.
  */
 export { type CompiledPlan, compilePlan } from './compiled-plan.ts';
-export { CompiledExecutor, type ExecutionCounts, type ReplyFrame } from './executor.ts';
+export { CompiledExecutor, type ExecutionCounts, type ReplyFrame, Written } from './executor.ts';
 export { PlanObjects } from './plan-objects.ts';
 export { PlanTexts } from './plan-texts.ts';

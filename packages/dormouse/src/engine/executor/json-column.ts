@@ -11,6 +11,7 @@ const COMMA = 0x2c;
 const COLON = 0x3a;
 const OPEN_LIST = 0x5b;
 const CLOSE_LIST = 0x5d;
+const BACKSLASH = 0x5c;
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
 const LOWER_N = 0x6e;
@@ -21,7 +22,8 @@ const BIGINT = Buffer.from('{"$type":"BigInt","value":');
 const DECIMAL = Buffer.from('{"$type":"Decimal","value":');
 const INSTANT = Buffer.from('{"$type":"DateTime","value":');
 
-type Member = (out: JsonWriter, bytes: Uint8Array, from: number, to: number) => void;
+/** Writes a member's value; `escaped` tells of a string that has escapes in it. */
+type Member = (out: JsonWriter, bytes: Uint8Array, from: number, to: number, escaped: boolean) => void;
 
 /**
  * Writes a column that holds JSON which Postgres has built of related records: an object, a list of objects, or null.
@@ -111,9 +113,18 @@ export class JsonColumn {
     let place = 0;
     while (bytes[at] !== CLOSE) {
       if (bytes[at] !== QUOTE) throw new NotCovered();
-      const keyEnd = stringEnd(bytes, at, to);
-      const member = this.#memberAt(place++, bytes, at + 1, keyEnd - 1);
-      at = skipSpace(bytes, keyEnd);
+      // Objects of one list have their members in the same order: the name is mostly known before it is read.
+      let member = this.#order[place] ?? -1;
+      const name = this.#names[member];
+      if (name !== undefined && bytes[at + name.length + 1] === QUOTE && startsWith(name, bytes, at + 1)) {
+        at += name.length + 2;
+      } else {
+        const keyEnd = Math.abs(stringEnd(bytes, at, to));
+        member = this.#memberAt(place, bytes, at + 1, keyEnd - 1);
+        at = keyEnd;
+      }
+      place++;
+      at = skipSpace(bytes, at);
       if (bytes[at] !== COLON) throw new NotCovered();
       at = skipSpace(bytes, at + 1);
       const end = valueEnd(bytes, at, to);
@@ -121,7 +132,7 @@ export class JsonColumn {
         froms[member] = at;
         tos[member] = end;
       }
-      at = skipSpace(bytes, end);
+      at = skipSpace(bytes, end < 0 ? -end : end);
       if (bytes[at] === COMMA) at = skipSpace(bytes, at + 1);
       else if (bytes[at] !== CLOSE) throw new NotCovered();
     }
@@ -131,20 +142,17 @@ export class JsonColumn {
       const source = sources[index] as number;
       if (froms[source] === -1) throw new NotCovered();
       out.raw(this.#prefixes[index] as Buffer);
-      (this.#members[index] as Member)(out, bytes, froms[source] as number, tos[source] as number);
+      const end = tos[source] as number;
+      (this.#members[index] as Member)(out, bytes, froms[source] as number, end < 0 ? -end : end, end < 0);
     }
     out.byte(CLOSE);
     return at + 1;
   }
 
-  /** Which member a key names, -1 for none. Objects of one list have their members in the same order. */
+  /** Which member a key names, -1 for none. */
   #memberAt(place: number, bytes: Uint8Array, from: number, to: number): number {
-    const expected = this.#order[place];
-    if (expected !== undefined && expected >= 0 && sameBytes(this.#names[expected] as Buffer, bytes, from, to)) {
-      return expected;
-    }
-    let found = this.#names.findIndex((name) => sameBytes(name, bytes, from, to));
-    if (found < 0 && bytes.subarray(from, to).includes(0x5c)) {
+    let found = this.#names.findIndex((name) => name.length === to - from && startsWith(name, bytes, from));
+    if (found < 0 && bytes.subarray(from, to).includes(BACKSLASH)) {
       const key = JSON.parse(textOf(bytes, from - 1, to + 1)) as string;
       found = this.#names.findIndex((name) => name.equals(Buffer.from(key)));
     }
@@ -153,10 +161,8 @@ export class JsonColumn {
   }
 }
 
-function sameBytes(name: Buffer, bytes: Uint8Array, from: number, to: number): boolean {
-  const length = name.length;
-  if (length !== to - from) return false;
-  for (let i = 0; i < length; i++) if (name[i] !== bytes[from + i]) return false;
+function startsWith(name: Buffer, bytes: Uint8Array, from: number): boolean {
+  for (let i = 0; i < name.length; i++) if (name[i] !== bytes[from + i]) return false;
   return true;
 }
 
@@ -169,14 +175,22 @@ function nested(node: Extract<ResultNode, { type: 'object' }>, enums: Enums): Me
   return (out, bytes, from, to) => column.write(out, bytes, from, to);
 }
 
+type IsPlain = (bytes: Uint8Array, from: number, to: number, escaped: boolean) => boolean;
+const isPlainText: IsPlain = (bytes, from, to, escaped) =>
+  bytes[from] === QUOTE && (!escaped || isPlainString(bytes, from, to));
+
 function memberWriter(type: FieldType, enums: Enums): Member {
   const loose: Member = (out, bytes, from, to) =>
     out.text(looseValue(JSON.parse(textOf(bytes, from, to)), type, enums));
   if (type.arity === 'list') return loose;
-  const plain = (isPlain: (bytes: Uint8Array, from: number, to: number) => boolean, head?: Buffer): Member => {
-    return (out, bytes, from, to) => {
-      if (!isPlain(bytes, from, to)) {
-        loose(out, bytes, from, to);
+  const plain = (isPlain: IsPlain, head?: Buffer): Member => {
+    return (out, bytes, from, to, escaped) => {
+      if (bytes[from] === LOWER_N) {
+        out.raw(NULL);
+        return;
+      }
+      if (!isPlain(bytes, from, to, escaped)) {
+        loose(out, bytes, from, to, escaped);
         return;
       }
       if (head !== undefined) out.raw(head);
@@ -186,7 +200,7 @@ function memberWriter(type: FieldType, enums: Enums): Member {
   };
   switch (type.type) {
     case 'string':
-      return plain((bytes, from, to) => bytes[from] === QUOTE && isPlainString(bytes, from, to));
+      return plain(isPlainText);
     case 'int':
       return plain(isExactInteger);
     case 'float':
@@ -194,9 +208,9 @@ function memberWriter(type: FieldType, enums: Enums): Member {
     case 'boolean':
       return plain((bytes, from) => bytes[from] === 0x74 || bytes[from] === 0x66);
     case 'bigint':
-      return plain((bytes, from, to) => bytes[from] === QUOTE && isPlainString(bytes, from, to), BIGINT);
+      return plain(isPlainText, BIGINT);
     case 'decimal':
-      return plain((bytes, from, to) => bytes[from] === QUOTE && isPlainString(bytes, from, to), DECIMAL);
+      return plain(isPlainText, DECIMAL);
     case 'datetime':
       return plain(isZonedInstant, INSTANT);
     default:

@@ -14,18 +14,23 @@ export function skipSpace(bytes: Uint8Array, from: number): number {
   }
 }
 
-/** The place behind a string that starts at `from`. */
+/** The place behind a string that starts at `from`; negative for a string with an escape in it. */
 export function stringEnd(bytes: Uint8Array, from: number, to: number): number {
   let at = from + 1;
+  let sign = 1;
   while (at < to) {
     const byte = bytes[at];
-    if (byte === QUOTE) return at + 1;
-    at += byte === BACKSLASH ? 2 : 1;
+    if (byte === QUOTE) return sign * (at + 1);
+    if (byte === BACKSLASH) {
+      sign = -1;
+      at++;
+    }
+    at++;
   }
   throw new NotCovered();
 }
 
-/** The place behind the value that starts at `from`. The text is JSON, since Postgres wrote it. */
+/** The place behind the value that starts at `from`; negative for a string with an escape in it. The text is JSON, since Postgres wrote it. */
 export function valueEnd(bytes: Uint8Array, from: number, to: number): number {
   const first = bytes[from];
   if (first === QUOTE) return stringEnd(bytes, from, to);
@@ -35,7 +40,7 @@ export function valueEnd(bytes: Uint8Array, from: number, to: number): number {
     while (at < to) {
       const byte = bytes[at];
       if (byte === QUOTE) {
-        at = stringEnd(bytes, at, to);
+        at = Math.abs(stringEnd(bytes, at, to));
         continue;
       }
       at++;
@@ -52,7 +57,7 @@ export function valueEnd(bytes: Uint8Array, from: number, to: number): number {
   return at;
 }
 
-/** Whether a JSON string (quotes included) is written as `JSON.stringify` writes it: no escape but the short ones. */
+/** Whether a JSON string with escapes (quotes included) is written as `JSON.stringify` writes it: no escape but the short ones. */
 export function isPlainString(bytes: Uint8Array, from: number, to: number): boolean {
   for (let at = from + 1; at < to - 1; at++) {
     if (bytes[at] !== BACKSLASH) continue;
