@@ -67,6 +67,7 @@ async function openDoors(random: ReturnType<typeof seeded>): Promise<Door[]> {
   const prisma = async (writer: string, version: 6 | 7, module: Loose): Promise<Door> =>
     prismaDoor(
       writer,
+      version,
       new module.PrismaClient(clientOptions(version, database.prismaUrl)),
       await makeCounter(writer),
       random.branch(`forms of ${writer}`),

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import pg from 'pg';
 import type { Loose } from './clients.ts';
 import { counterText, type Ledger, rowTexts, type Write } from './ledger.ts';
@@ -53,14 +54,25 @@ function prismaFailure(thrown: unknown): Failure {
   return { kind: 'unclear', outcome: `${code ?? 'no code'}: ${message.slice(-400)}` };
 }
 
-/** A stock client, of either version: single creates, array transactions, interactive ones. */
-export function prismaDoor(writer: string, client: Loose, counterId: string, random: Seeded): Door {
+/** A UUID that a text always gives. */
+function uuidOf(text: string): string {
+  const hex = createHash('sha256').update(text).digest('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
+
+/**
+ * A stock client, of either version: single creates, array transactions, interactive ones. Prisma 6 by itself repeats a request whose
+ * reply was lost, writes included, so its rows bring their key, as an app's must that wants each once: a repeat is refused with P2002.
+ */
+export function prismaDoor(writer: string, version: 6 | 7, client: Loose, counterId: string, random: Seeded): Door {
   const counter = { where: { id: counterId }, data: { int: { increment: 1 } } };
   return {
     writer,
     transactions: true,
     async write(write) {
-      const creates = rowTexts(write).map((text) => ({ data: { text } }));
+      const creates = rowTexts(write).map((text) => ({
+        data: version === 6 ? { id: uuidOf(text), text } : { text },
+      }));
       if (!write.counts && creates.length === 1) {
         await client.sample.create(creates[0]);
       } else if (random.below(2) === 0) {
@@ -78,7 +90,10 @@ export function prismaDoor(writer: string, client: Loose, counterId: string, ran
         );
       }
     },
-    failure: prismaFailure,
+    failure: (thrown) =>
+      version === 6 && (thrown as { code?: string }).code === 'P2002'
+        ? { kind: 'refused', outcome: 'P2002 of its own repeat' }
+        : prismaFailure(thrown),
     close: () => client.$disconnect(),
   };
 }
