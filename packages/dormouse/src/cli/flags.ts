@@ -1,4 +1,5 @@
 import type { LogLevel } from '../base/index.ts';
+import type { PlatformOptions } from '../platform.ts';
 import { bytes, count, duration, type Flag, type FlagsOf, port, rest, text, toggle } from './flag.ts';
 import { parseHttpUrl, parseLogLevel, parseRegion } from './values.ts';
 
@@ -41,29 +42,8 @@ export const ROLE_FLAG: Flag<string> = text<string>(
 export const LABEL_FLAG: Flag<string | undefined> = text('Key', 'TEXT', 'A note on what the key is for');
 
 /** Flags of `dormouse start`; every limit of the platform is one of them. */
-export interface StartValues {
+export interface StartValues extends Omit<PlatformOptions, 'data' | 'version'> {
   readonly data: string | undefined;
-  readonly host: string;
-  readonly port: number;
-  readonly pgPort: number;
-  readonly publicUrl: string | undefined;
-  readonly region: string;
-  readonly suspendAfter: number;
-  readonly stopAfter: number;
-  readonly wakeTimeout: number;
-  readonly bodyMax: number;
-  readonly replyMax: number;
-  readonly queryTimeout: number;
-  readonly transactionTimeout: number;
-  readonly transactionsMax: number;
-  readonly poolConnections: number;
-  readonly poolWaiters: number;
-  readonly tcpConnections: number;
-  readonly schemasMax: number;
-  readonly schemaMax: number;
-  readonly cacheMax: number;
-  readonly pgBin: string | undefined;
-  readonly pgUser: string | undefined;
   readonly json: boolean;
   readonly logLevel: LogLevel;
 }
