@@ -1,5 +1,6 @@
 import {
   noopTracingHelper,
+  type PrismaValue,
   type QueryEvent,
   QueryInterpreter,
   type QueryPlanNode,
@@ -74,6 +75,11 @@ export class PlanExecutor {
     });
   }
 
+  /** The value of a generator's call (`cuid`, `nanoid` …). */
+  generate(call: PrismaValue): Promise<unknown> {
+    return this.execute({ type: 'value', args: call }, {}, NO_STATEMENTS, { inTransaction: true });
+  }
+
   /** Throws what an error of the database is to the client. */
   async raise(error: DriverAdapterError): Promise<never> {
     const statements = { executeRaw: () => Promise.reject(error) } as unknown as PlanStatements;
@@ -81,6 +87,9 @@ export class PlanExecutor {
     throw error;
   }
 }
+
+/** For plans that run none. */
+const NO_STATEMENTS = {} as unknown as PlanStatements;
 
 /** Any statement: the runtime turns its failure into the client's error. */
 const FAILING_PLAN: QueryPlanNode = {

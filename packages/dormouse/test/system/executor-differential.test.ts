@@ -14,6 +14,7 @@ import { EVERY_TYPE_SCHEMA, everyTypeSql, type SampleQuery, sampleRead, sampleWr
 import { seedLibrary } from '../support/library.ts';
 import { pushSchema } from '../support/push-schema.ts';
 import { type RandomRead, randomRead } from '../support/random-queries.ts';
+import { recordPlan } from '../support/recorded-plan.ts';
 import { seeded } from '../support/seeded.ts';
 
 // Every query goes to the engine's own executor and to Prisma's runtime: both must reply the same, byte for byte.
@@ -89,6 +90,28 @@ describe('reads of Prisma 7', () => {
     // Of three requests a query the last one or two can be compiled.
     expect(compiled).toBeGreaterThan(asked * 0.8);
     expect(handedOver).toBeLessThan(asked * 0.3);
+  });
+});
+
+describe('generated values', () => {
+  it('are made anew for each record, in the form of their generator', async () => {
+    const before = engine.executions();
+    const ids: string[] = [];
+    for (let number = 100; number < 105; number++) {
+      const asked = await recordPlan(await loadClient(7), (client) =>
+        client.invoice.create({ data: { number: BigInt(number), amount: 1 } }),
+      );
+      const { body } = await exchange(engine.database, {
+        method: 'POST',
+        path: '/query',
+        headers: {},
+        body: Buffer.from(asked),
+      });
+      ids.push(JSON.parse(body).data.id);
+    }
+    expect(new Set(ids).size).toBe(5);
+    for (const id of ids) expect(id).toMatch(/^c[a-z0-9]{24}$/);
+    expect(engine.executions().compiled - before.compiled).toBe(3);
   });
 });
 

@@ -1,8 +1,10 @@
-import type { QueryPlanNode } from '@prisma/client-engine-runtime';
+import type { PrismaValue, QueryPlanNode } from '@prisma/client-engine-runtime';
+import { isObject } from '../request-body.ts';
 import { type Argument, argumentValue, compileArgument, type Scope } from './argument.ts';
 import {
   ExecuteNode,
   fieldValues,
+  GeneratorNode,
   JoinNode,
   LetNode,
   MapNode,
@@ -64,6 +66,10 @@ class NodeCompiler {
       case 'execute':
         return new ExecuteNode(this.#statement(node.args, scope));
       case 'value':
+        if (isForeignGenerator(node.args)) {
+          this.generates = true;
+          return new GeneratorNode(node.args);
+        }
         return new ValueNode(this.#argument(node.args, scope));
       case 'get': {
         const index = scope.get(node.args.name);
@@ -168,4 +174,14 @@ class NodeCompiler {
       ),
     );
   }
+}
+
+/** Generators whose arguments are plain and whose value is made by the runtime. */
+const FOREIGN = new Set(['uuid', 'cuid', 'ulid', 'nanoid']);
+
+function isForeignGenerator(value: unknown): value is PrismaValue {
+  if (!isObject(value) || value.prisma__type !== 'generatorCall' || !isObject(value.prisma__value)) return false;
+  const { name, args } = value.prisma__value;
+  if (typeof name !== 'string' || !FOREIGN.has(name) || !Array.isArray(args)) return false;
+  return args.every((each) => typeof each === 'number') && !(name === 'uuid' && args[0] === 4);
 }

@@ -9,7 +9,7 @@ import type { Statements } from '../statements.ts';
 import type { CompiledPlan } from './compiled-plan.ts';
 import { JsonWriter } from './json-writer.ts';
 import { NotCovered } from './not-covered.ts';
-import { Run } from './run.ts';
+import { Run, type RunWorld } from './run.ts';
 
 /** What stands around the data in a reply. */
 export interface ReplyFrame {
@@ -44,12 +44,12 @@ export interface ExecutionCounts {
 export class CompiledExecutor {
   readonly counts: ExecutionCounts = { compiled: 0, handedOver: 0 };
   readonly #runtime: PlanExecutor;
-  readonly #nowMs: () => number;
+  readonly #world: RunWorld;
   readonly #out = new JsonWriter();
 
   constructor(runtime: PlanExecutor, clock: Clock) {
     this.#runtime = runtime;
-    this.#nowMs = () => clock.now();
+    this.#world = { nowMs: () => clock.now(), generate: (call) => runtime.generate(call) };
   }
 
   /**
@@ -62,7 +62,7 @@ export class CompiledExecutor {
     statements: Statements,
     options: CompiledExecutionOptions,
   ): Promise<Written> {
-    const run = new Run(parameters, statements, this.#nowMs);
+    const run = new Run(parameters, statements, this.#world);
     try {
       const value = await compiled.evaluate(run);
       const body = this.#write(compiled, value, options);

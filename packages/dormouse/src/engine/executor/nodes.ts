@@ -1,3 +1,4 @@
+import type { PrismaValue } from '@prisma/client-engine-runtime';
 import { type Argument, argumentValue } from './argument.ts';
 import { processRows, type RecordOperations } from './in-memory.ts';
 import { NotCovered } from './not-covered.ts';
@@ -112,6 +113,17 @@ export class ValueNode implements Node {
   }
   evaluate(run: Run): unknown {
     return argumentValue(this.#argument, run);
+  }
+}
+
+/** A generator that only the runtime has. */
+export class GeneratorNode implements Node {
+  readonly #call: PrismaValue;
+  constructor(call: PrismaValue) {
+    this.#call = call;
+  }
+  evaluate(run: Run): Promise<unknown> {
+    return run.generate(this.#call);
   }
 }
 

@@ -30,7 +30,8 @@ const HEAD_BYTES_MAX = 128 * 1024;
 const BUCKET_MAX = 16;
 /** Marks of plans seen once; all forgotten when full. */
 const SEEN_MAX = 8192;
-const SAMPLES = 64;
+/** Words of four bytes looked at: all of a plan of 2 KiB, evenly spread ones of a longer. Costs less than a microsecond. */
+const SAMPLES = 512;
 const SEPARATOR = Buffer.from(',"params":');
 const OPEN = 0x7b;
 
@@ -117,11 +118,19 @@ function weightOf(bytes: number): number {
   return WEIGHT_BASE + bytes * WEIGHT_PER_BYTE;
 }
 
-/** A number by the length and some bytes of a plan: a hint where to look, never a proof. */
+/** A number by the length and the bytes of a plan: a hint where to look, never a proof. */
 function fingerprint(body: Buffer, length: number): number {
   let print = length;
-  const step = Math.max(1, Math.floor(length / SAMPLES));
-  for (let at = length - 1; at >= 0; at -= step) print = (Math.imul(print, 31) + (body[at] as number)) | 0;
+  const step = Math.max(4, Math.floor(length / SAMPLES));
+  for (let at = length - 4; at >= 0; at -= step) {
+    const word =
+      (body[at] as number) |
+      ((body[at + 1] as number) << 8) |
+      ((body[at + 2] as number) << 16) |
+      ((body[at + 3] as number) << 24);
+    print = Math.imul(print ^ word, 0x01000193);
+    print ^= print >>> 15;
+  }
   return print;
 }
 

@@ -11,6 +11,8 @@ type Tuple = Extract<Template['fragments'][number], { type: 'parameterTuple' }>;
 
 /** Texts kept a statement: one a length of its lists. */
 const TEXTS_MAX = 64;
+/** A longer text is rendered each time: Postgres' work on it is more. */
+const TEXT_KEPT_MAX = 16_384;
 /** Lists up to this length are filled up to a power of two, so that a few texts serve them all. */
 const FILLED_MAX = 4096;
 
@@ -99,6 +101,7 @@ export class Statement {
     let text = this.#rendered.get(key);
     if (text === undefined) {
       text = this.#render(sizes);
+      if (text.length > TEXT_KEPT_MAX) return text;
       if (this.#rendered.size >= TEXTS_MAX) this.#rendered.clear();
       this.#rendered.set(key, text);
     }

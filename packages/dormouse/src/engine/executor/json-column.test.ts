@@ -1,0 +1,121 @@
+import type { ResultNode } from '@prisma/client-engine-runtime';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { JsonColumn } from './json-column.ts';
+import { JsonWriter } from './json-writer.ts';
+import { NotCovered } from './not-covered.ts';
+
+type ObjectNode = Extract<ResultNode, { type: 'object' }>;
+const field = (dbName: string, type: string, arity = 'scalar'): ResultNode =>
+  ({ type: 'field', dbName, fieldType: { type, arity } }) as ResultNode;
+const object = (fields: Record<string, ResultNode>, serializedName: string | null, skipNulls = false): ObjectNode => ({
+  type: 'object',
+  fields,
+  serializedName,
+  skipNulls,
+});
+
+const NODE = object(
+  {
+    title: field('the "title"', 'string'),
+    count: field('count', 'int'),
+    rate: field('rate', 'float'),
+    on: field('on', 'boolean'),
+    at: field('at', 'datetime'),
+    tags: field('tags', 'string', 'list'),
+    doc: field('doc', 'object'),
+    child: object({ id: field('id', 'int') }, 'child'),
+    children: object({ id: field('id', 'int') }, 'children', true),
+  },
+  'x',
+);
+const out = new JsonWriter();
+function write(column: JsonColumn, json: string): string {
+  const bytes = Buffer.from(`[${json}]`);
+  try {
+    column.write(out, bytes, 1, bytes.length - 1);
+    return Buffer.from(out.take()).toString();
+  } finally {
+    out.reset();
+  }
+}
+
+const word = fc.string({ unit: 'binary', maxLength: 20 }).map((text) => text.toWellFormed());
+const child = fc.record({
+  id: fc.integer(),
+  more: fc.anything({ maxDepth: 1, withNullPrototype: false }).map(() => 1),
+});
+const nullable = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(arbitrary, { nil: null });
+const record = fc.record({
+  rate: nullable(fc.double({ noNaN: true, noDefaultInfinity: true })),
+  count: nullable(fc.integer()),
+  'the "title"': nullable(word),
+  extra: fc.jsonValue({ maxDepth: 2 }),
+  on: nullable(fc.boolean()),
+  at: nullable(fc.constantFrom('2024-01-02T03:04:05.678+00:00', '2024-01-02T03:04:05', '2024-01-02')),
+  doc: nullable(fc.jsonValue({ maxDepth: 2 })),
+  tags: nullable(fc.array(word, { maxLength: 3 })),
+  child: nullable(child),
+  children: nullable(fc.array(nullable(child), { maxLength: 3 })),
+});
+
+/** What the plan makes of a record, by plain JavaScript. */
+function expected(value: Record<string, never>): unknown {
+  const at: Record<string, string> = {
+    '2024-01-02T03:04:05': '2024-01-02T03:04:05Z',
+    '2024-01-02': '2024-01-02T00:00:00Z',
+  };
+  const id = (each: { id: number } | null): unknown => (each === null ? null : { id: each.id });
+  return {
+    title: value['the "title"'],
+    count: value.count,
+    rate: value.rate,
+    on: value.on,
+    at: value.at === null ? null : { $type: 'DateTime', value: at[value.at as unknown as string] ?? value.at },
+    tags: value.tags ?? [],
+    doc: value.doc === null ? null : { $type: 'Json', value: JSON.stringify(value.doc) },
+    child: id(value.child as never),
+    children:
+      value.children === null
+        ? null
+        : ((value.children as unknown as unknown[] | undefined) ?? [])
+            .filter((each) => each !== null)
+            .map((each) => id(each as never)),
+  };
+}
+
+describe('a column of related records', () => {
+  it('is written as the plan says, whatever the order and the spacing of its members', () => {
+    const column = new JsonColumn(NODE, {});
+    fc.assert(
+      fc.property(fc.array(record, { maxLength: 4 }), fc.boolean(), fc.boolean(), (records, spaced, reversed) => {
+        const given = records.map((each) => (reversed ? Object.fromEntries(Object.entries(each).reverse()) : each));
+        const json = JSON.stringify(given, null, spaced ? 1 : undefined);
+        expect(write(column, json)).toBe(JSON.stringify(records.map((each) => expected(each as never))));
+      }),
+    );
+  });
+
+  it('may be one record or null', () => {
+    const column = new JsonColumn(object({ id: field('id', 'int') }, 'x'), {});
+    expect(write(column, '{"id": 7}')).toBe('{"id":7}');
+    expect(write(column, 'null')).toBe('null');
+  });
+
+  it.each([
+    ['a member that is missing', '{"other": 7}'],
+    ['null in a list', '[null]'],
+    ['a number', '7'],
+    ['a record in a string', '"{}"'],
+    ['a value of another type', '{"id": "x"}'],
+    ['a whole number that is none for JavaScript', '{"id": "9007199254740993"}'],
+  ])('%s is left to the runtime', (_name, json) => {
+    const column = new JsonColumn(object({ id: field('id', 'int') }, 'x'), {});
+    expect(() => write(column, json)).toThrow(NotCovered);
+  });
+
+  it('finds names that are written with escapes', () => {
+    const column = new JsonColumn(object({ name: field('é"', 'string') }, 'x'), {});
+    expect(write(column, '{"\\u00e9\\"": "\\u00e9\\/"}')).toBe('{"name":"é/"}');
+  });
+});

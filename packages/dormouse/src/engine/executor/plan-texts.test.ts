@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest';
+import { PlanTexts } from './plan-texts.ts';
+
+const plan = (sql: string): object => ({
+  type: 'dataMap',
+  args: {
+    expr: {
+      type: 'query',
+      args: {
+        type: 'templateSql',
+        fragments: [{ type: 'stringChunk', chunk: sql }],
+        args: [],
+        argTypes: [],
+        placeholderFormat: { prefix: '$', hasNumbering: true },
+        chunkable: false,
+      },
+    },
+    structure: { type: 'object', serializedName: null, fields: {}, skipNulls: false },
+    enums: {},
+  },
+});
+const body = (sql: string, params: unknown = {}, more: object = {}): Buffer =>
+  Buffer.from(JSON.stringify({ model: 'A', operation: 'findMany', plan: plan(sql), params, ...more }));
+const twice = (texts: PlanTexts, bytes: Buffer): void => {
+  texts.note(bytes);
+  texts.note(bytes);
+};
+
+describe('PlanTexts', () => {
+  it('knows a plan from the third time on, with other parameters too', () => {
+    const texts = new PlanTexts();
+    const first = body('SELECT 1', { a: 1 });
+    expect(texts.find(first)).toBeUndefined();
+    texts.note(first);
+    expect(texts.find(first)).toBeUndefined();
+    texts.note(first);
+    const known = texts.find(body('SELECT 1', { a: '","params":', b: { c: [null] } }, { comments: { x: 'y' } }));
+    expect(known?.plan).toEqual(plan('SELECT 1'));
+    expect(known?.compiled).toBeDefined();
+    expect(known?.params).toEqual({ a: '","params":', b: { c: [null] } });
+    expect(known?.comments).toEqual({ x: 'y' });
+  });
+
+  it('is not misled by text that looks like the parameters', () => {
+    const texts = new PlanTexts();
+    const tricky = body('SELECT \',"params":{}\'');
+    twice(texts, tricky);
+    expect(texts.find(tricky)?.plan).toEqual(plan('SELECT \',"params":{}\''));
+    // A member of that name inside of the parameters hides where they begin: it is read in full then.
+    expect(texts.find(body('SELECT \',"params":{}\'', { x: { y: 1, params: 2 } }))).toBeUndefined();
+  });
+
+  it.each([
+    ['more behind the parameters', (text: string) => `${text.slice(0, -1)},"plan":{}}`],
+    ['bytes behind the end', (text: string) => `${text}x`],
+    ['an end that is missing', (text: string) => text.slice(0, -1)],
+    ['another plan of the same length', (text: string) => text.replace('SELECT 1', 'SELECT 2')],
+    ['another operation', (text: string) => text.replace('findMany', 'findAlle')],
+  ])('does not take %s for a known request', (_name, change) => {
+    const texts = new PlanTexts();
+    const known = body('SELECT 1');
+    twice(texts, known);
+    expect(texts.find(Buffer.from(change(known.toString())))).toBeUndefined();
+  });
+
+  it('does not take parameters that are no UTF-8', () => {
+    const texts = new PlanTexts();
+    const known = body('SELECT 1', { a: 'é' });
+    twice(texts, known);
+    const broken = Buffer.from(known);
+    broken[broken.lastIndexOf(0xa9)] = 0xff;
+    expect(texts.find(broken)).toBeUndefined();
+    expect(texts.find(known)).toBeDefined();
+  });
+
+  it('drops what was not used for longest when it is full', () => {
+    const texts = new PlanTexts(400_000);
+    const kept = body('SELECT 0');
+    twice(texts, kept);
+    for (let number = 1; number < 300; number++) {
+      twice(texts, body(`SELECT ${number}`));
+      expect(texts.find(kept)).toBeDefined();
+    }
+    expect(texts.find(body('SELECT 1'))).toBeUndefined();
+    expect(texts.find(body('SELECT 299'))).toBeDefined();
+  });
+
+  it('keeps plans apart that differ in a byte that nobody looks at', () => {
+    const texts = new PlanTexts();
+    const sqls = Array.from({ length: 10 }, (_, digit) => `SELECT ${'x'.repeat(3000)}${digit}${'y'.repeat(3000)}`);
+    for (const sql of sqls) twice(texts, body(sql));
+    for (const sql of sqls) expect(texts.find(body(sql))?.plan).toEqual(plan(sql));
+  });
+});
