@@ -107,6 +107,7 @@ function boundsOf(clock: Clock, call: Call, limits: ClientLimits): OperationBoun
     deadline: call.deadline.within(limits.queryMs),
     cancellation: call.cancellation,
     timings: call.timings,
+    key: call.principal.keyId,
     rowBytesMax: limits.replyBytesMax,
   };
 }

@@ -13,6 +13,8 @@ export interface OperationBounds {
   readonly deadline: Deadline;
   readonly cancellation: Cancellation;
   readonly timings: Timings;
+  /** Whose operation it is, for the pool to be fair between keys. */
+  readonly key?: string | undefined;
   /** Bytes of rows that all statements of the operation may read together. */
   readonly rowBytesMax: number;
 }
@@ -48,6 +50,11 @@ export class Statements implements SqlQueryable {
   /** The command tag of the last statement that succeeded. */
   get lastCommandTag(): string {
     return this.#lastCommandTag;
+  }
+
+  /** The rows read so far count no more: the operation begins anew. */
+  forgetRows(): void {
+    this.#rowBytesLeft = this.bounds.rowBytesMax;
   }
 
   /** Runs a statement without arguments, such as BEGIN. */
@@ -107,10 +114,10 @@ export async function withStatements<T>(
   bounds: OperationBounds,
   work: (statements: Statements) => Promise<T>,
 ): Promise<T> {
-  const { deadline, timings, cancellation } = bounds;
+  const { deadline, timings, cancellation, key } = bounds;
   let lease: Promise<Lease> | undefined;
   const statements = new Statements(bounds, () => {
-    lease ??= pool.acquire({ deadline, timings, cancellation });
+    lease ??= pool.acquire({ deadline, timings, cancellation, key });
     return lease;
   });
   try {

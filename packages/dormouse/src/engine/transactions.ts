@@ -201,10 +201,10 @@ export class Transactions {
   }
 
   async #acquire(call: Call, pool: Pool, maxWaitMs: number): Promise<Lease> {
-    const { timings, cancellation } = call;
+    const { timings, cancellation, principal } = call;
     const deadline = call.deadline.within(maxWaitMs);
     try {
-      return await pool.acquire({ deadline, timings, cancellation });
+      return await pool.acquire({ deadline, timings, cancellation, key: principal.keyId });
     } catch (error) {
       if (error instanceof DormouseError && error.code === 'connection_timeout') throw transactionNotStarted();
       throw error;

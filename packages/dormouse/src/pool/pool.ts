@@ -21,6 +21,8 @@ export interface AcquireOptions {
   readonly timings?: Timings;
   /** Leaves the queue when it fires. */
   readonly cancellation?: Cancellation;
+  /** Whose request it is: keys that wait are served in turn, the callers of one key in order of arrival. */
+  readonly key?: string | undefined;
 }
 
 /** The right to one server connection, until `release`. */

@@ -53,7 +53,7 @@ export interface Member {
 
 /**
  * Connections of one (database, role). A permit is the right to use one connection: there are `connectionsMax`; who finds none
- * waits in order of arrival, and a permit given back goes to the first of them. A lease holds a permit, a connection and a hold.
+ * waits, and a permit given back goes to the next in turn (fair between keys). A lease holds a permit, a connection and a hold.
  */
 export class ServerPool implements Pool {
   readonly #instance: Instance;
