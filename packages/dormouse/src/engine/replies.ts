@@ -6,8 +6,7 @@ const JSON_TYPE = 'application/json';
 /** A JSON reply. Throws `reply_too_large` when its text has more than `bytesMax` bytes. */
 export function jsonReply(status: number, value: unknown, bytesMax: number = Number.POSITIVE_INFINITY): MinimalReply {
   const body = stringify(value);
-  // A UTF-16 unit is at most three bytes of UTF-8: most replies need no count.
-  if (body.length * 3 > bytesMax && Buffer.byteLength(body) > bytesMax) throw new DormouseError('reply_too_large');
+  if (tooLong(body, bytesMax)) throw new DormouseError('reply_too_large');
   return { status, headers: { 'content-type': JSON_TYPE }, body };
 }
 
@@ -16,6 +15,11 @@ export function writtenReply(body: string | Uint8Array, bytesMax: number): Minim
   if ((typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength) > bytesMax)
     throw new DormouseError('reply_too_large');
   return { status: 200, headers: { 'content-type': JSON_TYPE }, body };
+}
+
+/** A UTF-16 unit is at most three bytes of UTF-8: most replies need no count. */
+function tooLong(text: string, bytesMax: number): boolean {
+  return text.length * 3 > bytesMax && Buffer.byteLength(text) > bytesMax;
 }
 
 function stringify(value: unknown): string {

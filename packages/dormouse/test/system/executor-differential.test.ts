@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type BareEngine, startBareEngine, uploadOf } from '../support/bare-engine.ts';
+import { type Answer, type AskOptions, type BareEngine, startBareEngine, uploadOf } from '../support/bare-engine.ts';
 import { type Loose, loadClient } from '../support/clients.ts';
 import {
   type EngineDoor,
@@ -112,6 +112,121 @@ describe('generated values', () => {
     expect(new Set(ids).size).toBe(5);
     for (const id of ids) expect(id).toMatch(/^c[a-z0-9]{24}$/);
     expect(engine.executions().compiled - before.compiled).toBe(3);
+  });
+});
+
+/** A plan of one statement with one column, as Prisma 7 sends it. */
+const samplePlan = (sql: string, type: string): string =>
+  JSON.stringify({
+    model: 'Sample',
+    operation: 'findMany',
+    plan: {
+      type: 'dataMap',
+      args: {
+        expr: {
+          type: 'query',
+          args: {
+            type: 'templateSql',
+            fragments: [{ type: 'stringChunk', chunk: sql }],
+            args: [],
+            argTypes: [],
+            placeholderFormat: { prefix: '$', hasNumbering: true },
+            chunkable: false,
+          },
+        },
+        structure: {
+          type: 'object',
+          serializedName: null,
+          fields: { v: { type: 'field', dbName: 'v', fieldType: { arity: 'scalar', type } } },
+          skipNulls: false,
+        },
+        enums: {},
+      },
+    },
+    params: {},
+  });
+
+/** The replies of the runtime and of the executor to a plan. */
+async function bothOf(
+  plan: string,
+  options: AskOptions = {},
+): Promise<{ readonly runtime: Answer; readonly executor: Answer }> {
+  const runtime = await engine.ask('/query', ` ${plan}`, options);
+  for (let time = 0; time < 2; time++) await engine.ask('/query', plan, options);
+  const before = engine.executions();
+  const executor = await engine.ask('/query', plan, options);
+  const after = engine.executions();
+  // What fails is not counted; what does not has gone the executor's way.
+  if (executor.status === 200) expect(after.compiled + after.handedOver).toBe(before.compiled + before.handedOver + 1);
+  return { runtime, executor };
+}
+
+describe('what ends a compiled plan', () => {
+  it.each<[string, string, AskOptions, object]>([
+    [
+      'a reply that is too large',
+      samplePlan("SELECT repeat('x', 100) AS v FROM generate_series(1, 50)", 'string'),
+      { headers: { 'x-max-response-size': '3000' } },
+      { code: 'reply_too_large' },
+    ],
+    [
+      'a reply that only its writing makes too large',
+      samplePlan("SELECT repeat(E'\\x01', 100) AS v FROM generate_series(1, 20)", 'string'),
+      { headers: { 'x-max-response-size': '3000' } },
+      { code: 'reply_too_large' },
+    ],
+    [
+      'a statement that takes too long',
+      samplePlan('SELECT pg_sleep(20)::text AS v', 'string'),
+      { headers: { 'x-query-timeout': 'PT0.1S' } },
+      { code: 'query_timeout' },
+    ],
+    ['an error of Postgres', samplePlan('SELECT 1/0 AS v', 'int'), {}, { status: 400, json: { code: 'P2039' } }],
+    [
+      'a table that is not there',
+      samplePlan('SELECT v FROM nowhere', 'int'),
+      {},
+      { status: 400, json: { code: 'P2021' } },
+    ],
+    [
+      'a role that may not',
+      samplePlan('INSERT INTO users DEFAULT VALUES RETURNING id AS v', 'int'),
+      { role: 'reader' },
+      { status: 400, json: { code: 'P1010' } },
+    ],
+    [
+      'a number that JavaScript has not',
+      samplePlan('SELECT 9007199254740993::int8 AS v', 'int'),
+      {},
+      { status: 400, json: { code: 'P2023' } },
+    ],
+    [
+      'a type that Prisma cannot read',
+      samplePlan("SELECT '(1,2)'::point AS v", 'string'),
+      {},
+      { json: { code: 'P2010' } },
+    ],
+  ])('%s ends it as it ends the runtime', async (_name, plan, options, expected) => {
+    const { runtime, executor } = await bothOf(plan, options);
+    expect(executor).toEqual(runtime);
+    expect(executor).toMatchObject(expected);
+  });
+
+  it('a change of the columns does not mislead it', async () => {
+    await engine.sql('CREATE TABLE changing (v int); INSERT INTO changing VALUES (1)');
+    const plan = samplePlan('SELECT * FROM changing', 'int');
+    const asked = async (): Promise<unknown> => (await bothOf(plan)).executor.json.data;
+    expect(await asked()).toEqual([{ v: 1 }]);
+    await engine.sql('ALTER TABLE changing ADD COLUMN before text');
+    expect(await asked()).toEqual([{ v: 1 }]);
+    await engine.sql('ALTER TABLE changing ALTER COLUMN v TYPE float8 USING 1.75');
+    expect(await asked()).toEqual([{ v: 1 }]);
+    await engine.sql('ALTER TABLE changing ALTER COLUMN v TYPE text USING $$12$$');
+    expect(await asked()).toEqual([{ v: 12 }]);
+    await engine.sql('ALTER TABLE changing DROP COLUMN v');
+    const { runtime, executor } = await bothOf(plan);
+    expect(executor).toEqual(runtime);
+    expect(executor.status).not.toBe(200);
   });
 });
 

@@ -1,5 +1,4 @@
 import type { QueryPlanNode, ResultNode } from '@prisma/client-engine-runtime';
-import { DormouseError } from '../../base/index.ts';
 import type { JsonObject } from '../request-body.ts';
 import { areBindable } from './argument.ts';
 import { compileNodes, type Program } from './compile.ts';
@@ -39,8 +38,8 @@ export class CompiledPlan {
     return this.program.root.evaluate(run);
   }
 
-  /** Writes what `evaluate` gave. Throws `NotCovered`, or `reply_too_large` past `bytesMax` bytes in the writer. */
-  write(out: JsonWriter, value: unknown, bytesMax: number): void {
+  /** Writes what `evaluate` gave. Throws `NotCovered`, or `reply_too_large`. */
+  write(out: JsonWriter, value: unknown): void {
     if (this.#structure.type === 'affectedRows') {
       if (typeof value !== 'number') throw new NotCovered();
       out.raw(COUNT);
@@ -49,9 +48,8 @@ export class CompiledPlan {
     } else {
       if (!(value instanceof Rows) || this.#structure.type !== 'object') throw new NotCovered();
       if (this.#writer?.fits(value) !== true) this.#writer = new RecordWriter(this.#structure, this.#enums, value);
-      this.#writer.write(out, value, bytesMax);
+      this.#writer.write(out, value);
     }
-    if (out.length > bytesMax) throw new DormouseError('reply_too_large');
   }
 }
 

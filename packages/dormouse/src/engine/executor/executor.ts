@@ -1,5 +1,5 @@
 import { isDriverAdapterError, type SqlQuery, type SqlResultSet } from '@prisma/driver-adapter-utils';
-import type { Clock } from '../../base/index.ts';
+import { type Clock, DormouseError } from '../../base/index.ts';
 import type { StatementResult } from '../../pool/index.ts';
 import { guardedScope } from '../guarded-scope.ts';
 import type { PlanExecutor, PlanStatements } from '../plan-execution.ts';
@@ -73,6 +73,8 @@ export class CompiledExecutor {
       if (!(error instanceof NotCovered)) throw error;
     }
     this.counts.handedOver++;
+    // They will be read again, or are handed over as they are.
+    statements.forgetRows();
     const data = await this.#runtime.execute(
       compiled.plan,
       guardedScope(compiled.plan, parameters),
@@ -88,9 +90,11 @@ export class CompiledExecutor {
   #write(compiled: CompiledPlan, value: unknown, { frame, bytesMax }: CompiledExecutionOptions): Written['body'] {
     const out = this.#out;
     try {
+      out.bound(bytesMax);
       out.raw(frame.before);
-      compiled.write(out, value, bytesMax);
+      compiled.write(out, value);
       out.raw(frame.after);
+      if (out.length > bytesMax) throw new DormouseError('reply_too_large');
       return out.take();
     } catch (error) {
       out.reset();

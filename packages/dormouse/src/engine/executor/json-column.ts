@@ -11,7 +11,6 @@ const COMMA = 0x2c;
 const COLON = 0x3a;
 const OPEN_LIST = 0x5b;
 const CLOSE_LIST = 0x5d;
-const BACKSLASH = 0x5c;
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
 const LOWER_N = 0x6e;
@@ -32,6 +31,7 @@ type Member = (out: JsonWriter, bytes: Uint8Array, from: number, to: number, esc
 export class JsonColumn {
   readonly #node: Extract<ResultNode, { type: 'object' }>;
   readonly #names: readonly Buffer[];
+  readonly #places: ReadonlyMap<string, number>;
   readonly #prefixes: readonly Buffer[];
   readonly #members: readonly Member[];
   /** Which member of the text each written one is read from. */
@@ -59,6 +59,7 @@ export class JsonColumn {
     }
     if (names.length > MEMBERS_MAX) throw new NotCovered();
     this.#names = names.map((name) => Buffer.from(name));
+    this.#places = new Map(names.map((name, place) => [name, place]));
     this.#prefixes = prefixes;
     this.#members = members;
     this.#sources = sources;
@@ -151,11 +152,9 @@ export class JsonColumn {
 
   /** Which member a key names, -1 for none. */
   #memberAt(place: number, bytes: Uint8Array, from: number, to: number): number {
-    let found = this.#names.findIndex((name) => name.length === to - from && startsWith(name, bytes, from));
-    if (found < 0 && bytes.subarray(from, to).includes(BACKSLASH)) {
-      const key = JSON.parse(textOf(bytes, from - 1, to + 1)) as string;
-      found = this.#names.findIndex((name) => name.equals(Buffer.from(key)));
-    }
+    const text = textOf(bytes, from - 1, to + 1);
+    const name = text.includes('\\') ? (JSON.parse(text) as string) : text.slice(1, -1);
+    const found = this.#places.get(name) ?? -1;
     if (place < MEMBERS_MAX) this.#order[place] = found;
     return found;
   }

@@ -1,4 +1,5 @@
 import { isAscii } from 'node:buffer';
+import { DormouseError } from '../../base/index.ts';
 
 /** Most replies are smaller. */
 const BYTES_AT_FIRST = 64 * 1024;
@@ -22,6 +23,12 @@ SHORT_ESCAPES[0x0d] = 0x72;
 export class JsonWriter {
   #bytes: Buffer = Buffer.allocUnsafeSlow(BYTES_AT_FIRST);
   #at = 0;
+  #bytesMax = Number.POSITIVE_INFINITY;
+
+  /** Bounds what is written from here on: past it, a write throws `reply_too_large` as soon as it needs memory. */
+  bound(bytesMax: number): void {
+    this.#bytesMax = bytesMax;
+  }
 
   /** Bytes written so far. */
   get length(): number {
@@ -105,6 +112,7 @@ export class JsonWriter {
   }
 
   #grow(by: number): void {
+    if (this.#at > this.#bytesMax) throw new DormouseError('reply_too_large');
     const bytes = Buffer.allocUnsafeSlow(Math.max(this.#bytes.length * 2, this.#at + by));
     this.#bytes.copy(bytes, 0, 0, this.#at);
     this.#bytes = bytes;

@@ -1,5 +1,4 @@
 import type { ResultNode } from '@prisma/client-engine-runtime';
-import { DormouseError } from '../../base/index.ts';
 import { type ColumnWriter, columnWriter, NULL } from './column-writers.ts';
 import { JsonColumn } from './json-column.ts';
 import type { JsonWriter } from './json-writer.ts';
@@ -71,8 +70,8 @@ export class RecordWriter {
     return true;
   }
 
-  /** Writes the records: a list, or the one record or null. Throws `reply_too_large` when all that is written has more than `bytesMax` bytes. */
-  write(out: JsonWriter, rows: Rows, bytesMax: number): void {
+  /** Writes the records: a list, or the one record or null. */
+  write(out: JsonWriter, rows: Rows): void {
     if (rows.single) {
       if (rows.rows.length === 0) out.raw(NULL);
       else this.#record(out, rows, 0);
@@ -82,7 +81,6 @@ export class RecordWriter {
     for (let index = 0; index < rows.rows.length; index++) {
       if (index > 0) out.byte(COMMA);
       this.#record(out, rows, index);
-      if (out.length > bytesMax) throw new DormouseError('reply_too_large');
     }
     out.byte(CLOSE_LIST);
   }
