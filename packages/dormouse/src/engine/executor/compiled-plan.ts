@@ -1,6 +1,7 @@
 import type { QueryPlanNode, ResultNode } from '@prisma/client-engine-runtime';
 import type { JsonObject } from '../request-body.ts';
 import { areBindable } from './argument.ts';
+import { NULL } from './column-writers.ts';
 import { compileNodes, type Program } from './compile.ts';
 import type { JsonWriter } from './json-writer.ts';
 import type { Enums } from './loose-values.ts';
@@ -47,6 +48,11 @@ export class CompiledPlan {
       out.byte(CLOSE);
     } else {
       if (!(value instanceof Rows) || this.#structure.type !== 'object') throw new NotCovered();
+      if (value.single && value.rows.length === 0) {
+        // Nothing was joined to a record that is not there.
+        out.raw(NULL);
+        return;
+      }
       if (this.#writer?.fits(value) !== true) this.#writer = new RecordWriter(this.#structure, this.#enums, value);
       this.#writer.write(out, value);
     }

@@ -1,4 +1,5 @@
 import type { PrismaValue } from '@prisma/client-engine-runtime';
+import { columnCodec } from '../column-types.ts';
 import { type Argument, argumentValue } from './argument.ts';
 import { processRows, type RecordOperations } from './in-memory.ts';
 import { NotCovered } from './not-covered.ts';
@@ -24,11 +25,18 @@ function rowsOf(value: unknown): Rows {
 
 export class QueryNode implements Node {
   readonly #statement: Statement;
+  /** Columns that were looked at. */
+  #readable: Rows['fields'] | undefined;
   constructor(statement: Statement) {
     this.#statement = statement;
   }
   async evaluate(run: Run): Promise<Rows> {
     const { fields, rows } = await this.#statement.execute(run);
+    if (fields !== this.#readable) {
+      // A type that Prisma cannot read fails the runtime, whether or not the column is used.
+      for (const field of fields) if (columnCodec(field.typeOid) === undefined) throw new NotCovered();
+      this.#readable = fields;
+    }
     return new Rows(fields, rows);
   }
 }

@@ -45,8 +45,6 @@ export class RecordWriter {
     this.#fields = rows.fields;
     this.#reader = new RowReader(rows.fields.length);
     this.#names = rows.attachments.map(({ name }) => name);
-    // An unreadable type fails the runtime whether or not the column is used.
-    for (const field of rows.fields) columnWriter(field.typeOid, { type: 'string', arity: 'scalar' }, enums);
     this.#object(node, rows, '');
     if (this.#steps.length === 0) throw new NotCovered();
   }
