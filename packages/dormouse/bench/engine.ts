@@ -13,10 +13,10 @@ const ROUNDS = 5;
 
 /**
  * Every kind of query over HTTP by both protocols, beside the vendor's executor, a client in the app's own process, the bare
- * driver, and a server that only echoes. Some workloads, connections or rounds only: `ENGINE_WORKLOADS=a,b ENGINE_CONNECTIONS=16`.
+ * driver, and a server that only echoes. Some workloads, connections or rounds only: `ENGINE_WORKLOADS='include, join;create' ENGINE_CONNECTIONS=16 ENGINE_ROUNDS=3`.
  */
 export async function engine(): Promise<string> {
-  const only = process.env.ENGINE_WORKLOADS?.split(',');
+  const only = process.env.ENGINE_WORKLOADS?.split(';');
   const connectionCounts = process.env.ENGINE_CONNECTIONS?.split(',').map(Number) ?? CONNECTIONS;
   const rounds = Number(process.env.ENGINE_ROUNDS ?? ROUNDS);
   const stage = await openStage(['--suspend-after', 'never']);
