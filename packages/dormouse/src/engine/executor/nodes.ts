@@ -223,6 +223,7 @@ export class JoinNode implements Node {
       });
       return new Rows(parent.fields, parent.rows, parent.single, [...parent.attachments, ...attachments]);
     };
-    return Promise.all(this.#children.map(({ node }) => node.evaluate(run))).then(attach);
+    // Each in a promise of its own, also one that fails at once: no other's failure may go unseen.
+    return Promise.all(this.#children.map(async ({ node }) => node.evaluate(run))).then(attach);
   }
 }
