@@ -11,6 +11,8 @@ interface OriginCall {
   readonly number: number;
   readonly key: string;
   readonly startedMs: number;
+  /** From when it began to when what it reads is of no use to its asker. */
+  readonly lifeMs: number;
   readonly cancellation: Cancellation;
   land(outcome: 'good' | 'errors' | 'fails'): void;
 }
@@ -49,6 +51,7 @@ function world(limits = { bytesMax: 1 << 20, entryBytesMax: 1 << 16 }) {
             number,
             key,
             startedMs: clock.monotonic(),
+            lifeMs: asked.wish.ttlMs + asked.wish.swrMs,
             cancellation,
             land: (outcome) => {
               if (outcome === 'fails') reject(new Error(`call ${number}`));
@@ -268,7 +271,6 @@ describe('Cache against its history', () => {
         const reads: Read[] = [];
         const invalidations: { readonly at: number; readonly tag: string }[] = [];
         const waiting: { readonly at: number; readonly cancellation: Cancellation; done: boolean }[] = [];
-        let wishes: { ttl: number; swr: number } = { ttl: 0, swr: 0 };
         const violations: string[] = [];
         let at = 0;
         const landed = new Set<number>();
@@ -284,14 +286,14 @@ describe('Cache against its history', () => {
                 !landed.has(number) &&
                 !passed(read.key, read.startedAt) &&
                 !(calls[number]?.cancellation.cancelled ?? false) &&
-                call.startedMs - read.startedMs < wishes.ttl + wishes.swr,
+                call.startedMs - read.startedMs < call.lifeMs,
             );
             expect(rival).toBeUndefined();
             reads.push({
               key: call.key,
               startedMs: call.startedMs,
               startedAt: at,
-              endsMs: call.startedMs + wishes.ttl + wishes.swr,
+              endsMs: call.startedMs + call.lifeMs,
               landedAt: Number.POSITIVE_INFINITY,
               good: false,
             });
@@ -324,7 +326,6 @@ describe('Cache against its history', () => {
             }
           } else if (one.ttl + one.swr > 0) {
             const key = String(one.key);
-            wishes = { ttl: one.ttl, swr: one.swr };
             const found = kept(key);
             const age = found ? clock.monotonic() - found.read.startedMs : 0;
             const usable = found !== undefined && clock.monotonic() < found.read.endsMs;
