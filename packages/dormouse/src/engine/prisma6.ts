@@ -128,7 +128,7 @@ export class Prisma6Routes {
     this.#parts.onOperation(call, 1);
     const reply = Array.isArray(body.batch)
       ? await this.#batch(operation, body, body.batch)
-      : await this.#single(operation, jsonQuery(body), limits.replyBytesMax);
+      : await this.#single(operation, jsonQuery(body));
     if (reply instanceof Written) return writtenReply(reply.body, limits.replyBytesMax);
     return jsonReply(
       200,
@@ -138,36 +138,15 @@ export class Prisma6Routes {
   }
 
   /** The reply as an object, or already written. */
-  async #single(operation: Operation, query: JsonQuery, bytesMax: number): Promise<object> {
+  async #single(operation: Operation, query: JsonQuery): Promise<object> {
     try {
       const planned = await this.#parts.planner.plan(operation, query);
-      const written = this.#compiled(operation, planned, query, bytesMax);
-      if (written !== undefined) return await written;
-      const data = await operation.run((statements) =>
-        this.#execute(operation, planned, statements, operation.inTransaction),
+      return await operation.run((statements) =>
+        this.#answer(operation, planned, query, statements, operation.inTransaction),
       );
-      return { data: { [resultName(query)]: data } };
     } catch (thrown) {
       return { errors: [errorOf(thrown, query)] };
     }
-  }
-
-  /** Executes a plan that has become a program, or gives undefined for one that has not. */
-  #compiled(
-    operation: Operation,
-    { plan, scope }: PlannedQuery,
-    query: JsonQuery,
-    bytesMax: number,
-  ): Promise<Written> | undefined {
-    const { comments, telemetry, inTransaction } = operation;
-    // What the client wants to see of its queries, the runtime tells.
-    if (comments !== undefined || telemetry !== undefined) return undefined;
-    const compiled = this.#plans.find(plan);
-    if (compiled?.accepts(scope) !== true) return undefined;
-    const frame = { before: Buffer.from(`{"data":{${JSON.stringify(resultName(query))}:`), after: FRAME_END };
-    return operation.run((statements) =>
-      this.#parts.compiledExecutor.execute(compiled, scope, statements, { inTransaction, frame, bytesMax }),
-    );
   }
 
   async #batch(operation: Operation, body: JsonObject, given: readonly unknown[]): Promise<object> {
@@ -206,11 +185,11 @@ export class Prisma6Routes {
         for (; index < plans.length; index++) {
           const [plan, query] = [plans[index], queries[index]];
           if (plan === undefined || query === undefined) break;
-          batchResult.push({ data: { [resultName(query)]: await this.#execute(operation, plan, statements, true) } });
+          batchResult.push(await this.#answer(operation, plan, query, statements, true));
         }
         if (own && (await statements.command('COMMIT')).commandTag !== 'COMMIT') throw transactionAborted();
         // When it throws instead, the connection is given back inside of its transaction, and so rolled back.
-        return { batchResult };
+        return batchReply(batchResult, operation.bounds.rowBytesMax);
       });
     } catch (thrown) {
       const at = Math.min(index, queries.length - 1);
@@ -232,13 +211,12 @@ export class Prisma6Routes {
       const query = queries[index];
       if (query === undefined) break;
       try {
-        const data = await operation.run((statements) => this.#execute(operation, plan, statements, false));
-        batchResult.push({ data: { [resultName(query)]: data } });
+        batchResult.push(await operation.run((statements) => this.#answer(operation, plan, query, statements, false)));
       } catch (thrown) {
         batchResult.push({ errors: [errorOf(thrown, query)] });
       }
     }
-    return { batchResult };
+    return batchReply(batchResult, operation.bounds.rowBytesMax);
   }
 
   /** Several findUnique that the compiler made one query of. */
@@ -263,6 +241,26 @@ export class Prisma6Routes {
     }
   }
 
+  /** Executes a query: gives its part of the reply, as an object or already written. */
+  async #answer(
+    operation: Operation,
+    planned: PlannedQuery,
+    query: JsonQuery,
+    statements: Statements,
+    inTransaction: boolean,
+  ): Promise<object> {
+    const { comments, telemetry, bounds } = operation;
+    const { plan, scope } = planned;
+    // What the client wants to see of its queries, the runtime tells.
+    const compiled = comments === undefined && telemetry === undefined ? this.#plans.find(plan) : undefined;
+    if (compiled?.accepts(scope) !== true) {
+      return { data: { [resultName(query)]: await this.#execute(operation, planned, statements, inTransaction) } };
+    }
+    const frame = { before: Buffer.from(`{"data":{${JSON.stringify(resultName(query))}:`), after: FRAME_END };
+    const bytesMax = bounds.rowBytesMax;
+    return this.#parts.compiledExecutor.execute(compiled, scope, statements, { inTransaction, frame, bytesMax });
+  }
+
   async #execute(
     operation: Operation,
     { plan, scope }: PlannedQuery,
@@ -277,6 +275,19 @@ export class Prisma6Routes {
     });
     return data ?? null;
   }
+}
+
+/** The reply of a batch: written, if a part of it is. */
+function batchReply(batchResult: readonly object[], bytesMax: number): object {
+  if (!batchResult.some((part) => part instanceof Written)) return { batchResult };
+  let length = 0;
+  const parts = batchResult.map((part) => {
+    const text = part instanceof Written ? Buffer.from(part.body).toString() : JSON.stringify(part);
+    length += text.length;
+    if (length > bytesMax) throw new DormouseError('reply_too_large');
+    return text;
+  });
+  return new Written(`{"batchResult":[${parts.join()}]}`);
 }
 
 /** The compiler breaks at an action that it does not know, instead of refusing it. */
