@@ -106,7 +106,11 @@ class GraphBuilder {
   #edge(variants: readonly InputField[]): InputEdgeData | undefined {
     const parameters = variants.filter((field) => field.isParameterizable).flatMap((field) => field.inputTypes);
     const scalars = parameters.filter((type) => type.location === 'scalar');
-    const enumeration = parameters.find((type) => type.location === 'enumTypes' && type.namespace === 'model');
+    const enumerations = parameters.filter((type) => type.location === 'enumTypes' && type.namespace === 'model');
+    // Where one value or a list may stand (`push`), the runtime would take a list out with the names of the schema in
+    // place of the database's: its values stay in the query, where the compiler translates them.
+    const eitherForm = new Set(enumerations.map((type) => type.isList)).size > 1;
+    const enumeration = eitherForm ? undefined : enumerations[0];
     const objects = variants
       .flatMap((field) => field.inputTypes)
       .filter((type) => type.location === 'inputObjectTypes');

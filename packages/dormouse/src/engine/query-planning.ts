@@ -78,15 +78,18 @@ export class QueryPlanner {
     queries: readonly JsonQuery[],
     transaction: unknown,
   ): Promise<PlannedBatch> {
-    const { graph } = context.schema;
-    if (graph === undefined || queries.some((query) => query.modelName === undefined || SHAPELESS.has(query.action))) {
+    const { batchGraph } = context.schema;
+    if (
+      batchGraph === undefined ||
+      queries.some((query) => query.modelName === undefined || SHAPELESS.has(query.action))
+    ) {
       // The compiler takes no raw queries: each query by itself then.
       const planned: PlannedQuery[] = [];
       for (const query of queries) planned.push(await this.plan(context, query));
       return { kind: 'each', queries: planned };
     }
     const batch = { batch: queries, ...(transaction === undefined ? {} : { transaction }) } as unknown as RuntimeBatch;
-    const { parameterizedBatch, placeholderValues } = parameterizeBatch(batch, graph);
+    const { parameterizedBatch, placeholderValues } = parameterizeBatch(batch, batchGraph);
     const response = await this.#cached(context, 'compile-batch', JSON.stringify(parameterizedBatch));
     const planned = response as BatchResponse;
     return planned.type === 'compacted'

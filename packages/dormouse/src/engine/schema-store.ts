@@ -24,6 +24,11 @@ export interface KnownSchema extends SchemaSource {
   readonly facts: SchemaFacts;
   /** Says which values of a query may be taken out of it; absent for a schema too large to know it. */
   readonly graph: ParamGraph | undefined;
+  /**
+   * The same for batches, where enum values stay in the query: rows of a batch are told apart by their keys, which name
+   * an enum value as the schema does, while one taken out is called as the database calls it.
+   */
+  readonly batchGraph: ParamGraph | undefined;
 }
 
 const SUFFIX = '.prisma';
@@ -138,7 +143,8 @@ export class SchemaStore {
       ParamGraph.fromData(parameters.graph, (name) =>
         Object.hasOwn(parameters.enums, name) ? parameters.enums[name] : undefined,
       );
-    return { hash, facts, graph, text: () => this.#read(hash) };
+    const batchGraph = parameters && ParamGraph.fromData(parameters.graph, () => undefined);
+    return { hash, facts, graph, batchGraph, text: () => this.#read(hash) };
   }
 
   async #read(hash: string): Promise<string> {

@@ -44,6 +44,17 @@ export function extraSql(): string {
   return readFileSync(join(CLIENTS, 'extra.sql'), 'utf8');
 }
 
+/** A data model with the clients generated for it; the suites' own is the library's. */
+export interface World {
+  /** Part of the folder's name. */
+  readonly name: string;
+  schema(version: ClientVersion): string;
+  /** Run after the schema is pushed. */
+  sql(): string;
+}
+
+const LIBRARY: World = { name: '', schema: schemaText, sql: extraSql };
+
 /** The generated loaders of WASM are for bundlers and Workers; Node loads a file by itself. */
 const nodeWasmLoader = (file: string): string => `import { readFileSync } from 'node:fs';
 export default Promise.resolve({
@@ -54,23 +65,24 @@ export default Promise.resolve({
 /** Raised when what is generated changes without the schema or the version changing. */
 const GENERATION = '4';
 
-const generated = new Map<ClientVersion, Promise<string>>();
+const generated = new Map<string, Promise<string>>();
 
 /** Generates the clients of `version` if schema or version changed since; gives the folder. Needs no network. */
-export function generateClient(version: ClientVersion): Promise<string> {
-  let running = generated.get(version);
+export function generateClient(version: ClientVersion, world: World = LIBRARY): Promise<string> {
+  const key = `${version} ${world.name}`;
+  let running = generated.get(key);
   if (running === undefined) {
-    running = generate(version);
-    generated.set(version, running);
+    running = generate(version, world);
+    generated.set(key, running);
   }
   return running;
 }
 
-async function generate(version: ClientVersion): Promise<string> {
-  const out = join(folder(version), 'generated');
+async function generate(version: ClientVersion, world: World): Promise<string> {
+  const out = join(folder(version), world.name === '' ? 'generated' : `generated-${world.name}`);
   const require = requireOf(version);
   const packageFile = require.resolve('prisma/package.json');
-  const schema = schemaText(version);
+  const schema = world.schema(version);
   const stamp = createHash('sha256')
     .update(`${GENERATION}\n${JSON.parse(readFileSync(packageFile, 'utf8')).version}\n${schema}`)
     .digest('hex');
@@ -110,8 +122,8 @@ async function generate(version: ClientVersion): Promise<string> {
 }
 
 /** The generated CommonJS client of a version: `PrismaClient`, `Prisma`, the enums. */
-export async function loadClient(version: ClientVersion): Promise<Loose> {
-  return requireOf(version)(join(await generateClient(version), 'client'));
+export async function loadClient(version: ClientVersion, world?: World): Promise<Loose> {
+  return requireOf(version)(join(await generateClient(version, world), 'client'));
 }
 
 /** The client that a version generates for edge runtimes. */
@@ -126,6 +138,6 @@ export async function typescriptClientPath(): Promise<string> {
 }
 
 /** The Prisma 6 client around the vendor's own query engine. */
-export async function loadOracle6(): Promise<Loose> {
-  return requireOf(6)(join(await generateClient(6), 'oracle/wasm.js'));
+export async function loadOracle6(world?: World): Promise<Loose> {
+  return requireOf(6)(join(await generateClient(6, world), 'oracle/wasm.js'));
 }

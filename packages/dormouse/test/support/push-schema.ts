@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum, type SqlQueryable } from '@prisma/driver-adapter-utils';
 import pg from 'pg';
-import { type ClientVersion, extraSql, type Loose, schemaText } from './clients.ts';
+import { type ClientVersion, extraSql, type Loose, schemaText, type World } from './clients.ts';
 
 export interface MigrationList {
   readonly baseDir: string;
@@ -188,8 +188,8 @@ export async function runSql(postgresUrl: string, sql: string): Promise<void> {
   }
 }
 
-/** Makes the tables, the view and the stricter column of the suites' data model. */
-export async function pushSchema(postgresUrl: string, version: ClientVersion): Promise<void> {
-  await pushSchemaText(postgresUrl, schemaText(version));
-  await runSql(postgresUrl, extraSql());
+/** Makes the tables of a world, by default the library's: tables, view and the stricter column. */
+export async function pushSchema(postgresUrl: string, version: ClientVersion, world?: World): Promise<void> {
+  await pushSchemaText(postgresUrl, world?.schema(version) ?? schemaText(version));
+  await runSql(postgresUrl, world?.sql() ?? extraSql());
 }

@@ -1,4 +1,12 @@
-import { CLIENT_VERSIONS, type ClientVersion, type Loose, loadClient, loadOracle6, requireOf } from './clients.ts';
+import {
+  CLIENT_VERSIONS,
+  type ClientVersion,
+  type Loose,
+  loadClient,
+  loadOracle6,
+  requireOf,
+  type World,
+} from './clients.ts';
 import { startPlainPostgres } from './plain-postgres.ts';
 import { type DatabaseUrls, type Platform, startPlatform } from './platform.ts';
 import { pushSchema } from './push-schema.ts';
@@ -50,9 +58,12 @@ export async function startTargets(
     readonly kind?: TargetKind;
     readonly flags?: readonly string[];
     readonly schema?: boolean;
+    /** The data model; the library unless told. */
+    readonly world?: World;
   } = {},
 ): Promise<Targets> {
   const kind = options.kind ?? targetKind();
+  const { world } = options;
   const versions = options.versions ?? CLIENT_VERSIONS;
   const targets = new Map<ClientVersion, Target>();
   const stops: (() => Promise<unknown>)[] = [];
@@ -75,8 +86,8 @@ export async function startTargets(
       stops.push(() => platform.stop());
       for (const version of versions) {
         const database = await platform.createDatabase(`prisma-${version}`);
-        if (options.schema !== false) await pushSchema(database.postgresUrl, version);
-        const module = await loadClient(version);
+        if (options.schema !== false) await pushSchema(database.postgresUrl, version, world);
+        const module = await loadClient(version, world);
         const base = clientOptions(version, database.prismaUrl);
         targets.set(version, {
           kind,
@@ -93,15 +104,15 @@ export async function startTargets(
       stops.push(() => postgres.stop());
       for (const version of versions) {
         const postgresUrl = await postgres.createDatabase(`prisma_${version}`);
-        if (options.schema !== false) await pushSchema(postgresUrl, version);
+        if (options.schema !== false) await pushSchema(postgresUrl, version, world);
         let module: Loose;
         let base: () => Record<string, unknown>;
         if (version === 6) {
-          module = await loadOracle6();
+          module = await loadOracle6(world);
           const { PrismaPg } = requireOf(6)('@prisma/adapter-pg');
           base = () => ({ adapter: new PrismaPg({ connectionString: postgresUrl, max: 10 }) });
         } else {
-          module = await loadClient(7);
+          module = await loadClient(7, world);
           const executor = await startVendorExecutor(postgresUrl);
           stops.push(() => executor.stop());
           base = () => clientOptions(7, executor.accelerateUrl);
