@@ -4,7 +4,7 @@ import { ROLES } from './base/index.ts';
 import type { Engine, EngineDatabase, EngineDatabaseOptions } from './engine/index.ts';
 import type { DatabaseEvents, Events } from './events/index.ts';
 import type { Instance } from './instance/index.ts';
-import { connectSocket, createPool, type Pool } from './pool/index.ts';
+import { connectSocket, createPool, type Pool, SchemaChanges } from './pool/index.ts';
 
 /** Uploaded Prisma schemas, in the database's own directory. */
 const SCHEMA_FOLDER = 'schemas';
@@ -31,6 +31,8 @@ export class Database {
   readonly instance: Instance;
   readonly engine: EngineDatabase;
   readonly events: DatabaseEvents;
+  /** Noted by the pools and by the TCP door. */
+  readonly schemaChanges: SchemaChanges = new SchemaChanges();
   readonly #pools: Readonly<Record<Role, Pool>>;
   readonly #detach: () => void;
 
@@ -38,8 +40,9 @@ export class Database {
     const { record, instance, directory, engine, clock, random, log, connectionsMax, waitersMax } = options;
     this.record = record;
     this.instance = instance;
-    const pool = (role: Role): Pool =>
-      createPool({ instance, role, clock, random, log, connectionsMax, waitersMax, connect: connectSocket });
+    const { schemaChanges } = this;
+    const shared = { instance, clock, random, log, connectionsMax, waitersMax, connect: connectSocket, schemaChanges };
+    const pool = (role: Role): Pool => createPool({ ...shared, role });
     this.#pools = { owner: pool('owner'), writer: pool('writer'), reader: pool('reader') };
     this.engine = engine.openDatabase({
       databaseId: record.id,

@@ -30,7 +30,8 @@ import { DeadlineTimer } from './deadline-timer.ts';
 import type { OpenedSession } from './handshake.ts';
 import type { ParameterValue, StatementResult } from './pool.ts';
 import { NO_FIELDS, Request } from './request.ts';
-import { callsSessionFunction, StatementCache } from './statement-cache.ts';
+import { mayChangeSchema, SchemaChanges } from './schema-changes.ts';
+import { callsSessionFunction, movesSearchPath, StatementCache } from './statement-cache.ts';
 
 /** Largest message kept when the caller sets no bound; a field of Postgres can be 1 GiB. */
 const PAYLOAD_BYTES_MAX = 256 << 20;
@@ -39,6 +40,8 @@ const PAYLOAD_BYTES_FLOOR = 1 << 20;
 /** Requests that wait on one connection. A caller that pipelines more has lost count. */
 const REQUESTS_MAX = 1_000;
 const NO_TYPES: readonly number[] = [];
+/** Classes of errors that a statement gets from Bind because what it was parsed for has changed: data, features, names and types. */
+const OUTDATED = /^(?:22|42|0A|XX)/;
 
 export interface ExecuteOptions {
   readonly parameterTypes?: readonly number[];
@@ -53,6 +56,8 @@ export interface BackendOptions {
   /** Opens another stream to the same server, for cancel requests. */
   readonly reconnect: () => ServerSocket;
   readonly statementsMax?: number;
+  /** Shared by all connections of the database. */
+  readonly schemaChanges?: SchemaChanges;
   /** The connection is gone; called once. */
   readonly onLost?: (lost: ConnectionLost) => void;
 }
@@ -69,6 +74,13 @@ export class Backend {
   readonly #reader = new FrameReader({ payloadBytesMax: PAYLOAD_BYTES_MAX, oversize: 'skip' });
   readonly #writer = new ByteWriter();
   readonly #statements: StatementCache;
+  readonly #schemaChanges: SchemaChanges;
+  /** The count under which the prepared statements were parsed. */
+  #parsedUnder: number;
+  /** The transaction under way may have changed a table. */
+  #defines = false;
+  /** The transaction under way may have changed where names are looked up. */
+  #movedPath = false;
   #current: Request | undefined;
   #queue: Request[] = [];
   #status: TransactionStatus = 'I';
@@ -85,6 +97,8 @@ export class Backend {
     this.#deadlines = new DeadlineTimer(options.clock, (nowMs) => this.#expire(nowMs));
     this.#onLost = options.onLost;
     this.#statements = new StatementCache(options.statementsMax);
+    this.#schemaChanges = options.schemaChanges ?? new SchemaChanges();
+    this.#parsedUnder = this.#schemaChanges.count;
     this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     this.#socket.on('error', (cause: Error) => this.#lose(cause));
     this.#socket.on('end', () => this.#lose(undefined));
@@ -212,7 +226,13 @@ export class Backend {
       encodeQuery(writer, request.sql);
       return;
     }
+    if (this.#parsedUnder !== this.#schemaChanges.count) {
+      this.#parsedUnder = this.#schemaChanges.count;
+      this.#statements.clear('kept');
+    }
     const statement = this.#statements.use(request.sql, request.types);
+    request.bound = false;
+    request.reused = statement.ready;
     request.statement = statement;
     for (const name of this.#statements.dropped) encodeClose(writer, 'S', name);
     if (!statement.ready) {
@@ -260,6 +280,9 @@ export class Backend {
         }
         break;
       case Message.BindComplete:
+        request.touched = true;
+        request.bound = true;
+        break;
       case Message.ParseComplete:
       case Message.CloseComplete:
       case Message.EmptyQueryResponse:
@@ -275,6 +298,11 @@ export class Backend {
         request.touched = true;
         request.tag = decodeCommandComplete(payload);
         if (!this.changed) this.changed = this.#changes(request);
+        if (mayChangeSchema(request.tag)) this.#defines = true;
+        else if (request.statement?.movesPath ?? movesSearchPath(request.sql)) this.#movedPath = true;
+        else break;
+        // This session sees it already, and inside a transaction nobody could repeat what an outdated statement fails.
+        this.#statements.clear('kept');
         break;
       }
       case Message.ErrorResponse: {
@@ -289,6 +317,15 @@ export class Backend {
       }
       case Message.ReadyForQuery:
         this.#status = decodeReadyForQuery(payload);
+        if (this.#defines && this.#status === 'I') {
+          this.#defines = false;
+          this.#schemaChanges.note();
+        }
+        if (this.#movedPath && this.#status === 'I') {
+          // What was local has ended.
+          this.#movedPath = false;
+          this.#statements.clear('kept');
+        }
         this.#finish();
         break;
       case Message.CopyInResponse:
@@ -351,9 +388,15 @@ export class Backend {
     if (statement === undefined || statement.name === '' || request.parameters === undefined) return false;
     const outdated = error.code === '0A000' && error.fields.routine === 'RevalidateCachedQuery';
     const unknown = error.code === '26000';
-    if (!outdated && !unknown) return false;
-    // Others may be outdated by the same change; forgetting all is cheap and rare.
-    this.#statements.clear('kept');
+    if (outdated || unknown) {
+      // Others may be outdated by the same change; forgetting all is cheap and rare.
+      this.#statements.clear('kept');
+    } else if (request.reused && !request.bound && OUTDATED.test(error.code)) {
+      // Types of parameters are those of the time of Parse. Whether they have changed or the value is wrong, a new Parse tells.
+      this.#statements.drop(statement);
+    } else {
+      return false;
+    }
     return request.outside && this.#status === 'I' && !request.resent && request.stopped === undefined;
   }
 

@@ -10,4 +10,5 @@ export * from './connect.ts';
 export * from './connection-lost.ts';
 export * from './handshake.ts';
 export * from './pool.ts';
+export { mayChangeSchemaBytes, SchemaChanges } from './schema-changes.ts';
 export { createPool, POOL_CONNECTIONS_MAX, POOL_WAITERS_MAX, type PoolOptions } from './server-pool.ts';

@@ -22,6 +22,10 @@ export class Request {
   touched = false;
   /** Sent again once because the server had lost or outdated its prepared statement. */
   resent = false;
+  /** Sent under a name that the server had parsed before. */
+  reused = false;
+  /** The server has taken the parameters: from here on it executes. */
+  bound = false;
   /** It began outside a transaction. */
   outside = true;
   statement: CachedStatement | undefined;

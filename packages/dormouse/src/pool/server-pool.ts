@@ -16,6 +16,7 @@ import { openSession, opensLater } from './handshake.ts';
 import type { AcquireOptions, Lease, Pool } from './pool.ts';
 import { PoolLease } from './pool-lease.ts';
 import { recover } from './recover.ts';
+import { SchemaChanges } from './schema-changes.ts';
 import { WaitQueue } from './wait-queue.ts';
 
 /** Server connections a database and role: Postgres serves a two-core host best with few; each costs 2 to 5 MB. */
@@ -43,6 +44,8 @@ export interface PoolOptions {
   readonly waitersMax?: number;
   /** Prepared statements kept a connection; 0 for none. */
   readonly statementsMax?: number;
+  /** Shared by the pools and the TCP door of one database. */
+  readonly schemaChanges?: SchemaChanges;
 }
 
 /** A connection and the server generation it belongs to. */
@@ -63,6 +66,7 @@ export class ServerPool implements Pool {
   readonly #log: Logger;
   readonly #role: Role;
   readonly #statementsMax: number | undefined;
+  readonly #schemaChanges: SchemaChanges;
   readonly #parameters: ReadonlyMap<string, string>;
   readonly #detach: () => void;
   #permits: number;
@@ -82,6 +86,7 @@ export class ServerPool implements Pool {
     this.#log = options.log;
     this.#role = options.role;
     this.#statementsMax = options.statementsMax;
+    this.#schemaChanges = options.schemaChanges ?? new SchemaChanges();
     this.#permits = options.connectionsMax ?? POOL_CONNECTIONS_MAX;
     this.#waiters = new WaitQueue(options.clock, options.waitersMax ?? POOL_WAITERS_MAX);
     this.#parameters = new Map([
@@ -259,6 +264,7 @@ export class ServerPool implements Pool {
       session,
       clock: this.#clock,
       reconnect: () => this.#connect(endpoint),
+      schemaChanges: this.#schemaChanges,
       ...(this.#statementsMax === undefined ? {} : { statementsMax: this.#statementsMax }),
       onLost: (lost) => this.#lostMember(member, lost),
     });

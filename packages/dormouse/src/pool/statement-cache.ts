@@ -22,12 +22,18 @@ export function callsSessionFunction(sql: string): boolean {
   return SESSION_FUNCTION.test(sql) && SESSION_FUNCTION.test(sql.replace(LOCAL_CONFIG, ''));
 }
 
+/** Whether the text may change where unqualified names are looked up. */
+export function movesSearchPath(sql: string): boolean {
+  return /search_path/i.test(sql);
+}
+
 /** What one connection knows of one SQL text. */
 export class CachedStatement {
   readonly sql: string;
   readonly types: readonly number[];
   /** Uses something that outlives the transaction, whatever its command tag says. */
   readonly changesSession: boolean;
+  readonly movesPath: boolean;
   /** Its name on the server, or '' before the second use: a statement used once is not worth the server's memory. */
   name = '';
   /** The server has parsed it under this name and described its result. */
@@ -39,6 +45,7 @@ export class CachedStatement {
     this.sql = sql;
     this.types = types;
     this.changesSession = callsSessionFunction(sql);
+    this.movesPath = movesSearchPath(sql);
   }
 }
 

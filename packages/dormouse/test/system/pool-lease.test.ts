@@ -1,6 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cancellation, cryptoRandom, Deadline, silentLogger, systemClock, Timings } from '../../src/base/index.ts';
-import { connectSocket, createPool, type Lease, type Pool, type PoolOptions } from '../../src/pool/index.ts';
+import {
+  connectSocket,
+  createPool,
+  type Lease,
+  type Pool,
+  type PoolOptions,
+  SchemaChanges,
+} from '../../src/pool/index.ts';
 import { decodeDataRow, PostgresError } from '../../src/wire/index.ts';
 import { type BareInstance, startBareInstance } from '../support/bare-instance.ts';
 import { until } from '../support/until.ts';
@@ -178,15 +185,89 @@ describe('prepared statements', () => {
     for (let i = 0; i < 3; i++) expect(await ask(one, 'select * from shape')).toEqual([['1', 'x']]);
     await one.script('deallocate all');
     for (let i = 0; i < 3; i++) expect(await ask(one, 'select * from shape')).toEqual([['1', 'x']]);
-    // In a transaction the failure cannot be hidden; the next use is right again.
+    // In a transaction the failure of one that was not told cannot be hidden; the next use is right again.
+    const stranger = await lease(open());
     await one.execute('begin', []);
-    await other.execute('alter table shape add column c int', []).catch(() => {});
+    await stranger.execute('alter table shape add column c int', []);
+    stranger.release();
     expect(await ask(one, 'select 1')).toEqual([['1']]);
     await expect(ask(one, 'select * from shape')).rejects.toMatchObject({ fields: { code: '0A000' } });
     await one.execute('rollback', []);
     expect(await ask(one, 'select * from shape')).toEqual([['1', 'x', null]]);
     one.release();
     other.release();
+  });
+
+  it('take parameters as the table is now, whoever changed it and however', async () => {
+    const schemaChanges = new SchemaChanges();
+    const one = await lease(open({ schemaChanges }));
+    const other = await lease(open({ schemaChanges }));
+    await other.script('drop table if exists typed; create table typed (n int, r real, d date)');
+    await other.execute('insert into typed values (1, 1, $$2020-01-01$$)', []);
+    const number = 'update typed set n = $1';
+    const real = 'update typed set r = $1';
+    const date = 'update typed set d = $1';
+    const now = async (): Promise<(string | null)[]> =>
+      (await ask(other, 'select n::text, r::text, d::text from typed'))[0] ?? [];
+    for (let i = 0; i < 3; i++) {
+      await one.execute(number, ['7']);
+      await one.execute(real, ['0.1']);
+      await one.execute(date, ['2020-01-01']);
+    }
+    // These would be cut to what the column was, and no error would tell.
+    await other.execute('alter table typed alter r type double precision, alter d type timestamp', []);
+    await one.execute(real, ['0.123456789012345']);
+    await one.execute(date, ['2020-01-01 12:34:56']);
+    expect(await now()).toEqual(['7', '0.123456789012345', '2020-01-01 12:34:56']);
+    await other.script('begin; alter table typed alter n type bigint; commit');
+    await one.execute(number, ['3000000000']);
+    expect((await now())[0]).toBe('3000000000');
+    // A block tells nobody what it does.
+    await other.script('do $$ begin alter table typed alter r type text; end $$');
+    await one.execute(real, ['words']);
+    expect((await now())[1]).toBe('words');
+    // A wrong value stays one, and leaves the statement usable.
+    await expect(one.execute(number, ['words'])).rejects.toMatchObject({ fields: { code: '22P02' } });
+    await one.execute(number, ['8']);
+    expect((await now())[0]).toBe('8');
+    one.release();
+    other.release();
+  });
+
+  it('are parsed again when Bind says that the types are not those of Parse, although nobody told', async () => {
+    const one = await lease(open());
+    const stranger = await lease(open());
+    await stranger.script('drop table if exists typed; create table typed (n int)');
+    await stranger.execute('insert into typed values (1)', []);
+    for (let i = 0; i < 3; i++) await one.execute('update typed set n = $1', ['7']);
+    for (let i = 0; i < 3; i++) await ask(one, 'select 1 from typed where n = $1', ['7']);
+    await stranger.execute('alter table typed alter n type text', []);
+    await one.execute('update typed set n = $1', ['words']);
+    expect(await ask(one, 'select 1 from typed where n = $1', ['words'])).toEqual([['1']]);
+    one.release();
+    stranger.release();
+  });
+
+  it('follow what their own transaction changes, search_path included', async () => {
+    const one = await lease(open());
+    await one.script(
+      'drop table if exists shape; create table shape (a int); insert into shape values (1);' +
+        'create schema elsewhere; create table elsewhere.shape (a text, b text); insert into elsewhere.shape values ($$x$$, $$y$$)',
+    );
+    for (let i = 0; i < 3; i++) expect(await ask(one, 'select * from shape')).toEqual([['1']]);
+    await one.execute('begin', []);
+    await one.execute('alter table shape add column c int', []);
+    for (let i = 0; i < 3; i++) expect(await ask(one, 'select * from shape')).toEqual([['1', null]]);
+    await one.execute('rollback', []);
+    for (let i = 0; i < 3; i++) expect(await ask(one, 'select * from shape')).toEqual([['1']]);
+    for (const move of ['set local search_path to elsewhere', "select set_config('search_path', 'elsewhere', true)"]) {
+      await one.execute('begin', []);
+      await one.execute(move, []);
+      for (let i = 0; i < 3; i++) expect(await ask(one, 'select * from shape')).toEqual([['x', 'y']]);
+      await one.execute('commit', []);
+      for (let i = 0; i < 3; i++) expect(await ask(one, 'select * from shape')).toEqual([['1']]);
+    }
+    one.release();
   });
 
   it('survive a failure between Parse and Execute', async () => {

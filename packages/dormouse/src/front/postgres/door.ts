@@ -10,7 +10,7 @@ import {
   type RandomBytes,
 } from '../../base/index.ts';
 import type { Instance } from '../../instance/index.ts';
-import { type Connect, connectSocket } from '../../pool/index.ts';
+import { type Connect, connectSocket, type SchemaChanges } from '../../pool/index.ts';
 import { equalBytes } from '../../wire/index.ts';
 import { type Login, login } from './login.ts';
 import { HungUp, LoginStream } from './login-stream.ts';
@@ -43,6 +43,8 @@ const REFUSED_MS = 1_000;
 /** What the door needs of a database. */
 export interface DoorDatabase {
   readonly instance: Instance;
+  /** Told of what sessions change, so that pooled connections prepare their statements again. */
+  readonly schemaChanges?: SchemaChanges;
 }
 
 export interface PostgresDoorOptions {
@@ -211,6 +213,7 @@ class Door implements PostgresDoor {
         connect: this.#connect,
         wakeMs: this.#limits.wakeMs,
         processId: this.#newProcessId(),
+        schemaChanged: () => this.#options.database(key.databaseId)?.schemaChanges?.note(),
         onEnd: (ended) => {
           this.#byProcessId.delete(ended.processId);
           roster.sessions.delete(ended);

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { type Clock, Deadline, DormouseError, type Timer } from '../../base/index.ts';
 import type { Hold, Instance } from '../../instance/index.ts';
-import type { ServerSocket } from '../../pool/index.ts';
+import { mayChangeSchemaBytes, type ServerSocket } from '../../pool/index.ts';
 import { Backend, FrameScanner, Frontend } from '../../wire/index.ts';
 import { encodeRefusal } from './refusal.ts';
 
@@ -24,6 +24,8 @@ export interface RelayOptions {
   readonly check: () => void;
   /** Called with the number of statements that a piece of the stream starts. */
   readonly count: (statements: number) => void;
+  /** Called when what may have changed a table is committed, before the client hears of it. */
+  readonly schemaChanged: () => void;
   readonly cancelServer: () => Promise<void>;
   /** Called once, when both sides are closed and nothing is held. */
   readonly onEnd: () => void;
@@ -48,6 +50,8 @@ export class Relay {
   #unsynced = false;
   /** The last ReadyForQuery said that no transaction is open. */
   #outside = true;
+  /** What is not committed yet may have changed a table. */
+  #defines = false;
   /** Between CopyInResponse and the end of the data, where the server ignores Sync. */
   #copyIn = false;
   /** What runs was started by a simple Query. */
@@ -68,7 +72,7 @@ export class Relay {
     this.#generation = options.instance.generation;
     this.#hold = options.hold;
     this.#fromClient = new FrameScanner((type) => this.#clientFrame(type));
-    this.#fromServer = new FrameScanner((type, _bytes, first) => this.#serverFrame(type, first));
+    this.#fromServer = new FrameScanner((type, bytes, first) => this.#serverFrame(type, bytes, first));
     const { client, server } = options;
     client.on('data', (chunk: Buffer) => this.#clientData(chunk));
     client.on('drain', () => server.resume());
@@ -219,12 +223,18 @@ export class Relay {
     }
   }
 
-  #serverFrame(type: number, first: number): void {
+  #serverFrame(type: number, bytes: number, first: number): void {
     this.#lastFromServer = type;
     if (type === Backend.ReadyForQuery) {
       if (this.#unanswered > 0) this.#unanswered -= 1;
       this.#copyIn = false;
       this.#outside = first === STATUS_IDLE;
+      if (this.#defines && this.#outside) {
+        this.#defines = false;
+        this.#options.schemaChanged();
+      }
+    } else if (type === Backend.CommandComplete) {
+      this.#defines ||= mayChangeSchemaBytes(first, bytes);
     } else if (type === Backend.CopyInResponse) {
       this.#copyIn = true;
       // A Sync sent right behind Execute is eaten by the copy; the one after the data counts.

@@ -39,6 +39,8 @@ export interface SessionOptions {
   readonly wakeMs: number;
   /** What the client is told as its backend's process id. */
   readonly processId: number;
+  /** Called when what may have changed a table is committed. */
+  readonly schemaChanged: () => void;
   /** Called once, after the session was opened. */
   readonly onEnd: (session: Session) => void;
 }
@@ -92,6 +94,7 @@ export class Session {
         if (catalog.key(key.id)?.revoked !== false) throw new DormouseError('key_revoked');
       },
       count: (statements) => catalog.count(key.id, key.databaseId, statements),
+      schemaChanged: options.schemaChanged,
       cancelServer: this.#cancelServer,
       onEnd: () => {
         place.release();
