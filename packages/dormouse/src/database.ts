@@ -60,6 +60,7 @@ export class Database {
     return {
       generation: this.instance.generation,
       pools: Object.fromEntries(ROLES.map((role) => [role, this.#pools[role].stats])),
+      transactions: this.engine.openTransactions,
       events: await this.events.status(),
     };
   }

@@ -71,7 +71,7 @@ export function createDoors(parts: DoorsOptions): Doors {
     region,
     startedAtMs,
     nowMs: clock.now(),
-    health: { ready: ready(), cache: edge.stats, residentBytes: process.memoryUsage.rss() },
+    health: { ready: ready(), cache: edge.stats, postgres: postgres.stats, residentBytes: process.memoryUsage.rss() },
   });
   const admission = new Admission({ secrets, addresses, clock });
   const delivery = events.deliver({

@@ -86,6 +86,10 @@ class OpenDatabase implements EngineDatabase {
     this.#prisma7 = new Prisma7Routes(parts);
   }
 
+  get openTransactions(): number {
+    return this.#transactions.open;
+  }
+
   async handle(request: MinimalRequest, call: Call): Promise<MinimalReply> {
     if (this.#closed) throw new DormouseError('shutting_down');
     const route = routeOf(request.method, request.path);

@@ -28,6 +28,8 @@ export interface EngineDatabaseOptions {
 export interface EngineDatabase {
   /** Serves the routes of both Accelerate protocols. Throws `DormouseError` for what never reached Postgres; else replies itself. */
   handle(request: MinimalRequest, call: Call): Promise<MinimalReply>;
+  /** Interactive transactions that are open or about to be. */
+  readonly openTransactions: number;
   /** Rolls back what is open. */
   close(): Promise<void>;
 }

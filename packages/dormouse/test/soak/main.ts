@@ -1,0 +1,24 @@
+import { parseArgs } from 'node:util';
+import { seeded } from '../support/seeded.ts';
+import { type SoakReport, soak } from './soak.ts';
+
+const { values } = parseArgs({
+  options: { minutes: { type: 'string' }, seed: { type: 'string' } },
+});
+const minutes = Number(values.minutes ?? process.env.DORMOUSE_SOAK_MINUTES ?? 10);
+const seed = Number(values.seed ?? Date.now() % 1e9);
+if (!(minutes > 0) || !Number.isFinite(seed)) {
+  console.error('usage: npm run soak -- [--minutes N] [--seed N]');
+  process.exit(2);
+}
+console.log(`soak: ${minutes} minutes, seed ${seed}`);
+
+function line({ rounds, answers, vanished, changes, residentBytes, descriptors }: SoakReport): string {
+  const checked = Object.entries(answers).map(([kind, number]) => `${number} ${kind}`);
+  const megabytes = Math.round((residentBytes.at(-1) ?? 0) / 2 ** 20);
+  return `round ${rounds}: ${checked.join(', ')}; ${changes} changes of tables, ${vanished} vanished; ${megabytes} MiB, ${descriptors.at(-1)} descriptors`;
+}
+
+await soak({ ms: minutes * 60_000, random: seeded(seed).next, onRest: (report) => console.log(line(report)) });
+console.log('nothing left behind, no wrong answer');
+process.exit(0);
