@@ -9,14 +9,12 @@ const TOTAL = 10_000;
 export async function cache(): Promise<string> {
   const stage = await openStage(['--suspend-after', 'never']);
   const [request] = await stage.record(7, [(prisma) => prisma.post.findMany({ take: 10, orderBy: { id: 'asc' } })]);
-  const cached = Buffer.from(
-    (request as Buffer).toString('latin1').replace(/cache-control: [^\r]*/i, 'cache-control: max-age=3600'),
-    'latin1',
-  );
+  const text = (request as Buffer).toString('latin1').replace(/cache-control: [^\r]*\r\n/i, '');
+  const cached = Buffer.from(text.replace('\r\n', '\r\ncache-control: max-age=3600\r\n'), 'latin1');
   const body = (request as Buffer).subarray((request as Buffer).indexOf('\r\n\r\n') + 4);
   const reply = await fetch(`${stage.platform.http}/query`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${stage.apiKey}` },
+    headers: { authorization: `Bearer ${stage.apiKey}`, 'cache-control': 'max-age=3600' },
     body: new Uint8Array(body),
   });
   const echo = await startPeer('echo', [Buffer.from(await reply.arrayBuffer()).toString('base64')]);
