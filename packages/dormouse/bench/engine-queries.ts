@@ -1,5 +1,5 @@
 import type { Loose } from '../test/support/clients.ts';
-import { ROWS } from './queries.ts';
+import { ROWS } from './stage.ts';
 
 /** What an app asks for, as it writes it. `turn` varies the parameters. A unit of several queries is asked one after the other. */
 export interface Workload {

@@ -21,9 +21,9 @@ export async function engine(): Promise<string> {
   const rounds = Number(process.env.ENGINE_ROUNDS ?? ROUNDS);
   const stage = await openStage(['--suspend-after', 'never']);
   const vendor = await startPeer('vendor', [stage.directUrl]);
-  const inProcess = await startPeer('in-process-engine', [stage.directUrl]);
+  const inProcess = await startPeer('in-process', [stage.directUrl]);
   const driver = await startPeer('driver', [stage.directUrl]);
-  const endToEnd = await startPeer('in-process-engine', [stage.database.prismaUrl]);
+  const endToEnd = await startPeer('in-process', [stage.database.prismaUrl]);
   const echoes: PeerProcess[] = [];
   try {
     const rows: string[][] = [];

@@ -2,11 +2,10 @@ import { cpus, totalmem } from 'node:os';
 import { cache } from './cache.ts';
 import { create } from './create.ts';
 import { engine } from './engine.ts';
-import { query } from './query.ts';
 import { wake } from './wake.ts';
 
 /** One file a claim; each prints a table in Markdown with its peers. */
-const CLAIMS: Readonly<Record<string, () => Promise<string>>> = { wake, create, cache, query, engine };
+const CLAIMS: Readonly<Record<string, () => Promise<string>>> = { wake, create, cache, engine };
 
 const wanted = process.argv.slice(2).filter((argument) => argument !== '--');
 const unknown = wanted.filter((name) => CLAIMS[name] === undefined);

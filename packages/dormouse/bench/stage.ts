@@ -7,7 +7,9 @@ import { type DatabaseUrls, type Platform, startPlatform } from '../test/support
 import { pushSchema, runSql } from '../test/support/push-schema.ts';
 import { clientOptions } from '../test/support/target.ts';
 import { type RecordedRequest, record } from './load.ts';
-import { ROWS } from './queries.ts';
+
+/** Rows in the table that the queries read. */
+export const ROWS = 1000;
 
 /** A platform with one database that holds the benchmark's rows. */
 export interface Stage {

@@ -1,23 +1,18 @@
 import { PrismaPg } from '@prisma/adapter-pg';
 import { loadClient } from '../../test/support/clients.ts';
+import { clientOptions } from '../../test/support/target.ts';
+import { runByClient, workloadNamed } from '../engine-queries.ts';
 import { serveOrders } from '../peer-process.ts';
+import { runTurns } from '../turns.ts';
 
-/** Prisma Client 7 with `@prisma/adapter-pg` in the app's own process: no HTTP between. */
+/** Prisma Client 7 in the app's own process: with `@prisma/adapter-pg` and no HTTP between, or, told a `prismaUrl`, end to end. */
 const { PrismaClient } = await loadClient(7);
-const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: process.argv[2], max: 10 }) });
-const { QUERIES } = await import('../queries.ts');
+const url = process.argv[2] as string;
+const prisma = new PrismaClient(
+  url.startsWith('prisma') ? clientOptions(7, url) : { adapter: new PrismaPg({ connectionString: url, max: 10 }) },
+);
 
-serveOrders({}, async ({ name, total, concurrency }) => {
-  const run = QUERIES[name as string] as (client: unknown, turn: number) => Promise<unknown>;
-  const before = process.cpuUsage();
-  const start = performance.now();
-  let turn = 0;
-  await Promise.all(
-    Array.from({ length: concurrency as number }, async () => {
-      while (turn < (total as number)) await run(prisma, turn++);
-    }),
-  );
-  const seconds = (performance.now() - start) / 1000;
-  const used = process.cpuUsage(before);
-  return { seconds, cpuMs: (used.user + used.system) / 1000 };
+serveOrders({}, ({ name, total, concurrency }) => {
+  const workload = workloadNamed(name as string);
+  return runTurns(total as number, concurrency as number, (turn) => runByClient(workload, prisma, turn));
 });
