@@ -17,14 +17,14 @@ export interface Prisma6Error {
 
 /** An error of the runtime or the compiler in the words and with the `meta` of Prisma 6. */
 export function prisma6Error(error: UserFacingError | QueryRefused, modelName: string | undefined): Prisma6Error {
-  const { message, meta } = translate(error);
+  const { message, meta, withoutCode } = translate(error);
   return {
     error: message,
     user_facing_error: {
       is_panic: false,
       message,
       meta: { ...(modelName === undefined ? {} : { modelName }), ...meta },
-      ...(error.code === undefined ? {} : { error_code: error.code }),
+      ...(error.code === undefined || withoutCode ? {} : { error_code: error.code }),
     },
   };
 }
@@ -32,6 +32,8 @@ export function prisma6Error(error: UserFacingError | QueryRefused, modelName: s
 interface Translation {
   readonly message: string;
   readonly meta: Record<string, unknown>;
+  /** Prisma 6 gave no code to what it did not know. */
+  readonly withoutCode?: true;
 }
 
 /** What the runtime keeps of the adapter's error. */
@@ -43,7 +45,14 @@ interface AdapterCause {
   readonly column?: string;
   readonly originalCode?: string;
   readonly originalMessage?: string;
+  readonly severity?: string;
+  readonly detail?: string | undefined;
+  readonly hint?: string | undefined;
+  readonly db?: string;
+  readonly user?: string;
 }
+
+const UNKNOWN = '(not available)';
 
 function translate(error: UserFacingError | QueryRefused): Translation {
   const given = (error.meta ?? {}) as Record<string, unknown>;
@@ -56,15 +65,31 @@ function translate(error: UserFacingError | QueryRefused): Translation {
     case 'P2025':
       return { message: error.message, meta: { cause: missingRecord(error.message) } };
     case 'P2010':
-      return { message: error.message, meta: { code: cause?.originalCode, message: cause?.originalMessage } };
+      return rawFailure(cause, error.message);
     case 'P2011':
       return nullViolation(cause, error.message);
     case 'P2000':
-      return { message: error.message, meta: { column_name: cause?.column ?? '(not available)' } };
+      return { message: error.message, meta: { column_name: cause?.column ?? UNKNOWN } };
     case 'P2021':
       return { message: error.message, meta: { table: cause?.table } };
     case 'P2022':
       return { message: error.message, meta: { column: cause?.column } };
+    case 'P2020':
+      return { message: error.message, meta: { details: cause?.originalMessage } };
+    case 'P2037':
+      return { message: error.message, meta: { message: cause?.originalMessage } };
+    case 'P2039':
+      return cause === undefined ? { message: error.message, meta: given } : unknownFailure(cause);
+    case 'P1000':
+      return { message: error.message, meta: { database_user: cause?.user ?? UNKNOWN } };
+    case 'P1003':
+      return {
+        message: `Database \`${cause?.db ?? UNKNOWN}\` does not exist`,
+        meta: { database_name: cause?.db ?? UNKNOWN },
+      };
+    case 'P1009':
+    case 'P1010':
+      return { message: error.message, meta: { database_name: cause?.db ?? UNKNOWN } };
     default: {
       const { driverAdapterError: _internal, ...meta } = given;
       return { message: error.message, meta };
@@ -75,7 +100,8 @@ function translate(error: UserFacingError | QueryRefused): Translation {
 function uniqueViolation(cause: AdapterCause): Translation {
   const columns = cause.columns ?? cause.constraint?.fields;
   if (columns === undefined) {
-    const target = cause.constraint?.index ?? '(not available)';
+    const target = cause.constraint?.index;
+    if (target === undefined) return { message: `Unique constraint failed on the ${UNKNOWN}`, meta: { target: null } };
     return { message: `Unique constraint failed on the constraint: \`${target}\``, meta: { target } };
   }
   return {
@@ -87,7 +113,7 @@ function uniqueViolation(cause: AdapterCause): Translation {
 function nullViolation(cause: AdapterCause | undefined, message: string): Translation {
   const columns = cause?.columns ?? cause?.constraint?.fields;
   return columns === undefined
-    ? { message, meta: { constraint: cause?.constraint?.index ?? '(not available)' } }
+    ? { message, meta: { constraint: cause?.constraint?.index ?? null } }
     : { message: `Null constraint violation on the ${fieldList(columns)}`, meta: { constraint: columns } };
 }
 
@@ -98,8 +124,41 @@ function fieldList(columns: readonly string[]): string {
 
 function foreignKeyViolation(cause: AdapterCause, message: string): Translation {
   const { fields, index } = cause.constraint ?? {};
+  if (fields === undefined && index === undefined) return { message, meta: { constraint: null } };
   const name = index === undefined ? (fields ?? []).join(', ') : `${index} (index)`;
   return { message, meta: { field_name: name, constraint: index ?? fields } };
+}
+
+/** What the engine of Prisma 6 did not know, it repeated as Postgres says it: severity first, detail and hint below. */
+function rawFailure(cause: AdapterCause | undefined, given: string): Translation {
+  const { originalCode, originalMessage = '', severity, detail, hint } = cause ?? {};
+  if (cause?.kind !== 'postgres') {
+    return { message: given, meta: { code: originalCode, message: cause?.originalMessage } };
+  }
+  const message =
+    `${severity}: ${originalMessage}` +
+    (detail === undefined ? '' : `\nDETAIL: ${detail}`) +
+    (hint === undefined ? '' : `\nHINT: ${hint}`);
+  return {
+    message: `Raw query failed. Code: \`${originalCode}\`. Message: \`${message}\``,
+    meta: { code: originalCode, message },
+  };
+}
+
+/** An error without a code: applications of Prisma 6 look for the SQLSTATE in this text, as in `code: "23514"`. */
+function unknownFailure({ originalCode, originalMessage, severity, detail, column, hint }: AdapterCause): Translation {
+  const optional = (text: string | undefined): string =>
+    text === undefined ? 'None' : `Some(${JSON.stringify(text)})`;
+  const error =
+    `PostgresError { code: ${JSON.stringify(originalCode)}, message: ${JSON.stringify(originalMessage)}, ` +
+    `severity: ${JSON.stringify(severity)}, detail: ${optional(detail)}, column: ${optional(column)}, hint: ${optional(hint)} }`;
+  return {
+    message:
+      'Error occurred during query execution:\n' +
+      `ConnectorError(ConnectorError { user_facing_error: None, kind: QueryError(${error}), transient: false })`,
+    meta: {},
+    withoutCode: true,
+  };
 }
 
 /** Prisma 6 has the particulars of a missing record in `meta.cause`, without the general sentence. */
