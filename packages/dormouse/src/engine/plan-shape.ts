@@ -13,6 +13,14 @@ export function checkPlan(value: unknown): QueryPlanNode {
 
 type Check = (value: unknown, at: string) => void;
 
+/** A client newer than this platform may send what it does not know yet. */
+function failUnknown(at: string, type: unknown): never {
+  if (typeof type !== 'string') fail(at, 'a text');
+  throw new DormouseError('plan_invalid', {
+    message: `The query plan has a part of the type "${type.slice(0, 40)}" (${at.slice(0, 300)}), which this platform does not know. If the client is newer than the platform, upgrade the platform.`,
+  });
+}
+
 function fail(at: string, expected: string): never {
   throw new DormouseError('plan_invalid', {
     message: `The body is not a query plan: ${at.slice(0, 300)} is not ${expected}.`,
@@ -65,7 +73,7 @@ const oneOf = (kinds: Readonly<Record<string, Check>>): Check => {
   return (value, at) => {
     if (!isObject(value)) fail(at, 'an object');
     const check = typeof value.type === 'string' ? table.get(value.type) : undefined;
-    if (check === undefined) fail(`${at}.type`, 'a known type');
+    if (check === undefined) failUnknown(`${at}.type`, value.type);
     check(value, at);
   };
 };
