@@ -1,70 +1,33 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { cryptoRandom, Deadline, DormouseError, silentLogger, systemClock, Timings } from '../../src/base/index.ts';
-import { connectSocket, createPool, type Lease, type Pool, type PoolOptions } from '../../src/pool/index.ts';
-import { decodeDataRow } from '../../src/wire/index.ts';
-import { type BareInstance, startBareInstance } from '../support/bare-instance.ts';
+import { describe, expect, it } from 'vitest';
+import { DormouseError, Timings } from '../../src/base/index.ts';
+import { ask, lease, soon, usePools } from '../support/pools.ts';
 import { until } from '../support/until.ts';
 
-let instance: BareInstance;
-const pools: Pool[] = [];
-
-beforeAll(async () => {
-  instance = await startBareInstance();
-});
-afterAll(async () => {
-  await Promise.all(pools.map((pool) => pool.close()));
-  await instance?.remove();
-});
-
-function open(options: Partial<PoolOptions> = {}): Pool {
-  const pool = createPool({
-    instance,
-    role: 'owner',
-    clock: systemClock,
-    random: cryptoRandom,
-    connect: connectSocket,
-    log: silentLogger,
-    ...options,
-  });
-  pools.push(pool);
-  return pool;
-}
-
-const soon = (ms = 20_000): Deadline => Deadline.in(systemClock, ms);
-const lease = (pool: Pool): Promise<Lease> => pool.acquire({ deadline: soon() });
-
-async function ask(
-  on: Lease,
-  sql: string,
-  parameters: readonly (string | Uint8Array | null)[] = [],
-): Promise<(string | null)[][]> {
-  const { rows } = await on.execute(sql, parameters);
-  return rows.map((row) => decodeDataRow(row).map((value) => value?.toString('utf8') ?? null));
-}
+const world = usePools();
 
 describe('a server that sleeps, dies and comes back', () => {
   it('does not stay awake for idle connections, and wakes for a lease on the same connection', async () => {
-    const pool = open();
+    const pool = world.open();
     const one = await lease(pool);
     const pid = await ask(one, 'select pg_backend_pid()');
     one.release();
-    expect(instance.holds).toBe(0);
-    await instance.suspend();
+    expect(world.instance.holds).toBe(0);
+    await world.instance.suspend();
     const timings = new Timings();
     const two = await pool.acquire({ deadline: soon(), timings });
     expect(timings.get('wake')).toBeGreaterThan(0);
-    expect(instance.holds).toBe(1);
+    expect(world.instance.holds).toBe(1);
     expect(await ask(two, 'select pg_backend_pid()')).toEqual(pid);
     two.release();
   });
 
   it('is rebuilt after a stop, a crash and a stop behind our back, without a caller noticing', async () => {
-    const pool = open();
+    const pool = world.open();
     for (const end of ['stop', 'crash', 'stop', 'crash'] as const) {
       const three = await Promise.all([lease(pool), lease(pool), lease(pool)]);
       for (const each of three) each.release();
       expect(pool.stats.idle).toBe(3);
-      await instance[end]();
+      await world.instance[end]();
       const one = await lease(pool);
       expect(await ask(one, 'select 1')).toEqual([['1']]);
       one.release();
@@ -72,9 +35,9 @@ describe('a server that sleeps, dies and comes back', () => {
   });
 
   it('lets one wake serve all', async () => {
-    const pool = open({ connectionsMax: 5 });
-    await instance.stop();
-    const before = instance.wakes;
+    const pool = world.open({ connectionsMax: 5 });
+    await world.instance.stop();
+    const before = world.instance.wakes;
     await Promise.all(
       Array.from({ length: 50 }, async () => {
         const one = await lease(pool);
@@ -82,12 +45,12 @@ describe('a server that sleeps, dies and comes back', () => {
         one.release();
       }),
     );
-    expect(instance.wakes).toBe(before + 1);
+    expect(world.instance.wakes).toBe(before + 1);
   });
 
   it('replaces a connection that was terminated while idle, even between lease and statement', async () => {
-    const killer = await lease(open());
-    const pool = open({ connectionsMax: 1 });
+    const killer = await lease(world.open());
+    const pool = world.open({ connectionsMax: 1 });
     for (let round = 0; round < 20; round++) {
       const one = await lease(pool);
       const pid = (await ask(one, 'select pg_backend_pid()'))[0]?.[0] as string;
@@ -103,8 +66,8 @@ describe('a server that sleeps, dies and comes back', () => {
   });
 
   it('tells a statement that was ended in the middle from one that was not begun', async () => {
-    const killer = await lease(open());
-    const pool = open();
+    const killer = await lease(world.open());
+    const pool = world.open();
     const one = await lease(pool);
     const pid = (await ask(one, 'select pg_backend_pid()'))[0]?.[0] as string;
     const slow = one.execute('select pg_sleep(600)', []).catch((error) => error);
@@ -132,18 +95,18 @@ describe('a server that sleeps, dies and comes back', () => {
       { what: 'the statement to run' },
     );
     killer.release();
-    await instance.crash();
+    await world.instance.crash();
     expect(await crashed).toMatchObject({ code: 'database_crashed' });
     two.release();
     expect(pool.stats.leased).toBe(0);
     const three = await lease(pool);
     expect(await ask(three, 'select 1')).toEqual([['1']]);
     three.release();
-    expect(instance.holds).toBe(0);
+    expect(world.instance.holds).toBe(0);
   });
 
   it('never runs a write twice nor loses one: writers through stops and crashes', async () => {
-    const pool = open({ connectionsMax: 4 });
+    const pool = world.open({ connectionsMax: 4 });
     const setup = await lease(pool);
     await setup.execute('drop table if exists ledger', []);
     await setup.execute('create table ledger (n int)', []);
@@ -172,7 +135,7 @@ describe('a server that sleeps, dies and comes back', () => {
     for (let round = 0; round < 12; round++) {
       const reached = acknowledged.size + 20;
       await until(() => acknowledged.size >= reached, { what: 'writes' });
-      await instance[round % 3 === 0 ? 'stop' : 'crash']();
+      await world.instance[round % 3 === 0 ? 'stop' : 'crash']();
     }
     stop = true;
     await Promise.all(writers);

@@ -1,58 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Cancellation, cryptoRandom, Deadline, silentLogger, systemClock, Timings } from '../../src/base/index.ts';
-import {
-  connectSocket,
-  createPool,
-  type Lease,
-  type Pool,
-  type PoolOptions,
-  SchemaChanges,
-} from '../../src/pool/index.ts';
+import { describe, expect, it } from 'vitest';
+import { Cancellation, Timings } from '../../src/base/index.ts';
+import { SchemaChanges } from '../../src/pool/index.ts';
 import { decodeDataRow, PostgresError } from '../../src/wire/index.ts';
-import { type BareInstance, startBareInstance } from '../support/bare-instance.ts';
+import { ask, lease, soon, usePools } from '../support/pools.ts';
 import { until } from '../support/until.ts';
 
-let instance: BareInstance;
-const pools: Pool[] = [];
-
-beforeAll(async () => {
-  instance = await startBareInstance();
-});
-afterAll(async () => {
-  await Promise.all(pools.map((pool) => pool.close()));
-  await instance?.remove();
-});
-
-function open(options: Partial<PoolOptions> = {}): Pool {
-  const pool = createPool({
-    instance,
-    role: 'owner',
-    clock: systemClock,
-    random: cryptoRandom,
-    connect: connectSocket,
-    log: silentLogger,
-    ...options,
-  });
-  pools.push(pool);
-  return pool;
-}
-
-const soon = (ms = 20_000): Deadline => Deadline.in(systemClock, ms);
-const lease = (pool: Pool): Promise<Lease> => pool.acquire({ deadline: soon() });
-
-async function ask(
-  on: Lease,
-  sql: string,
-  parameters: readonly (string | Uint8Array | null)[] = [],
-): Promise<(string | null)[][]> {
-  const { rows } = await on.execute(sql, parameters);
-  return rows.map((row) => decodeDataRow(row).map((value) => value?.toString('utf8') ?? null));
-}
+const world = usePools();
 
 describe('a lease', () => {
   it('runs statements with parameters and gives undecoded rows', async () => {
     const timings = new Timings();
-    const one = await open().acquire({ deadline: soon(), timings });
+    const one = await world.open().acquire({ deadline: soon(), timings });
     const result = await one.execute('select $1::int + 1 as n, $2::text as t, $3::bytea as b, $4::text as z', [
       '41',
       'grüße',
@@ -75,7 +33,7 @@ describe('a lease', () => {
     one.release();
   });
   it('passes errors of Postgres through with all fields and stays usable', async () => {
-    const one = await lease(open());
+    const one = await lease(world.open());
     await one.execute('create table if not exists uniq (id int primary key)', []);
     await one.execute('truncate uniq', []);
     await one.execute('insert into uniq values (1)', []);
@@ -96,7 +54,7 @@ describe('a lease', () => {
   });
 
   it('runs scripts and gives the last result', async () => {
-    const one = await lease(open());
+    const one = await lease(world.open());
     const result = await one.script('create temp table s (n int); insert into s values (1), (2); select n from s');
     expect(result.rows.length).toBe(2);
     expect(result.commandTag).toBe('SELECT 2');
@@ -106,7 +64,7 @@ describe('a lease', () => {
   });
 
   it('follows the transaction, and refuses what the protocol cannot carry', async () => {
-    const one = await lease(open());
+    const one = await lease(world.open());
     await one.execute('begin', []);
     expect(one.transactionStatus).toBe('T');
     await expect(one.execute('select 1/0', [])).rejects.toMatchObject({ fields: { code: '22012' } });
@@ -120,7 +78,7 @@ describe('a lease', () => {
   });
 
   it('takes statements at the same time and answers them in order', async () => {
-    const one = await lease(open());
+    const one = await lease(world.open());
     const answers = await Promise.all(
       Array.from({ length: 200 }, (_, i) => ask(one, 'select $1::int * 2', [String(i)])),
     );
@@ -129,7 +87,7 @@ describe('a lease', () => {
   });
 
   it('fails COPY with a clear error and stays in step', async () => {
-    const one = await lease(open());
+    const one = await lease(world.open());
     await one.execute('create table if not exists copied (n int)', []);
     await expect(one.execute('copy copied from stdin', [])).rejects.toMatchObject({ fields: { code: '57014' } });
     await expect(one.script('copy copied from stdin')).rejects.toMatchObject({ fields: { code: '57014' } });
@@ -139,7 +97,7 @@ describe('a lease', () => {
   });
 
   it('reads huge rows, and refuses those over the bound of the caller', async () => {
-    const one = await lease(open());
+    const one = await lease(world.open());
     const { rows } = await one.execute("select repeat('x', 30000000)", []);
     expect(rows[0]?.length).toBe(30_000_006);
     await expect(one.execute("select repeat('x', 30000000)", [], { rowBytesMax: 1_000_000 })).rejects.toMatchObject({
@@ -156,7 +114,7 @@ describe('a lease', () => {
 
 describe('prepared statements', () => {
   it('are kept from the second use on, per connection, and closed when the cache is full', async () => {
-    const one = await lease(open({ statementsMax: 3 }));
+    const one = await lease(world.open({ statementsMax: 3 }));
     const names = async (): Promise<string[]> =>
       (await one.script('select statement from pg_prepared_statements order by statement')).rows.map(
         (row) => decodeDataRow(row)[0]?.toString() ?? '',
@@ -171,7 +129,7 @@ describe('prepared statements', () => {
   });
 
   it('are prepared again when the table changed, and when the session forgot them', async () => {
-    const pool = open({ connectionsMax: 2 });
+    const pool = world.open({ connectionsMax: 2 });
     const one = await lease(pool);
     const other = await lease(pool);
     await one.execute('drop table if exists shape', []);
@@ -186,7 +144,7 @@ describe('prepared statements', () => {
     await one.script('deallocate all');
     for (let i = 0; i < 3; i++) expect(await ask(one, 'select * from shape')).toEqual([['1', 'x']]);
     // In a transaction the failure of one that was not told cannot be hidden; the next use is right again.
-    const stranger = await lease(open());
+    const stranger = await lease(world.open());
     await one.execute('begin', []);
     await stranger.execute('alter table shape add column c int', []);
     stranger.release();
@@ -200,8 +158,8 @@ describe('prepared statements', () => {
 
   it('take parameters as the table is now, whoever changed it and however', async () => {
     const schemaChanges = new SchemaChanges();
-    const one = await lease(open({ schemaChanges }));
-    const other = await lease(open({ schemaChanges }));
+    const one = await lease(world.open({ schemaChanges }));
+    const other = await lease(world.open({ schemaChanges }));
     await other.script('drop table if exists typed; create table typed (n int, r real, d date)');
     await other.execute('insert into typed values (1, 1, $$2020-01-01$$)', []);
     const number = 'update typed set n = $1';
@@ -235,8 +193,8 @@ describe('prepared statements', () => {
   });
 
   it('are parsed again when Bind says that the types are not those of Parse, although nobody told', async () => {
-    const one = await lease(open());
-    const stranger = await lease(open());
+    const one = await lease(world.open());
+    const stranger = await lease(world.open());
     await stranger.script('drop table if exists typed; create table typed (n int)');
     await stranger.execute('insert into typed values (1)', []);
     for (let i = 0; i < 3; i++) await one.execute('update typed set n = $1', ['7']);
@@ -249,7 +207,7 @@ describe('prepared statements', () => {
   });
 
   it('follow what their own transaction changes, search_path included', async () => {
-    const one = await lease(open());
+    const one = await lease(world.open());
     await one.script(
       'drop table if exists shape; create table shape (a int); insert into shape values (1);' +
         'create schema elsewhere; create table elsewhere.shape (a text, b text); insert into elsewhere.shape values ($$x$$, $$y$$)',
@@ -271,7 +229,7 @@ describe('prepared statements', () => {
   });
 
   it('survive a failure between Parse and Execute', async () => {
-    const one = await lease(open());
+    const one = await lease(world.open());
     const sql = 'select 10 / $1::int';
     await ask(one, sql, ['1']);
     await expect(ask(one, sql, ['0'])).rejects.toMatchObject({ fields: { code: '22012' } });
@@ -288,13 +246,13 @@ describe('prepared statements', () => {
 
 describe('release', () => {
   it('rolls back what is open, resets what was set, and gives the hold back', async () => {
-    const pool = open({ connectionsMax: 1 });
+    const pool = world.open({ connectionsMax: 1 });
     const one = await lease(pool);
     await one.execute('create table if not exists rolled (n int)', []);
     await one.execute('begin', []);
     await one.execute('insert into rolled values (1)', []);
     await one.execute("set search_path to 'nowhere'", []);
-    const held = instance.holds;
+    const held = world.instance.holds;
     one.release();
     one.release();
     const two = await lease(pool);
@@ -316,11 +274,11 @@ describe('release', () => {
       ),
     ).toEqual([['dormouse', '4MB', null, '0', '0']]);
     three.release();
-    await until(() => instance.holds === held - 1, { what: 'the hold of the lease' });
+    await until(() => world.instance.holds === held - 1, { what: 'the hold of the lease' });
   });
 
   it('ends what still runs', async () => {
-    const pool = open({ connectionsMax: 1 });
+    const pool = world.open({ connectionsMax: 1 });
     const one = await lease(pool);
     const slow = one.execute('select pg_sleep(600)', []).catch((error) => error);
     one.release();
@@ -334,7 +292,7 @@ describe('release', () => {
 
 describe('time', () => {
   it('cancels a statement past its deadline and keeps the connection', async () => {
-    const one = await lease(open());
+    const one = await lease(world.open());
     const [[pid] = []] = await ask(one, 'select pg_backend_pid()');
     await expect(one.execute('select pg_sleep(600)', [], { deadline: soon(100) })).rejects.toMatchObject({
       code: 'query_timeout',
@@ -347,7 +305,7 @@ describe('time', () => {
   });
 
   it('cancels when nobody waits any more, and a statement that waits for another is not sent', async () => {
-    const one = await lease(open());
+    const one = await lease(world.open());
     const cancellation = new Cancellation();
     const slow = one.execute('select pg_sleep(600)', [], { cancellation });
     const behind = one.execute('create table never (n int)', [], { cancellation });
@@ -360,7 +318,7 @@ describe('time', () => {
   });
 
   it('sends a cancel again that overtook its statement', async () => {
-    const one = await lease(open());
+    const one = await lease(world.open());
     const pid = await ask(one, 'select pg_backend_pid()');
     for (let i = 0; i < 50; i++) {
       const cancellation = new Cancellation();
@@ -373,7 +331,7 @@ describe('time', () => {
   });
 
   it('never lets a cancel hit the next statement', async () => {
-    const one = await lease(open());
+    const one = await lease(world.open());
     for (let i = 0; i < 100; i++) {
       // The deadline falls now before, now after the end of the statement.
       await one

@@ -1,49 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Cancellation, cryptoRandom, Deadline, silentLogger, systemClock } from '../../src/base/index.ts';
-import { connectSocket, createPool, type Lease, type Pool, type PoolOptions } from '../../src/pool/index.ts';
-import { decodeDataRow } from '../../src/wire/index.ts';
-import { type BareInstance, startBareInstance } from '../support/bare-instance.ts';
+import { describe, expect, it } from 'vitest';
+import { Cancellation } from '../../src/base/index.ts';
+import { ask, lease, soon, usePools } from '../support/pools.ts';
 
-let instance: BareInstance;
-const pools: Pool[] = [];
-
-beforeAll(async () => {
-  instance = await startBareInstance();
-});
-afterAll(async () => {
-  await Promise.all(pools.map((pool) => pool.close()));
-  await instance?.remove();
-});
-
-function open(options: Partial<PoolOptions> = {}): Pool {
-  const pool = createPool({
-    instance,
-    role: 'owner',
-    clock: systemClock,
-    random: cryptoRandom,
-    connect: connectSocket,
-    log: silentLogger,
-    ...options,
-  });
-  pools.push(pool);
-  return pool;
-}
-
-const soon = (ms = 20_000): Deadline => Deadline.in(systemClock, ms);
-const lease = (pool: Pool): Promise<Lease> => pool.acquire({ deadline: soon() });
-
-async function ask(
-  on: Lease,
-  sql: string,
-  parameters: readonly (string | Uint8Array | null)[] = [],
-): Promise<(string | null)[][]> {
-  const { rows } = await on.execute(sql, parameters);
-  return rows.map((row) => decodeDataRow(row).map((value) => value?.toString('utf8') ?? null));
-}
+const world = usePools();
 
 describe('the queue', () => {
   it('serves 1000 callers over 5 connections, each once, in order', async () => {
-    const pool = open({ connectionsMax: 5, waitersMax: 1_000 });
+    const pool = world.open({ connectionsMax: 5, waitersMax: 1_000 });
     const order: number[] = [];
     let most = 0;
     await Promise.all(
@@ -63,7 +26,7 @@ describe('the queue', () => {
   });
 
   it('refuses when full, lets go at the deadline and at a hang-up, and keeps the order of the others', async () => {
-    const pool = open({ connectionsMax: 1, waitersMax: 3 });
+    const pool = world.open({ connectionsMax: 1, waitersMax: 3 });
     const one = await lease(pool);
     const cancellation = new Cancellation();
     const late = pool.acquire({ deadline: soon(50) });
@@ -84,7 +47,7 @@ describe('the queue', () => {
   it('does not keep the process alive for idle connections', async () => {
     const alive = (): number => process.getActiveResourcesInfo().filter((name) => name === 'PipeWrap').length;
     const before = alive();
-    const pool = open();
+    const pool = world.open();
     const one = await lease(pool);
     expect(alive()).toBe(before + 1);
     one.release();
@@ -96,7 +59,7 @@ describe('the queue', () => {
   });
 
   it('refuses after close, and close cuts what waits', async () => {
-    const pool = open({ connectionsMax: 1 });
+    const pool = world.open({ connectionsMax: 1 });
     const one = await lease(pool);
     const waiting = lease(pool).catch((error) => error);
     const closed = pool.close();
@@ -110,10 +73,10 @@ describe('the queue', () => {
 
 describe('roles', () => {
   it('are those of Postgres', async () => {
-    const owner = await lease(open());
+    const owner = await lease(world.open());
     await owner.execute('create table if not exists guarded (n int)', []);
     owner.release();
-    const writer = await lease(open({ role: 'writer' }));
+    const writer = await lease(world.open({ role: 'writer' }));
     await writer.execute('insert into guarded values (1)', []);
     await expect(writer.execute('create table forbidden (n int)', [])).rejects.toMatchObject({
       fields: { code: '42501' },
@@ -121,7 +84,7 @@ describe('roles', () => {
     await writer.script('reset role; reset session authorization');
     expect(await ask(writer, 'select current_user')).toEqual([['writer']]);
     writer.release();
-    const reader = await lease(open({ role: 'reader' }));
+    const reader = await lease(world.open({ role: 'reader' }));
     await expect(reader.execute('insert into guarded values (2)', [])).rejects.toMatchObject({
       fields: { code: '42501' },
     });
