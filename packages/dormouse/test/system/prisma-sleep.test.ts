@@ -62,9 +62,16 @@ describe.each(CLIENT_VERSIONS)('a database at rest under the stock client of Pri
     return ((await reply.json()) as { instance: { generation: number } }).instance.generation;
   };
   /** Kills the server, does `work`, and waits until the platform knows: its backends may outlive it for a moment. */
-  const killUnder = async (work: () => Promise<unknown>): Promise<void> => {
-    const before = await generation();
-    expect(killPostgres()).toBe(true);
+  const killUnder = async (work: () => Promise<unknown>, prepare: () => Promise<unknown>): Promise<void> => {
+    let before = 0;
+    await until(
+      async () => {
+        await prepare();
+        before = await generation();
+        return killPostgres();
+      },
+      { what: 'there is a server to kill' },
+    );
     await work();
     await until(async () => (await generation()) > before, { what: 'the platform knows that the server is gone' });
   };
@@ -130,11 +137,13 @@ describe.each(CLIENT_VERSIONS)('a database at rest under the stock client of Pri
   it('is started again after kill -9 of Postgres, awake and asleep', async () => {
     // A query may meet the dying server; the next must not.
     const meet = (): Promise<unknown> => prisma.account.count().catch(() => {});
-    await killUnder(meet);
+    await killUnder(meet, () => prisma.account.count());
     expect(await prisma.account.count()).toBe(1);
     await prisma.account.create({ data: { id: 2, owner: 'b' } });
-    await force('suspend');
-    await killUnder(meet);
+    await killUnder(meet, async () => {
+      await prisma.account.count();
+      await force('suspend');
+    });
     expect(await prisma.account.count()).toBe(2);
   });
 
