@@ -68,7 +68,10 @@ describe.each(CLIENT_VERSIONS)('a database at rest under the stock client of Pri
       async () => {
         await prepare();
         before = await generation();
-        return killPostgres();
+        if (killPostgres()) return true;
+        // Unexplained as yet: seen right after a crash and a forced suspend. What the platform says then is the clue.
+        console.warn(`no server to kill; the platform says ${await state()}, generation ${before}`);
+        return false;
       },
       { what: 'there is a server to kill' },
     );
