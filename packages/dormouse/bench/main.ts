@@ -2,12 +2,13 @@ import { cpus, totalmem } from 'node:os';
 import { cache } from './cache.ts';
 import { create } from './create.ts';
 import { engine } from './engine.ts';
+import { type BenchFlags, readFlags } from './flags.ts';
 import { wake } from './wake.ts';
 
 /** One file a claim; each prints a table in Markdown with its peers. */
-const CLAIMS: Readonly<Record<string, () => Promise<string>>> = { wake, create, cache, engine };
+const CLAIMS: Readonly<Record<string, (flags: BenchFlags) => Promise<string>>> = { wake, create, cache, engine };
 
-const wanted = process.argv.slice(2).filter((argument) => argument !== '--');
+const { names: wanted, flags } = readFlags(process.argv.slice(2));
 const unknown = wanted.filter((name) => CLAIMS[name] === undefined);
 if (unknown.length > 0) {
   console.error(`There is no benchmark "${unknown.join('", "')}". There are: ${Object.keys(CLAIMS).join(', ')}.`);
@@ -19,6 +20,6 @@ console.log(
 );
 for (const name of wanted.length > 0 ? wanted : Object.keys(CLAIMS)) {
   console.log(`### ${name}\n`);
-  console.log(`${await (CLAIMS[name] as () => Promise<string>)()}\n`);
+  console.log(`${await (CLAIMS[name] as (flags: BenchFlags) => Promise<string>)(flags)}\n`);
 }
 process.exit(0);

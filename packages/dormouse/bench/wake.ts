@@ -1,78 +1,46 @@
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { barePostgres } from './bare-postgres.ts';
+import pg from 'pg';
+import { type BarePostgres, barePostgres } from './bare-postgres.ts';
+import type { BenchFlags } from './flags.ts';
+import { percentile } from './load.ts';
+import { call, exchange } from './requests.ts';
 import { compare, type Peer, show, table } from './rounds.ts';
-import { openStage } from './stage.ts';
+import { openStage, type Stage } from './stage.ts';
+import { storms } from './wake-storms.ts';
 
-/** Wakes a round; a round's number is their median. */
-const WAKES = 10;
+/** Wakes a round; a round gives their median and their 99th percentile. */
+const WAKES = 20;
+const ROUNDS = 5;
+/** How long a frozen server is left alone: the processor has gone to other work. */
+const ASLEEP_MS = 20;
 
-/** From asleep to the first reply over HTTP, beside the bare floor: the same server without a platform. */
-export async function wake(): Promise<string> {
-  const stage = await openStage(['--suspend-after', 'never']);
+/** From asleep to the first reply, beside the bare floor: the same data directory and settings without a platform. */
+export async function wake(flags: BenchFlags): Promise<string> {
+  const wakes = flags('wakes', WAKES);
+  const rounds = flags('rounds', ROUNDS);
+  const stage = await openStage(['--suspend-after', 'never', '--stop-after', 'never']);
   const bare = await barePostgres(join(stage.platform.data, 'template/18/pgdata'));
-  const [request] = await stage.record(7, [(prisma) => prisma.post.findMany({ take: 10, orderBy: { id: 'asc' } })]);
+  const [request, raw] = await stage.record(7, [
+    (prisma) => prisma.post.findMany({ take: 10, orderBy: { id: 'asc' } }),
+    (prisma) => prisma.$queryRawUnsafe('SELECT 1 AS one'),
+  ]);
   const socket = connect({ host: '127.0.0.1', port: stage.port, noDelay: true });
-  const rest = (verb: 'suspend' | 'stop'): Promise<unknown> =>
-    fetch(`${stage.platform.http}/api/databases/${stage.database.id}/${verb}`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${stage.platform.adminToken}` },
-    }).then((reply) => {
-      if (!reply.ok) throw new Error(`${verb}: ${reply.status}`);
-      return reply.arrayBuffer();
-    });
+  const http = (): Promise<string> => exchange(socket, request as Buffer);
   try {
-    const ours = (verb: 'suspend' | 'stop'): Peer => ({
-      name: 'Dormouse, first HTTP reply',
-      run: () =>
-        median(async () => {
-          await rest(verb);
-          await sleep(20);
-          return timed(() => roundTrip(socket, request as Buffer));
-        }),
-    });
-    const thaw: Peer = {
-      name: 'floor: SIGCONT, query on an open socket',
-      async run() {
-        const client = await bare.startAndQuery();
-        const result = await median(async () => {
-          bare.freeze();
-          await sleep(20);
-          return timed(async () => {
-            bare.thaw();
-            await client.query('SELECT 1');
-          });
-        });
-        await client.end();
-        await bare.stop();
-        return result;
-      },
-    };
-    const start: Peer = {
-      name: 'floor: postgres, connect, first query',
-      run: () =>
-        median(async () => {
-          let done = async (): Promise<void> => {};
-          const ms = await timed(async () => {
-            const client = await bare.startAndQuery();
-            done = async () => {
-              await client.end();
-              await bare.stop();
-            };
-          });
-          await done();
-          return ms;
-        }),
-    };
     const rows: string[][] = [];
     for (const [from, peers] of [
-      ['suspended', [ours('suspend'), thaw]],
-      ['stopped', [ours('stop'), start]],
+      ['suspended', [...ours(stage, 'suspend', http, wakes), thaw(bare, wakes)]],
+      ['stopped', [...ours(stage, 'stop', http, wakes), start(bare, wakes)]],
+      ['running', [awake(stage, http, wakes)]],
     ] as const) {
-      for (const [name, figures] of await compare(peers)) rows.push([from, name, show(figures('ms'))]);
+      for (const [name, figures] of await compare(peers, rounds)) {
+        rows.push([from, name, show(figures('p50')), show(figures('p99'))]);
+      }
     }
-    return table(['from', 'to', 'ms'], rows);
+    const figures = table(['from', 'to the first reply', 'p50, ms', 'p99, ms'], rows);
+    return `${figures}\n\n${await storms(stage, request as Buffer, raw as Buffer, flags)}`;
   } finally {
     socket.destroy();
     await bare.remove();
@@ -80,33 +48,114 @@ export async function wake(): Promise<string> {
   }
 }
 
-async function median(once: () => Promise<number>): Promise<Record<string, number>> {
+function ours(stage: Stage, verb: 'suspend' | 'stop', http: () => Promise<unknown>, wakes: number): Peer[] {
+  const rest = (): Promise<unknown> => call(stage.platform, 'POST', `/databases/${stage.database.id}/${verb}`);
+  const peers: Peer[] = [
+    {
+      name: 'Dormouse, a query over HTTP',
+      run: () =>
+        spread(wakes, async () => {
+          await rest();
+          await sleep(ASLEEP_MS);
+          return timed(http);
+        }),
+    },
+    {
+      name: 'Dormouse, a new TCP connection and its query',
+      run: () =>
+        spread(wakes, async () => {
+          await rest();
+          await sleep(ASLEEP_MS);
+          const client = new pg.Client({ connectionString: stage.database.postgresUrl });
+          const ms = await timed(async () => {
+            await client.connect();
+            await client.query('SELECT 1');
+          });
+          await client.end();
+          return ms;
+        }),
+    },
+  ];
+  // A session does not outlive a stop.
+  if (verb === 'suspend') {
+    peers.push({
+      name: 'Dormouse, a query of a connected TCP session',
+      async run() {
+        const client = new pg.Client({ connectionString: stage.database.postgresUrl });
+        await client.connect();
+        const result = await spread(wakes, async () => {
+          await rest();
+          await sleep(ASLEEP_MS);
+          return timed(() => client.query('SELECT 1'));
+        });
+        await client.end();
+        return result;
+      },
+    });
+  }
+  return peers;
+}
+
+/** What the way alone costs: the same query, as long a pause, and nothing asleep. */
+function awake(stage: Stage, http: () => Promise<unknown>, wakes: number): Peer {
+  return {
+    name: 'Dormouse, a query over HTTP',
+    async run() {
+      await call(stage.platform, 'POST', `/databases/${stage.database.id}/wake`);
+      return spread(wakes, async () => {
+        await sleep(ASLEEP_MS);
+        return timed(http);
+      });
+    },
+  };
+}
+
+function thaw(bare: BarePostgres, wakes: number): Peer {
+  return {
+    name: 'floor: SIGCONT, a query on an open socket',
+    async run() {
+      const client = await bare.startAndQuery();
+      const result = await spread(wakes, async () => {
+        bare.freeze();
+        await sleep(ASLEEP_MS);
+        return timed(async () => {
+          bare.thaw();
+          await client.query('SELECT 1');
+        });
+      });
+      await client.end();
+      await bare.stop();
+      return result;
+    },
+  };
+}
+
+function start(bare: BarePostgres, wakes: number): Peer {
+  return {
+    name: 'floor: postgres, connect, first query',
+    run: () =>
+      spread(wakes, async () => {
+        let client: pg.Client | undefined;
+        await sleep(ASLEEP_MS);
+        const ms = await timed(async () => {
+          client = await bare.startAndQuery();
+        });
+        await client?.end();
+        await bare.stop();
+        return ms;
+      }),
+  };
+}
+
+async function spread(wakes: number, once: () => Promise<number>): Promise<Record<string, number>> {
   const values: number[] = [];
-  for (let turn = 0; turn < WAKES; turn += 1) values.push(await once());
-  return { ms: values.sort((a, b) => a - b)[Math.floor(WAKES / 2)] as number };
+  for (let turn = 0; turn < wakes; turn += 1) values.push(await once());
+  values.sort((a, b) => a - b);
+  return { p50: percentile(values, 0.5), p99: percentile(values, 0.99) };
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await work();
   return performance.now() - start;
-}
-
-/** One request and its reply on an open connection. */
-function roundTrip(socket: Socket, request: Buffer): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let pending = '';
-    const onData = (chunk: Buffer): void => {
-      pending += chunk.toString('latin1');
-      const head = pending.indexOf('\r\n\r\n');
-      if (head < 0) return;
-      const length = Number(/content-length: (\d+)/i.exec(pending)?.[1]);
-      if (pending.length < head + 4 + length) return;
-      socket.off('data', onData);
-      if (pending.startsWith('HTTP/1.1 200')) resolve();
-      else reject(new Error(pending));
-    };
-    socket.on('data', onData);
-    socket.write(request);
-  });
 }

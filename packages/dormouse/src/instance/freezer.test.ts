@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { until } from '../../test/support/until.ts';
 import { systemClock } from '../base/index.ts';
-import { CGROUP_PREFIX, cgroupFreezer, type Freezer, findCgroup, signalFreezer } from './freezer.ts';
+import { CGROUP_PREFIX, cgroupFreezer, type Freezer, findCgroup, signalFreezer, type Thaw } from './freezer.ts';
 import { type ProcessTable, procProcessTable, psProcessTable } from './process-table.ts';
 
 const tables: [string, () => ProcessTable][] = [['ps', psProcessTable]];
@@ -29,10 +29,11 @@ describe.each([
 ])('freezing a tree (%s)', (_label, make) => {
   let child: ChildProcess | undefined;
   let freezer: Freezer | undefined;
+  let thaw: Thaw | undefined;
   afterEach(async () => {
     const { pid } = child ?? {};
     if (pid !== undefined) {
-      freezer?.thaw(pid);
+      thaw?.();
       process.kill(-pid, 'SIGKILL');
       await new Promise((resolve) => child?.once('close', resolve));
     }
@@ -45,14 +46,13 @@ describe.each([
     let lines = 0;
     child = spawn(process.execPath, ['-e', PARENT], { detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
     const pid = child.pid as number;
-    freezer.enroll('server', pid);
     child.stdout?.on('data', (chunk: Buffer) => {
       lines += chunk.length;
     });
     for (let round = 0; round < 3; round++) {
       const before = lines;
       await until(() => lines > before + 20, { what: 'work' });
-      await freezer.freeze(pid);
+      thaw = await freezer.freeze('server', pid);
       // What was written before lies in the pipe; after that nothing comes.
       await until(
         async () => {
@@ -62,7 +62,7 @@ describe.each([
         },
         { what: 'silence' },
       );
-      freezer.thaw(pid);
+      thaw();
     }
     const before = lines;
     await until(() => lines > before + 20, { what: 'work after the thaw' });
@@ -75,7 +75,7 @@ describe.runIf(group !== undefined)('a group', () => {
     const freezer = cgroupFreezer(procProcessTable(), systemClock, place, name) as Freezer;
     const base = join(place.mount, place.own, name);
     const child = spawn('sleep', ['1000'], { stdio: 'ignore' });
-    freezer.enroll('one', child.pid as number);
+    await freezer.freeze('one', child.pid as number);
     expect(readFileSync(join(base, 'one', 'cgroup.procs'), 'utf8').trim()).toBe(String(child.pid));
     child.kill('SIGKILL');
     await new Promise<void>((resolve) => child.once('exit', () => resolve()));

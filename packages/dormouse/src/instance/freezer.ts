@@ -1,17 +1,20 @@
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Clock } from '../base/index.ts';
 import { type ProcessTable, signal } from './process-table.ts';
 
+/**
+ * Continues the tree that was frozen; does not wait. It looks nothing up, since a query waits for it: the pids of a frozen tree cannot be
+ * given to others while its root lives, for nobody else reaps them.
+ */
+export type Thaw = () => void;
+
 /** Stops and continues a whole tree of processes. Knows nothing of Postgres. */
 export interface Freezer {
   readonly kind: 'cgroup' | 'signal';
-  /** Takes a process that has just been spawned, before it has children. */
-  enroll(name: string, pid: number): void;
-  /** Done once every process of the tree stands still; if it cannot be, thaws what it froze and rejects. */
-  freeze(pid: number): Promise<void>;
-  /** Continues a tree that this freezer froze. Does not wait. */
-  thaw(pid: number): void;
+  /** Freezes the tree of `name` below `pid`. Done once every process stands still; if it cannot be, thaws what it froze and rejects. */
+  freeze(name: string, pid: number): Promise<Thaw>;
   /** Continues one process that an earlier platform may have frozen, in whichever way. */
   thawForeign(pid: number): void;
   /** Forgets a tree that has ended. */
@@ -80,7 +83,7 @@ function thawForeign(place: CgroupPlace | undefined, table: ProcessTable, pid: n
   continueTree(table, pid);
 }
 
-/** Children first: the query that waits for the thaw is with one of them. */
+/** Children first: who waits for the thaw waits for one of them. */
 function continueTree(table: ProcessTable, pid: number): void {
   for (const child of descendants(table, pid)) signal(child, 'SIGCONT');
   signal(pid, 'SIGCONT');
@@ -90,8 +93,7 @@ function continueTree(table: ProcessTable, pid: number): void {
 export function signalFreezer(table: ProcessTable, clock: Clock, place?: CgroupPlace): Freezer {
   return {
     kind: 'signal',
-    enroll() {},
-    async freeze(pid) {
+    async freeze(_name, pid) {
       // The parent first: once it stands still it makes no new children, so the enumeration ends.
       const frozen = new Set<number>();
       for (let fresh = [pid]; fresh.length > 0; fresh = descendants(table, pid).filter((child) => !frozen.has(child))) {
@@ -103,18 +105,25 @@ export function signalFreezer(table: ProcessTable, clock: Clock, place?: CgroupP
         continueTree(table, pid);
         throw new Error(`processes did not stand still within ${FREEZE_MS_MAX} ms`);
       }
+      // Children first: the query that waits for the thaw is with one of them.
+      const order = [...frozen].reverse();
+      return () => {
+        for (const one of order) signal(one, 'SIGCONT');
+      };
     },
-    thaw: (pid) => continueTree(table, pid),
     thawForeign: (pid) => thawForeign(place, table, pid),
     release() {},
     async close() {},
   };
 }
 
+/** Moves of one freeze: what is forked in between by a parent that is moved already is a member by birth. */
+const MOVE_ROUNDS = 10;
+
 /**
- * By the freezer of cgroup version 2, one group a server below our own group, in `name`. A tree that is not all in its group (spawned by a
- * platform that was killed before it enrolled it) is left to signals.
- * Undefined where groups cannot be made or have no freezer.
+ * By the freezer of cgroup version 2, one group a server below our own group, in `name`. A tree moves into its group before its first
+ * freeze: a move waits for a grace period of the kernel (5 to 20 ms) and holds up every fork of the machine meanwhile, which a start must
+ * not wait for. What cannot be moved is left to signals. Undefined where groups cannot be made or have no freezer.
  */
 export function cgroupFreezer(
   table: ProcessTable,
@@ -138,32 +147,14 @@ export function cgroupFreezer(
   const read = (group: string, file: string): string => readFileSync(join(group, file), 'latin1');
   return {
     kind: 'cgroup',
-    enroll(server, pid) {
-      try {
-        mkdirSync(join(base, server), { recursive: true });
-        writeFileSync(join(base, server, 'cgroup.procs'), String(pid));
-      } catch {
-        // Not ours to move: signals do.
-      }
-    },
-    async freeze(pid) {
-      const group = serverGroup(place, pid);
-      if (group === undefined) return signals.freeze(pid);
-      // In this order: a child that is forked in between is a member by birth, one that ends in between is no more.
-      const tree = descendants(table, pid);
-      const members = new Set(read(group, 'cgroup.procs').split('\n').filter(Boolean).map(Number));
-      const outside = tree.filter((child) => !members.has(child) && table.identify(child) !== undefined);
-      if (outside.length > 0) return signals.freeze(pid);
+    async freeze(server, pid) {
+      const group = serverGroup(place, pid) ?? join(base, server);
+      if (!(await gather(table, group, pid))) return signals.freeze(server, pid);
       writeFileSync(join(group, 'cgroup.freeze'), '1');
-      if (await until(clock, () => /^frozen 1$/m.test(read(group, 'cgroup.events')))) return;
-      writeFileSync(join(group, 'cgroup.freeze'), '0');
+      const thaw = (): void => writeFileSync(join(group, 'cgroup.freeze'), '0');
+      if (await until(clock, () => /^frozen 1$/m.test(read(group, 'cgroup.events')))) return thaw;
+      thaw();
       throw new Error(`processes did not stand still within ${FREEZE_MS_MAX} ms`);
-    },
-    thaw(pid) {
-      const group = serverGroup(place, pid);
-      if (group !== undefined) writeFileSync(join(group, 'cgroup.freeze'), '0');
-      // The tree was left to signals.
-      if (group === undefined || table.stopped(pid)) continueTree(table, pid);
     },
     thawForeign: (pid) => thawForeign(place, table, pid),
     release(server) {
@@ -173,6 +164,29 @@ export function cgroupFreezer(
       await removeEmptyGroups(base, clock);
     },
   };
+}
+
+/** Moves the whole tree into the group, away from our thread; false if that cannot be. */
+async function gather(table: ProcessTable, group: string, pid: number): Promise<boolean> {
+  const procs = join(group, 'cgroup.procs');
+  try {
+    await mkdir(group, { recursive: true });
+    for (let round = 0; round < MOVE_ROUNDS; round++) {
+      // In this order: a child that is forked in between is a member by birth, one that ends in between is no more.
+      const tree = [pid, ...descendants(table, pid)];
+      const members = new Set((await readFile(procs, 'latin1')).split('\n').filter(Boolean).map(Number));
+      const outside = tree.filter((one) => !members.has(one) && table.identify(one) !== undefined);
+      if (outside.length === 0) return true;
+      for (const one of outside) {
+        await writeFile(procs, String(one)).catch((error: NodeJS.ErrnoException) => {
+          if (error.code !== 'ESRCH') throw error;
+        });
+      }
+    }
+  } catch {
+    // Not ours to move.
+  }
+  return false;
 }
 
 /** A process leaves its group a little after its files are closed, which is when we hear of its end. */

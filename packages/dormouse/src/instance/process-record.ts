@@ -1,14 +1,20 @@
-import { rm } from 'node:fs/promises';
-import { readIfPresent, writeDurably } from './files.ts';
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { readIfPresent } from './files.ts';
 import type { ProcessIdentity } from './process-table.ts';
 
-/** Which process was started last for a database. Durable before anyone connects to it. */
+/** Which process was started last for a database. Written before anyone connects to it. */
 export interface ProcessRecord extends ProcessIdentity {
   readonly bootId: string;
 }
 
+/**
+ * Whole or not at all, for whoever reads it after our death. Not synced: a power cut ends the process with it, and the boot id voids the
+ * record; a sync would only make the sync calls of the server that starts meanwhile wait.
+ */
 export async function writeRecord(path: string, record: ProcessRecord): Promise<void> {
-  await writeDurably(path, `${JSON.stringify(record)}\n`);
+  const temporary = `${path}.new`;
+  await writeFile(temporary, `${JSON.stringify(record)}\n`, { mode: 0o600 });
+  await rename(temporary, path);
 }
 
 /** Undefined if there is none, or none that can be read: then the lifeline and /proc must tell. */

@@ -4,7 +4,7 @@ import { assert, type Clock, type Deadline, DormouseError, type Logger, type Tim
 import type { Account } from './account.ts';
 import type { Binaries } from './binaries.ts';
 import { diskError, readIfPresent } from './files.ts';
-import type { Freezer } from './freezer.ts';
+import type { Freezer, Thaw } from './freezer.ts';
 import type { Endpoint } from './instance.ts';
 import { keepAlive } from './keep-alive.ts';
 import type { DatabaseLayout } from './layout.ts';
@@ -57,7 +57,10 @@ export class ProcessServer implements Server {
   #life: LifelineWatch | undefined;
   /** The next look at the log; none while frozen. */
   #logTimer: Timer | undefined;
-  #frozen = false;
+  /** What continues it, while it is frozen. */
+  #thaw: Thaw | undefined;
+  /** The postmaster, if we are its parent. */
+  #child: ChildProcess | undefined;
   /** True while we end the server ourselves. */
   #ending = false;
 
@@ -79,8 +82,7 @@ export class ProcessServer implements Server {
       this.#logTimer?.cancel();
       await this.#cutLog();
       try {
-        await this.#world.freezer.freeze(root.pid);
-        this.#frozen = true;
+        this.#thaw = await this.#world.freezer.freeze(this.#name, root.pid);
       } catch (error) {
         this.#tendLog();
         throw error;
@@ -90,8 +92,9 @@ export class ProcessServer implements Server {
 
   wake(): Promise<void> {
     return this.#exclusive(async () => {
-      this.#world.freezer.thaw(this.#alive().pid);
-      this.#frozen = false;
+      if (!this.#unreaped()) this.#alive();
+      this.#thaw?.();
+      this.#thaw = undefined;
       this.#tendLog();
     });
   }
@@ -117,6 +120,12 @@ export class ProcessServer implements Server {
     return root;
   }
 
+  /** We are its parent and have not heard of its end, so its pid is its own: known without a look, which a wake would wait for. */
+  #unreaped(): boolean {
+    const child = this.#child;
+    return child !== undefined && child.pid === this.#root?.pid && child.exitCode === null && child.signalCode === null;
+  }
+
   async #start(deadline: Deadline): Promise<void> {
     assert(this.#life === undefined || this.#life.ended, 'started twice');
     let logOffset = 0;
@@ -137,7 +146,7 @@ export class ProcessServer implements Server {
 
   /** From the spawn to the first accepted connection. */
   async #follow(child: ChildProcess, deadline: Deadline): Promise<void> {
-    const { table, clock, freezer } = this.#world;
+    const { table, clock } = this.#world;
     let failure: Error | undefined;
     child.on('error', (error) => {
       failure = error;
@@ -151,10 +160,10 @@ export class ProcessServer implements Server {
       await new Promise((resolve) => setImmediate(resolve));
       throw failure ?? new Error('postgres was not spawned');
     }
-    freezer.enroll(this.#name, pid);
     const identity = table.identify(pid);
     if (identity === undefined) throw failure ?? new Error('postgres ended at once');
     this.#root = identity;
+    this.#child = child;
     // While it starts. Nobody connects before both are done.
     const recorded = writeRecord(this.#layout.record, { ...identity, bootId: table.bootId });
     await Promise.all([recorded, untilReady(pid, this.#layout, clock, deadline, () => failure)]);
@@ -202,7 +211,8 @@ export class ProcessServer implements Server {
     this.#life?.close();
     this.#life = life;
     this.#ending = false;
-    this.#frozen = false;
+    this.#thaw = undefined;
+    this.#child = undefined;
     void life.gone.then(() => {
       if (this.#life !== life) return;
       this.#root = undefined;
@@ -254,7 +264,7 @@ export class ProcessServer implements Server {
     this.#exclusive(async () => {
       const life = this.#life;
       if (life === undefined || life.ended || this.#ending) return;
-      if (!this.#frozen && (await this.#goneWithin(life, ORPHAN_MS))) return;
+      if (this.#thaw === undefined && (await this.#goneWithin(life, ORPHAN_MS))) return;
       await this.#kill(life);
     }).catch((error: unknown) => {
       // The next start proves that they are gone, or fails.
@@ -335,7 +345,7 @@ export class ProcessServer implements Server {
   #lookAfterAdopted(root: ProcessIdentity): void {
     const life = this.#life;
     // Frozen, it is in nobody's way: a wake finds out.
-    this.#world.clock.after(this.#frozen ? ADOPTED_FROZEN_LOOK_MS : ADOPTED_LOOK_MS, () => {
+    this.#world.clock.after(this.#thaw ? ADOPTED_FROZEN_LOOK_MS : ADOPTED_LOOK_MS, () => {
       if (this.#life !== life || life?.ended !== false) return;
       if (this.#world.table.identify(root.pid)?.startTime !== root.startTime) {
         this.#postmasterDied();
