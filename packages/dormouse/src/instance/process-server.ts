@@ -15,7 +15,7 @@ import { type ProcessIdentity, type ProcessTable, signal } from './process-table
 import { findPostmaster, goneWithin, killHolders } from './remains.ts';
 import type { Adoption, Server, StopResult } from './runtime.ts';
 import { logTail, rotateLog } from './server-log.ts';
-import { spawnPostgres, untilReady } from './spawn-postgres.ts';
+import { type Spawned, spawnPostgres, untilReady } from './spawn-postgres.ts';
 import { configure } from './template.ts';
 
 /** What every server of one machine shares. */
@@ -137,7 +137,7 @@ export class ProcessServer implements Server {
       const spawned = spawnPostgres(this.#name, this.#layout, binaries, this.#world.account);
       logOffset = spawned.logOffset;
       this.#watch(spawned.life);
-      await this.#follow(spawned.child, deadline);
+      await this.#follow(spawned, deadline);
     } catch (error) {
       await this.#stop('immediate');
       throw this.#startError(error, logOffset);
@@ -145,7 +145,7 @@ export class ProcessServer implements Server {
   }
 
   /** From the spawn to the first accepted connection. */
-  async #follow(child: ChildProcess, deadline: Deadline): Promise<void> {
+  async #follow({ child, life }: Spawned, deadline: Deadline): Promise<void> {
     const { table, clock } = this.#world;
     let failure: Error | undefined;
     child.on('error', (error) => {
@@ -153,7 +153,7 @@ export class ProcessServer implements Server {
     });
     child.on('exit', (code, name) => {
       failure ??= new Error(`postgres ended with ${name ?? `exit code ${code}`}`);
-      this.#postmasterDied();
+      this.#postmasterDied(life);
     });
     const { pid } = child;
     if (pid === undefined) {
@@ -259,11 +259,13 @@ export class ProcessServer implements Server {
     return 'killed';
   }
 
-  /** Its children see it too and end, but frozen ones cannot, and one that computes does so late. */
-  #postmasterDied(): void {
+  /**
+   * Its children see it too and end, but frozen ones cannot, and one that computes does so late. The news may come when another server
+   * has taken its place already: that one is left alone.
+   */
+  #postmasterDied(life: LifelineWatch): void {
     this.#exclusive(async () => {
-      const life = this.#life;
-      if (life === undefined || life.ended || this.#ending) return;
+      if (this.#life !== life || life.ended || this.#ending) return;
       if (this.#thaw === undefined && (await this.#goneWithin(life, ORPHAN_MS))) return;
       await this.#kill(life);
     }).catch((error: unknown) => {
@@ -348,7 +350,7 @@ export class ProcessServer implements Server {
     this.#world.clock.after(this.#thaw ? ADOPTED_FROZEN_LOOK_MS : ADOPTED_LOOK_MS, () => {
       if (this.#life !== life || life?.ended !== false) return;
       if (this.#world.table.identify(root.pid)?.startTime !== root.startTime) {
-        this.#postmasterDied();
+        this.#postmasterDied(life);
         return;
       }
       this.#lookAfterAdopted(root);

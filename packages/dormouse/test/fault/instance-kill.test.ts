@@ -106,6 +106,20 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
       },
     );
 
+    it('of the postmaster, with somebody waiting: late news of its end do not end the one that took its place', async () => {
+      const { id, socket, directory } = await database();
+      await owner.hold(id);
+      for (let round = 0; round < 8; round++) {
+        const { generation } = await owner.crash(id);
+        await owner.release(id);
+        // Behind whatever the news made the runtime do: operations on a server are taken one after the other.
+        expect(await owner.suspend(id)).toMatchObject({ state: 'suspended', generation });
+        expect(postmasters(directory)).toHaveLength(1);
+        await owner.hold(id);
+        expect(await rows(socket)).toEqual([{ i: 1 }]);
+      }
+    });
+
     it('of a backend or the checkpointer ends the server as a whole, and the next hold has every row', async () => {
       const { id, socket, directory } = await database();
       for (const name of ['checkpointer', 'owner postgres']) {

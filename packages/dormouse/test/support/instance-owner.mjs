@@ -1,5 +1,7 @@
 // A process that owns the instances of a data directory and does what its standard input says: one JSON command a line, one JSON
 // reply a line. Tests kill it. It ends when its standard input does.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Deadline, systemClock } from '../../dist/base/index.js';
 import { openInstances } from '../../dist/instance/index.js';
@@ -42,6 +44,21 @@ const commands = {
   async wake({ id }) {
     await instance(id).wake();
     return describe(id);
+  },
+  /** Kills the postmaster, and holds again in the very turn in which its end is known. */
+  async crash({ id }) {
+    const crashed = instance(id);
+    const stopped = new Promise((resolve) => {
+      const remove = crashed.onChange((state) => {
+        if (state !== 'stopped') return;
+        remove();
+        resolve();
+      });
+    });
+    process.kill(JSON.parse(readFileSync(join(instances.directory(id), 'process.json'), 'utf8')).pid, 'SIGKILL');
+    await stopped;
+    holds.delete(id);
+    return commands.hold({ id });
   },
   state: async ({ id }) => describe(id),
   destroy: ({ id }) => instances.destroy(id),

@@ -34,6 +34,8 @@ export interface Owner {
   release(id: string): Promise<Described>;
   suspend(id: string): Promise<Described>;
   stop(id: string): Promise<Described>;
+  /** Kills the postmaster, and holds again in the very turn in which its end is known. */
+  crash(id: string): Promise<Described>;
   wake(id: string): Promise<Described>;
   state(id: string): Promise<Described>;
   destroy(id: string): Promise<void>;
@@ -102,6 +104,7 @@ export async function startOwner(
     release: (id) => ask('release', { id }),
     suspend: (id) => ask('suspend', { id }),
     stop: (id) => ask('stop', { id }),
+    crash: (id) => ask('crash', { id }),
     wake: (id) => ask('wake', { id }),
     state: (id) => ask('state', { id }),
     destroy: (id) => ask('destroy', { id }),
