@@ -1,4 +1,4 @@
-import { EdgeFlag, type InputEdgeData, type ParamGraphData, scalarTypeToMask } from '@prisma/param-graph';
+import { EdgeFlag, type InputEdgeData, type ParamGraphData, ScalarMask, scalarTypeToMask } from '@prisma/param-graph';
 import type { InputField, InputType, InputTypeReference, Metadata, OutputField, OutputType } from './metadata.ts';
 
 /**
@@ -122,6 +122,8 @@ class GraphBuilder {
       scalarMask |= scalarTypeToMask(scalar.type);
     }
     if (enumeration !== undefined) flags |= enumeration.isList ? EdgeFlag.ParamListEnum : EdgeFlag.ParamEnum;
+    // Whether a text is one of an enum's values must not decide how it is taken out: beside an enum, other texts stay.
+    if (enumeration !== undefined) scalarMask &= ~ScalarMask.String;
     for (const object of objects) flags |= object.isList ? EdgeFlag.ListObject : EdgeFlag.Object;
     if (flags === 0) return undefined;
 

@@ -4,10 +4,12 @@ import { type ClientLimits, limitsOf } from './client-limits.ts';
 import { compactedResults, type Row } from './compacted-results.ts';
 import { QueryRefused } from './compiler.ts';
 import type { EngineParts } from './engine-parts.ts';
-import { PlanObjects, Written } from './executor/index.ts';
+import { PlanObjects, type ReplyFrame, Written } from './executor/index.ts';
+import { type JsonQuery, jsonQuery, type QueryHead, replyFrameOf, resultName } from './json-query.ts';
 import { type Prisma6Error, prisma6Error } from './prisma6-errors.ts';
 import { isolationLevel, milliseconds } from './prisma7.ts';
-import type { JsonQuery, PlannedBatch, PlannedQuery, PlanningContext, QueryPlanner } from './query-planning.ts';
+import type { PlannedBatch, PlannedQuery, PlanningContext, QueryPlanner } from './query-planning.ts';
+import type { KnownQuery } from './query-texts.ts';
 import { jsonReply, writtenReply } from './replies.ts';
 import { bodyText, isObject, type JsonObject, parseBody } from './request-body.ts';
 import type { Prisma6QueryRoute, Prisma6Route, Prisma6TransactionRoute } from './routes.ts';
@@ -22,7 +24,6 @@ const TRANSACTION_TIMEOUT_MS = 5000;
 const TRANSACTION_MAX_WAIT_MS = 2000;
 /** Queries one batch may hold. */
 const BATCH_MAX = 10_000;
-const FRAME_END = Buffer.from('}}');
 
 export interface Prisma6Parts extends EngineParts {
   readonly planner: QueryPlanner;
@@ -107,9 +108,12 @@ export class Prisma6Routes {
     limits: ClientLimits,
     bounds: OperationBounds,
   ): Promise<MinimalReply> {
-    const { schemas, clock, random, transactions } = this.#parts;
-    const body = parseBody(bodyText(request.body));
-    const schema = await schemas.find(route.schemaHash, bounds.deadline);
+    const { schemas, planner, clock, random, transactions } = this.#parts;
+    const text = bodyText(request.body);
+    const latest = schemas.latest(route.schemaHash);
+    const known = latest === undefined ? undefined : planner.known(latest, text);
+    const body = known === undefined ? parseBody(text) : {};
+    const schema = latest ?? (await schemas.find(route.schemaHash, bounds.deadline));
     if (schema === undefined) return jsonReply(404, { EngineNotStarted: { reason: 'SchemaMissing' } });
     const wish = parseTelemetryWish(request.header('x-capture-telemetry'));
     const telemetry = wish === undefined ? undefined : new Telemetry(wish, PRISMA6_TELEMETRY, clock, random);
@@ -126,9 +130,7 @@ export class Prisma6Routes {
           : this.#parts.withStatements(call, bounds, work),
     };
     this.#parts.onOperation(call, 1);
-    const reply = Array.isArray(body.batch)
-      ? await this.#batch(operation, body, body.batch)
-      : await this.#single(operation, jsonQuery(body));
+    const reply = await (known === undefined ? this.#read(operation, body, text) : this.#known(operation, known));
     if (reply instanceof Written) return writtenReply(reply.body, limits.replyBytesMax);
     return jsonReply(
       200,
@@ -137,10 +139,27 @@ export class Prisma6Routes {
     );
   }
 
-  /** The reply as an object, or already written. */
-  async #single(operation: Operation, query: JsonQuery): Promise<object> {
+  /** Runs a query whose plan is known by its text. The reply as an object, or already written. */
+  async #known(operation: Operation, known: KnownQuery): Promise<object> {
+    const { head, frame } = known.template;
     try {
-      const planned = await this.#parts.planner.plan(operation, query);
+      return await operation.run((statements) =>
+        this.#answer(operation, known, head, statements, operation.inTransaction, frame),
+      );
+    } catch (thrown) {
+      return { errors: [errorOf(thrown, head)] };
+    }
+  }
+
+  #read(operation: Operation, body: JsonObject, text: string): Promise<object> {
+    return Array.isArray(body.batch)
+      ? this.#batch(operation, body, body.batch)
+      : this.#single(operation, jsonQuery(body), text);
+  }
+
+  async #single(operation: Operation, query: JsonQuery, text: string): Promise<object> {
+    try {
+      const planned = await this.#parts.planner.plan(operation, query, text);
       return await operation.run((statements) =>
         this.#answer(operation, planned, query, statements, operation.inTransaction),
       );
@@ -245,9 +264,10 @@ export class Prisma6Routes {
   async #answer(
     operation: Operation,
     planned: PlannedQuery,
-    query: JsonQuery,
+    query: QueryHead,
     statements: Statements,
     inTransaction: boolean,
+    frame?: ReplyFrame,
   ): Promise<object> {
     const { comments, telemetry, bounds } = operation;
     const { plan, scope } = planned;
@@ -256,9 +276,11 @@ export class Prisma6Routes {
     if (compiled?.accepts(scope) !== true) {
       return { data: { [resultName(query)]: await this.#execute(operation, planned, statements, inTransaction) } };
     }
-    const frame = { before: Buffer.from(`{"data":{${JSON.stringify(resultName(query))}:`), after: FRAME_END };
-    const bytesMax = bounds.rowBytesMax;
-    return this.#parts.compiledExecutor.execute(compiled, scope, statements, { inTransaction, frame, bytesMax });
+    return this.#parts.compiledExecutor.execute(compiled, scope, statements, {
+      inTransaction,
+      frame: frame ?? replyFrameOf(query),
+      bytesMax: bounds.rowBytesMax,
+    });
   }
 
   async #execute(
@@ -290,33 +312,6 @@ function batchReply(batchResult: readonly object[], bytesMax: number): object {
   return new Written(`{"batchResult":[${parts.join()}]}`);
 }
 
-/** The compiler breaks at an action that it does not know, instead of refusing it. */
-const ACTIONS = new Set([
-  ...['findUnique', 'findUniqueOrThrow', 'findFirst', 'findFirstOrThrow', 'findMany', 'aggregate', 'groupBy'],
-  ...['createOne', 'createMany', 'createManyAndReturn', 'updateOne', 'updateMany', 'updateManyAndReturn'],
-  ...['upsertOne', 'deleteOne', 'deleteMany', 'queryRaw', 'executeRaw'],
-]);
-
-function jsonQuery(value: unknown): JsonQuery {
-  if (!isObject(value) || typeof value.action !== 'string' || !isObject(value.query)) {
-    throw new DormouseError('request_invalid', { message: 'The request body is not a query of Prisma Client 6.' });
-  }
-  if (!ACTIONS.has(value.action)) {
-    throw new DormouseError('query_invalid', { message: `There is no action "${value.action.slice(0, 80)}".` });
-  }
-  const { modelName } = value;
-  if (modelName !== undefined && modelName !== null && typeof modelName !== 'string') {
-    throw new DormouseError('request_invalid', { message: 'The model name of the query is not a string.' });
-  }
-  return { ...(typeof modelName === 'string' ? { modelName } : {}), action: value.action, query: value.query };
-}
-
-/** The one key of a result; the client looks at it to tell raw queries from others. */
-function resultName({ action, modelName = '' }: JsonQuery): string {
-  const suffix = /(?:OrThrow|AndReturn)$/.exec(action)?.[0] ?? '';
-  return action.slice(0, action.length - suffix.length) + modelName + suffix;
-}
-
 function beginStatement(transaction: JsonObject | undefined): string {
   const level = transaction?.isolationLevel;
   if (level === undefined || level === null) return 'BEGIN';
@@ -325,7 +320,7 @@ function beginStatement(transaction: JsonObject | undefined): string {
   return `BEGIN ISOLATION LEVEL ${sql}`;
 }
 
-function errorOf(thrown: unknown, query: JsonQuery | undefined): Prisma6Error {
+function errorOf(thrown: unknown, query: QueryHead | undefined): Prisma6Error {
   if (thrown instanceof QueryRefused) return prisma6Error(thrown, query?.modelName);
   const error = clientError(thrown, 'query_invalid');
   if (error instanceof DormouseError) throw error;

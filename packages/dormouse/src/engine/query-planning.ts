@@ -7,19 +7,13 @@ import {
 } from '@prisma/client-engine-runtime';
 import type { Clock } from '../base/index.ts';
 import type { Compiler } from './compiler.ts';
+import type { JsonQuery } from './json-query.ts';
 import type { PlanCache } from './plan-cache.ts';
+import { type KnownQuery, QueryTexts } from './query-texts.ts';
 import { rawQueryPlan } from './raw-queries.ts';
-import type { JsonObject } from './request-body.ts';
 import type { KnownSchema } from './schema-store.ts';
 import type { OperationBounds } from './statements.ts';
 import type { Telemetry } from './telemetry.ts';
-
-/** One query as the JSON protocol writes it. */
-export interface JsonQuery {
-  readonly modelName?: string;
-  readonly action: string;
-  readonly query: JsonObject;
-}
 
 /** A plan and the values of its variables. */
 export interface PlannedQuery {
@@ -56,12 +50,19 @@ const SHAPELESS = new Set(['createMany', 'createManyAndReturn']);
  */
 export class QueryPlanner {
   readonly #options: QueryPlannerOptions;
+  readonly #texts = new QueryTexts();
 
   constructor(options: QueryPlannerOptions) {
     this.#options = options;
   }
 
-  async plan(context: PlanningContext, query: JsonQuery): Promise<PlannedQuery> {
+  /** The plan of a body whose form was met before; undefined for any other, and for batches. */
+  known(schema: KnownSchema, text: string): KnownQuery | undefined {
+    return this.#texts.find(schema.hash, text);
+  }
+
+  /** Plans a query. `text` is the body that it is the whole of, so that its form is known when it comes again. */
+  async plan(context: PlanningContext, query: JsonQuery, text?: string): Promise<PlannedQuery> {
     const raw = rawQueryPlan(query);
     if (raw !== undefined) return { plan: raw, scope: {} };
     const { graph } = context.schema;
@@ -69,8 +70,17 @@ export class QueryPlanner {
       return { plan: (await this.#compile(context, 'compile', JSON.stringify(query))) as QueryPlanNode, scope: {} };
     }
     const { parameterizedQuery, placeholderValues } = parameterizeQuery(query as RuntimeQuery, graph);
-    const plan = await this.#cached(context, 'compile', JSON.stringify(parameterizedQuery));
-    return { plan: plan as QueryPlanNode, scope: placeholderValues };
+    const { response, isNew } = await this.#cached(context, 'compile', JSON.stringify(parameterizedQuery));
+    const plan = response as QueryPlanNode;
+    if (text !== undefined && !isNew) {
+      this.#texts.note(context.schema.hash, {
+        text,
+        parameterized: parameterizedQuery,
+        scope: placeholderValues,
+        plan,
+      });
+    }
+    return { plan, scope: placeholderValues };
   }
 
   async planBatch(
@@ -90,21 +100,25 @@ export class QueryPlanner {
     }
     const batch = { batch: queries, ...(transaction === undefined ? {} : { transaction }) } as unknown as RuntimeBatch;
     const { parameterizedBatch, placeholderValues } = parameterizeBatch(batch, batchGraph);
-    const response = await this.#cached(context, 'compile-batch', JSON.stringify(parameterizedBatch));
+    const { response } = await this.#cached(context, 'compile-batch', JSON.stringify(parameterizedBatch));
     const planned = response as BatchResponse;
     return planned.type === 'compacted'
       ? { kind: 'compacted', batch: planned, scope: placeholderValues }
       : { kind: 'each', queries: planned.plans.map((plan) => ({ plan, scope: placeholderValues })) };
   }
 
-  async #cached(context: PlanningContext, kind: 'compile' | 'compile-batch', shape: string): Promise<unknown> {
+  async #cached(
+    context: PlanningContext,
+    kind: 'compile' | 'compile-batch',
+    shape: string,
+  ): Promise<{ readonly response: QueryPlanNode | BatchResponse; readonly isNew: boolean }> {
     const { cache } = this.#options;
     const key = context.schema.hash + shape;
     const kept = cache.get(key);
-    if (kept !== undefined) return kept;
-    const plan = (await this.#compile(context, kind, shape)) as QueryPlanNode | BatchResponse;
-    cache.set(key, plan);
-    return plan;
+    if (kept !== undefined) return { response: kept, isNew: false };
+    const response = (await this.#compile(context, kind, shape)) as QueryPlanNode | BatchResponse;
+    cache.set(key, response);
+    return { response, isNew: true };
   }
 
   async #compile(context: PlanningContext, kind: 'compile' | 'compile-batch', request: string): Promise<unknown> {

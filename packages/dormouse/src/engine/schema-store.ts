@@ -42,9 +42,16 @@ export class SchemaStore {
   readonly #options: SchemaStoreOptions;
   /** Least recently used first; loaded into memory by its first use. */
   #known: Promise<Map<string, Promise<KnownSchema> | undefined>> | undefined;
+  /** The one used last, which most databases have one of. */
+  #latest: KnownSchema | undefined;
 
   constructor(options: SchemaStoreOptions) {
     this.#options = options;
+  }
+
+  /** The schema of this hash if it is the one that was used last, at once. */
+  latest(hash: string): KnownSchema | undefined {
+    return this.#latest?.hash === hash ? this.#latest : undefined;
   }
 
   /** The schema of this hash, or undefined if it was never uploaded or had to go. */
@@ -55,7 +62,10 @@ export class SchemaStore {
     known.delete(hash);
     known.set(hash, loading);
     try {
-      return await loading;
+      const schema = await loading;
+      // It may have had to go while it was read.
+      if (known.get(hash) === loading) this.#latest = schema;
+      return schema;
     } catch (error) {
       if (known.get(hash) === loading) known.set(hash, undefined);
       if (!(error instanceof UnusableFile)) throw error;
@@ -88,6 +98,7 @@ export class SchemaStore {
     if (!known.has(hash)) await this.#write(hash, schema);
     known.delete(hash);
     known.set(hash, Promise.resolve(this.#schema(hash, facts)));
+    this.#latest = undefined;
     while (known.size > schemasMax) {
       const [oldest] = known.keys();
       if (oldest === undefined) break;
