@@ -3,10 +3,17 @@ import { cache } from './cache.ts';
 import { create } from './create.ts';
 import { engine } from './engine.ts';
 import { type BenchFlags, readFlags } from './flags.ts';
+import { memory } from './memory.ts';
 import { wake } from './wake.ts';
 
 /** One file a claim; each prints a table in Markdown with its peers. */
-const CLAIMS: Readonly<Record<string, (flags: BenchFlags) => Promise<string>>> = { wake, create, cache, engine };
+const CLAIMS: Readonly<Record<string, (flags: BenchFlags) => Promise<string>>> = {
+  wake,
+  create,
+  cache,
+  engine,
+  memory,
+};
 
 const { names: wanted, flags } = readFlags(process.argv.slice(2));
 const unknown = wanted.filter((name) => CLAIMS[name] === undefined);

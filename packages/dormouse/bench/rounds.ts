@@ -5,6 +5,8 @@ export interface Figure {
   readonly median: number;
   readonly min: number;
   readonly max: number;
+  /** Round by round. */
+  readonly values: readonly number[];
 }
 
 export function figure(values: readonly number[]): Figure {
@@ -13,7 +15,13 @@ export function figure(values: readonly number[]): Figure {
     median: sorted[Math.floor(sorted.length / 2)] ?? Number.NaN,
     min: sorted[0] ?? Number.NaN,
     max: sorted.at(-1) ?? Number.NaN,
+    values,
   };
+}
+
+/** One figure in terms of another of the same rounds: a machine that was slow for a round was slow for both. */
+export function ratio(of: Figure, to: Figure): Figure {
+  return figure(of.values.map((value, round) => value / (to.values[round] ?? Number.NaN)));
 }
 
 /** `1.23 (1.10–1.40)`. */

@@ -1,32 +1,33 @@
 import { percentile } from './load.ts';
 
-/** Does `total` turns, `concurrency` at a time, and says how long they took and what CPU time this process spent. */
+/** Does turns for some seconds, `concurrency` at a time, and says how many they were and what CPU time this process spent. */
 export async function runTurns(
-  total: number,
+  seconds: number,
   concurrency: number,
   work: (turn: number) => Promise<void>,
 ): Promise<Record<string, number>> {
-  const latencies = new Float64Array(total);
+  const latencies: number[] = [];
   const before = process.cpuUsage();
-  const start = performance.now();
+  const startedMs = performance.now();
+  const endMs = startedMs + seconds * 1000;
   let turn = 0;
   await Promise.all(
     Array.from({ length: concurrency }, async () => {
-      while (turn < total) {
-        const mine = turn++;
-        const startedMs = performance.now();
-        await work(mine);
-        latencies[mine] = performance.now() - startedMs;
+      for (let nowMs = startedMs; nowMs < endMs; ) {
+        const turnStartedMs = nowMs;
+        await work(turn++);
+        nowMs = performance.now();
+        latencies.push(nowMs - turnStartedMs);
       }
     }),
   );
-  const seconds = (performance.now() - start) / 1000;
+  const ranSeconds = (performance.now() - startedMs) / 1000;
   const used = process.cpuUsage(before);
-  latencies.sort();
+  const sorted = Float64Array.from(latencies).sort();
   return {
-    seconds,
-    cpuMs: (used.user + used.system) / 1000,
-    p50: percentile(latencies, 0.5),
-    p99: percentile(latencies, 0.99),
+    rate: sorted.length / ranSeconds,
+    cpuUs: (used.user + used.system) / sorted.length,
+    p50: percentile(sorted, 0.5),
+    p99: percentile(sorted, 0.99),
   };
 }

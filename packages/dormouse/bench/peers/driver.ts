@@ -6,9 +6,9 @@ import { runTurns } from '../turns.ts';
 /** The bare driver in the app's own process: named statements, no Prisma, no HTTP. */
 const pool = new pg.Pool({ connectionString: process.argv[2], max: 10 });
 
-serveOrders({}, ({ name, total, concurrency }) => {
+serveOrders({}, ({ name, seconds, concurrency }) => {
   const { driver } = workloadNamed(name as string);
-  return runTurns(total as number, concurrency as number, async (turn) => {
+  return runTurns(seconds as number, concurrency as number, async (turn) => {
     const client = await pool.connect();
     try {
       for (const step of driver) {

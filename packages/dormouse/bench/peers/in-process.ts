@@ -12,7 +12,7 @@ const prisma = new PrismaClient(
   url.startsWith('prisma') ? clientOptions(7, url) : { adapter: new PrismaPg({ connectionString: url, max: 10 }) },
 );
 
-serveOrders({}, ({ name, total, concurrency }) => {
+serveOrders({}, ({ name, seconds, concurrency }) => {
   const workload = workloadNamed(name as string);
-  return runTurns(total as number, concurrency as number, (turn) => runByClient(workload, prisma, turn));
+  return runTurns(seconds as number, concurrency as number, (turn) => runByClient(workload, prisma, turn));
 });
