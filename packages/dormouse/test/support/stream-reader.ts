@@ -1,4 +1,5 @@
 import type { SeenEvent } from './ledger.ts';
+import { eventSplitter } from './server-sent-events.ts';
 
 interface StateMessage {
   readonly type?: string;
@@ -107,18 +108,13 @@ export class NamedSubscriber {
       return;
     }
     this.connections++;
-    let rest = '';
+    const split = eventSplitter();
     const decoder = new TextDecoder();
     for await (const chunk of reply.body) {
-      rest += decoder.decode(chunk as Uint8Array, { stream: true });
-      for (let end = rest.indexOf('\n\n'); end >= 0; end = rest.indexOf('\n\n')) {
-        const block = rest.slice(0, end);
-        rest = rest.slice(end + 2);
-        const data = /^data:\s?(.*)$/m.exec(block)?.[1];
-        if (data === undefined) continue;
-        if (block.startsWith('event: data')) {
+      for (const { event, data } of split(decoder.decode(chunk as Uint8Array, { stream: true }))) {
+        if (event === 'data') {
           this.received.push(...seen(JSON.parse(data) as StateMessage[], table));
-        } else if (block.startsWith('event: control')) {
+        } else if (event === 'control') {
           const { streamNextOffset } = JSON.parse(data) as { streamNextOffset: string };
           await this.#moveTo(streamNextOffset, headers);
         }

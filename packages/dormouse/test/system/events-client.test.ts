@@ -2,31 +2,19 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  type CapturedDatabase,
-  type CapturedMachine,
-  type Doors,
-  startCapturedMachine,
-} from '../support/captured-database.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { createCapturedClient, useCapturedMachine } from '../support/captured-client.ts';
+import type { CapturedDatabase } from '../support/captured-database.ts';
 import { CLIENT_VERSIONS, generateClient, type Loose, loadClient, requireOf } from '../support/clients.ts';
-import { pushSchema } from '../support/push-schema.ts';
 import { clientOptions } from '../support/target.ts';
 import { until } from '../support/until.ts';
 
 const CLIENT_PACKAGE = fileURLToPath(new URL('../../../client/', import.meta.url));
 
-let machine: CapturedMachine;
-let doors: Doors;
+const captured = useCapturedMachine({ limits: { recheckMs: 50, eventsMax: 3000 } });
 let dormouse: Loose;
 beforeAll(async () => {
-  machine = await startCapturedMachine({ limits: { recheckMs: 50, eventsMax: 3000 } });
-  doors = await machine.serve();
   dormouse = await import(join(CLIENT_PACKAGE, 'dist/index.js'));
-});
-afterAll(async () => {
-  await doors?.close();
-  await machine?.close();
 });
 
 async function take(stream: Loose, count: number): Promise<Loose[]> {
@@ -44,18 +32,10 @@ describe.each(CLIENT_VERSIONS)('stream() beside Prisma %i', (version) => {
   let Prisma: Loose;
 
   beforeAll(async () => {
-    database = await machine.create();
-    const { endpoint } = database.instance;
-    if (endpoint.kind !== 'unix') throw new Error('a Unix socket was expected');
-    await pushSchema(
-      `postgresql://owner@localhost/postgres?host=${encodeURIComponent(dirname(endpoint.path))}`,
-      version,
-    );
-    const module = await loadClient(version);
-    Prisma = module.Prisma;
-    const url = `prisma+postgres://127.0.0.1:${doors.port}/?api_key=${database.record.id}`;
+    const created = await createCapturedClient(captured, version);
+    ({ database, Prisma } = created);
     // No option: the extension finds URL and key where the client has them.
-    prisma = new module.PrismaClient(clientOptions(version, url)).$extends(dormouse.withDormouse());
+    prisma = created.client.$extends(dormouse.withDormouse());
   });
 
   const insertUser = (email: string): string => `INSERT INTO users (email, updated_at) VALUES ('${email}', now())`;
@@ -121,7 +101,7 @@ describe.each(CLIENT_VERSIONS)('stream() beside Prisma %i', (version) => {
     await database.sql(...['1@example.com', '2@other', '3@example.com', '4@example.com'].map(insertUser));
     expect((await take(first, 2)).map((event) => event.created.email)).toEqual(['1@example.com', '3@example.com']);
     const again = (await loadClient(version)).PrismaClient;
-    const url = `prisma+postgres://127.0.0.1:${doors.port}/?api_key=${database.record.id}`;
+    const url = `prisma+postgres://127.0.0.1:${captured.doors.port}/?api_key=${database.record.id}`;
     const other = new again(clientOptions(version, url)).$extends(dormouse.withDormouse({ url }));
     const second = await take(other.user.stream(args), 2);
     // The loop broke off inside the body of the third: it comes again.
@@ -140,7 +120,7 @@ describe.each(CLIENT_VERSIONS)('stream() beside Prisma %i', (version) => {
     await database.sql(insertUser(`a-${name}`), insertUser(`b-${name}`));
     await until(() => emails.length === 2, { what: 'two events' });
     // A broken line, not a refusal: the key is good again before the stream is back.
-    doors.cut();
+    captured.doors.cut();
     await until(() => database.events.subscribers.open === 0, { what: 'the connection gone' });
     await database.sql(insertUser(`c-${name}`));
     await reading;
@@ -162,7 +142,7 @@ describe.each(CLIENT_VERSIONS)('stream() beside Prisma %i', (version) => {
     await Promise.all([aborted, looping]);
     await until(() => database.events.subscribers.open === 0, { what: 'their places back' });
 
-    const url = `http://127.0.0.1:${doors.port}`;
+    const url = `http://127.0.0.1:${captured.doors.port}`;
     const wrong = prisma.$parent.$extends(dormouse.withDormouse({ url, apiKey: 'nobody' }));
     await expect(wrong.user.stream()).rejects.toMatchObject({ reason: 'key_invalid', status: 401 });
     await expect(take(wrong.user.stream(), 1)).rejects.toMatchObject({ reason: 'key_invalid' });
@@ -182,7 +162,7 @@ describe.each(CLIENT_VERSIONS)('stream() beside Prisma %i', (version) => {
 
   test('its types follow the schema', async () => {
     const generated = await generateClient(version);
-    const home = join(machine.home.path, `types${version}`);
+    const home = join(captured.machine.home.path, `types${version}`);
     mkdirSync(join(home, 'node_modules/@dormouse'), { recursive: true });
     mkdirSync(join(home, 'node_modules/@prisma'), { recursive: true });
     const clientEntry = requireOf(version).resolve('@prisma/client/package.json');

@@ -1,28 +1,12 @@
-import { dirname } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import {
-  type CapturedDatabase,
-  type CapturedMachine,
-  type Doors,
-  startCapturedMachine,
-} from '../support/captured-database.ts';
-import { CLIENT_VERSIONS, type Loose, loadClient } from '../support/clients.ts';
+import { createCapturedClient, useCapturedMachine } from '../support/captured-client.ts';
+import type { CapturedDatabase } from '../support/captured-database.ts';
+import { CLIENT_VERSIONS, type Loose } from '../support/clients.ts';
 import { loadPulse } from '../support/pulse-extension.ts';
-import { pushSchema } from '../support/push-schema.ts';
-import { clientOptions } from '../support/target.ts';
 import { until } from '../support/until.ts';
 
-let machine: CapturedMachine;
-let doors: Doors;
-beforeAll(async () => {
-  machine = await startCapturedMachine({ limits: { recheckMs: 50 } });
-  doors = await machine.serve();
-});
-afterAll(async () => {
-  await doors?.close();
-  await machine?.close();
-});
+const captured = useCapturedMachine({ limits: { recheckMs: 50 } });
 
 /** Reads `count` events with a plain loop, acknowledging each, then stops. */
 async function take(stream: Loose, count: number): Promise<Loose[]> {
@@ -42,20 +26,12 @@ describe.each(CLIENT_VERSIONS)('the stock pulse extension beside Prisma %i', (ve
   let pulse: Loose;
 
   beforeAll(async () => {
-    database = await machine.create();
-    const { endpoint } = database.instance;
-    if (endpoint.kind !== 'unix') throw new Error('a Unix socket was expected');
-    await pushSchema(
-      `postgresql://owner@localhost/postgres?host=${encodeURIComponent(dirname(endpoint.path))}`,
-      version,
+    const created = await createCapturedClient(captured, version);
+    ({ database, Prisma } = created);
+    pulse = loadPulse(version, captured.machine.home);
+    prisma = created.client.$extends(
+      pulse.withPulse({ apiKey: database.record.id, endpoint: new URL(`ws://127.0.0.1:${captured.doors.port}`) }),
     );
-    const module = await loadClient(version);
-    Prisma = module.Prisma;
-    pulse = loadPulse(version, machine.home);
-    const { id } = database.record;
-    prisma = new module.PrismaClient(
-      clientOptions(version, `prisma+postgres://127.0.0.1:${doors.port}/?api_key=${id}`),
-    ).$extends(pulse.withPulse({ apiKey: id, endpoint: new URL(`ws://127.0.0.1:${doors.port}`) }));
   });
 
   test('events of a model arrive with its field names and types', async () => {
@@ -121,9 +97,9 @@ describe.each(CLIENT_VERSIONS)('the stock pulse extension beside Prisma %i', (ve
     })();
     await database.sql("INSERT INTO users (email, updated_at) VALUES ('first', now())");
     await until(() => emails.length === 1, { what: 'the first event' });
-    doors.revoked.add(database.record.id);
+    captured.doors.revoked.add(database.record.id);
     await until(() => database.events.subscribers.open === 0, { what: 'the connection closed' });
-    doors.revoked.clear();
+    captured.doors.revoked.clear();
     await database.sql("INSERT INTO users (email, updated_at) VALUES ('last', now())");
     await reading;
     stream.stop();
@@ -160,7 +136,7 @@ describe.each(CLIENT_VERSIONS)('the stock pulse extension beside Prisma %i', (ve
 
   test('refusals carry the codes that the extension knows', async () => {
     const wrong = prisma.$parent.$extends(
-      pulse.withPulse({ apiKey: 'nobody', endpoint: new URL(`ws://127.0.0.1:${doors.port}`) }),
+      pulse.withPulse({ apiKey: 'nobody', endpoint: new URL(`ws://127.0.0.1:${captured.doors.port}`) }),
     );
     await expect(wrong.user.stream()).rejects.toMatchObject({ code: 'P6102', name: 'Unauthorized' });
     await expect(prisma.user.stream({ create: { email: { near: 'x' } } })).rejects.toMatchObject({
@@ -171,10 +147,10 @@ describe.each(CLIENT_VERSIONS)('the stock pulse extension beside Prisma %i', (ve
 });
 
 test('what is no subscription is refused, and garbage ends its connection only', async () => {
-  const database = await machine.create();
+  const database = await captured.machine.create();
   const attempt = (headers: Record<string, string>): Promise<number | string> =>
     new Promise((resolve) => {
-      const socket = new WebSocket(`ws://127.0.0.1:${doors.port}/stream`, {
+      const socket = new WebSocket(`ws://127.0.0.1:${captured.doors.port}/stream`, {
         headers: { authorization: `Bearer ${database.record.id}`, ...headers },
       });
       socket.on('unexpected-response', (_request, response) => resolve(response.statusCode ?? 0));

@@ -1,32 +1,18 @@
 import { get, type IncomingMessage } from 'node:http';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import {
-  type CapturedDatabase,
-  type CapturedMachine,
-  type Doors,
-  startCapturedMachine,
-} from '../support/captured-database.ts';
+import { expect, test } from 'vitest';
+import { useCapturedMachine } from '../support/captured-client.ts';
+import type { CapturedDatabase } from '../support/captured-database.ts';
+import { eventSplitter } from '../support/server-sent-events.ts';
 import { until } from '../support/until.ts';
 
-let machine: CapturedMachine;
-let doors: Doors;
-beforeAll(async () => {
-  machine = await startCapturedMachine({
-    limits: { longPollMs: 300, recheckMs: 50, subscribersMax: 3, eventsMax: 2000 },
-  });
-  doors = await machine.serve();
-});
-afterAll(async () => {
-  await doors?.close();
-  await machine?.close();
-});
+const captured = useCapturedMachine({ limits: { longPollMs: 300, recheckMs: 50, subscribersMax: 3, eventsMax: 2000 } });
 
 async function call(
   database: CapturedDatabase,
   path: string,
   init: RequestInit = {},
 ): Promise<{ status: number; headers: Headers; body: unknown }> {
-  const response = await fetch(`${doors.http}/streams/${path}`, {
+  const response = await fetch(`${captured.doors.http}/streams/${path}`, {
     ...init,
     headers: { authorization: `Bearer ${database.record.id}`, ...init.headers },
   });
@@ -45,7 +31,7 @@ interface SseReader {
 function sse(database: CapturedDatabase, path: string): Promise<SseReader> {
   return new Promise((resolve, reject) => {
     const request = get(
-      `${doors.http}/streams/${path}`,
+      `${captured.doors.http}/streams/${path}`,
       { headers: { authorization: `Bearer ${database.record.id}` }, agent: false },
       (response) => {
         if (response.statusCode !== 200) {
@@ -55,16 +41,12 @@ function sse(database: CapturedDatabase, path: string): Promise<SseReader> {
         const messages: SseReader['messages'] = [];
         const controls: SseReader['controls'] = [];
         let ended = false;
-        let text = '';
+        const split = eventSplitter();
         response.setEncoding('utf8');
         response.on('data', (chunk: string) => {
-          text += chunk;
-          for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
-            const lines = text.slice(0, end).split('\n');
-            text = text.slice(end + 2);
-            const data = lines.flatMap((line) => (line.startsWith('data:') ? [line.slice(5)] : [])).join('\n');
-            if (lines[0] === 'event: data') messages.push(...JSON.parse(data));
-            if (lines[0] === 'event: control') controls.push(JSON.parse(data));
+          for (const { event, data } of split(chunk)) {
+            if (event === 'data') messages.push(...JSON.parse(data));
+            if (event === 'control') controls.push(JSON.parse(data));
           }
         });
         response.on('close', () => {
@@ -78,7 +60,7 @@ function sse(database: CapturedDatabase, path: string): Promise<SseReader> {
 }
 
 test('catch-up, then long-poll, then offsets that go on where they were', async () => {
-  const database = await machine.create();
+  const database = await captured.machine.create();
   await database.sql(
     `CREATE TABLE all_types (id int PRIMARY KEY, big bigint, num numeric, at timestamptz, ts timestamp, raw bytea,
        js jsonb, list int[], texts text[], ok boolean, f float8, nothing text)`,
@@ -119,7 +101,7 @@ test('catch-up, then long-poll, then offsets that go on where they were', async 
       },
     },
   ]);
-  const raw = await fetch(`${doors.http}/streams/tables/public/all_types?offset=-1`, {
+  const raw = await fetch(`${captured.doors.http}/streams/tables/public/all_types?offset=-1`, {
     headers: { authorization: `Bearer ${database.record.id}` },
   });
   expect(await raw.text()).toContain('12345678901234567890');
@@ -149,7 +131,7 @@ test('catch-up, then long-poll, then offsets that go on where they were', async 
 });
 
 test('SSE gives what is there, then what comes, and an offset to go on from', async () => {
-  const database = await machine.create();
+  const database = await captured.machine.create();
   await database.sql('CREATE TABLE t (id int PRIMARY KEY, name text)', "INSERT INTO t VALUES (1, 'a')");
   await database.capture.drain();
   const reader = await sse(database, 'tables/public/t?offset=-1&live=sse');
@@ -174,7 +156,7 @@ test('SSE gives what is there, then what comes, and an offset to go on from', as
 });
 
 test('a name goes on after what was acknowledged, also when the first reader never came to acknowledge', async () => {
-  const database = await machine.create();
+  const database = await captured.machine.create();
   await database.sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (0)');
   await database.capture.drain();
   const first = await sse(database, 'tables/public/t?name=mail%2Fer&live=sse');
@@ -201,7 +183,7 @@ test('a name goes on after what was acknowledged, also when the first reader nev
 });
 
 test('filters by column', async () => {
-  const database = await machine.create();
+  const database = await captured.machine.create();
   await database.sql(
     'CREATE TABLE t (id int PRIMARY KEY, big bigint)',
     'INSERT INTO t SELECT i, i * 10 FROM generate_series(1, 10) i',
@@ -214,7 +196,7 @@ test('filters by column', async () => {
 });
 
 test('what is not kept is gone, and a name that was away for too long is told of the gap', async () => {
-  const database = await machine.create();
+  const database = await captured.machine.create();
   await database.sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (0)');
   await database.capture.drain();
   const { headers } = await call(database, 'tables/public/t?name=late&offset=-1');
@@ -235,7 +217,7 @@ test('what is not kept is gone, and a name that was away for too long is told of
 });
 
 test('bad requests are refused in one clear message', async () => {
-  const database = await machine.create();
+  const database = await captured.machine.create();
   const cases: [string, RequestInit, number][] = [
     ['nowhere', {}, 404],
     ['tables/public', {}, 404],
@@ -259,14 +241,14 @@ test('bad requests are refused in one clear message', async () => {
     expect([path, reply.status]).toEqual([path, status]);
     expect(reply.body).toMatchObject({ message: expect.any(String), meta: { reason: expect.any(String) } });
   }
-  const foreign = await fetch(`${doors.http}/streams/all`, { headers: { authorization: 'Bearer nobody' } });
+  const foreign = await fetch(`${captured.doors.http}/streams/all`, { headers: { authorization: 'Bearer nobody' } });
   expect(foreign.status).toBe(401);
   const tail = await call(database, 'all', { method: 'HEAD' });
   expect(tail.headers.get('stream-next-offset')).toBeTruthy();
 });
 
 test('subscribers are bounded, a slow one stalls nobody, a revoked key ends its stream', async () => {
-  const database = await machine.create();
+  const database = await captured.machine.create();
   await database.sql('CREATE TABLE t (id int PRIMARY KEY, filler text)');
   const slow = await sse(database, 'all?offset=now&live=sse');
   const fast = await sse(database, 'all?offset=now&live=sse');
@@ -278,13 +260,13 @@ test('subscribers are bounded, a slow one stalls nobody, a revoked key ends its 
   expect((await call(database, 'all?offset=now&live=long-poll')).status).toBe(429);
   slow.response.resume();
   await until(() => slow.messages.length === 1500, { what: 'the slow reader' });
-  doors.revoked.add(database.record.id);
+  captured.doors.revoked.add(database.record.id);
   await until(() => slow.ended() && fast.ended() && third.ended(), { what: 'the end of the streams' });
   await until(() => database.events.subscribers.open === 0, { what: 'their places back' });
 });
 
 test('reading wakes nobody: a sleeping database is read from its log', async () => {
-  const database = await machine.create();
+  const database = await captured.machine.create();
   await database.sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (1)');
   await database.instance.stop();
   expect((await call(database, 'tables/public/t?offset=-1')).body).toHaveLength(1);

@@ -5,6 +5,7 @@ import { CLIENT_VERSIONS, type Loose } from '../support/clients.ts';
 import { emptyTables } from '../support/library.ts';
 import type { DatabaseUrls, Platform } from '../support/platform.ts';
 import { processesOf } from '../support/reaper.mjs';
+import { eventSplitter } from '../support/server-sent-events.ts';
 import { startTargets, type Targets } from '../support/target.ts';
 import { until } from '../support/until.ts';
 
@@ -213,16 +214,12 @@ async function watchStates(platform: Platform, id: string): Promise<{ readonly s
     signal: cut.signal,
   });
   const states: string[] = [];
+  const split = eventSplitter();
   const reading = (async () => {
-    let text = '';
     for await (const chunk of (reply.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream())) {
-      text += chunk;
-      const frames = text.split('\n\n');
-      text = frames.pop() as string;
-      for (const frame of frames) {
-        if (!frame.startsWith('event: state\n')) continue;
-        const told = JSON.parse(frame.slice(frame.indexOf('data: ') + 6)) as { id: string; state: string };
-        if (told.id === id) states.push(told.state);
+      for (const { event, data } of split(chunk)) {
+        const told = JSON.parse(data) as { id: string; state: string };
+        if (event === 'state' && told.id === id) states.push(told.state);
       }
     }
   })();
