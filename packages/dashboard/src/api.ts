@@ -1,5 +1,13 @@
 /** The management API as the page uses it; the session cookie goes with every request by itself. */
 
+/** When a database rests; what `own` names is its own, the rest follows the platform's flags. */
+export interface Rest {
+  readonly suspendAfterMs: number | 'never';
+  readonly stopAfterMs: number | 'never';
+  readonly alwaysOn: boolean;
+  readonly own: readonly string[];
+}
+
 export interface Database {
   readonly id: string;
   readonly name: string;
@@ -7,6 +15,7 @@ export interface Database {
   readonly createdAtMs: number;
   readonly keys: number;
   readonly operationsToday: number;
+  readonly rest: Rest;
 }
 
 export interface DatabaseUrls {
@@ -71,6 +80,7 @@ export interface Api {
   create(name: string): Promise<Database>;
   urls(id: string): Promise<DatabaseUrls>;
   act(id: string, action: Action): Promise<Database>;
+  setAlwaysOn(id: string, alwaysOn: boolean): Promise<Database>;
 }
 
 export const api: Api = {
@@ -88,5 +98,6 @@ export const api: Api = {
   databases: async () => (await request<{ databases: readonly Database[] }>('GET', '/api/databases')).databases,
   create: (name) => request('POST', '/api/databases', { name }),
   urls: (id) => request('GET', path(id)),
+  setAlwaysOn: (id, alwaysOn) => request('PATCH', path(id), { alwaysOn }),
   act: (id, action) => request('POST', `${path(id)}/${action}`),
 };

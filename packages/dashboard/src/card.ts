@@ -1,8 +1,9 @@
 import type { Action, Database, DatabaseUrls } from './api.ts';
-import { actionsIn, masked, toneOf } from './databases.ts';
+import { actionsIn, describeRest, masked, toneOf } from './databases.ts';
 
 export interface CardHandlers {
   act(id: string, action: Action): Promise<void>;
+  setAlwaysOn(id: string, alwaysOn: boolean): Promise<void>;
   urls(id: string): Promise<DatabaseUrls>;
   copied(label: string): void;
 }
@@ -34,6 +35,7 @@ export class Card {
   readonly #facts = element('p', 'quiet');
   readonly #error = element('p', 'error');
   readonly #buttons = new Map<Action, HTMLButtonElement>();
+  readonly #alwaysOn = element('button', '', 'Always on');
   readonly #urls = element('dl', 'urls');
   #database: Database;
   #busy = false;
@@ -49,6 +51,9 @@ export class Card {
       this.#buttons.set(action, button);
       actions.append(button);
     }
+    this.#alwaysOn.type = 'button';
+    this.#alwaysOn.addEventListener('click', () => void this.#turnAlwaysOn());
+    actions.append(this.#alwaysOn);
     const drawer = element('details', '', element('summary', '', 'Connect'), this.#urls);
     drawer.addEventListener('toggle', () => {
       if (drawer.open) void this.#showUrls();
@@ -67,7 +72,11 @@ export class Card {
     this.#state.dataset.tone = toneOf(database.state);
     set(
       this.#facts,
-      `${plural(database.operationsToday, 'query', 'queries')} today, ${plural(database.keys, 'key', 'keys')}`,
+      [
+        `${plural(database.operationsToday, 'query', 'queries')} today`,
+        plural(database.keys, 'key', 'keys'),
+        describeRest(database.rest),
+      ].join(', '),
     );
     this.#allow();
   }
@@ -80,15 +89,28 @@ export class Card {
       button?.setAttribute('aria-label', `${label} ${this.#database.name}`);
       button?.setAttribute('aria-disabled', String(this.#busy || !allowed[action]));
     }
+    this.#alwaysOn.setAttribute('aria-label', `Keep ${this.#database.name} always on`);
+    this.#alwaysOn.setAttribute('aria-pressed', String(this.#database.rest.alwaysOn));
+    this.#alwaysOn.setAttribute('aria-disabled', String(this.#busy));
   }
 
   async #act(action: Action): Promise<void> {
-    if (this.#busy || !actionsIn(this.#database.state)[action]) return;
+    if (actionsIn(this.#database.state)[action]) await this.#do(() => this.#handlers.act(this.#database.id, action));
+  }
+
+  async #turnAlwaysOn(): Promise<void> {
+    const { id, rest } = this.#database;
+    await this.#do(() => this.#handlers.setAlwaysOn(id, !rest.alwaysOn));
+  }
+
+  /** One at a time; what goes wrong stands on the card. */
+  async #do(work: () => Promise<void>): Promise<void> {
+    if (this.#busy) return;
     this.#busy = true;
     set(this.#error, '');
     this.#allow();
     try {
-      await this.#handlers.act(this.#database.id, action);
+      await work();
     } catch (error) {
       set(this.#error, (error as Error).message);
     } finally {

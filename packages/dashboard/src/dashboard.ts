@@ -77,6 +77,9 @@ class Dashboard implements CardHandlers {
   readonly act: CardHandlers['act'] = async (id, action) => {
     await api.act(id, action);
   };
+  readonly setAlwaysOn: CardHandlers['setAlwaysOn'] = async (id, alwaysOn) => {
+    await api.setAlwaysOn(id, alwaysOn);
+  };
   readonly urls: CardHandlers['urls'] = api.urls;
   readonly copied: CardHandlers['copied'] = (label) => this.#notice(`Copied the ${label} URL`);
 

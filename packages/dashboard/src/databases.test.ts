@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Database } from './api.ts';
-import { actionsIn, applyChange, masked, summarize, toneOf } from './databases.ts';
+import { actionsIn, applyChange, describeRest, masked, summarize, toneOf } from './databases.ts';
 
 const one = (id: string, createdAtMs: number, state = 'stopped'): Database => ({
   id,
@@ -9,6 +9,7 @@ const one = (id: string, createdAtMs: number, state = 'stopped'): Database => ({
   createdAtMs,
   keys: 1,
   operationsToday: 0,
+  rest: { suspendAfterMs: 5000, stopAfterMs: 300_000, alwaysOn: false, own: [] },
 });
 
 describe('the list', () => {
@@ -30,6 +31,26 @@ describe('the list', () => {
     expect(applyChange(list, { kind: 'counts', databases: late })).toEqual([
       { ...one('a', 1, 'running'), keys: 3, operationsToday: 9 },
     ]);
+  });
+
+  it('takes a database as it is after a change, and no one that is gone', () => {
+    const rest = { suspendAfterMs: 'never', stopAfterMs: 'never', alwaysOn: true, own: ['alwaysOn'] } as const;
+    const changed = { ...one('a', 1, 'running'), rest };
+    expect(applyChange([one('a', 1), one('b', 2)], { kind: 'changed', database: changed })).toEqual([
+      changed,
+      one('b', 2),
+    ]);
+    expect(applyChange([one('b', 2)], { kind: 'changed', database: changed })).toEqual([one('b', 2)]);
+  });
+
+  it('says when each rests', () => {
+    const { rest } = one('a', 1);
+    expect(describeRest(rest)).toBe('suspends after 5 s, stops 5 min later');
+    expect(describeRest({ ...rest, suspendAfterMs: 1500, stopAfterMs: 'never' })).toBe(
+      'suspends after 1500 ms, never stops',
+    );
+    expect(describeRest({ ...rest, suspendAfterMs: 'never' })).toBe('never suspends by itself');
+    expect(describeRest({ ...rest, alwaysOn: true })).toBe('always on');
   });
 
   it('is summed up in a line', () => {

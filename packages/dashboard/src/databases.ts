@@ -1,4 +1,4 @@
-import type { Database } from './api.ts';
+import type { Database, Rest } from './api.ts';
 
 /** What the platform tells as it happens. */
 export type Change =
@@ -7,6 +7,7 @@ export type Change =
   | { readonly kind: 'counts'; readonly databases: readonly Database[] }
   | { readonly kind: 'state'; readonly id: string; readonly state: string }
   | { readonly kind: 'created'; readonly database: Database }
+  | { readonly kind: 'changed'; readonly database: Database }
   | { readonly kind: 'deleted'; readonly id: string };
 
 /** The list after a change: oldest first, each once. What is not known (a state of a database since deleted) changes nothing. */
@@ -23,6 +24,8 @@ export function applyChange(list: readonly Database[], change: Change): readonly
       return list.map((one) => (one.id === change.id ? { ...one, state: change.state } : one));
     case 'created':
       return sorted([...list.filter((one) => one.id !== change.database.id), change.database]);
+    case 'changed':
+      return list.map((one) => (one.id === change.database.id ? change.database : one));
     case 'deleted':
       return list.filter((one) => one.id !== change.id);
   }
@@ -59,6 +62,27 @@ export function summarize(list: readonly Database[]): string {
   for (const { state } of list) counts.set(state, (counts.get(state) ?? 0) + 1);
   const parts = [...counts].map(([state, count]) => `${count} ${state}`);
   return list.length === 0 ? '' : `${list.length} ${list.length === 1 ? 'database' : 'databases'}: ${parts.join(', ')}`;
+}
+
+const UNITS = [
+  [86_400_000, 'd'],
+  [3_600_000, 'h'],
+  [60_000, 'min'],
+  [1000, 's'],
+] as const;
+
+/** `5 s`, `5 min`: the largest unit that divides it. */
+function duration(ms: number): string {
+  for (const [size, unit] of UNITS) if (ms > 0 && ms % size === 0) return `${ms / size} ${unit}`;
+  return `${ms} ms`;
+}
+
+/** `suspends after 5 s, stops 5 min later`. */
+export function describeRest({ alwaysOn, suspendAfterMs, stopAfterMs }: Rest): string {
+  if (alwaysOn) return 'always on';
+  if (suspendAfterMs === 'never') return 'never suspends by itself';
+  const suspends = `suspends after ${duration(suspendAfterMs)}`;
+  return stopAfterMs === 'never' ? `${suspends}, never stops` : `${suspends}, stops ${duration(stopAfterMs)} later`;
 }
 
 /** An address with its secret hidden, for eyes that look over a shoulder. */

@@ -77,6 +77,7 @@ export class Live {
     on('databases', (data: { databases: [] }) => ({ kind: 'databases', databases: data.databases }));
     on('state', (data: { id: string; state: string }) => ({ kind: 'state', id: data.id, state: data.state }));
     on('created', (database) => ({ kind: 'created', database }));
+    on('changed', (database) => ({ kind: 'changed', database }));
     on('deleted', (data: { id: string }) => ({ kind: 'deleted', id: data.id }));
   }
 

@@ -101,6 +101,7 @@ export function createDoors(parts: DoorsOptions): Doors {
     catalog: control.catalog,
     database,
     limits: { sessionsMax: options.tcpConnections, wakeMs: options.wakeTimeout },
+    listenKeepsAwake: options.listenKeepsAwake,
     clock,
     random,
     log,

@@ -1,4 +1,12 @@
-import type { Call, DatabaseId, DatabaseRecord, MinimalReply, MinimalRequest, Origin } from './base/index.ts';
+import type {
+  Call,
+  DatabaseId,
+  DatabaseRecord,
+  MinimalReply,
+  MinimalRequest,
+  Origin,
+  RestOverrides,
+} from './base/index.ts';
 import { DormouseError } from './base/index.ts';
 import type { Fleet } from './control/index.ts';
 import { Database, type DatabaseOptions } from './database.ts';
@@ -64,6 +72,9 @@ export class MachineFleet implements Fleet, Origin {
   }
   wake(id: DatabaseId): Promise<void> {
     return this.#instance(id).wake();
+  }
+  setRest(id: DatabaseId, own: RestOverrides): void {
+    this.#instances.setRest(id, own);
   }
   state(id: DatabaseId): InstanceState {
     return this.#databases.get(id)?.instance.state ?? 'stopped';

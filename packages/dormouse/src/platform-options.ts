@@ -9,6 +9,7 @@ export interface PlatformOptions {
   readonly region: string;
   readonly suspendAfter: number;
   readonly stopAfter: number;
+  readonly listenKeepsAwake: boolean;
   readonly wakeTimeout: number;
   readonly bodyMax: number;
   readonly replyMax: number;

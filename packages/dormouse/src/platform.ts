@@ -54,6 +54,12 @@ async function open(
     random,
     log,
     pgMajor: () => pgMajor,
+    rest: {
+      suspendAfterMs: options.suspendAfter,
+      stopAfterMs: options.stopAfter,
+      alwaysOn: false,
+      listenKeepsAwake: options.listenKeepsAwake,
+    },
     addresses: () => doors.addresses(),
     onRevoked: (keyId) => doors.endSessions(keyId),
   });

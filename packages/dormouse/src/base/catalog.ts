@@ -4,6 +4,16 @@ import type { DatabaseId, KeyId } from './ids.ts';
 export type Role = 'owner' | 'writer' | 'reader';
 export const ROLES: readonly Role[] = ['owner', 'writer', 'reader'];
 
+/** Where one database departs from how the platform lets databases rest. Times in milliseconds, Infinity for never. */
+export interface RestOverrides {
+  readonly suspendAfterMs?: number;
+  readonly stopAfterMs?: number;
+  /** Neither suspended nor stopped for idleness; comes up by itself. */
+  readonly alwaysOn?: boolean;
+  /** A session that has run LISTEN counts as activity until it ends. */
+  readonly listenKeepsAwake?: boolean;
+}
+
 /** What the data plane may know of a database. */
 export interface DatabaseRecord {
   readonly id: DatabaseId;
@@ -12,6 +22,8 @@ export interface DatabaseRecord {
   readonly pgMajor: number;
   /** Milliseconds since 1970 UTC. */
   readonly createdAtMs: number;
+  /** Absent: nothing of its own. */
+  readonly rest?: RestOverrides;
 }
 
 /** What the data plane may know of a key. */

@@ -5,6 +5,15 @@ import { DormouseError } from '../base/index.ts';
  * Each reader checks what it needs: what answers may be another program, or another version.
  */
 
+/** When a database rests; `own` names what does not follow the platform's flags. */
+export interface Rest {
+  readonly suspendAfterMs: number | 'never';
+  readonly stopAfterMs: number | 'never';
+  readonly alwaysOn: boolean;
+  readonly listenKeepsAwake: boolean;
+  readonly own: readonly string[];
+}
+
 /** A database as lists show it. */
 export interface DatabaseItem {
   readonly id: string;
@@ -13,6 +22,7 @@ export interface DatabaseItem {
   readonly createdAtMs: number;
   readonly keys: number;
   readonly operationsToday: number;
+  readonly rest: Rest;
 }
 
 /** Addresses of a database under one key; null when it has no live key of the owner. */
@@ -68,12 +78,9 @@ function list(value: unknown, name: string, what: string): readonly unknown[] {
 }
 
 function readDatabase(value: unknown): DatabaseItem {
-  return fields(
-    value,
-    'a database',
-    ['id', 'name', 'state'],
-    ['createdAtMs', 'keys', 'operationsToday'],
-  ) as unknown as DatabaseItem;
+  const database = fields(value, 'a database', ['id', 'name', 'state'], ['createdAtMs', 'keys', 'operationsToday']);
+  list(database.rest, 'own', 'a database');
+  return database as unknown as DatabaseItem;
 }
 
 export function readDatabases(value: unknown): readonly DatabaseItem[] {

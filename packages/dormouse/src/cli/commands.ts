@@ -3,6 +3,7 @@ import { dbBranch } from './commands/db-branch.ts';
 import { dbCreate } from './commands/db-create.ts';
 import { dbDelete } from './commands/db-delete.ts';
 import { dbList } from './commands/db-list.ts';
+import { dbSet } from './commands/db-set.ts';
 import { dbShow } from './commands/db-show.ts';
 import { dbStop, dbSuspend, dbWake } from './commands/db-state.ts';
 import { keyCreate } from './commands/key-create.ts';
@@ -22,6 +23,7 @@ export function allCommands(startPlatform: StartPlatform = startHere): readonly 
     dbCreate,
     dbList,
     dbShow,
+    dbSet,
     dbWake,
     dbSuspend,
     dbStop,

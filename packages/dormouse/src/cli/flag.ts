@@ -80,6 +80,17 @@ export function rest(group: string, fallback: number, summary: string): Flag<num
   return { ...duration(group, fallback, `${summary}, or never`), parse: (value) => parseDuration(value, true) };
 }
 
+/** As `rest`, of one database: absent changes nothing, `default` goes back to what the platform's flags say. */
+export function ownRest(group: string, summary: string): Flag<number | 'default' | undefined> {
+  return {
+    group,
+    placeholder: 'TIME',
+    summary: `${summary}, never, or default`,
+    fallback: undefined,
+    parse: (value) => (value === 'default' ? value : parseDuration(value, true)),
+  };
+}
+
 /** A time that something may take: more than none. */
 export function duration(group: string, fallback: number, summary: string): Flag<number> {
   return {

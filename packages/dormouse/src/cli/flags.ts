@@ -1,6 +1,6 @@
 import type { LogLevel } from '../base/index.ts';
 import type { PlatformOptions } from '../platform.ts';
-import { bytes, count, duration, type Flag, type FlagsOf, port, rest, text, toggle } from './flag.ts';
+import { bytes, count, duration, type Flag, type FlagsOf, ownRest, port, rest, text, toggle } from './flag.ts';
 import { parseHttpUrl, parseLogLevel, parseRegion } from './values.ts';
 
 /**
@@ -41,6 +41,25 @@ export const ROLE_FLAG: Flag<string> = text<string>(
 
 export const LABEL_FLAG: Flag<string | undefined> = text('Key', 'TEXT', 'A note on what the key is for');
 
+/** Flags of `dormouse db set`. */
+export interface DatabaseRestValues {
+  readonly suspendAfter: number | 'default' | undefined;
+  readonly stopAfter: number | 'default' | undefined;
+  readonly alwaysOn: boolean;
+  readonly noAlwaysOn: boolean;
+  readonly listenKeepsAwake: boolean;
+  readonly noListenKeepsAwake: boolean;
+}
+
+export const DATABASE_REST_FLAGS: FlagsOf<DatabaseRestValues> = {
+  suspendAfter: ownRest('Sleep', 'When idle it is frozen after this time'),
+  stopAfter: ownRest('Sleep', 'When frozen it is stopped after this time'),
+  alwaysOn: toggle('Sleep', 'Never rest for idleness, and come up by itself'),
+  noAlwaysOn: toggle('Sleep', 'Rest when idle again'),
+  listenKeepsAwake: toggle('Sleep', 'A session that has run LISTEN keeps it awake'),
+  noListenKeepsAwake: toggle('Sleep', 'LISTEN does not keep it awake'),
+};
+
 /** Flags of `dormouse start`; every limit of the platform is one of them. */
 export interface StartValues extends Omit<PlatformOptions, 'data' | 'version'> {
   readonly data: string | undefined;
@@ -65,6 +84,7 @@ export const START_FLAGS: FlagsOf<StartValues> = {
 
   suspendAfter: rest('Sleep', 5000, 'An idle database is frozen after this time'),
   stopAfter: rest('Sleep', 300_000, 'An idle database is stopped after this time'),
+  listenKeepsAwake: toggle('Sleep', 'A session that has run LISTEN keeps its database awake'),
   wakeTimeout: duration('Sleep', 30_000, 'How long a query waits for its database to wake'),
 
   bodyMax: bytes('Limits', 16 * MiB, 'Largest request body'),

@@ -29,6 +29,7 @@ describe('createApiEvents', () => {
       random: cryptoRandom,
       log: silentLogger,
       pgMajor: () => 18,
+      rest: { suspendAfterMs: 5000, stopAfterMs: 300_000, alwaysOn: false, listenKeepsAwake: false },
       addresses,
     });
     await control.start({
@@ -37,6 +38,7 @@ describe('createApiEvents', () => {
       suspend: async () => {},
       stop: async () => {},
       wake: async () => {},
+      setRest: () => {},
       state: () => 'stopped',
       describe: () => ({}),
       onState: (listener) => {

@@ -19,7 +19,7 @@ export interface ApiEventsOptions {
 
 /**
  * `GET /api/events`: what happens to the databases, as server-sent events (HTML standard, section 9.2).
- * First `databases` with all of them, then `state`, `created`, `deleted` as they come.
+ * First `databases` with all of them, then `state`, `created`, `changed`, `deleted` as they come.
  */
 export function createApiEvents(
   options: ApiEventsOptions,

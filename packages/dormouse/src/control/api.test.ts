@@ -20,6 +20,7 @@ const fleet: Fleet = {
   suspend: async () => {},
   stop: async () => {},
   wake: async () => {},
+  setRest: () => {},
   state: () => 'stopped',
   describe: () => ({}),
   onState: () => () => {},
@@ -45,6 +46,7 @@ describe('createApi', () => {
       random: cryptoRandom,
       log: silentLogger,
       pgMajor: () => 18,
+      rest: { suspendAfterMs: 5000, stopAfterMs: 300_000, alwaysOn: false, listenKeepsAwake: false },
       addresses,
     });
     await control.start(fleet);

@@ -39,6 +39,11 @@ const ROUTES: readonly ApiRoute[] = [
     answer: ({ control, body }) => control.createDatabase(text(body, 'name')),
   },
   { method: 'GET', path: '/api/databases/:', answer: ({ control, names }) => control.showDatabase(first(names)) },
+  {
+    method: 'PATCH',
+    path: '/api/databases/:',
+    answer: ({ control, names, body }) => control.setRest(first(names), body),
+  },
   { method: 'DELETE', path: '/api/databases/:', answer: ({ control, names }) => control.deleteDatabase(first(names)) },
   ...STATES.map((verb) => ({
     method: 'POST',

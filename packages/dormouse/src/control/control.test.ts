@@ -3,7 +3,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
-import { cryptoRandom, type DatabaseId, DormouseError, type KeyId, silentLogger } from '../base/index.ts';
+import {
+  cryptoRandom,
+  type DatabaseId,
+  DormouseError,
+  type KeyId,
+  type RestOverrides,
+  silentLogger,
+} from '../base/index.ts';
 import type { InstanceState } from '../instance/index.ts';
 import { Control, type ControlEvent, type Fleet, Registry, Secrets } from './index.ts';
 
@@ -30,6 +37,9 @@ class PaperFleet implements Fleet {
   }
   async wake(id: DatabaseId): Promise<void> {
     this.#set(id, 'running');
+  }
+  setRest(id: DatabaseId, rest: RestOverrides): void {
+    this.calls.push(`rest ${id} ${JSON.stringify(rest)}`);
   }
   state(id: DatabaseId): InstanceState {
     return this.states.get(id) ?? 'stopped';
@@ -65,6 +75,7 @@ describe('Control', () => {
       random: cryptoRandom,
       log: silentLogger,
       pgMajor: () => 18,
+      rest: { suspendAfterMs: 5000, stopAfterMs: Number.POSITIVE_INFINITY, alwaysOn: false, listenKeepsAwake: false },
       addresses: () => ({ publicUrl: 'http://127.0.0.1:4400', httpPort: 4400, postgresPort: 5440 }),
     });
     await control.start(fleet);
@@ -123,7 +134,9 @@ describe('Control', () => {
       operationsToday: 7,
       usage: [{ day: '2026-11-23', operations: 7 }],
     });
-    expect(control.databases()).toEqual([{ id: made.id, name: 'main', pgMajor: 18, createdAtMs: clock.now() }]);
+    expect(control.databases()).toEqual([
+      { id: made.id, name: 'main', pgMajor: 18, createdAtMs: clock.now(), rest: {} },
+    ]);
   });
 
   it('refuses names that are none or taken, one of two at once too', async () => {
@@ -143,13 +156,48 @@ describe('Control', () => {
     await control.createDatabase('main');
   });
 
+  it('changes when a database rests: kept, told to the server and to who watches', async () => {
+    const events: ControlEvent[] = [];
+    control.watchers.add({ tell: (event) => events.push(event), end() {} });
+    const { id, rest } = await control.createDatabase('main');
+    expect(rest).toEqual({
+      ...{ suspendAfterMs: 5000, stopAfterMs: 'never', alwaysOn: false, listenKeepsAwake: false },
+      own: [],
+    });
+    const changed = await control.setRest('main', { suspendAfterMs: 'never', stopAfterMs: 60_000, alwaysOn: true });
+    expect(changed.rest).toEqual({
+      ...{ suspendAfterMs: 'never', stopAfterMs: 60_000, alwaysOn: true, listenKeepsAwake: false },
+      own: ['suspendAfterMs', 'stopAfterMs', 'alwaysOn'],
+    });
+    expect(fleet.calls.at(-1)).toMatch(`rest ${id} {`);
+    expect(events.at(-1)).toMatchObject({ event: 'changed', data: { id, rest: { alwaysOn: true } } });
+    await control.setRest('main', { suspendAfterMs: null, alwaysOn: null });
+    control.close();
+    await openControl();
+    expect(control.databases()).toMatchObject([{ id, rest: { stopAfterMs: 60_000 } }]);
+    expect(control.listDatabases()[0]?.rest.own).toEqual(['stopAfterMs']);
+  });
+
+  it.each([
+    { suspendAfterMs: -1 },
+    { suspendAfterMs: '5s' },
+    { stopAfterMs: 1.5 },
+    { stopAfterMs: 2 ** 31 },
+    { alwaysOn: 'yes' },
+    { name: 'other' },
+  ])('refuses what cannot be set: %o', async (patch) => {
+    await control.createDatabase('main');
+    await expect(control.setRest('main', patch)).rejects.toMatchObject({ code: 'request_invalid' });
+    expect(control.listDatabases()[0]?.rest.own).toEqual([]);
+  });
+
   it.each(['creating', 'deleting'] as const)(
     'clears away at the next start what a crash left %s',
     async (lifecycle) => {
       control.close();
       const registry = new Registry(path.join(directory, 'registry.db'));
       const id = 'db_cccccccccccccccccccc' as DatabaseId;
-      registry.addDatabase({ id, name: 'half', pgMajor: 18, lifecycle, createdAtMs: 1 });
+      registry.addDatabase({ id, name: 'half', pgMajor: 18, lifecycle, createdAtMs: 1, rest: {} });
       registry.close();
       await openControl();
       expect(fleet.calls).toEqual([`destroy ${id}`]);

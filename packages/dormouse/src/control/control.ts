@@ -17,6 +17,7 @@ import {
 import type { Fleet } from './fleet.ts';
 import { MemoryCatalog } from './memory-catalog.ts';
 import type { DatabaseRow, KeyRow, Registry } from './registry.ts';
+import { patchRest, type RestDefaults, type RestView, viewRest } from './rest-patch.ts';
 import type { Secrets } from './secrets.ts';
 import { type Addresses, type DatabaseUrls, databaseUrls, pulseUrlOf } from './urls.ts';
 import { Usage } from './usage.ts';
@@ -37,6 +38,8 @@ export interface ControlOptions {
   readonly log: Logger;
   /** The major version that new databases get; known once the binaries are. */
   readonly pgMajor: () => number;
+  /** How databases rest that have nothing of their own. */
+  readonly rest: RestDefaults;
   /** Asked at each use: ports are known only once the doors are open. */
   readonly addresses: () => Addresses;
   /** Told of a key that was just revoked, so that what it holds open ends. */
@@ -54,6 +57,7 @@ export interface DatabaseSummary {
   /** Keys that are not revoked. */
   readonly keys: number;
   readonly operationsToday: number;
+  readonly rest: RestView;
 }
 
 /** A database with its addresses; those of a key are null when no owner key is live. */
@@ -135,7 +139,7 @@ export class Control {
       throw new DormouseError('quota_exceeded', { message: `A platform has at most ${DATABASES_MAX} databases.` });
     }
     const id = newDatabaseId(random);
-    const row: DatabaseRow = { id, name, pgMajor, lifecycle: 'creating', createdAtMs: clock.now() };
+    const row: DatabaseRow = { id, name, pgMajor, lifecycle: 'creating', createdAtMs: clock.now(), rest: {} };
     registry.addDatabase(row);
     this.#enter(row);
     try {
@@ -184,6 +188,17 @@ export class Control {
     const { id } = this.#readyRow(nameOrId);
     await this.#servers()[verb](id);
     return this.showDatabase(id);
+  }
+
+  /** Changes when a database rests: durable, and in effect at once. Fails with `request_invalid`. */
+  async setRest(nameOrId: string, patch: Readonly<Record<string, unknown>>): Promise<DatabaseDetail> {
+    const row = this.#readyRow(nameOrId);
+    const rest = patchRest(row.rest, patch);
+    this.#options.registry.setRest(row.id, rest);
+    this.#enter({ ...row, rest });
+    this.#servers().setRest(row.id, rest);
+    this.watchers.tell({ event: 'changed', data: this.#summary(this.#row(row.id)) });
+    return this.showDatabase(row.id);
   }
 
   listKeys(nameOrId: string): readonly KeySummary[] {
@@ -351,7 +366,8 @@ export class Control {
     const keys = this.#keysOf(id).filter(({ revokedAtMs }) => revokedAtMs === null).length;
     const [latest] = this.#usage.ofDatabase(id);
     const operationsToday = latest?.day === this.#usage.today() ? latest.operations : 0;
-    return { id, name, state: this.#stateOf(row), pgMajor, createdAtMs, keys, operationsToday };
+    const rest = viewRest(this.#options.rest, row.rest);
+    return { id, name, state: this.#stateOf(row), pgMajor, createdAtMs, keys, operationsToday, rest };
   }
 }
 

@@ -1,4 +1,4 @@
-import type { DatabaseId, DatabaseRecord } from '../base/index.ts';
+import type { DatabaseId, DatabaseRecord, RestOverrides } from '../base/index.ts';
 import type { InstanceState } from '../instance/index.ts';
 
 /** The servers of all databases, as far as management needs them. The platform implements it over instance/. */
@@ -11,6 +11,8 @@ export interface Fleet {
   suspend(id: DatabaseId): Promise<void>;
   stop(id: DatabaseId): Promise<void>;
   wake(id: DatabaseId): Promise<void>;
+  /** Changes when a database rests, at once. */
+  setRest(id: DatabaseId, own: RestOverrides): void;
   /** At once, from memory. */
   state(id: DatabaseId): InstanceState;
   /** Details worth showing (bytes, pids, last activity), JSON-able; at once or soon. */

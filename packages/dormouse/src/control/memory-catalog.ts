@@ -34,8 +34,8 @@ export class MemoryCatalog implements Catalog {
     this.#usage.count(keyId, databaseId, operations);
   }
 
-  putDatabase({ id, name, pgMajor, createdAtMs }: DatabaseRow): void {
-    this.#databases.set(id, { id, name, pgMajor, createdAtMs });
+  putDatabase({ id, name, pgMajor, createdAtMs, rest }: DatabaseRow): void {
+    this.#databases.set(id, { id, name, pgMajor, createdAtMs, rest });
   }
 
   putKey({ id, databaseId, role, revokedAtMs }: KeyRow): void {

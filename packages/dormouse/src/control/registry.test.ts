@@ -12,6 +12,7 @@ const database = (name: string, lifecycle: DatabaseRow['lifecycle'] = 'creating'
   pgMajor: 18,
   lifecycle,
   createdAtMs: 1,
+  rest: {},
 });
 const key = (name: string, of: string): KeyRow => ({
   id: `key_${name}` as KeyId,
@@ -65,6 +66,30 @@ describe('Registry', () => {
       { ...key('a', 'one'), revokedAtMs: 99 },
       { ...key('b', 'one'), role: 'reader', label: 'report' },
     ]);
+  });
+
+  it('keeps what a database has of its own, never and nothing apart', () => {
+    const own = { suspendAfterMs: 0, stopAfterMs: Number.POSITIVE_INFINITY, alwaysOn: false, listenKeepsAwake: true };
+    registry.addDatabase({ ...database('one'), rest: own });
+    registry.addDatabase(database('two'));
+    reopen();
+    expect(registry.databases().map(({ rest }) => rest)).toEqual([own, {}]);
+    registry.setRest('db_one' as DatabaseId, { alwaysOn: true });
+    reopen();
+    expect(registry.databases().map(({ rest }) => rest)).toEqual([{ alwaysOn: true }, {}]);
+  });
+
+  it('takes over a registry from before that', () => {
+    registry.addDatabase(database('one'));
+    registry.close();
+    const raw = new Database(file);
+    for (const column of ['suspend_after_ms', 'stop_after_ms', 'always_on', 'listen_keeps_awake']) {
+      raw.exec(`ALTER TABLE databases DROP COLUMN ${column}`);
+    }
+    raw.exec('PRAGMA user_version = 1');
+    raw.close();
+    registry = new Registry(file);
+    expect(registry.databases()).toEqual([database('one')]);
   });
 
   it('holds each name once, also while its database is made or removed', () => {

@@ -1,5 +1,5 @@
 import Database from 'libsql';
-import { assert, type DatabaseId, DormouseError, type KeyId, type Role } from '../base/index.ts';
+import { assert, type DatabaseId, DormouseError, type KeyId, type RestOverrides, type Role } from '../base/index.ts';
 
 /** Where a database stands in its life; what its server does meanwhile is the fleet's to say. */
 export type Lifecycle = 'creating' | 'ready' | 'deleting';
@@ -10,6 +10,8 @@ export interface DatabaseRow {
   readonly pgMajor: number;
   readonly lifecycle: Lifecycle;
   readonly createdAtMs: number;
+  /** Empty: nothing of its own. */
+  readonly rest: RestOverrides;
 }
 
 export interface KeyRow {
@@ -55,9 +57,16 @@ const MIGRATIONS: readonly string[] = [
      PRIMARY KEY (key_id, day)
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX usage_by_database ON usage (database_id, day);`,
+  // NULL: as the platform's flags say; -1: never.
+  `ALTER TABLE databases ADD COLUMN suspend_after_ms INTEGER;
+   ALTER TABLE databases ADD COLUMN stop_after_ms INTEGER;
+   ALTER TABLE databases ADD COLUMN always_on INTEGER;
+   ALTER TABLE databases ADD COLUMN listen_keeps_awake INTEGER;`,
 ];
 
-const DATABASE_COLUMNS = 'id, name, pg_major AS pgMajor, lifecycle, created_at_ms AS createdAtMs';
+const DATABASE_COLUMNS = `id, name, pg_major AS pgMajor, lifecycle, created_at_ms AS createdAtMs,
+  suspend_after_ms AS suspendAfterMs, stop_after_ms AS stopAfterMs, always_on AS alwaysOn,
+  listen_keeps_awake AS listenKeepsAwake`;
 const KEY_COLUMNS =
   'id, database_id AS databaseId, role, label, created_at_ms AS createdAtMs, revoked_at_ms AS revokedAtMs';
 
@@ -83,7 +92,8 @@ export class Registry {
   databases(): readonly DatabaseRow[] {
     return this.#db
       .prepare(`SELECT ${DATABASE_COLUMNS} FROM databases ORDER BY created_at_ms, id`)
-      .all() as DatabaseRow[];
+      .all()
+      .map((row) => readDatabase(row as StoredDatabase));
   }
 
   keys(): readonly KeyRow[] {
@@ -94,8 +104,11 @@ export class Registry {
   addDatabase(row: DatabaseRow): void {
     try {
       this.#db
-        .prepare('INSERT INTO databases (id, name, pg_major, lifecycle, created_at_ms) VALUES (?, ?, ?, ?, ?)')
-        .run(row.id, row.name, row.pgMajor, row.lifecycle, row.createdAtMs);
+        .prepare(
+          `INSERT INTO databases (id, name, pg_major, lifecycle, created_at_ms,
+             suspend_after_ms, stop_after_ms, always_on, listen_keeps_awake) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        )
+        .run(row.id, row.name, row.pgMajor, row.lifecycle, row.createdAtMs, ...storedRest(row.rest));
     } catch (cause) {
       if (String((cause as { code?: unknown }).code).startsWith('SQLITE_CONSTRAINT')) {
         throw new DormouseError('name_taken', {
@@ -105,6 +118,17 @@ export class Registry {
       }
       throw storageFailure(cause);
     }
+  }
+
+  /** Replaces what a database has of its own. */
+  setRest(id: DatabaseId, rest: RestOverrides): void {
+    this.#atomically(() =>
+      this.#db
+        .prepare(
+          'UPDATE databases SET suspend_after_ms = ?, stop_after_ms = ?, always_on = ?, listen_keeps_awake = ? WHERE id = ?',
+        )
+        .run(...storedRest(rest), id),
+    );
   }
 
   /** Makes a created database ready together with its first key: neither is ever seen without the other. */
@@ -195,6 +219,34 @@ export class Registry {
       this.#db.transaction(() => this.#db.exec(`${MIGRATIONS[at]}; PRAGMA user_version = ${at + 1};`)).immediate();
     }
   }
+}
+
+/** A row as SQLite gives it. */
+interface StoredDatabase extends Omit<DatabaseRow, 'rest'> {
+  readonly suspendAfterMs: number | null;
+  readonly stopAfterMs: number | null;
+  readonly alwaysOn: number | null;
+  readonly listenKeepsAwake: number | null;
+}
+
+function readDatabase(row: StoredDatabase): DatabaseRow {
+  const { suspendAfterMs, stopAfterMs, alwaysOn, listenKeepsAwake, ...rest } = row;
+  const ms = (stored: number): number => (stored < 0 ? Number.POSITIVE_INFINITY : stored);
+  return {
+    ...rest,
+    rest: {
+      ...(suspendAfterMs === null ? {} : { suspendAfterMs: ms(suspendAfterMs) }),
+      ...(stopAfterMs === null ? {} : { stopAfterMs: ms(stopAfterMs) }),
+      ...(alwaysOn === null ? {} : { alwaysOn: alwaysOn !== 0 }),
+      ...(listenKeepsAwake === null ? {} : { listenKeepsAwake: listenKeepsAwake !== 0 }),
+    },
+  };
+}
+
+function storedRest(rest: RestOverrides): (number | null)[] {
+  const ms = (value: number | undefined): number | null => (value === Number.POSITIVE_INFINITY ? -1 : (value ?? null));
+  const bit = (value: boolean | undefined): number | null => (value === undefined ? null : Number(value));
+  return [ms(rest.suspendAfterMs), ms(rest.stopAfterMs), bit(rest.alwaysOn), bit(rest.listenKeepsAwake)];
 }
 
 function storageFailure(cause: unknown): unknown {

@@ -6,7 +6,7 @@ export type ControlEvent =
       readonly event: 'state';
       readonly data: { readonly id: DatabaseId; readonly name: string; readonly state: string };
     }
-  | { readonly event: 'created'; readonly data: unknown }
+  | { readonly event: 'created' | 'changed'; readonly data: unknown }
   | { readonly event: 'deleted'; readonly data: { readonly id: DatabaseId } };
 
 export interface Watcher {

@@ -2,8 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { FakeServer } from '../../test/support/fake-server.ts';
 import { type VirtualClock, virtualClock } from '../../test/support/virtual-clock.ts';
 import { type DatabaseId, Deadline, DormouseError, silentLogger } from '../base/index.ts';
-import { Controller, type RestSettings } from './controller.ts';
+import type { Chores } from './chore-turn.ts';
+import { Controller } from './controller.ts';
 import type { InstanceState } from './instance.ts';
+import type { RestSettings } from './rest-clock.ts';
+
+const REST: RestSettings = { suspendAfterMs: 1000, stopAfterMs: 10_000, alwaysOn: false };
 
 interface World {
   readonly clock: VirtualClock;
@@ -13,13 +17,14 @@ interface World {
   in(ms: number): Deadline;
 }
 
-function world(rest: Partial<RestSettings> = {}): World {
+function world(rest: Partial<RestSettings> = {}, chores?: Chores): World {
   const clock = virtualClock();
   const server = new FakeServer(clock);
   const controller = new Controller({
     databaseId: 'db_00000000000000000000' as DatabaseId,
     server,
-    rest: { suspendAfterMs: 1000, stopAfterMs: 10_000, ...rest },
+    rest: { ...REST, ...rest },
+    ...(chores === undefined ? {} : { chores }),
     clock,
     logger: silentLogger,
   });
@@ -202,6 +207,187 @@ describe('rest', () => {
     await w.clock.advance(5000);
     expect(w.controller.state).toBe('running');
     expect(w.controller.tryHold()).toBeDefined();
+  });
+});
+
+describe('a change of when it rests', () => {
+  it('is in effect at once, while running and while suspended', async () => {
+    const w = world({ suspendAfterMs: Number.POSITIVE_INFINITY, stopAfterMs: Number.POSITIVE_INFINITY });
+    await running(w);
+    await w.clock.advance(100_000);
+    expect(w.controller.state).toBe('running');
+    w.controller.setRest({ ...REST, stopAfterMs: Number.POSITIVE_INFINITY });
+    // It has been idle for long enough already.
+    await w.clock.advance(5);
+    expect(w.controller.state).toBe('suspended');
+    await w.clock.advance(100_000);
+    w.controller.setRest({ ...REST, stopAfterMs: 200_000 });
+    await w.clock.advance(50_000);
+    expect(w.controller.state).toBe('suspended');
+    w.controller.setRest(REST);
+    await w.clock.advance(5);
+    expect(w.controller.state).toBe('stopped');
+  });
+});
+
+describe('a database that is always on', () => {
+  const on = { alwaysOn: true };
+
+  it('neither sleeps nor stops, and wakes or starts when it becomes so', async () => {
+    const w = world();
+    w.controller.setRest({ ...REST, ...on });
+    await w.clock.advance(1_000_000);
+    expect([w.states, w.server.starts]).toEqual([['starting', 'running'], 1]);
+    w.controller.setRest(REST);
+    await w.clock.advance(2000);
+    expect(w.controller.state).toBe('suspended');
+    w.controller.setRest({ ...REST, ...on });
+    await w.clock.advance(1_000_000);
+    expect(w.controller.state).toBe('running');
+  });
+
+  it('starts after the look for an earlier server, not before', async () => {
+    const w = world(on);
+    w.server.plan.otherMs = 50;
+    void w.controller.adopt();
+    await w.clock.advance(49);
+    expect(w.server.starts).toBe(0);
+    await w.clock.advance(100);
+    expect(w.controller.state).toBe('running');
+  });
+
+  it('comes back after a crash without a query, ever later if it goes on crashing', async () => {
+    const w = world(on);
+    w.controller.setRest({ ...REST, ...on });
+    await w.clock.advance(100_000);
+    w.server.crash();
+    await w.clock.advance(200);
+    expect(w.controller.state).toBe('running');
+    w.controller.onChange((state) => {
+      if (state === 'running') queueMicrotask(() => w.server.crash());
+    });
+    const before = w.server.starts;
+    w.server.crash();
+    await w.clock.advance(10_000);
+    expect(w.server.starts - before).toBeGreaterThan(3);
+    expect(w.server.starts - before).toBeLessThan(10);
+  });
+
+  it('is tried again when it does not start, without anybody asking', async () => {
+    const w = world(on);
+    w.server.plan.startFails = true;
+    w.controller.setRest({ ...REST, ...on });
+    await w.clock.advance(1000);
+    expect(w.controller.state).toBe('failed');
+    w.server.plan.startFails = false;
+    await w.clock.advance(6000);
+    expect(w.controller.state).toBe('running');
+  });
+
+  it.each(['suspend', 'stop'] as const)('stays where `%s` put it until somebody needs it', async (verb) => {
+    const w = world(on);
+    w.controller.setRest({ ...REST, ...on });
+    await w.clock.advance(100);
+    const put = watch(w.controller[verb]());
+    await w.clock.advance(1_000_000);
+    expect('value' in put).toBe(true);
+    expect(w.controller.state).toBe(verb === 'suspend' ? 'suspended' : 'stopped');
+    await running(w);
+    await w.clock.advance(1_000_000);
+    expect(w.controller.state).toBe('running');
+  });
+
+  it('ends when the platform does', async () => {
+    const w = world(on);
+    w.controller.setRest({ ...REST, ...on });
+    await w.clock.advance(100);
+    void w.controller.close('shutting_down');
+    await w.clock.advance(100_000);
+    expect(w.controller.state).toBe('stopped');
+  });
+});
+
+describe('scarce memory', () => {
+  it('stops a suspended database, with sessions or not, and no other', async () => {
+    const w = world();
+    await running(w);
+    w.controller.openSession();
+    const early = watch(w.controller.yieldMemory());
+    await w.clock.advance(2000);
+    expect([early.value, w.controller.state]).toEqual([false, 'suspended']);
+    const yielded = watch(w.controller.yieldMemory());
+    await w.clock.advance(10);
+    expect([yielded.value, w.controller.state]).toEqual([true, 'stopped']);
+  });
+
+  it('lets who comes meanwhile wait for the next start', async () => {
+    const w = world();
+    await running(w);
+    await w.clock.advance(2000);
+    void w.controller.yieldMemory();
+    const hold = watch(w.controller.hold(w.in(1000)));
+    await w.clock.advance(50);
+    expect(hold.value).toBeDefined();
+    expect(w.server.starts).toBe(2);
+  });
+});
+
+describe('chores', () => {
+  /** Chores that take `ms` once, and `endMs` more when they are given up. */
+  function chores(clock: () => VirtualClock, ms: number, endMs = 0) {
+    const seen = { begun: 0, ended: 0, givenUp: 0, due: true };
+    const wait = (forMs: number) => new Promise<void>((resolve) => clock().after(forMs, resolve));
+    const one: Chores = {
+      due: () => seen.due,
+      async run(signal) {
+        seen.begun++;
+        seen.due = false;
+        await new Promise<void>((resolve) => {
+          clock().after(ms, resolve);
+          signal.addEventListener('abort', () => resolve());
+        });
+        if (signal.aborted) {
+          seen.givenUp++;
+          await wait(endMs);
+        }
+        seen.ended++;
+      },
+    };
+    return { one, seen };
+  }
+
+  it('are done before the freeze, once', async () => {
+    const { one, seen } = chores(() => w.clock, 300);
+    const w = world({}, one);
+    await running(w);
+    await w.clock.advance(1200);
+    expect([seen.begun, seen.ended, w.controller.state]).toEqual([1, 0, 'running']);
+    await w.clock.advance(300);
+    expect([seen.begun, seen.ended, w.controller.state]).toEqual([1, 1, 'suspended']);
+  });
+
+  it('are given up for a query, which does not wait', async () => {
+    const { one, seen } = chores(() => w.clock, 300, 50);
+    const w = world({}, one);
+    await running(w);
+    await w.clock.advance(1200);
+    const hold = w.controller.tryHold();
+    expect(hold).toBeDefined();
+    hold?.release();
+    await w.clock.advance(49);
+    expect([seen.givenUp, seen.ended]).toEqual([1, 0]);
+    await w.clock.advance(1100);
+    expect([seen.begun, seen.ended, w.controller.state]).toEqual([1, 1, 'suspended']);
+  });
+
+  it.each(['suspend', 'stop'] as const)('are given up for `%s`', async (verb) => {
+    const { one, seen } = chores(() => w.clock, 300, 50);
+    const w = world({}, one);
+    await running(w);
+    await w.clock.advance(1200);
+    const done = watch(w.controller[verb]());
+    await w.clock.advance(60);
+    expect([seen.givenUp, 'value' in done]).toEqual([1, true]);
   });
 });
 

@@ -5,87 +5,86 @@ import {
   Deadline,
   DormouseError,
   type Logger,
-  type Timer,
   toDormouseError,
 } from '../base/index.ts';
+import { Attendants } from './attendants.ts';
 import { Backoff } from './backoff.ts';
+import { type Chores, ChoreTurn } from './chore-turn.ts';
+import { Comeback } from './comeback.ts';
+import { Holds } from './holds.ts';
 import type { Attachment, Endpoint, Hold, Instance, InstanceState } from './instance.ts';
+import { RestClock, type RestSettings } from './rest-clock.ts';
 import type { Server } from './runtime.ts';
+import { ServerWork, START_MS_MAX } from './server-work.ts';
 import { type InstanceEvent, TRANSITIONS, type TransientState } from './transitions.ts';
 import { Waiters } from './waiters.ts';
 import { type Rest, Wishes } from './wishes.ts';
 
-/** When a database rests; each a flag of `dormouse start`. Infinity for never. */
-export interface RestSettings {
-  /** From the last activity to the freeze. */
-  readonly suspendAfterMs: number;
-  /** From the freeze to the clean stop. */
-  readonly stopAfterMs: number;
-}
-
-export const DEFAULT_REST: RestSettings = { suspendAfterMs: 5000, stopAfterMs: 5 * 60_000 };
-
-/** A start that recovers from a crash replays at most what `max_wal_size` lets pile up; a slow disk may need minutes. */
-const START_MS_MAX = 5 * 60_000;
-/** How long attachments may take for their first and last words. */
-const LAST_WORDS_MS = 5000;
 /** How long a forced suspend waits for queries that run. */
 const DRAIN_MS = 10_000;
+
 export interface ControllerOptions {
   readonly databaseId: DatabaseId;
   readonly server: Server;
   readonly rest: RestSettings;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Done on the idle server before it is frozen for idleness. */
+  readonly chores?: Chores;
+  /** Waited for before a start: others may have to go first. Never rejects. */
+  readonly makeRoom?: () => Promise<void>;
 }
 
 /** Decides when one database's server runs. What it may do in which state is written in TRANSITIONS. */
 export class Controller implements Instance {
   readonly databaseId: DatabaseId;
   readonly #server: Server;
-  readonly #rest: RestSettings;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #attachments = new Set<Attachment>();
+  readonly #attendants: Attendants;
+  readonly #work: ServerWork;
   readonly #listeners = new Set<(state: InstanceState, previous: InstanceState) => void>();
   readonly #waiters: Waiters;
   readonly #wishes: Wishes;
   readonly #backoff: Backoff;
+  readonly #comeback: Comeback;
+  readonly #holds: Holds;
+  readonly #rest: RestClock;
+  readonly #chores: ChoreTurn;
   #state: InstanceState = 'stopped';
-  #generation = 1;
-  #holds = 0;
   #sessions = 0;
-  #idleSinceMs: number;
-  /** The one timer of rest: the next moment at which idleness is looked at. */
-  #restTimer: Timer | undefined;
   #failure: DormouseError | undefined;
   /** Set once: no hold is given any more, and why. */
   #closed: 'shutting_down' | 'database_deleted' | undefined;
+  /** Somebody made it rest: always on or not, it waits for the next who needs it. */
+  #setAside = false;
   /** Tells the report of what is under way from one that is overtaken. */
   #operation = 0;
-  /** Servers that ended without our doing. */
-  #exits = 0;
   #adopting = false;
   /** True while a change of state is told around: wishes that arise from it are looked at afterwards. */
   #dispatching = false;
-  /** Whether attachments were told that the server is up. */
-  #announced = false;
 
   constructor(options: ControllerOptions) {
     this.databaseId = options.databaseId;
     this.#server = options.server;
-    this.#rest = options.rest;
     this.#clock = options.clock;
     this.#logger = options.logger;
-    this.#idleSinceMs = options.clock.monotonic();
+    this.#attendants = new Attendants(options.clock);
+    const makeRoom = options.makeRoom ?? (async () => {});
+    this.#work = new ServerWork(options.server, this.#attendants, options.clock, makeRoom);
     // Who waited through a back-off in vain learns why.
     this.#waiters = new Waiters(options.clock, () =>
       this.#state === 'failed' && this.#failure ? this.#failure : new DormouseError('wake_timeout'),
     );
     this.#wishes = new Wishes(options.clock);
     this.#backoff = new Backoff(options.clock);
+    this.#comeback = new Comeback(options.clock);
+    this.#holds = new Holds(() => this.#lastHoldReleased());
+    this.#rest = new RestClock(options.clock, options.rest, () => this.#lookAtRest());
+    this.#chores = new ChoreTurn(options.chores, () => this.#settle());
     this.#server.onExit = () => {
-      this.#exits++;
+      this.#work.exited();
+      this.#comeback.crashed();
       this.#dispatch('exited');
     };
   }
@@ -100,11 +99,18 @@ export class Controller implements Instance {
     return this.#server.endpoint;
   }
   get generation(): number {
-    return this.#generation;
+    return this.#holds.generation;
   }
   /** Open holds, for tests and status. */
   get holds(): number {
-    return this.#holds;
+    return this.#holds.open;
+  }
+  get rest(): RestSettings {
+    return this.#rest.settings;
+  }
+  /** Monotonic: the last activity of a running database, the freeze of a suspended one. */
+  get idleSinceMs(): number {
+    return this.#rest.sinceMs;
   }
 
   tryHold(): Hold | undefined {
@@ -117,6 +123,7 @@ export class Controller implements Instance {
     const hold = this.tryHold();
     if (hold !== undefined) return hold;
     const waiting = this.#waiters.add(deadline);
+    this.#setAside = false;
     this.#settle();
     return waiting;
   }
@@ -129,7 +136,7 @@ export class Controller implements Instance {
         if (!open) return;
         open = false;
         this.#sessions--;
-        if (this.#sessions === 0) this.#armRest();
+        if (this.#sessions === 0) this.#rest.arm(this.#state);
       },
     };
   }
@@ -146,10 +153,22 @@ export class Controller implements Instance {
     (await this.hold(Deadline.in(this.#clock, START_MS_MAX))).release();
   }
 
+  /** Takes effect at once, in whatever state. */
+  setRest(rest: RestSettings): void {
+    this.#rest.change(rest);
+    this.#setAside = false;
+    this.#settle();
+  }
+
+  /** Stops it if it is suspended, nobody waits for it and it need not be on. Returns when it is stopped, or at once: false. */
+  async yieldMemory(): Promise<boolean> {
+    if (this.#state !== 'suspended' || this.#waiters.size > 0 || this.#rest.settings.alwaysOn) return false;
+    await this.#wishFor('stopped');
+    return true;
+  }
+
   attach(attachment: Attachment): () => void {
-    this.#attachments.add(attachment);
-    if (this.#announced) attachment.started();
-    return () => this.#attachments.delete(attachment);
+    return this.#attendants.attach(attachment);
   }
 
   onChange(listener: (state: InstanceState, previous: InstanceState) => void): () => void {
@@ -179,25 +198,25 @@ export class Controller implements Instance {
   async close(reason: 'shutting_down' | 'database_deleted'): Promise<void> {
     this.#closed ??= reason;
     this.#backoff.cancel();
+    this.#comeback.cancel();
     this.#waiters.refuse(new DormouseError(reason));
     await this.#wishFor('stopped');
   }
 
+  /** It is on for its own sake. */
+  get #kept(): boolean {
+    return this.#rest.settings.alwaysOn && !this.#setAside && this.#closed === undefined;
+  }
+
   #newHold(): Hold {
-    this.#holds++;
-    let generation: number | undefined = this.#generation;
-    return {
-      release: () => {
-        // Holds of a server that is gone went with it.
-        if (generation !== this.#generation) return;
-        generation = undefined;
-        this.#holds--;
-        if (this.#holds > 0) return;
-        this.#idleSinceMs = this.#clock.monotonic();
-        if (this.#wishes.size > 0) this.#settle();
-        else if (this.#restTimer === undefined) this.#armRest();
-      },
-    };
+    if (this.#chores.busy) this.#chores.giveUp();
+    return this.#holds.take();
+  }
+
+  #lastHoldReleased(): void {
+    this.#rest.restart();
+    if (this.#wishes.size > 0) this.#settle();
+    else this.#rest.arm(this.#state);
   }
 
   #wishFor(rest: Rest): Promise<void> {
@@ -229,8 +248,8 @@ export class Controller implements Instance {
     this.#dispatching = true;
     this.#state = next;
     this.#operation++;
-    this.#restTimer?.cancel();
-    this.#restTimer = undefined;
+    this.#rest.cancel();
+    this.#chores.giveUp();
     this.#enter(next, previous);
     for (const listener of [...this.#listeners]) listener(next, previous);
     this.#dispatching = false;
@@ -240,34 +259,37 @@ export class Controller implements Instance {
   #enter(state: InstanceState, previous: InstanceState): void {
     switch (state) {
       case 'starting':
-        this.#begin(state, () => this.#startServer());
+        this.#begin(state, this.#work.start());
         break;
       case 'running':
-        this.#idleSinceMs = this.#clock.monotonic();
-        if (previous === 'starting' || previous === 'stopped') this.#announce();
+        this.#setAside = false;
+        this.#comeback.up();
+        this.#rest.restart();
+        if (previous === 'starting' || previous === 'stopped') this.#attendants.announce();
         break;
       case 'suspending':
-        this.#begin(state, () => this.#suspendServer());
+        this.#begin(state, this.#suspend());
         break;
       case 'waking':
-        this.#begin(state, () => this.#server.wake());
+        this.#begin(state, this.#work.wake());
         break;
       case 'stopping':
-        this.#begin(state, () => this.#stopServer(previous));
+        this.#begin(state, this.#work.stop(previous, this.#closed === 'database_deleted' ? 'immediate' : 'clean'));
         break;
       case 'suspended':
-        this.#idleSinceMs = this.#clock.monotonic();
+        this.#rest.restart();
         break;
       case 'stopped':
       case 'failed':
-        this.#buryServer();
+        this.#holds.endGeneration();
+        this.#attendants.bury();
         break;
     }
   }
 
-  #begin(state: TransientState, operation: () => Promise<void>): void {
+  #begin(state: TransientState, operation: Promise<void>): void {
     const mine = this.#operation;
-    operation().then(
+    operation.then(
       () => {
         if (this.#operation !== mine) return;
         if (state === 'starting') {
@@ -299,56 +321,9 @@ export class Controller implements Instance {
     this.#dispatch('failed');
   }
 
-  async #stopServer(previous: InstanceState): Promise<void> {
-    // Last words need a server that moves.
-    if (previous === 'suspended') await this.#server.wake().catch(() => {});
-    if (this.#announced && previous !== 'waking') await this.#lastWords();
-    await this.#server.stop(this.#closed === 'database_deleted' ? 'immediate' : 'clean');
-  }
-
-  /** Starts the server and lets attachments look at it before anybody else may. */
-  async #startServer(): Promise<void> {
-    const exits = this.#exits;
-    await this.#server.start(Deadline.in(this.#clock, START_MS_MAX));
-    await this.#tell((attachment) => attachment.preparing?.());
-    // While it starts nothing else looks at an exit.
-    if (this.#exits !== exits) throw new DormouseError('start_failed');
-  }
-
-  async #suspendServer(): Promise<void> {
+  #suspend(): Promise<void> {
     const mine = this.#operation;
-    if (this.#announced) await this.#tell((attachment) => attachment.suspending?.());
-    if (this.#operation === mine) await this.#server.suspend();
-  }
-
-  #lastWords(): Promise<void> {
-    return this.#tell((attachment) => attachment.stopping());
-  }
-
-  /** Tells the attachments and waits for their answers, for a bounded time; one that fails only has nothing to add. */
-  async #tell(word: (attachment: Attachment) => Promise<void> | undefined): Promise<void> {
-    const answers = [...this.#attachments].flatMap((attachment) => word(attachment) ?? []);
-    if (answers.length === 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = this.#clock.after(LAST_WORDS_MS, resolve);
-      void Promise.allSettled(answers).then(() => {
-        timer.cancel();
-        resolve();
-      });
-    });
-  }
-
-  #announce(): void {
-    this.#announced = true;
-    for (const attachment of [...this.#attachments]) attachment.started();
-  }
-
-  #buryServer(): void {
-    this.#generation++;
-    this.#holds = 0;
-    if (!this.#announced) return;
-    this.#announced = false;
-    for (const attachment of [...this.#attachments]) attachment.stopped();
+    return this.#work.suspend(() => this.#operation === mine);
   }
 
   /** Looks at who wants what, and does the next thing. Called after every change of state and of wishes. */
@@ -359,23 +334,26 @@ export class Controller implements Instance {
       case 'running':
         if (this.#wishes.has('stopped')) this.#dispatch('stop');
         else if (this.#wishes.has('suspended')) {
-          if (this.#holds === 0) this.#dispatch('suspend');
+          if (this.#chores.busy) this.#chores.giveUp();
+          else if (this.#holds.open === 0) this.#dispatch('suspend');
         } else {
           this.#waiters.serve(() => this.#newHold());
-          if (this.#holds === 0) this.#armRest();
+          if (this.#holds.open === 0) this.#rest.arm('running');
         }
         break;
       case 'suspended':
         if (this.#wishes.has('stopped')) this.#dispatch('stop');
-        else if (this.#waiters.size > 0) this.#dispatch('run');
-        else this.#armRest();
+        else if (this.#waiters.size > 0 || this.#kept) this.#dispatch('run');
+        else this.#rest.arm('suspended');
         break;
       case 'stopped':
         if (this.#waiters.size > 0) this.#dispatch('run');
+        else if (this.#kept && this.#comeback.due(() => this.#settle())) this.#dispatch('run');
         break;
       case 'failed':
         if (this.#wishes.has('stopped')) this.#dispatch('stop');
-        else if (this.#waiters.size > 0 && this.#backoff.over(() => this.#settle())) this.#dispatch('run');
+        else if ((this.#waiters.size > 0 || this.#kept) && this.#backoff.over(() => this.#settle()))
+          this.#dispatch('run');
         break;
       default:
         // Something is under way; its end brings us here again.
@@ -384,39 +362,20 @@ export class Controller implements Instance {
   }
 
   #grantWishes(): void {
+    const before = this.#wishes.size;
     // A stopped database rests deeper than a suspended one; a failed one has nothing to freeze.
     if (this.#state === 'stopped') this.#wishes.grant('stopped');
     if (this.#state === 'stopped' || this.#state === 'suspended' || this.#state === 'failed') {
       this.#wishes.grant('suspended');
     }
-  }
-
-  /** Sets the timer to the next moment at which this state may end for idleness. */
-  #armRest(): void {
-    if (this.#restTimer !== undefined) return;
-    const afterMs =
-      this.#state === 'running'
-        ? this.#rest.suspendAfterMs
-        : this.#state === 'suspended'
-          ? this.#rest.stopAfterMs
-          : Number.POSITIVE_INFINITY;
-    // Timers hold 2^31-1 ms; a rest of weeks is none.
-    if (afterMs >= 2 ** 31) return;
-    const leftMs = Math.max(0, this.#idleSinceMs + afterMs - this.#clock.monotonic());
-    this.#restTimer = this.#clock.after(leftMs, () => {
-      this.#restTimer = undefined;
-      this.#lookAtRest();
-    });
+    if (this.#wishes.size < before) this.#setAside = true;
   }
 
   #lookAtRest(): void {
-    const idleMs = this.#clock.monotonic() - this.#idleSinceMs;
-    if (this.#state === 'running' && this.#holds === 0) {
-      if (idleMs >= this.#rest.suspendAfterMs) this.#dispatch('suspend');
-      else this.#armRest();
-    } else if (this.#state === 'suspended' && this.#sessions === 0) {
-      if (idleMs >= this.#rest.stopAfterMs) this.#dispatch('stop');
-      else this.#armRest();
-    }
+    const state = this.#state;
+    if (state === 'running' ? this.#holds.open > 0 || this.#chores.busy : this.#sessions > 0) return;
+    if (!this.#rest.over(state)) this.#rest.arm(state);
+    else if (state === 'suspended') this.#dispatch('stop');
+    else if (state === 'running' && !this.#chores.begin()) this.#dispatch('suspend');
   }
 }

@@ -5,10 +5,9 @@
  * Fails with: `wake_timeout`, `start_failed`, `disk_full`, `database_busy`, `database_deleted`, `shutting_down`; at set-up
  * `data_locked`, `data_unusable`, `account_unusable`, `binaries_missing`.
  */
-export type { RestSettings } from './controller.ts';
-export { DEFAULT_REST } from './controller.ts';
 export type { Attachment, Endpoint, Hold, Instance, InstanceState } from './instance.ts';
 export type { Instances, InstancesOptions, PrepareResult, RecoverResult } from './instances.ts';
 export { openInstances } from './instances.ts';
 export { type DirectoryLock, lockDirectory } from './lock.ts';
+export { DEFAULT_REST, type RestSettings, restOf } from './rest-clock.ts';
 export { SUPERUSER } from './settings.ts';

@@ -7,12 +7,13 @@ import {
   type DatabaseRecord,
   DormouseError,
   type Logger,
+  type RestOverrides,
   silentLogger,
   systemClock,
 } from '../base/index.ts';
 import { checkReachable, resolveAccount } from './account.ts';
 import { type Binaries, prepareBinaries } from './binaries.ts';
-import { Controller, DEFAULT_REST, type RestSettings } from './controller.ts';
+import { Controller } from './controller.ts';
 import { diskError } from './files.ts';
 import { CGROUP_PREFIX, cgroupFreezer, type Freezer, findCgroup, signalFreezer } from './freezer.ts';
 import type { Instance } from './instance.ts';
@@ -22,6 +23,7 @@ import { lockDirectory } from './lock.ts';
 import { processRuntime, removeLeftovers, storedDatabases } from './process-runtime.ts';
 import type { ProcessWorld } from './process-server.ts';
 import { type ProcessTable, systemProcessTable } from './process-table.ts';
+import { DEFAULT_REST, type RestSettings, restOf } from './rest-clock.ts';
 import type { Runtime } from './runtime.ts';
 import { socketPaths } from './socket-path.ts';
 import { prepareTemplate } from './template.ts';
@@ -67,6 +69,8 @@ export interface Instances {
   open(record: DatabaseRecord): Instance;
   /** Makes the storage of a new database: durable when it returns, and never there by half. Its server is stopped. */
   create(record: DatabaseRecord, options?: { readonly signal?: AbortSignal }): Promise<Instance>;
+  /** Changes when an open database rests, at once; undefined for one that is not open. Gives what holds from now on. */
+  setRest(id: DatabaseId, own: RestOverrides): RestSettings | undefined;
   /** Ends a database's server and removes all its files, other parts' too. Waiting holds get `database_deleted`. Idempotent. */
   destroy(id: DatabaseId): Promise<void>;
   /** The directory of a database; other parts keep their files of it there. Not reachable for Postgres's account by mode. */
@@ -123,14 +127,15 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
   const controllers = new Map<DatabaseId, Controller>();
   let closed = false;
 
-  const open = (record: Pick<DatabaseRecord, 'id' | 'pgMajor'>): Controller => {
+  const defaults: RestSettings = { ...DEFAULT_REST, ...options.rest };
+  const open = (record: Pick<DatabaseRecord, 'id' | 'pgMajor' | 'rest'>): Controller => {
     const known = controllers.get(record.id);
     if (known !== undefined) return known;
     if (closed) throw new DormouseError('shutting_down');
     const controller = new Controller({
       databaseId: record.id,
       server: runtime.open(record.id, record.pgMajor),
-      rest: { ...DEFAULT_REST, ...options.rest },
+      rest: restOf(defaults, record.rest),
       clock,
       logger,
     });
@@ -180,6 +185,11 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
       if (closed) throw new DormouseError('shutting_down');
       await runtime.create(record.id, record.pgMajor, signal);
       return open(record);
+    },
+    setRest(id, own) {
+      const controller = controllers.get(id);
+      controller?.setRest(restOf(defaults, own));
+      return controller?.rest;
     },
     destroy: (id) =>
       keepAlive(async () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type DatabaseId, Deadline, DormouseError, silentLogger } from '../../src/base/index.ts';
 import { Controller } from '../../src/instance/controller.ts';
 import type { Hold, InstanceState } from '../../src/instance/index.ts';
+import type { RestSettings } from '../../src/instance/rest-clock.ts';
 import { INSTANCE_EVENTS, INSTANCE_STATES, TRANSITIONS } from '../../src/instance/transitions.ts';
 import { FakeServer } from '../support/fake-server.ts';
 import { turn, virtualClock } from '../support/virtual-clock.ts';
@@ -12,8 +13,20 @@ import { turn, virtualClock } from '../support/virtual-clock.ts';
 
 type Step =
   | { readonly do: 'hold'; readonly deadlineMs: number }
-  | { readonly do: 'try-hold' | 'release' | 'open-session' | 'close-session' | 'suspend' | 'stop' | 'wake' | 'crash' }
+  | {
+      readonly do:
+        | 'try-hold'
+        | 'release'
+        | 'open-session'
+        | 'close-session'
+        | 'suspend'
+        | 'stop'
+        | 'wake'
+        | 'crash'
+        | 'yield-memory';
+    }
   | { readonly do: 'advance'; readonly ms: number }
+  | { readonly do: 'set-rest'; readonly rest: RestSettings }
   | {
       readonly do: 'plan';
       readonly startMs: number;
@@ -21,6 +34,9 @@ type Step =
       readonly startFails: boolean;
       readonly suspendFails: boolean;
       readonly wakeFails: boolean;
+      /** How long the chores take, and to give them up; none are due if undefined. */
+      readonly choresMs: number | undefined;
+      readonly giveUpMs: number;
     };
 
 const simple = (
@@ -33,6 +49,7 @@ const simple = (
     | 'stop'
     | 'wake'
     | 'crash'
+    | 'yield-memory'
   )[]
 ) => fc.constantFrom(...names).map((name) => ({ do: name }) as Step);
 
@@ -44,7 +61,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('hold' as const), deadlineMs: fc.integer({ min: 0, max: 400 }) }),
   },
   { weight: 8, arbitrary: simple('try-hold', 'release', 'release', 'suspend', 'wake') },
-  { weight: 4, arbitrary: simple('open-session', 'close-session', 'stop', 'crash') },
+  { weight: 4, arbitrary: simple('open-session', 'close-session', 'stop', 'crash', 'yield-memory') },
   { weight: 8, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.integer({ min: 0, max: 40 }) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.integer({ min: 40, max: 3000 }) }) },
   {
@@ -56,12 +73,24 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       startFails: rarely,
       suspendFails: rarely,
       wakeFails: rarely,
+      choresMs: fc.option(fc.integer({ min: 0, max: 200 }), { nil: undefined }),
+      giveUpMs: fc.integer({ min: 0, max: 20 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('set-rest' as const),
+      rest: fc.record({
+        suspendAfterMs: fc.constantFrom(0, 10, 100, Number.POSITIVE_INFINITY),
+        stopAfterMs: fc.constantFrom(0, 50, 1000, Number.POSITIVE_INFINITY),
+        alwaysOn: fc.boolean(),
+      }),
     }),
   },
 );
 
-const SUSPEND_AFTER_MS = 100;
-const STOP_AFTER_MS = 1000;
+const REST: RestSettings = { suspendAfterMs: 100, stopAfterMs: 1000, alwaysOn: false };
 /** Longer than every bound in the controller: after it nobody may still wait. */
 const FOREVER_MS = 20 * 60_000;
 
@@ -79,10 +108,26 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
   const visited = new Set<string>();
   const problems: string[] = [];
   const told: string[] = [];
+  const chores = { ms: undefined as number | undefined, giveUpMs: 0, busy: false };
+  const wait = (ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, resolve));
+  /** Forced rests that are not reached or refused yet. */
+  const forced = { suspend: 0, stop: 0 };
   const controller = new Controller({
     databaseId: 'db_00000000000000000000' as DatabaseId,
     server,
-    rest: { suspendAfterMs: SUSPEND_AFTER_MS, stopAfterMs: STOP_AFTER_MS },
+    rest: REST,
+    chores: {
+      due: () => chores.ms !== undefined,
+      async run(signal) {
+        if (controller.state !== 'running' || controller.holds > 0) problems.push(`chores while ${controller.state}`);
+        chores.busy = true;
+        const { ms = 0, giveUpMs } = chores;
+        chores.ms = undefined;
+        await Promise.race([wait(ms), new Promise((resolve) => signal.addEventListener('abort', resolve))]);
+        if (signal.aborted) await wait(giveUpMs);
+        chores.busy = false;
+      },
+    },
     clock,
     logger: silentLogger,
   });
@@ -102,6 +147,11 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
     if (!edges(previous).has(state)) problems.push(`${previous} → ${state} is not in the table`);
     if (state === 'suspending' && [...open.values()].includes(controller.generation))
       problems.push('frozen with a hold open');
+    if (state === 'suspending' && chores.busy) problems.push('frozen in the middle of chores');
+    if (controller.rest.alwaysOn && state === 'suspending' && forced.suspend === 0)
+      problems.push('froze what is always on');
+    if (controller.rest.alwaysOn && state === 'stopping' && previous !== 'waking' && forced.stop === 0)
+      problems.push('stopped what is always on');
     if (controller.generation < generation) problems.push('generation went back');
     generation = controller.generation;
   });
@@ -122,6 +172,15 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
           problems.push(`failed with ${String(error)}`);
       })
       .finally(() => pending--);
+  };
+  const force = (kind: 'suspend' | 'stop', ask: () => Promise<unknown>, codes: readonly string[]): void => {
+    forced[kind]++;
+    const asked = ask();
+    const over = (): void => {
+      forced[kind]--;
+    };
+    asked.then(over, over);
+    track(asked, codes);
   };
   const take = (step: Step): void | Promise<void> => {
     switch (step.do) {
@@ -161,9 +220,19 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
         return;
       case 'suspend':
         // Who is told may already see the next change.
-        return track(controller.suspend(), ['database_busy', 'internal']);
+        return force('suspend', () => controller.suspend(), ['database_busy', 'internal']);
       case 'stop':
-        return track(controller.stop(), []);
+        return force('stop', () => controller.stop(), []);
+      case 'yield-memory':
+        if (!controller.rest.alwaysOn) force('stop', () => controller.yieldMemory(), []);
+        else
+          track(
+            controller.yieldMemory().then((given) => given && problems.push('took from what is always on')),
+            [],
+          );
+        return;
+      case 'set-rest':
+        return controller.setRest(step.rest);
       case 'wake':
         return track(controller.wake(), ['start_failed', 'wake_timeout']);
       case 'crash':
@@ -173,6 +242,7 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
         return clock.advance(step.ms);
       case 'plan':
         Object.assign(server.plan, step);
+        Object.assign(chores, { ms: step.choresMs, giveUpMs: step.giveUpMs });
         return;
     }
   };
@@ -188,6 +258,13 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
     hold.release();
   }
   for (const session of sessions) session.release();
+  // Rests that were forced before are reached, and count as such.
+  await clock.advance(60_000);
+  // What is always on comes up by itself, whatever happened before, and stays.
+  controller.setRest({ ...REST, alwaysOn: true });
+  await clock.advance(FOREVER_MS);
+  expect([...problems, controller.state]).toEqual(['running']);
+  controller.setRest(REST);
   await clock.advance(FOREVER_MS);
   expect([...problems, ...server.violations]).toEqual([]);
   expect(pending).toBe(0);

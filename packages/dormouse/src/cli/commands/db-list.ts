@@ -3,6 +3,7 @@ import { type Command, defineCommand } from '../command.ts';
 import { findPlatform } from '../find-platform.ts';
 import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
 import { formatAge, formatTable, printJson } from '../output.ts';
+import { restCell } from '../rest-text.ts';
 
 export const dbList: Command = defineCommand({
   name: 'db list',
@@ -20,12 +21,15 @@ export const dbList: Command = defineCommand({
       const rows = databases.map((one) => [
         one.name,
         one.state,
+        restCell(one.rest),
         String(one.keys),
         String(one.operationsToday),
         formatAge(now - one.createdAtMs),
         one.id,
       ]);
-      world.stdout.write(formatTable([['NAME', 'STATE', 'KEYS', 'QUERIES TODAY', 'AGE', 'ID'], ...rows]));
+      world.stdout.write(
+        formatTable([['NAME', 'STATE', 'RESTS AFTER', 'KEYS', 'QUERIES TODAY', 'AGE', 'ID'], ...rows]),
+      );
     }
     return 0;
   },

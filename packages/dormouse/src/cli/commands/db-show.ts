@@ -3,6 +3,7 @@ import { type Command, defineCommand } from '../command.ts';
 import { findPlatform } from '../find-platform.ts';
 import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
 import { formatAge, formatPairs, printJson } from '../output.ts';
+import { restPairs } from '../rest-text.ts';
 import { databasePath, urlPairs } from '../urls.ts';
 
 export const dbShow: Command = defineCommand({
@@ -25,6 +26,7 @@ export const dbShow: Command = defineCommand({
           ['Name', database.name],
           ['Id', database.id],
           ['State', database.state],
+          ...restPairs(database.rest),
           ['Created', `${formatAge(world.now() - database.createdAtMs)} ago`],
           ['Keys', String(database.keys)],
           ['Queries today', String(database.operationsToday)],

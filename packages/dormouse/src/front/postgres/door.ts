@@ -55,6 +55,8 @@ export interface PostgresDoorOptions {
   /** The database of a key, or undefined once it is deleted. */
   database(id: DatabaseId): DoorDatabase | undefined;
   readonly limits?: Partial<PostgresDoorLimits>;
+  /** Whether a session that has run LISTEN keeps its database awake, where the database does not say. */
+  readonly listenKeepsAwake?: boolean;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: RandomBytes;
@@ -213,6 +215,10 @@ class Door implements PostgresDoor {
         connect: this.#connect,
         wakeMs: this.#limits.wakeMs,
         processId: this.#newProcessId(),
+        listenKeepsAwake: () =>
+          this.#options.catalog.database(key.databaseId)?.rest?.listenKeepsAwake ??
+          this.#options.listenKeepsAwake ??
+          false,
         schemaChanged: () => this.#options.database(key.databaseId)?.schemaChanges?.note(),
         onEnd: (ended) => {
           this.#byProcessId.delete(ended.processId);

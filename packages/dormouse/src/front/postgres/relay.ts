@@ -10,6 +10,9 @@ const ABANDONED_MS = 5_000;
 /** Terminate is a header alone. */
 const TERMINATE_BYTES = 5;
 const STATUS_IDLE = 0x49;
+/** `LISTEN` with its final zero: no other tag begins with L and is as long. */
+const LISTEN_FIRST = 0x4c;
+const LISTEN_BYTES = 7;
 
 export interface RelayOptions {
   readonly client: Socket;
@@ -26,6 +29,8 @@ export interface RelayOptions {
   readonly count: (statements: number) => void;
   /** Called when what may have changed a table is committed, before the client hears of it. */
   readonly schemaChanged: () => void;
+  /** Whether a session that has run LISTEN is never idle. */
+  readonly listenKeepsAwake: () => boolean;
   readonly cancelServer: () => Promise<void>;
   /** Called once, when both sides are closed and nothing is held. */
   readonly onEnd: () => void;
@@ -50,6 +55,8 @@ export class Relay {
   #unsynced = false;
   /** The last ReadyForQuery said that no transaction is open. */
   #outside = true;
+  /** It has run LISTEN. */
+  #listening = false;
   /** What is not committed yet may have changed a table. */
   #defines = false;
   /** Between CopyInResponse and the end of the data, where the server ignores Sync. */
@@ -235,6 +242,7 @@ export class Relay {
       }
     } else if (type === Backend.CommandComplete) {
       this.#defines ||= mayChangeSchemaBytes(first, bytes);
+      this.#listening ||= first === LISTEN_FIRST && bytes === LISTEN_BYTES;
     } else if (type === Backend.CopyInResponse) {
       this.#copyIn = true;
       // A Sync sent right behind Execute is eaten by the copy; the one after the data counts.
@@ -245,6 +253,7 @@ export class Relay {
   /** Lets go of the database if nothing is under way. */
   #rest(): void {
     if (this.#hold === undefined || !this.idle) return;
+    if (this.#listening && !this.#clientDone && this.#options.listenKeepsAwake()) return;
     this.#hold.release();
     this.#hold = undefined;
     if (this.#clientDone) this.#finishAbandoned();

@@ -37,6 +37,7 @@ export interface SessionOptions {
   readonly random: RandomBytes;
   readonly connect: Connect;
   readonly wakeMs: number;
+  readonly listenKeepsAwake: () => boolean;
   /** What the client is told as its backend's process id. */
   readonly processId: number;
   /** Called when what may have changed a table is committed. */
@@ -95,6 +96,7 @@ export class Session {
       },
       count: (statements) => catalog.count(key.id, key.databaseId, statements),
       schemaChanged: options.schemaChanged,
+      listenKeepsAwake: options.listenKeepsAwake,
       cancelServer: this.#cancelServer,
       onEnd: () => {
         place.release();

@@ -1,0 +1,58 @@
+import { DormouseError } from '../../base/index.ts';
+import { readDatabaseDetail } from '../api-shapes.ts';
+import { type Command, defineCommand } from '../command.ts';
+import { findPlatform } from '../find-platform.ts';
+import { CONNECTION_FLAGS, DATABASE_REST_FLAGS, type DatabaseRestValues, JSON_FLAG } from '../flags.ts';
+import { formatPairs, printJson } from '../output.ts';
+import { restPairs } from '../rest-text.ts';
+import { databasePath } from '../urls.ts';
+
+/** What the platform is asked to change: only what was written out. Throws `usage_invalid`. */
+function patchOf(values: DatabaseRestValues): Readonly<Record<string, unknown>> {
+  const patch: Record<string, unknown> = {};
+  if (values.suspendAfter !== undefined) patch.suspendAfterMs = timeOf(values.suspendAfter);
+  if (values.stopAfter !== undefined) patch.stopAfterMs = timeOf(values.stopAfter);
+  const alwaysOn = either('always-on', values.alwaysOn, values.noAlwaysOn);
+  if (alwaysOn !== undefined) patch.alwaysOn = alwaysOn;
+  const listen = either('listen-keeps-awake', values.listenKeepsAwake, values.noListenKeepsAwake);
+  if (listen !== undefined) patch.listenKeepsAwake = listen;
+  if (Object.keys(patch).length === 0) {
+    throw new DormouseError('usage_invalid', {
+      message: 'Nothing to set: name at least one of the flags that `dormouse help db set` lists.',
+    });
+  }
+  return patch;
+}
+
+/** JSON has no Infinity, and null is the platform's default. */
+function timeOf(value: number | 'default'): number | 'never' | null {
+  if (value === 'default') return null;
+  return value === Number.POSITIVE_INFINITY ? 'never' : value;
+}
+
+function either(name: string, yes: boolean, no: boolean): boolean | undefined {
+  if (yes && no)
+    throw new DormouseError('usage_invalid', { message: `--${name} and --no-${name} exclude each other.` });
+  return yes ? true : no ? false : undefined;
+}
+
+export const dbSet: Command = defineCommand({
+  name: 'db set',
+  summary: 'Change when a database rests',
+  arguments: ['NAME'],
+  flags: { ...DATABASE_REST_FLAGS, ...CONNECTION_FLAGS, json: JSON_FLAG },
+  examples: [
+    'dormouse db set main --suspend-after 30s --stop-after never',
+    'dormouse db set main --always-on',
+    'dormouse db set main --no-always-on --suspend-after default --stop-after default',
+  ],
+  async run({ values, given, arguments: [name = ''], world, signal }) {
+    const patch = patchOf(values);
+    const platform = await findPlatform(values, given, world, signal);
+    const reply = await platform.request('PATCH', databasePath(name), patch);
+    const database = readDatabaseDetail(reply);
+    if (values.json) printJson(world.stdout, reply);
+    else world.stdout.write(`${database.name} is ${database.state}.\n${formatPairs(restPairs(database.rest))}`);
+    return 0;
+  },
+});

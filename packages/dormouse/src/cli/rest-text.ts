@@ -1,0 +1,24 @@
+import type { Rest } from './api-shapes.ts';
+import { formatDuration } from './values.ts';
+
+/** When a database rests, one line a setting; what is its own is marked against what follows the platform's flags. */
+export function restPairs(rest: Rest): [string, string][] {
+  const mark = (name: string): string => (rest.own.includes(name) ? '' : ' (default)');
+  const pairs: [string, string][] = [];
+  if (rest.alwaysOn) pairs.push(['Always on', `yes${mark('alwaysOn')}`]);
+  else {
+    pairs.push(['Suspend after', `${time(rest.suspendAfterMs)}${mark('suspendAfterMs')}`]);
+    pairs.push(['Stop after', `${time(rest.stopAfterMs)}${mark('stopAfterMs')}`]);
+    if (rest.listenKeepsAwake) pairs.push(['LISTEN keeps it awake', `yes${mark('listenKeepsAwake')}`]);
+  }
+  return pairs;
+}
+
+/** The same in one cell of a table. */
+export function restCell(rest: Rest): string {
+  return rest.alwaysOn ? 'always on' : `${time(rest.suspendAfterMs)} / ${time(rest.stopAfterMs)}`;
+}
+
+function time(ms: number | 'never'): string {
+  return ms === 'never' ? ms : formatDuration(ms);
+}

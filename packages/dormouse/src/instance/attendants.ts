@@ -1,0 +1,52 @@
+import type { Clock } from '../base/index.ts';
+import type { Attachment } from './instance.ts';
+
+/** How long attachments may take for their first and last words. */
+const WORDS_MS = 5000;
+
+/** The attachments of one database: told what becomes of the server, and waited for where they have something to say. */
+export class Attendants {
+  readonly #clock: Clock;
+  readonly #attachments = new Set<Attachment>();
+  /** Whether they were told that the server is up. */
+  #announced = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get announced(): boolean {
+    return this.#announced;
+  }
+
+  attach(attachment: Attachment): () => void {
+    this.#attachments.add(attachment);
+    if (this.#announced) attachment.started();
+    return () => this.#attachments.delete(attachment);
+  }
+
+  announce(): void {
+    this.#announced = true;
+    for (const attachment of [...this.#attachments]) attachment.started();
+  }
+
+  /** The server is gone. */
+  bury(): void {
+    if (!this.#announced) return;
+    this.#announced = false;
+    for (const attachment of [...this.#attachments]) attachment.stopped();
+  }
+
+  /** Waits for the answers, for a bounded time; one that fails only has nothing to add. */
+  async tell(word: (attachment: Attachment) => Promise<void> | undefined): Promise<void> {
+    const answers = [...this.#attachments].flatMap((attachment) => word(attachment) ?? []);
+    if (answers.length === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.after(WORDS_MS, resolve);
+      void Promise.allSettled(answers).then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+}

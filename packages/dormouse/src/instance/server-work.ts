@@ -1,0 +1,58 @@
+import { type Clock, Deadline, DormouseError } from '../base/index.ts';
+import type { Attendants } from './attendants.ts';
+import type { InstanceState } from './instance.ts';
+import type { Server } from './runtime.ts';
+
+/** A start that recovers from a crash replays at most what `max_wal_size` lets pile up; a slow disk may need minutes. */
+export const START_MS_MAX: number = 5 * 60_000;
+
+/** What the transient states do: operations on the server, with the attachments' words around them. */
+export class ServerWork {
+  readonly #server: Server;
+  readonly #attendants: Attendants;
+  readonly #clock: Clock;
+  readonly #makeRoom: () => Promise<void>;
+  /** Servers that ended without our doing. */
+  #exits = 0;
+
+  constructor(server: Server, attendants: Attendants, clock: Clock, makeRoom: () => Promise<void>) {
+    this.#server = server;
+    this.#attendants = attendants;
+    this.#clock = clock;
+    this.#makeRoom = makeRoom;
+  }
+
+  exited(): void {
+    this.#exits++;
+  }
+
+  /** Starts the server and lets attachments look at it before anybody else may. */
+  async start(): Promise<void> {
+    await this.#makeRoom();
+    const exits = this.#exits;
+    await this.#server.start(Deadline.in(this.#clock, START_MS_MAX));
+    await this.#attendants.tell((attachment) => attachment.preparing?.());
+    // While it starts nothing else looks at an exit.
+    if (this.#exits !== exits) throw new DormouseError('start_failed');
+  }
+
+  /** `wanted` tells whether it still is, after the last words. */
+  async suspend(wanted: () => boolean): Promise<void> {
+    if (this.#attendants.announced) await this.#attendants.tell((attachment) => attachment.suspending?.());
+    if (wanted()) await this.#server.suspend();
+  }
+
+  wake(): Promise<void> {
+    return this.#server.wake();
+  }
+
+  /** Stops the server that was in the state `previous`. */
+  async stop(previous: InstanceState, how: 'clean' | 'immediate'): Promise<void> {
+    // Last words need a server that moves.
+    if (previous === 'suspended') await this.#server.wake().catch(() => {});
+    if (this.#attendants.announced && previous !== 'waking') {
+      await this.#attendants.tell((attachment) => attachment.stopping());
+    }
+    await this.#server.stop(how);
+  }
+}
