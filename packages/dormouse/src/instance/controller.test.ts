@@ -391,6 +391,20 @@ describe('chores', () => {
   });
 });
 
+describe('a server that cannot be frozen', () => {
+  it('is not tried again and again without a pause', async () => {
+    const w = world({ suspendAfterMs: 0 });
+    w.server.plan.otherMs = 0;
+    w.server.plan.suspendFails = true;
+    await running(w);
+    await w.clock.advance(10_000);
+    expect(w.states.filter((state) => state === 'suspending').length).toBeLessThan(15);
+    w.server.plan.suspendFails = false;
+    await w.clock.advance(2000);
+    expect(['suspended', 'stopped']).toContain(w.controller.state);
+  });
+});
+
 describe('a server that does not start', () => {
   it('fails who waits, and is tried again by the next, not faster than the back-off', async () => {
     const w = world();

@@ -311,6 +311,7 @@ export class Controller implements Instance {
       reason: String(error.cause ?? error.message),
     });
     if (state === 'suspending') {
+      this.#rest.failed();
       this.#wishes.refuse('suspended', error);
     } else if (state !== 'waking') {
       this.#failure = error;

@@ -22,6 +22,8 @@ export function restOf(defaults: RestSettings, own: RestOverrides = {}): RestSet
   };
 }
 
+/** What could not be frozen is not tried again before this: a rest after no time at all would spin. */
+const RETRY_MS = 1000;
 /** Timers hold 2^31-1 ms; a rest of weeks is none. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
@@ -31,6 +33,7 @@ export class RestClock {
   readonly #due: () => void;
   #settings: RestSettings;
   #sinceMs: number;
+  #notBeforeMs = 0;
   #timer: Timer | undefined;
 
   constructor(clock: Clock, settings: RestSettings, due: () => void) {
@@ -59,6 +62,11 @@ export class RestClock {
     this.#sinceMs = this.#clock.monotonic();
   }
 
+  /** The rest did not succeed. */
+  failed(): void {
+    this.#notBeforeMs = this.#clock.monotonic() + RETRY_MS;
+  }
+
   /** Whether this state has lasted long enough without activity. */
   over(state: InstanceState): boolean {
     return this.#leftMs(state) <= 0;
@@ -81,7 +89,7 @@ export class RestClock {
   }
 
   #leftMs(state: InstanceState): number {
-    return this.#sinceMs + this.#afterMs(state) - this.#clock.monotonic();
+    return Math.max(this.#sinceMs + this.#afterMs(state), this.#notBeforeMs) - this.#clock.monotonic();
   }
 
   #afterMs(state: InstanceState): number {
