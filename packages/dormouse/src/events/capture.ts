@@ -72,6 +72,8 @@ export class Capture implements Attachment {
   #paused = false;
   #retryTimer: { readonly timer: Timer; readonly wake: () => void } | undefined;
   readonly #progress: Progress;
+  /** Sets the watchdog going again, while it rests with a frozen server. */
+  #rouse: (() => void) | undefined;
 
   constructor(options: CaptureOptions) {
     this.#options = options;
@@ -124,6 +126,11 @@ export class Capture implements Attachment {
       connection.destroy();
     }
     await this.#running;
+  }
+
+  /** The server runs, after a start or a thaw. */
+  awake(): void {
+    this.#rouse?.();
   }
 
   stopped(): void {
@@ -324,7 +331,16 @@ export class Capture implements Attachment {
     let silent = 0;
     let seen = connection.received;
     let timer: Timer;
+    const next = (): void => {
+      this.#rouse = undefined;
+      timer = clock.after(WATCHDOG_TICK_MS, tick);
+    };
     const tick = (): void => {
+      if (instance.state === 'suspended') {
+        // A thousand sleepers are to cost nothing.
+        this.#rouse = next;
+        return;
+      }
       // A frozen server is silent by right, and must not be judged by the time it was frozen.
       silent = connection.received === seen && instance.state === 'running' && !this.#paused ? silent + 1 : 0;
       seen = connection.received;
@@ -334,10 +350,13 @@ export class Capture implements Attachment {
         return;
       }
       if (this.#streaming && instance.state === 'running') this.#acknowledge(true);
-      timer = clock.after(WATCHDOG_TICK_MS, tick);
+      next();
     };
-    timer = clock.after(WATCHDOG_TICK_MS, tick);
-    return () => timer.cancel();
+    next();
+    return () => {
+      timer.cancel();
+      this.#rouse = undefined;
+    };
   }
 
   #wait(ms: number): Promise<void> {

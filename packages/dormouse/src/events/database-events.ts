@@ -71,6 +71,7 @@ export class DatabaseEvents {
     this.#forget = options.instance.onChange?.((state) => {
       // Opens the log while the server starts, so that capture does not wait for it; and drops what is too old.
       if (state === 'starting') void this.log.trim().catch(() => {});
+      else if (state === 'running') this.capture.awake();
     });
   }
 
