@@ -16,6 +16,8 @@ export interface Database {
   readonly keys: number;
   readonly operationsToday: number;
   readonly rest: Rest;
+  /** What it is a branch of, as that was called then; it may be gone. */
+  readonly parent: { readonly name: string } | null;
 }
 
 export interface DatabaseUrls {

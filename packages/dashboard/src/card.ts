@@ -76,6 +76,7 @@ export class Card {
         `${plural(database.operationsToday, 'query', 'queries')} today`,
         plural(database.keys, 'key', 'keys'),
         describeRest(database.rest),
+        ...(database.parent === null ? [] : [`branch of ${database.parent.name}`]),
       ].join(', '),
     );
     this.#allow();

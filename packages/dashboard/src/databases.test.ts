@@ -10,6 +10,7 @@ const one = (id: string, createdAtMs: number, state = 'stopped'): Database => ({
   keys: 1,
   operationsToday: 0,
   rest: { suspendAfterMs: 5000, stopAfterMs: 300_000, alwaysOn: false, own: [] },
+  parent: null,
 });
 
 describe('the list', () => {

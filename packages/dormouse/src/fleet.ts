@@ -10,7 +10,7 @@ import type {
 import { DormouseError } from './base/index.ts';
 import type { Fleet } from './control/index.ts';
 import { Database, type DatabaseOptions } from './database.ts';
-import type { Instance, InstanceState, Instances } from './instance/index.ts';
+import type { BranchOptions, ForkResult, Instance, InstanceState, Instances } from './instance/index.ts';
 
 /** What all databases of this machine share. */
 export type Shared = Omit<DatabaseOptions, 'record' | 'instance' | 'directory'>;
@@ -52,6 +52,12 @@ export class MachineFleet implements Fleet, Origin {
   async create(record: DatabaseRecord): Promise<void> {
     await this.#instances.create(record);
     this.open(record);
+  }
+
+  async branch(source: DatabaseRecord, record: DatabaseRecord, options: BranchOptions): Promise<ForkResult> {
+    const result = await this.#instances.branch(source, record, options);
+    this.open(record);
+    return result;
   }
 
   async destroy(id: DatabaseId): Promise<void> {

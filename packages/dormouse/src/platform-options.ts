@@ -11,6 +11,7 @@ export interface PlatformOptions {
   readonly stopAfter: number;
   readonly listenKeepsAwake: boolean;
   readonly wakeTimeout: number;
+  readonly spares: number;
   readonly bodyMax: number;
   readonly replyMax: number;
   readonly queryTimeout: number;

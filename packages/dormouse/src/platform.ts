@@ -73,6 +73,7 @@ async function open(
   const instances = await openInstances({
     dataDirectory: data.path,
     rest: { suspendAfterMs: options.suspendAfter, stopAfterMs: options.stopAfter },
+    sparesMax: options.spares,
     clock,
     logger: log,
     ...(options.pgUser === undefined ? {} : { pgUser: options.pgUser }),

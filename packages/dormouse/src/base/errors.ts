@@ -52,6 +52,7 @@ export type ErrorCode =
   | 'database_crashed'
   | 'database_stopped'
   | 'database_busy'
+  | 'branch_failed'
   | 'disk_full'
   | 'port_in_use'
   | 'data_locked'
@@ -469,6 +470,16 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     '55006',
     2,
     'A query or a transaction is still running on this database. Try again when it has ended, or stop the database.',
+  ),
+  branch_failed: row(
+    'instance',
+    'again',
+    503,
+    'P5000',
+    'P6008',
+    '57P03',
+    2,
+    'The copy of the source database ended before its end. Nothing of the branch is left; try again.',
   ),
   disk_full: row(
     'database',

@@ -23,6 +23,8 @@ export interface DatabaseItem {
   readonly keys: number;
   readonly operationsToday: number;
   readonly rest: Rest;
+  /** What it is a branch of, as that was called then; platforms of an earlier version do not say. */
+  readonly parent?: { readonly name: string } | null;
 }
 
 /** Addresses of a database under one key; null when it has no live key of the owner. */
@@ -34,6 +36,14 @@ export interface Urls {
 }
 
 export interface DatabaseDetail extends DatabaseItem, Urls {}
+
+/** A database that is, or is about to be, a branch. */
+export interface BranchDetail extends DatabaseDetail {
+  /** How far it is, while it is made. */
+  readonly progress: { readonly doneBytes: number; readonly totalBytes: number } | null;
+  /** How it was made. */
+  readonly branched: { readonly way: string; readonly pausedMs: number } | null;
+}
 
 export interface KeyItem {
   readonly id: string;
@@ -90,6 +100,10 @@ export function readDatabases(value: unknown): readonly DatabaseItem[] {
 export function readDatabaseDetail(value: unknown): DatabaseDetail {
   fields(value, 'a database', ['pulseUrl'], []);
   return readDatabase(value) as DatabaseDetail;
+}
+
+export function readBranchDetail(value: unknown): BranchDetail {
+  return readDatabaseDetail(value) as BranchDetail;
 }
 
 export function readKey(value: unknown): KeyItem {

@@ -60,14 +60,14 @@ export function port(group: string, fallback: number, summary: string): Flag<num
   return { group, placeholder: 'PORT', summary, fallback, fallbackShown: String(fallback), parse: parsePort };
 }
 
-export function count(group: string, fallback: number, summary: string): Flag<number> {
+export function count(group: string, fallback: number, summary: string, min = 1): Flag<number> {
   return {
     group,
     placeholder: 'N',
     summary,
     fallback,
     fallbackShown: String(fallback),
-    parse: (value) => parseCount(value),
+    parse: (value) => parseCount(value, min),
   };
 }
 

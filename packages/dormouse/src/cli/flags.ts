@@ -32,6 +32,10 @@ export const CONNECTION_FLAGS: FlagsOf<ConnectionValues> = {
 
 export const JSON_FLAG: Flag<boolean> = toggle('Output', 'Print JSON instead of text');
 export const YES_FLAG: Flag<boolean> = toggle('Safety', 'Do it without asking', 'y');
+export const AT_REST_FLAG: Flag<boolean> = toggle(
+  'Branch',
+  'Stop the source first and copy its files; queries on it wait meanwhile',
+);
 export const ROLE_FLAG: Flag<string> = text<string>(
   'Key',
   'ROLE',
@@ -86,6 +90,8 @@ export const START_FLAGS: FlagsOf<StartValues> = {
   stopAfter: rest('Sleep', 300_000, 'An idle database is stopped after this time'),
   listenKeepsAwake: toggle('Sleep', 'A session that has run LISTEN keeps its database awake'),
   wakeTimeout: duration('Sleep', 30_000, 'How long a query waits for its database to wake'),
+
+  spares: count('Storage', 3, 'Empty databases that lie ready for db create, 18 MB each; 0 for none', 0),
 
   bodyMax: bytes('Limits', 16 * MiB, 'Largest request body'),
   replyMax: bytes('Limits', 64 * MiB, 'Largest reply'),

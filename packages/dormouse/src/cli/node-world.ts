@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
+import { setTimeout } from 'node:timers/promises';
 import { DormouseError } from '../base/index.ts';
 import type { Sink, StopSignal, World } from './world.ts';
 
@@ -61,6 +62,7 @@ export function nodeWorld(version: string): World {
       }
     },
     fetch: (...input) => fetch(...input),
+    sleep: (ms, signal) => setTimeout(ms, undefined, { signal }),
     monotonic: () => performance.now(),
     now: () => Date.now(),
     onStopSignal(listener) {

@@ -43,6 +43,11 @@ export function formatAge(ms: number): string {
   return `${Math.floor(seconds / 86_400)} d`;
 }
 
+/** `31 MB`, `1.4 GB`: a size for people. */
+export function formatSize(bytes: number): string {
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
 /** Bold where the terminal shows it and nobody has asked for none (NO_COLOR). */
 export function bold(sink: Sink, environment: Readonly<Record<string, string | undefined>>, text: string): string {
   return sink.isTTY && !environment.NO_COLOR && environment.TERM !== 'dumb' ? `\u001b[1m${text}\u001b[22m` : text;

@@ -79,7 +79,7 @@ describe('mistakes', () => {
     ['db create', 'NAME is missing: dormouse db create NAME'],
     ['db create a b', '"b" is one word too many: dormouse db create NAME'],
     ['db create Shop', '"Shop" is not a database name'],
-    ['db branch main copy', 'cannot branch a database yet'],
+    ['db branch main', 'NAME is missing'],
     ['key create main --role admin', 'owner, writer, reader'],
     ['start --pgport 1', 'Did you mean --pg-port?'],
     ['start extra', '"extra" is one word too many'],

@@ -27,6 +27,8 @@ export interface World {
   /** Gives a file's text, or undefined if there is none. Throws what the system says otherwise. */
   readFile(path: string): Promise<string | undefined>;
   readonly fetch: typeof fetch;
+  /** Rejects once `signal` fires. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
   /** Milliseconds, monotonic. */
   monotonic(): number;
   /** Milliseconds since 1970 UTC. */

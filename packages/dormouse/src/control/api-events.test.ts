@@ -34,6 +34,7 @@ describe('createApiEvents', () => {
     });
     await control.start({
       create: async () => {},
+      branch: async () => ({ way: 'files', pausedMs: 0 }),
       destroy: async () => {},
       suspend: async () => {},
       stop: async () => {},

@@ -16,6 +16,7 @@ interface Body {
 const secrets = new Secrets(new Uint8Array(32).fill(3));
 const fleet: Fleet = {
   create: async () => {},
+  branch: async () => ({ way: 'files', pausedMs: 0 }),
   destroy: async () => {},
   suspend: async () => {},
   stop: async () => {},

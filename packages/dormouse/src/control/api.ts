@@ -45,6 +45,7 @@ const ROUTES: readonly ApiRoute[] = [
     answer: ({ control, names, body }) => control.setRest(first(names), body),
   },
   { method: 'DELETE', path: '/api/databases/:', answer: ({ control, names }) => control.deleteDatabase(first(names)) },
+  { method: 'POST', path: '/api/databases/:/branches', status: 201, answer: branch },
   ...STATES.map((verb) => ({
     method: 'POST',
     path: `/api/databases/:/${verb}`,
@@ -73,6 +74,14 @@ const ROUTES: readonly ApiRoute[] = [
     answer: ({ control, names }) => control.revokeKey(first(names), names[1] ?? ''),
   },
 ];
+
+/** With `wait: false` the reply comes at once: a database in the state `creating`, to be asked for by its id. */
+async function branch({ control, names, body }: ApiRequest): Promise<unknown> {
+  const { id, done } = control.beginBranch(first(names), text(body, 'name'), toggle(body, 'atRest', false));
+  if (toggle(body, 'wait', true)) return done;
+  done.catch(() => {});
+  return control.showDatabase(id);
+}
 
 /** The management API: JSON, for the CLI and the dashboard. Never throws; errors are `{code, message}` with the table's status. */
 export function createApi(options: ApiOptions): (request: MinimalRequest) => Promise<MinimalReply> {
@@ -168,6 +177,13 @@ function text(body: Readonly<Record<string, unknown>>, name: string): string {
 
 function optionalText(body: Readonly<Record<string, unknown>>, name: string): string | null {
   return body[name] === undefined || body[name] === null ? null : text(body, name);
+}
+
+function toggle(body: Readonly<Record<string, unknown>>, name: string, otherwise: boolean): boolean {
+  const value = body[name] ?? otherwise;
+  if (typeof value !== 'boolean')
+    throw new DormouseError('request_invalid', { message: `"${name}" in the body is true or false.` });
+  return value;
 }
 
 function first(names: readonly string[]): string {

@@ -11,7 +11,7 @@ import {
   type RestOverrides,
   silentLogger,
 } from '../base/index.ts';
-import type { InstanceState } from '../instance/index.ts';
+import type { BranchOptions, ForkResult, InstanceState } from '../instance/index.ts';
 import { Control, type ControlEvent, type Fleet, Registry, Secrets } from './index.ts';
 
 /** Servers that exist as states only. */
@@ -24,6 +24,13 @@ class PaperFleet implements Fleet {
   async create({ id }: { id: DatabaseId }): Promise<void> {
     this.#call('create', id);
     this.#set(id, 'stopped');
+  }
+  branching: (options: BranchOptions) => Promise<void> = async () => {};
+  async branch(source: { id: DatabaseId }, { id }: { id: DatabaseId }, options: BranchOptions): Promise<ForkResult> {
+    this.#call('branch', `${source.id} ${id}`);
+    await this.branching(options);
+    this.#set(id, 'stopped');
+    return { way: 'files', pausedMs: 0 };
   }
   async destroy(id: DatabaseId): Promise<void> {
     this.#call('destroy', id);
@@ -51,7 +58,7 @@ class PaperFleet implements Fleet {
     this.#listener = listener;
     return () => {};
   }
-  #call(verb: string, id: DatabaseId): void {
+  #call(verb: string, id: string): void {
     this.calls.push(`${verb} ${id}`);
     if (this.failing === verb) throw new DormouseError('disk_full');
   }
@@ -197,7 +204,10 @@ describe('Control', () => {
       control.close();
       const registry = new Registry(path.join(directory, 'registry.db'));
       const id = 'db_cccccccccccccccccccc' as DatabaseId;
-      registry.addDatabase({ id, name: 'half', pgMajor: 18, lifecycle, createdAtMs: 1, rest: {} });
+      registry.addDatabase({
+        ...{ id, name: 'half', pgMajor: 18, lifecycle, createdAtMs: 1, rest: {} },
+        ...{ parentId: null, parentName: null },
+      });
       registry.close();
       await openControl();
       expect(fleet.calls).toEqual([`destroy ${id}`]);

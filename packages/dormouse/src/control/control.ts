@@ -13,7 +13,10 @@ import {
   type RandomBytes,
   ROLES,
   type Role,
+  toDormouseError,
 } from '../base/index.ts';
+import type { ForkResult } from '../instance/index.ts';
+import { BranchJobs, type BranchProgress } from './branch-jobs.ts';
 import type { Fleet } from './fleet.ts';
 import { MemoryCatalog } from './memory-catalog.ts';
 import type { DatabaseRow, KeyRow, Registry } from './registry.ts';
@@ -54,6 +57,8 @@ export interface DatabaseSummary {
   readonly state: string;
   readonly pgMajor: number;
   readonly createdAtMs: number;
+  /** What it is a branch of, as that was called then; it may be gone. */
+  readonly parent: { readonly id: DatabaseId; readonly name: string } | null;
   /** Keys that are not revoked. */
   readonly keys: number;
   readonly operationsToday: number;
@@ -68,6 +73,10 @@ export interface DatabaseDetail extends DatabaseSummary {
   readonly apiKey: string | null;
   readonly usage: readonly { readonly day: string; readonly operations: number }[];
   readonly instance: Readonly<Record<string, unknown>>;
+  /** How far a branch in the making is. */
+  readonly progress: BranchProgress | null;
+  /** How a branch was made, if that was not long ago. */
+  readonly branched: ForkResult | null;
 }
 
 export interface KeySummary {
@@ -88,6 +97,7 @@ export class Control {
   readonly #catalog: MemoryCatalog;
   readonly #databases = new Map<DatabaseId, DatabaseRow>();
   readonly #keys = new Map<DatabaseId, Map<KeyId, KeyRow>>();
+  readonly #branches = new BranchJobs();
   readonly #ending = new Map<DatabaseId, Promise<void>>();
   readonly watchers: Watchers = new Watchers();
   #fleet: Fleet | undefined;
@@ -131,33 +141,42 @@ export class Control {
 
   /** Creates a database with a first key of the owner. Fails with `name_invalid`, `name_taken`, and what the fleet fails with. */
   async createDatabase(name: string): Promise<DatabaseDetail> {
-    checkDatabaseName(name);
-    const { registry, clock, random } = this.#options;
-    const pgMajor = this.#options.pgMajor();
     const servers = this.#servers();
-    if (this.#databases.size >= DATABASES_MAX) {
-      throw new DormouseError('quota_exceeded', { message: `A platform has at most ${DATABASES_MAX} databases.` });
-    }
-    const id = newDatabaseId(random);
-    const row: DatabaseRow = { id, name, pgMajor, lifecycle: 'creating', createdAtMs: clock.now(), rest: {} };
-    registry.addDatabase(row);
-    this.#enter(row);
-    try {
-      await servers.create({ id, name, pgMajor, createdAtMs: row.createdAtMs });
-      const key = this.#newKey(id, 'owner', 'default');
-      registry.finishDatabase(id, key);
-      this.#enter({ ...row, lifecycle: 'ready' });
-      this.#enterKey(key);
-    } catch (error) {
-      // The next start clears away what this does not.
-      await this.#end(row).catch((cause: unknown) =>
-        this.#options.log.log('error', 'an unfinished database stays', { id, cause }),
-      );
-      throw error;
-    }
-    const detail = await this.showDatabase(id);
-    this.watchers.tell({ event: 'created', data: this.#summary(this.#row(id)) });
-    return detail;
+    const row = this.#addRow(name, this.#options.pgMajor(), undefined);
+    await this.#make(row, () => servers.create(recordOf(row)));
+    return this.showDatabase(row.id);
+  }
+
+  /**
+   * Makes a database that is a copy of another at one moment after the call, with keys of its own. `done` rejects with `disk_full`,
+   * `branch_failed`, `database_deleted` and what waking the source fails with; nothing of the branch is left then. Fails at once with
+   * `name_invalid`, `name_taken`, `database_unknown`, `database_busy`, `database_deleted`.
+   */
+  beginBranch(
+    nameOrId: string,
+    name: string,
+    atRest: boolean,
+  ): { readonly id: DatabaseId; readonly done: Promise<DatabaseDetail> } {
+    const servers = this.#servers();
+    const source = this.#readyRow(nameOrId);
+    const row = this.#addRow(name, source.pgMajor, source);
+    const made = this.#branches.run(row.id, async (job) => {
+      let result: ForkResult | undefined;
+      await this.#make(row, async () => {
+        try {
+          result = await servers.branch(recordOf(source), recordOf(row), { atRest, ...job });
+          job.signal.throwIfAborted();
+        } catch (error) {
+          if (job.signal.aborted || toDormouseError(error).code !== 'database_deleted') throw error;
+          throw new DormouseError('database_deleted', {
+            message: `Database ${source.name} was deleted while it was copied. Nothing of ${name} is left.`,
+            cause: error,
+          });
+        }
+      });
+      return result as unknown as ForkResult;
+    });
+    return { id: row.id, done: made.then(() => this.showDatabase(row.id)) };
   }
 
   listDatabases(): readonly DatabaseSummary[] {
@@ -172,14 +191,21 @@ export class Control {
       ? this.#urls(key)
       : { prismaUrl: null, postgresUrl: null, pulseUrl: pulseUrlOf(addresses()), apiKey: null };
     const instance = row.lifecycle === 'ready' ? await this.#servers().describe(row.id) : {};
-    return { ...this.#summary(row), ...urls, usage: this.#usage.ofDatabase(row.id), instance };
+    return {
+      ...this.#summary(row),
+      ...urls,
+      usage: this.#usage.ofDatabase(row.id),
+      instance,
+      progress: this.#branches.progressOf(row.id),
+      branched: this.#branches.resultOf(row.id) ?? null,
+    };
   }
 
-  /** Deletes for good; its keys stop working at once. Repeated, it goes on with what is left. */
+  /** Deletes for good; its keys stop working at once. Repeated, it goes on with what is left. A branch in the making is given up. */
   async deleteDatabase(nameOrId: string): Promise<{ readonly id: DatabaseId; readonly name: string }> {
     const row = this.#row(nameOrId);
-    if (row.lifecycle === 'creating') throw stillCreating(row.name);
-    await this.#end(row);
+    if (row.lifecycle !== 'creating') await this.#end(row);
+    else if (!(await this.#branches.abort(row.id))) throw stillCreating(row.name);
     return { id: row.id, name: row.name };
   }
 
@@ -285,6 +311,42 @@ export class Control {
     return this.#fleet;
   }
 
+  /** Enters a database that is about to be made. */
+  #addRow(name: string, pgMajor: number, parent: DatabaseRow | undefined): DatabaseRow {
+    checkDatabaseName(name);
+    const { registry, clock, random } = this.#options;
+    if (this.#databases.size >= DATABASES_MAX) {
+      throw new DormouseError('quota_exceeded', { message: `A platform has at most ${DATABASES_MAX} databases.` });
+    }
+    const row: DatabaseRow = {
+      ...{ id: newDatabaseId(random), name, pgMajor, lifecycle: 'creating', createdAtMs: clock.now() },
+      ...{ parentId: parent?.id ?? null, parentName: parent?.name ?? null, rest: {} },
+    };
+    registry.addDatabase(row);
+    this.#enter(row);
+    return row;
+  }
+
+  /** Makes a database that was entered, and its first key; takes all of it back if that fails. */
+  async #make(row: DatabaseRow, makeFiles: () => Promise<void>): Promise<void> {
+    const { id } = row;
+    try {
+      await makeFiles();
+      const key = this.#newKey(id, 'owner', 'default');
+      this.#options.registry.finishDatabase(id, key);
+      this.#enter({ ...row, lifecycle: 'ready' });
+      this.#enterKey(key);
+    } catch (error) {
+      // The next start clears away what this does not.
+      await this.#end(row).catch((cause: unknown) => {
+        const ending = toDormouseError(error).code === 'shutting_down';
+        this.#options.log.log(ending ? 'info' : 'error', 'an unfinished database stays', { id, cause });
+      });
+      throw error;
+    }
+    this.watchers.tell({ event: 'created', data: this.#summary(this.#row(id)) });
+  }
+
   /** Takes a database away, each step safe to repeat: marked, shut out, destroyed, forgotten. One at a time. */
   #end(row: DatabaseRow): Promise<void> {
     const running = this.#ending.get(row.id);
@@ -330,6 +392,8 @@ export class Control {
       this.#databases.get(nameOrId as DatabaseId) ??
       [...this.#databases.values()].find(({ name }) => name === nameOrId);
     if (row) return row;
+    // Who asks for a branch that failed learns why.
+    this.#branches.resultOf(nameOrId as DatabaseId);
     throw new DormouseError('database_unknown', {
       message: `There is no database ${JSON.stringify(nameOrId.slice(0, 80))}. \`dormouse db list\` shows those that exist.`,
     });
@@ -362,13 +426,18 @@ export class Control {
   }
 
   #summary(row: DatabaseRow): DatabaseSummary {
-    const { id, name, pgMajor, createdAtMs } = row;
+    const { id, name, pgMajor, createdAtMs, parentId, parentName } = row;
+    const parent = parentId === null || parentName === null ? null : { id: parentId, name: parentName };
     const keys = this.#keysOf(id).filter(({ revokedAtMs }) => revokedAtMs === null).length;
     const [latest] = this.#usage.ofDatabase(id);
     const operationsToday = latest?.day === this.#usage.today() ? latest.operations : 0;
     const rest = viewRest(this.#options.rest, row.rest);
-    return { id, name, state: this.#stateOf(row), pgMajor, createdAtMs, keys, operationsToday, rest };
+    return { id, name, state: this.#stateOf(row), pgMajor, createdAtMs, parent, keys, operationsToday, rest };
   }
+}
+
+function recordOf({ id, name, pgMajor, createdAtMs }: DatabaseRow): DatabaseRecord {
+  return { id, name, pgMajor, createdAtMs };
 }
 
 function summaryOf(key: KeyRow, today: ReadonlyMap<string, number>): KeySummary {

@@ -1,10 +1,15 @@
 import type { DatabaseId, DatabaseRecord, RestOverrides } from '../base/index.ts';
-import type { InstanceState } from '../instance/index.ts';
+import type { BranchOptions, ForkResult, InstanceState } from '../instance/index.ts';
 
 /** The servers of all databases, as far as management needs them. The platform implements it over instance/. */
 export interface Fleet {
   /** Makes the database's files and its server ready. Runs once a database; what it leaves when it fails, `destroy` removes. */
   create(database: DatabaseRecord): Promise<void>;
+  /**
+   * Makes the files of `database` as a copy of `source` at one moment. What it leaves when it fails, `destroy` removes. Fails with
+   * `disk_full`, `branch_failed`, the signal's reason, and what waking the source fails with.
+   */
+  branch(source: DatabaseRecord, database: DatabaseRecord, options: BranchOptions): Promise<ForkResult>;
   /** Ends the server and removes every file. Idempotent: also for what `create` left half made, and what never was. */
   destroy(id: DatabaseId): Promise<void>;
   /** Each returns when the state is reached. */

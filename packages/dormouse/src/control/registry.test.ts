@@ -13,6 +13,8 @@ const database = (name: string, lifecycle: DatabaseRow['lifecycle'] = 'creating'
   lifecycle,
   createdAtMs: 1,
   rest: {},
+  parentId: null,
+  parentName: null,
 });
 const key = (name: string, of: string): KeyRow => ({
   id: `key_${name}` as KeyId,

@@ -12,6 +12,9 @@ export interface DatabaseRow {
   readonly createdAtMs: number;
   /** Empty: nothing of its own. */
   readonly rest: RestOverrides;
+  /** The database that this one is a branch of, as it was called then; it may be gone. Null if it is none. */
+  readonly parentId: DatabaseId | null;
+  readonly parentName: string | null;
 }
 
 export interface KeyRow {
@@ -62,9 +65,12 @@ const MIGRATIONS: readonly string[] = [
    ALTER TABLE databases ADD COLUMN stop_after_ms INTEGER;
    ALTER TABLE databases ADD COLUMN always_on INTEGER;
    ALTER TABLE databases ADD COLUMN listen_keeps_awake INTEGER;`,
+  `ALTER TABLE databases ADD COLUMN parent_id TEXT;
+   ALTER TABLE databases ADD COLUMN parent_name TEXT;`,
 ];
 
 const DATABASE_COLUMNS = `id, name, pg_major AS pgMajor, lifecycle, created_at_ms AS createdAtMs,
+  parent_id AS parentId, parent_name AS parentName,
   suspend_after_ms AS suspendAfterMs, stop_after_ms AS stopAfterMs, always_on AS alwaysOn,
   listen_keeps_awake AS listenKeepsAwake`;
 const KEY_COLUMNS =
@@ -105,10 +111,13 @@ export class Registry {
     try {
       this.#db
         .prepare(
-          `INSERT INTO databases (id, name, pg_major, lifecycle, created_at_ms,
-             suspend_after_ms, stop_after_ms, always_on, listen_keeps_awake) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+          `INSERT INTO databases (id, name, pg_major, lifecycle, created_at_ms, parent_id, parent_name,
+             suspend_after_ms, stop_after_ms, always_on, listen_keeps_awake) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         )
-        .run(row.id, row.name, row.pgMajor, row.lifecycle, row.createdAtMs, ...storedRest(row.rest));
+        .run(
+          ...[row.id, row.name, row.pgMajor, row.lifecycle, row.createdAtMs, row.parentId, row.parentName],
+          ...storedRest(row.rest),
+        );
     } catch (cause) {
       if (String((cause as { code?: unknown }).code).startsWith('SQLITE_CONSTRAINT')) {
         throw new DormouseError('name_taken', {

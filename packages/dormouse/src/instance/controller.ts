@@ -23,6 +23,13 @@ import { type Rest, Wishes } from './wishes.ts';
 /** How long a forced suspend waits for queries that run. */
 const DRAIN_MS = 10_000;
 
+/** Something that needs the files of a stopped server to itself. */
+interface FileWork {
+  /** Ends it when somebody needs the server. */
+  readonly yields: boolean;
+  readonly aborter: AbortController;
+}
+
 export interface ControllerOptions {
   readonly databaseId: DatabaseId;
   readonly server: Server;
@@ -63,6 +70,8 @@ export class Controller implements Instance {
   #adopting = false;
   /** True while a change of state is told around: wishes that arise from it are looked at afterwards. */
   #dispatching = false;
+  /** Work on the files of the stopped server: it does not start meanwhile. */
+  readonly #fileWork = new Set<FileWork>();
 
   constructor(options: ControllerOptions) {
     this.databaseId = options.databaseId;
@@ -100,6 +109,14 @@ export class Controller implements Instance {
   }
   get generation(): number {
     return this.#holds.generation;
+  }
+  /** For what the runtime does beside starting and stopping it; its life is the controller's. */
+  get server(): Server {
+    return this.#server;
+  }
+  /** Why no hold is given any more. */
+  get closed(): 'shutting_down' | 'database_deleted' | undefined {
+    return this.#closed;
   }
   /** Open holds, for tests and status. */
   get holds(): number {
@@ -147,6 +164,23 @@ export class Controller implements Instance {
 
   stop(): Promise<void> {
     return this.#wishFor('stopped');
+  }
+
+  /**
+   * Stops the server and runs `work` on its files. Who needs the server meanwhile waits for the end of the work; where it `yields`, the
+   * work's signal fires for them instead. It also fires at `close`. Rejects as `stop` and `work` do.
+   */
+  async whileStopped<T>(yields: boolean, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    if (this.#closed !== undefined) throw new DormouseError(this.#closed);
+    const entry: FileWork = { yields, aborter: new AbortController() };
+    this.#fileWork.add(entry);
+    try {
+      await this.#wishFor('stopped');
+      return await work(entry.aborter.signal);
+    } finally {
+      this.#fileWork.delete(entry);
+      this.#settle();
+    }
   }
 
   async wake(): Promise<void> {
@@ -200,6 +234,7 @@ export class Controller implements Instance {
     this.#backoff.cancel();
     this.#comeback.cancel();
     this.#waiters.refuse(new DormouseError(reason));
+    for (const { aborter } of this.#fileWork) aborter.abort(new DormouseError(reason));
     await this.#wishFor('stopped');
   }
 
@@ -348,8 +383,12 @@ export class Controller implements Instance {
         else this.#rest.arm('suspended');
         break;
       case 'stopped':
-        if (this.#waiters.size > 0) this.#dispatch('run');
-        else if (this.#kept && this.#comeback.due(() => this.#settle())) this.#dispatch('run');
+        if (this.#waiters.size > 0) {
+          if (this.#fileWork.size === 0) this.#dispatch('run');
+          else this.#yieldFiles();
+        } else if (this.#kept && this.#fileWork.size === 0 && this.#comeback.due(() => this.#settle())) {
+          this.#dispatch('run');
+        }
         break;
       case 'failed':
         if (this.#wishes.has('stopped')) this.#dispatch('stop');
@@ -360,6 +399,10 @@ export class Controller implements Instance {
         // Something is under way; its end brings us here again.
         break;
     }
+  }
+
+  #yieldFiles(): void {
+    for (const { yields, aborter } of this.#fileWork) if (yields) aborter.abort(new DormouseError('database_busy'));
   }
 
   #grantWishes(): void {

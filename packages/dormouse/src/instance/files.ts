@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { DormouseError, toDormouseError } from '../base/index.ts';
@@ -94,9 +94,37 @@ export async function syncTree(path: string): Promise<void> {
 }
 
 /** Copies a tree with its owners and modes, sharing blocks where the file system can. Runs as the account, away from our threads. */
-export async function copyTree(from: string, to: string, account: Account): Promise<void> {
-  const flags = process.platform === 'darwin' ? ['-cRp'] : ['-a', '--reflink=auto'];
-  await run('cp', [...flags, from, to], { ...spawnIdentity(account), maxBuffer: OUTPUT_BYTES_MAX, cwd: '/' });
+export async function copyTree(from: string, to: string, account: Account, signal?: AbortSignal): Promise<void> {
+  await runCopy(process.platform === 'darwin' ? ['-cRp'] : ['-a', '--reflink=auto'], from, to, account, signal);
+}
+
+/** Copies a tree by sharing all blocks. Fails where the file system cannot. */
+export async function cloneTree(from: string, to: string, account: Account): Promise<void> {
+  await runCopy(process.platform === 'darwin' ? ['-cRp'] : ['-a', '--reflink=always'], from, to, account);
+}
+
+async function runCopy(
+  flags: readonly string[],
+  from: string,
+  to: string,
+  account: Account,
+  signal?: AbortSignal,
+): Promise<void> {
+  await run('cp', [...flags, from, to], {
+    ...spawnIdentity(account),
+    ...(signal ? { signal } : {}),
+    maxBuffer: OUTPUT_BYTES_MAX,
+    cwd: '/',
+  });
+}
+
+/** Bytes of all files below `path`, as they are now. */
+export async function treeBytes(path: string): Promise<number> {
+  let bytes = 0;
+  for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) bytes += (await stat(join(entry.parentPath, entry.name)).catch(() => undefined))?.size ?? 0;
+  }
+  return bytes;
 }
 
 /** Runs a program as the account; gives its stdout. Rejects with its stderr in the message. */

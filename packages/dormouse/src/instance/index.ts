@@ -2,12 +2,14 @@
  * Owns: the servers of all databases on one machine: binaries, template, storage, processes, and when each rests (controller).
  * Never: knows who asks, what a query is, or what lies in the registry; gives a server to anyone but through a hold.
  * Limits: one platform a data directory (its lock); a server's log; every wait has a bound; holds are counted, not limited.
- * Fails with: `wake_timeout`, `start_failed`, `disk_full`, `database_busy`, `database_deleted`, `shutting_down`; at set-up
+ * Fails with: `wake_timeout`, `start_failed`, `disk_full`, `database_busy`, `database_deleted`, `branch_failed`, `shutting_down`; at set-up
  * `data_locked`, `data_unusable`, `account_unusable`, `binaries_missing`.
  */
+export type { BranchOptions } from './branches.ts';
 export type { Attachment, Endpoint, Hold, Instance, InstanceState } from './instance.ts';
 export type { Instances, InstancesOptions, PrepareResult, RecoverResult } from './instances.ts';
 export { openInstances } from './instances.ts';
 export { type DirectoryLock, lockDirectory } from './lock.ts';
 export { DEFAULT_REST, type RestSettings, restOf } from './rest-clock.ts';
+export type { CopyWay, ForkResult } from './runtime.ts';
 export { SUPERUSER } from './settings.ts';

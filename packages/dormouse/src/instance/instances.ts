@@ -13,6 +13,7 @@ import {
 } from '../base/index.ts';
 import { checkReachable, resolveAccount } from './account.ts';
 import { type Binaries, prepareBinaries } from './binaries.ts';
+import { Branches, type BranchOptions } from './branches.ts';
 import { Controller } from './controller.ts';
 import { diskError } from './files.ts';
 import { CGROUP_PREFIX, cgroupFreezer, type Freezer, findCgroup, signalFreezer } from './freezer.ts';
@@ -24,7 +25,7 @@ import { processRuntime, removeLeftovers, storedDatabases } from './process-runt
 import type { ProcessWorld } from './process-server.ts';
 import { type ProcessTable, systemProcessTable } from './process-table.ts';
 import { DEFAULT_REST, type RestSettings, restOf } from './rest-clock.ts';
-import type { Runtime } from './runtime.ts';
+import type { ForkResult, Runtime } from './runtime.ts';
 import { socketPaths } from './socket-path.ts';
 import { prepareTemplate } from './template.ts';
 
@@ -38,6 +39,8 @@ export interface InstancesOptions {
   readonly rest?: Partial<RestSettings>;
   /** How servers are frozen: by default by cgroup version 2 where it is writable, else by signals. */
   readonly freezer?: 'cgroup' | 'signal';
+  /** Copies of the template to keep ready for new databases; none if absent. */
+  readonly sparesMax?: number;
   readonly clock?: Clock;
   readonly logger?: Logger;
 }
@@ -71,6 +74,13 @@ export interface Instances {
   create(record: DatabaseRecord, options?: { readonly signal?: AbortSignal }): Promise<Instance>;
   /** Changes when an open database rests, at once; undefined for one that is not open. Gives what holds from now on. */
   setRest(id: DatabaseId, own: RestOverrides): RestSettings | undefined;
+  /**
+   * Makes the storage of `record` as a copy of `source` at one moment after the call: all that was acknowledged before it is there.
+   * A source that is stopped stays so, unless somebody needs it meanwhile; one that is up serves on. `atRest` stops it first and makes
+   * who needs it wait. Durable when it returns, and never there by half. Fails with `disk_full`, `data_unusable`, `branch_failed`,
+   * `database_busy`, `database_deleted`, `shutting_down`, the signal's reason, and what starting the source fails with.
+   */
+  branch(source: DatabaseRecord, record: DatabaseRecord, options?: BranchOptions): Promise<ForkResult>;
   /** Ends a database's server and removes all its files, other parts' too. Waiting holds get `database_deleted`. Idempotent. */
   destroy(id: DatabaseId): Promise<void>;
   /** The directory of a database; other parts keep their files of it there. Not reachable for Postgres's account by mode. */
@@ -123,7 +133,8 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
       });
     },
   };
-  const runtime: Runtime = processRuntime({ layout, sockets, world });
+  const runtime: Runtime = processRuntime({ layout, sockets, world, sparesMax: options.sparesMax ?? 0 });
+  const branches = new Branches({ runtime, clock });
   const controllers = new Map<DatabaseId, Controller>();
   let closed = false;
 
@@ -170,6 +181,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
         await controller.adopt();
         if (controller.state === 'running') adopted.push(record.id);
       });
+      if (binaries !== undefined) await runtime.prepare(binaries.major);
       const unknown = [...stored];
       await eachTogether(unknown, async (id) => {
         logger.log('warn', 'a directory belongs to no database; it is left alone', {
@@ -181,6 +193,12 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
       return { adopted, unknown };
     },
     open,
+    async branch(source, record, options = {}) {
+      if (closed) throw new DormouseError('shutting_down');
+      const result = await keepAlive(() => branches.make(open(source), record.id, options));
+      open(record);
+      return result;
+    },
     async create(record, { signal } = {}) {
       if (closed) throw new DormouseError('shutting_down');
       await runtime.create(record.id, record.pgMajor, signal);
@@ -203,10 +221,12 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
     close: () =>
       keepAlive(async () => {
         closed = true;
+        await runtime.close();
         const failures: unknown[] = [];
         await eachTogether([...controllers.values()], async (controller) => {
           await controller.close('shutting_down').catch((error: unknown) => failures.push(error));
         });
+        await branches.settled();
         sockets.close();
         await freezer.close();
         lock.release();

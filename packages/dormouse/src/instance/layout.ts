@@ -30,6 +30,8 @@ export interface DataLayout {
 
 /** Half-made directories carry this prefix until they are renamed into place. */
 export const UNFINISHED_PREFIX = '.new-';
+/** Copies of the template that wait to become databases carry this prefix, then the mark of their template. */
+export const SPARE_PREFIX = '.spare-';
 /** Directories on their way out carry this prefix. */
 export const CONDEMNED_PREFIX = '.old-';
 

@@ -21,8 +21,8 @@ const NOT_YET: readonly (string | undefined)[] = ['57P03', '53300'];
 /** One row of one column, or an error: far below. */
 const PAYLOAD_BYTES_MAX = 64 * 1024;
 
-/** Opens a connection, runs one query and closes it. Never rejects; silence for `timeoutMs` is a refusal. */
-export function probe(endpoint: Endpoint, timeoutMs: number): Promise<ProbeResult> {
+/** Opens a connection, runs one query that gives one row, and closes it. Never rejects; silence for `timeoutMs` is a refusal. */
+export function probe(endpoint: Endpoint, timeoutMs: number, sql = 'SELECT 1'): Promise<ProbeResult> {
   return new Promise((resolve) => {
     const socket = endpoint.kind === 'unix' ? connect({ path: endpoint.path }) : connect(endpoint.port, endpoint.host);
     const reader = new FrameReader({ payloadBytesMax: PAYLOAD_BYTES_MAX });
@@ -42,7 +42,7 @@ export function probe(endpoint: Endpoint, timeoutMs: number): Promise<ProbeResul
         if (reader.type !== Backend.ReadyForQuery) continue;
         if (asked) return rows === 1 ? 'answers' : 'refuses';
         asked = true;
-        encodeQuery(writer, 'SELECT 1');
+        encodeQuery(writer, sql);
         encodeTerminate(writer);
         socket.write(writer.take());
       }

@@ -1,63 +1,63 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DatabaseId } from '../base/index.ts';
-import {
-  copyTree,
-  diskError,
-  readIfPresent,
-  removeTree,
-  removeUnfinished,
-  renameDurably,
-  runAs,
-  syncDirectory,
-  syncTree,
-  unfinishedPath,
-} from './files.ts';
+import { copyTree, readIfPresent, removeTree, removeUnfinished, runAs, syncDirectory } from './files.ts';
+import { canClone, forkStorage } from './fork.ts';
 import { CONDEMNED_PREFIX, type DataLayout, databaseLayout } from './layout.ts';
-import { makeLifeline } from './lifeline.ts';
 import { ProcessServer, type ProcessWorld } from './process-server.ts';
 import type { Runtime } from './runtime.ts';
 import { SOCKET_PORT } from './settings.ts';
 import type { SocketPaths } from './socket-path.ts';
-import { templateData } from './template.ts';
+import { Spares } from './spares.ts';
+import { makeStorage } from './storage.ts';
+import { templateData, templateMark } from './template.ts';
 
 export interface ProcessRuntimeOptions {
   readonly layout: DataLayout;
   readonly world: ProcessWorld;
   /** For sockets below `layout.databases`. */
   readonly sockets: SocketPaths;
+  /** Copies of the template to keep ready; 0 for none. */
+  readonly sparesMax: number;
 }
 
 /** The runtime that starts servers as processes of this machine. */
-export function processRuntime({ layout, world, sockets }: ProcessRuntimeOptions): Runtime {
-  const { account } = world;
-  const own = async (path: string): Promise<void> => {
-    if (account.dropped) await chown(path, account.uid, account.gid);
-  };
+export function processRuntime({ layout, world, sockets, sparesMax }: ProcessRuntimeOptions): Runtime {
+  const { account, clock, logger } = world;
+  const { databases } = layout;
+  const copyTemplate = (name: string, pgMajor: number, signal: AbortSignal | undefined): Promise<void> =>
+    makeStorage({
+      databases,
+      name,
+      account,
+      signal,
+      fill: (draft) => copyTree(`${templateData(layout, pgMajor)}/.`, draft.data, account, signal),
+    });
+  let spareMajor = 0;
+  const spares = new Spares({
+    databases,
+    count: sparesMax,
+    clock,
+    logger,
+    make: (name, signal) => copyTemplate(name, spareMajor, signal),
+  });
+  let clones: Promise<boolean> | undefined;
   return {
-    async create(id, pgMajor, abort) {
-      const unfinished = databaseLayout(unfinishedPath(layout.databases, id));
-      try {
-        await mkdir(unfinished.directory, { mode: 0o710 });
-        // The account passes through; what else lies here is not for it.
-        if (account.dropped) await chown(unfinished.directory, 0, account.gid);
-        await chmod(unfinished.directory, 0o710);
-        await mkdir(unfinished.data, { mode: 0o700 });
-        await mkdir(unfinished.run, { mode: 0o700 });
-        await makeLifeline(unfinished.lifeline);
-        await Promise.all([own(unfinished.data), own(unfinished.run)]);
-        await copyTree(`${templateData(layout, pgMajor)}/.`, unfinished.data, account);
-        abort?.throwIfAborted();
-        await syncTree(unfinished.directory);
-        abort?.throwIfAborted();
-        await renameDurably(unfinished.directory, layout.database(id).directory);
-      } catch (error) {
-        await removeTree(unfinished.directory).catch(() => {});
-        abort?.throwIfAborted();
-        throw diskError(error, 'data_unusable', unfinished.directory);
-      }
+    async prepare(pgMajor) {
+      spareMajor = pgMajor;
+      await spares.open(await templateMark(layout, pgMajor));
     },
+    async create(id, pgMajor, signal) {
+      signal?.throwIfAborted();
+      if (pgMajor === spareMajor && (await spares.take(await templateMark(layout, pgMajor), id))) return;
+      await copyTemplate(id, pgMajor, signal);
+    },
+    async fork(order) {
+      clones ??= canClone(databases);
+      return forkStorage(order, { layout, world, clones: await clones });
+    },
+    close: () => spares.close(),
     open(id, pgMajor) {
       const path = sockets.path(id, 'run', `.s.PGSQL.${SOCKET_PORT}`);
       return new ProcessServer(id, pgMajor, layout.database(id), { kind: 'unix', path }, world);

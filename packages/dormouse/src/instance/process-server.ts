@@ -99,6 +99,20 @@ export class ProcessServer implements Server {
     });
   }
 
+  paused<T>(work: () => Promise<T>): Promise<T> {
+    return this.#exclusive(async () => {
+      const { pid } = this.#alive();
+      this.#thaw = await this.#world.freezer.freeze(this.#name, pid);
+      try {
+        return await work();
+      } finally {
+        // None if it has died meanwhile.
+        this.#thaw?.();
+        this.#thaw = undefined;
+      }
+    });
+  }
+
   stop(how: 'clean' | 'immediate'): Promise<StopResult> {
     return this.#exclusive(() => this.#stop(how));
   }

@@ -1,7 +1,9 @@
-import { chown, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { chown, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Account } from './account.ts';
 import type { Binaries } from './binaries.ts';
+import { readControlFile } from './control-file.ts';
 import {
   diskError,
   readIfPresent,
@@ -34,6 +36,12 @@ export interface TemplateOptions {
   readonly onProgress?: (line: string) => void;
 }
 
+/** A mark of the template that is there now: made anew, it has another. What was copied from an older one is recognised by it. */
+export async function templateMark(layout: DataLayout, major: number): Promise<string> {
+  const text = (await readIfPresent(join(layout.template(major), TEMPLATE_FILE))) ?? '';
+  return `${major}-${createHash('sha256').update(text).digest('hex').slice(0, 12)}`;
+}
+
 /** The directory that a new database is copied from. */
 export function templateData(layout: DataLayout, major: number): string {
   return join(layout.template(major), 'pgdata');
@@ -61,7 +69,7 @@ export async function prepareTemplate(options: TemplateOptions): Promise<void> {
     await trimWal(data);
     await writeDurably(
       join(unfinished, TEMPLATE_FILE),
-      JSON.stringify({ version: TEMPLATE_VERSION, postgres: binaries.version }),
+      JSON.stringify({ version: TEMPLATE_VERSION, postgres: binaries.version, made: randomBytes(8).toString('hex') }),
     );
     await syncTree(unfinished);
     await removeTree(finished);
@@ -88,13 +96,9 @@ export async function configure(data: string, account: Account): Promise<void> {
   ]);
 }
 
-/** Offsets in pg_control (PostgreSQL 13 to 18): the location of the last checkpoint. */
-const CHECKPOINT_OFFSET = 32;
-
 /** Removes WAL segments that were made ahead of use; of a cleanly stopped server only the one with the last checkpoint is needed. */
 async function trimWal(data: string): Promise<void> {
-  const control = await readFile(join(data, 'global', 'pg_control'));
-  const last = segmentName(control.readBigUInt64LE(CHECKPOINT_OFFSET));
+  const last = segmentName((await readControlFile(data)).checkpoint);
   const wal = join(data, 'pg_wal');
   const segments = (await readdir(wal)).filter((name) => /^[0-9A-F]{24}$/.test(name));
   if (!segments.includes(last)) return;

@@ -57,6 +57,11 @@ export class FakeServer implements Server {
     });
   }
 
+  async paused<T>(work: () => Promise<T>): Promise<T> {
+    if (this.actual !== 'up') this.violations.push(`paused while ${this.actual}`);
+    return work();
+  }
+
   wake(): Promise<void> {
     return this.#exclusive(this.plan.otherMs, () => {
       if (this.actual === 'down') throw new Error('gone');

@@ -24,6 +24,13 @@ const commands = {
     opened.set(id, await instances.create(record(id)));
     return describe(id);
   },
+  async branch({ source, id, atRest }) {
+    let progress = 0;
+    const onProgress = () => progress++;
+    const result = await instances.branch(record(source), record(id), { atRest: atRest === true, onProgress });
+    opened.set(id, instances.open(record(id)));
+    return { ...result, progress, ...describe(id) };
+  },
   async hold({ id, ms }) {
     const hold = await instance(id).hold(deadline(ms));
     holds.set(id, [...(holds.get(id) ?? []), hold]);

@@ -13,7 +13,13 @@ export interface Described {
   readonly directory: string;
 }
 
-type OwnerOptions = Pick<InstancesOptions, 'dataDirectory' | 'pgUser' | 'pgBin' | 'freezer' | 'rest'>;
+/** What an owner tells of a branch that it made. */
+export interface Branched extends Described {
+  readonly way: 'stream' | 'clone' | 'files';
+  readonly pausedMs: number;
+}
+
+type OwnerOptions = Pick<InstancesOptions, 'dataDirectory' | 'pgUser' | 'pgBin' | 'freezer' | 'rest' | 'sparesMax'>;
 
 /** A failure that the owner reports, with the code of a `DormouseError`. */
 export class OwnerError extends Error {
@@ -30,6 +36,7 @@ export interface Owner {
   prepare(): Promise<PrepareResult>;
   recover(ids: readonly string[]): Promise<RecoverResult>;
   create(id: string): Promise<Described>;
+  branch(source: string, id: string, atRest?: boolean): Promise<Branched>;
   hold(id: string, ms?: number): Promise<Described>;
   release(id: string): Promise<Described>;
   suspend(id: string): Promise<Described>;
@@ -100,6 +107,7 @@ export async function startOwner(
     prepare: () => ask('prepare'),
     recover: (ids) => ask('recover', { ids }),
     create: (id) => ask('create', { id }),
+    branch: (source, id, atRest) => ask('branch', { source, id, atRest }),
     hold: (id, ms) => ask('hold', { id, ms }),
     release: (id) => ask('release', { id }),
     suspend: (id) => ask('suspend', { id }),

@@ -87,7 +87,9 @@ export async function startPlatform(
   let log = '';
 
   async function launch(ports: readonly string[]): Promise<void> {
-    child = spawn(process.execPath, [LAUNCHER, 'start', '--json', '--data', data, ...ports, ...(options.flags ?? [])], {
+    // Spares are work in the background that most tests have no use for.
+    const flags = ['--data', data, '--spares', '0', ...ports, ...(options.flags ?? [])];
+    child = spawn(process.execPath, [LAUNCHER, 'start', '--json', ...flags], {
       cwd: home.path,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...options.env },

@@ -57,6 +57,10 @@ export function recordedWorld(
       return file;
     },
     fetch: (...input) => fetch(...input),
+    sleep: async (ms, signal) => {
+      signal.throwIfAborted();
+      monotonicMs += ms;
+    },
     monotonic: () => monotonicMs,
     now: () => Date.UTC(2026, 10, 23),
     onStopSignal: (listener) => {

@@ -28,6 +28,7 @@ export const dbShow: Command = defineCommand({
           ['State', database.state],
           ...restPairs(database.rest),
           ['Created', `${formatAge(world.now() - database.createdAtMs)} ago`],
+          ...(database.parent ? [['Branch of', database.parent.name] as const] : []),
           ['Keys', String(database.keys)],
           ['Queries today', String(database.operationsToday)],
           ...urlPairs(database),

@@ -1,0 +1,37 @@
+import { connect } from 'node:net';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { BackupOrder, BackupReport } from './base-backup-protocol.ts';
+import { streamBackup } from './base-backup-stream.ts';
+import { TreeWriter } from './tree-writer.ts';
+
+// The thread of one backup: a gigabyte passes through it, and the platform's own thread has queries to answer.
+
+/** How often progress is told. */
+const PROGRESS_MS = 100;
+
+const order = workerData as BackupOrder;
+const report = (message: BackupReport): void => parentPort?.postMessage(message);
+
+const { endpoint } = order;
+const into = new TreeWriter(order.directory, order.owner);
+let toldMs = 0;
+try {
+  await streamBackup({
+    socket: endpoint.kind === 'unix' ? connect({ path: endpoint.path }) : connect(endpoint.port, endpoint.host),
+    user: order.user,
+    slot: order.slot,
+    into,
+    onProgress(doneBytes, totalBytes) {
+      const nowMs = performance.now();
+      if (nowMs - toldMs < PROGRESS_MS) return;
+      toldMs = nowMs;
+      report({ kind: 'progress', doneBytes, totalBytes });
+    },
+  });
+  report({ kind: 'done', doneBytes: into.bytes });
+} catch (error) {
+  const { code, message } = error as NodeJS.ErrnoException;
+  report({ kind: 'failed', code, message });
+} finally {
+  into.close();
+}

@@ -1,0 +1,307 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'libsql';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
+import { processesOf } from '../support/reaper.mjs';
+import { until } from '../support/until.ts';
+
+let platform: Platform;
+beforeAll(async () => {
+  platform = await startPlatform({ flags: ['--suspend-after', 'never', '--stop-after', 'never'] });
+});
+afterAll(() => platform?.stop());
+
+async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client(url);
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    return (await client.query(sql)).rows as Record<string, unknown>[];
+  } finally {
+    await client.end();
+  }
+}
+
+interface Detail extends DatabaseUrls {
+  readonly state: string;
+  readonly parent: { readonly id: string; readonly name: string } | null;
+  readonly branched: { readonly way: string } | null;
+}
+interface Reply {
+  readonly status: number;
+  readonly body: Detail & { readonly code?: string; readonly message?: string };
+}
+
+async function api(method: string, path: string, body?: unknown): Promise<Reply> {
+  const reply = await fetch(`${platform.http}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${platform.adminToken}` },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  return { status: reply.status, body: (await reply.json()) as Reply['body'] };
+}
+const branch = (source: string, name: string, more: object = {}): Promise<Reply> =>
+  api('POST', `/api/databases/${source}/branches`, { name, ...more });
+const names = async (): Promise<string[]> =>
+  (await platform.json<{ name: string }[]>('db', 'list')).map(({ name }) => name);
+/** What lies among the databases, spares and drafts included. */
+const stored = (): string[] => readdirSync(join(platform.data, 'databases')).sort();
+
+/** Events of a table so far, as a reader of the stream sees them. */
+async function events({ apiKey }: DatabaseUrls): Promise<unknown[]> {
+  const reply = await fetch(`${platform.http}/streams/tables/public/items?offset=-1`, {
+    headers: { authorization: `Bearer ${apiKey}` },
+  });
+  return reply.status === 200 ? ((await reply.json()) as unknown[]) : [];
+}
+
+describe('db branch', () => {
+  it('gives a database of its own: rows as they were, and its own keys, events and end', async () => {
+    const shop = await platform.createDatabase('shop');
+    await query(
+      shop.postgresUrl,
+      `CREATE TABLE items (id int PRIMARY KEY); INSERT INTO items VALUES (1), (2);
+       CREATE UNLOGGED TABLE scratchpad (v int); INSERT INTO scratchpad VALUES (1)`,
+    );
+    await until(async () => (await events(shop)).length === 2, { what: 'the events of the source' });
+    const made = await platform.json<DatabaseUrls>('db', 'branch', 'shop', 'shop-try');
+    expect(Object.keys(made)).toEqual(Object.keys(shop));
+    expect(new Set([made.id, shop.id]).size).toBe(2);
+    expect(made.apiKey).not.toBe(shop.apiKey);
+    expect(await query(made.postgresUrl, 'SELECT id FROM items ORDER BY id')).toEqual([{ id: 1 }, { id: 2 }]);
+    expect(await query(made.postgresUrl, 'SELECT * FROM scratchpad')).toEqual([]);
+    // Its history begins with it.
+    await query(made.postgresUrl, 'INSERT INTO items VALUES (3)');
+    await query(shop.postgresUrl, 'INSERT INTO items VALUES (4)');
+    await until(async () => (await events(made)).length === 1, { what: 'the event of the branch' });
+    expect(JSON.stringify(await events(made))).toContain('"id":3');
+    await until(async () => (await events(shop)).length === 3, { what: 'the event of the source' });
+    const { body } = await api('GET', '/api/databases/shop-try');
+    expect(body).toMatchObject({ parent: { id: shop.id, name: 'shop' }, branched: { way: 'stream' } });
+    expect((await platform.cli('db', 'show', 'shop-try')).stdout).toMatch(/^Branch of +shop$/m);
+    // It outlives its source, and a branch of it is one like any other.
+    await platform.json('db', 'delete', 'shop', '--yes');
+    await platform.json('db', 'stop', 'shop-try');
+    const text = await platform.cli('db', 'branch', 'shop-try', 'shop-again');
+    expect(text.stdout).toMatch(
+      /^Branched shop-try as shop-again in [\d.]+ s\. It was copied at rest\.\n\n {2}Prisma /,
+    );
+    const again = await platform.json<DatabaseUrls>('db', 'show', 'shop-again');
+    expect(await query(again.postgresUrl, 'SELECT id FROM items ORDER BY id')).toEqual([
+      { id: 1 },
+      { id: 2 },
+      { id: 3 },
+    ]);
+    await platform.restart();
+    expect(await query(again.postgresUrl, 'SELECT count(*)::int AS n FROM items')).toEqual([{ n: 3 }]);
+    expect((await api('GET', '/api/databases/shop-again')).body.parent).toEqual({ id: made.id, name: 'shop-try' });
+  });
+
+  it('says what is wrong and changes nothing', async () => {
+    const before = [await names(), stored()];
+    for (const [words, message] of [
+      [['main', 'main'], 'exists'],
+      [['nowhere', 'copy'], 'no database "nowhere"'],
+      [['main', 'Copy'], 'not a database name'],
+    ] as const) {
+      const { code, stdout, stderr } = await platform.cli('db', 'branch', ...words);
+      expect(stderr).toContain(message);
+      expect([code, stdout]).toEqual([2, '']);
+    }
+    expect(await branch('main', 'copy', { atRest: 'yes' })).toMatchObject({
+      status: 400,
+      body: { code: 'request_invalid' },
+    });
+    expect([await names(), stored()]).toEqual(before);
+  });
+
+  it('stops a source that is copied at rest, and its next query starts it', async () => {
+    const [main] = platform.databases as [DatabaseUrls];
+    expect(await query(main.postgresUrl, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    expect((await branch('main', 'rested', { atRest: true })).body.branched?.way).toBe('files');
+    expect(await platform.json('db', 'show', 'main')).toMatchObject({ state: 'stopped' });
+    expect(await query(main.postgresUrl, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  });
+});
+
+describe('a branch that is cut short', () => {
+  let source: DatabaseUrls;
+
+  beforeAll(async () => {
+    source = await platform.createDatabase('long');
+    await query(
+      source.postgresUrl,
+      "CREATE TABLE bulk AS SELECT i, repeat('x', 1000) AS v FROM generate_series(1, 150000) i",
+    );
+  });
+
+  interface Stalled {
+    readonly begun: Detail;
+    /** Lets it go on, if it is still there. */
+    goOn(): void;
+  }
+
+  function stalledAt(begun: Detail, pid: number): Stalled {
+    return {
+      begun,
+      goOn() {
+        try {
+          process.kill(pid, 'SIGCONT');
+        } catch {
+          // Ended by what was done meanwhile.
+        }
+      },
+    };
+  }
+
+  /** Begins a branch and stops the process that sends the copy, so that it stays in the middle. */
+  async function stalled(name: string): Promise<Stalled> {
+    await platform.json('db', 'wake', 'long');
+    const socket = join(platform.data, 'databases', source.id, 'run');
+    const watcher = new pg.Client({ host: socket, user: 'dormouse', database: 'postgres' });
+    watcher.on('error', () => {});
+    await watcher.connect();
+    try {
+      for (let round = 1; ; round++) {
+        const { body: begun } = await branch('long', name, { wait: false });
+        expect(begun.state).toBe('creating');
+        const pid = await until(
+          async () => {
+            const sender = "SELECT pid FROM pg_stat_replication WHERE application_name = 'dormouse-branch'";
+            const { rows } = await watcher.query<{ pid: number }>(sender);
+            if (rows[0] !== undefined) return rows[0].pid;
+            return (await api('GET', `/api/databases/${begun.id}`)).body.state === 'creating' ? undefined : 0;
+          },
+          { what: 'the sender of the copy' },
+        );
+        if (pid > 0) process.kill(pid, 'SIGSTOP');
+        if (pid > 0 && (await api('GET', `/api/databases/${begun.id}`)).body.state === 'creating') {
+          return stalledAt(begun, pid);
+        }
+        // It was faster than we.
+        if (pid > 0) process.kill(pid, 'SIGCONT');
+        expect(round).toBeLessThan(10);
+        await until(async () => (await api('GET', `/api/databases/${begun.id}`)).body.state !== 'creating', {
+          what: 'the end of a branch that was faster',
+        });
+        await api('DELETE', `/api/databases/${begun.id}`);
+      }
+    } finally {
+      await watcher.end().catch(() => {});
+    }
+  }
+
+  it('is given up when it is deleted', async () => {
+    const before = stored();
+    const { begun, goOn } = await stalled('given-up');
+    expect(await branch('main', 'given-up')).toMatchObject({ status: 409, body: { code: 'name_taken' } });
+    expect(await branch('given-up', 'other')).toMatchObject({ status: 409, body: { code: 'database_busy' } });
+    expect((await api('DELETE', `/api/databases/${begun.id}`)).status).toBe(200);
+    goOn();
+    expect(stored()).toEqual(before);
+    expect(await names()).not.toContain('given-up');
+    expect(await query(source.postgresUrl, 'SELECT count(*)::int AS n FROM bulk')).toEqual([{ n: 150_000 }]);
+  });
+
+  it('ends with a clear word when its source stops', async () => {
+    const before = stored();
+    const { begun } = await stalled('stopped-under');
+    // Thaws what stands still, and stops it.
+    await platform.json('db', 'stop', 'long');
+    const ended = await until(
+      async () => {
+        const reply = await api('GET', `/api/databases/${begun.id}`);
+        return reply.status === 200 ? undefined : reply;
+      },
+      { what: 'the end of the branch' },
+    );
+    expect(ended.body.code).toBe('branch_failed');
+    expect(ended.body.message).toContain('Nothing of the branch is left');
+    expect(stored()).toEqual(before);
+  });
+
+  it('leaves nothing when the platform is killed', async () => {
+    const before = stored();
+    const { goOn } = await stalled('killed');
+    await platform.kill9();
+    goOn();
+    await platform.start();
+    expect(stored()).toEqual(before);
+    expect(await names()).not.toContain('killed');
+    expect(await query(source.postgresUrl, 'SELECT count(*)::int AS n FROM bulk')).toEqual([{ n: 150_000 }]);
+  });
+
+  it('ends when its source is deleted', async () => {
+    const { begun } = await stalled('orphan');
+    expect((await api('DELETE', '/api/databases/long')).status).toBe(200);
+    const ended = await until(
+      async () => {
+        const reply = await api('GET', `/api/databases/${begun.id}`);
+        return reply.status === 200 ? undefined : reply;
+      },
+      { what: 'the end of the branch' },
+    );
+    expect(ended.body).toMatchObject({
+      code: 'database_deleted',
+      message: 'Database long was deleted while it was copied. Nothing of orphan is left.',
+    });
+    for (const name of stored()) expect(name).not.toMatch(new RegExp(`${source.id}|${begun.id}`));
+  });
+});
+
+describe('db delete', () => {
+  /** Control groups called after a database. */
+  function cgroupsNamed(id: string): number {
+    if (id === '' || !existsSync('/sys/fs/cgroup')) return 0;
+    return readdirSync('/sys/fs/cgroup', { recursive: true }).filter((name) => String(name).endsWith(id)).length;
+  }
+
+  /** Everything on this machine that a database could leave behind; of the others, what they write into their own directories is theirs. */
+  function everything(others: readonly string[], id: string, postmaster: number): Record<string, unknown> {
+    const registry = new Database(join(platform.data, 'registry.db'), { readonly: true });
+    try {
+      return {
+        files: readdirSync(platform.data, { recursive: true })
+          .map(String)
+          .filter((name) => !name.startsWith('registry.db') && !others.some((other) => name.includes(`${other}/`)))
+          .sort(),
+        processes: processesOf(join(platform.data, 'databases', id || 'none')).length,
+        memory: readFileSync('/proc/sysvipc/shm', 'utf8')
+          .split('\n')
+          .filter((line) => line.trim().split(/\s+/)[4] === String(postmaster)).length,
+        groups: cgroupsNamed(id),
+        databases: registry.prepare('SELECT id FROM databases ORDER BY id').all(),
+        keys: registry.prepare('SELECT id FROM keys ORDER BY id').all(),
+      };
+    } finally {
+      registry.close();
+    }
+  }
+
+  it('leaves nothing behind but what was used', async () => {
+    const others = stored();
+    const before = everything(others, '', 0);
+    const made = await platform.createDatabase('gone');
+    await query(made.postgresUrl, 'CREATE TABLE t (i int); INSERT INTO t VALUES (1)');
+    const pidFile = join(platform.data, 'databases', made.id, 'pgdata', 'postmaster.pid');
+    const postmaster = Number(readFileSync(pidFile, 'utf8').split('\n')[0]);
+    const during = everything(others, made.id, postmaster);
+    for (const what of ['files', 'processes', 'memory', 'databases', 'keys']) {
+      expect(during[what], what).not.toEqual(before[what]);
+    }
+    expect(await platform.json('db', 'delete', 'gone', '--yes')).toEqual({ id: made.id, name: 'gone' });
+    expect(everything(others, made.id, postmaster)).toEqual(before);
+    const registry = new Database(join(platform.data, 'registry.db'), { readonly: true });
+    try {
+      await until(
+        () =>
+          registry.prepare('SELECT 1 FROM usage WHERE database_id = ?').all(made.id).length > 0 ? true : undefined,
+        { what: 'the usage of the deleted database' },
+      );
+    } finally {
+      registry.close();
+    }
+  });
+});
