@@ -475,7 +475,7 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     'instance',
     'again',
     503,
-    'P5000',
+    'P5006',
     'P6008',
     '57P03',
     2,

@@ -85,7 +85,8 @@ describe('Registry', () => {
     registry.addDatabase(database('one'));
     registry.close();
     const raw = new Database(file);
-    for (const column of ['suspend_after_ms', 'stop_after_ms', 'always_on', 'listen_keeps_awake']) {
+    const rest = ['suspend_after_ms', 'stop_after_ms', 'always_on', 'listen_keeps_awake'];
+    for (const column of [...rest, 'parent_id', 'parent_name']) {
       raw.exec(`ALTER TABLE databases DROP COLUMN ${column}`);
     }
     raw.exec('PRAGMA user_version = 1');
