@@ -5,6 +5,7 @@ import { density } from './density.ts';
 import { engine } from './engine.ts';
 import { type BenchFlags, readFlags } from './flags.ts';
 import { memory } from './memory.ts';
+import { schemas } from './schemas.ts';
 import { wake } from './wake.ts';
 
 /** One file a claim; each prints a table in Markdown with its peers. Without a name all run but `LONG`. */
@@ -14,6 +15,7 @@ const CLAIMS: Readonly<Record<string, (flags: BenchFlags) => Promise<string>>> =
   cache,
   engine,
   memory,
+  schemas,
   density,
 };
 

@@ -1,4 +1,4 @@
-import type { ParamGraphData } from '@prisma/param-graph';
+import type { PackedGraph } from './packed-graph.ts';
 
 /** A job for the compiler's thread. */
 export interface CompilerJob {
@@ -14,8 +14,8 @@ export interface CompilerThreadData {
   readonly compilerModule: WebAssembly.Module;
   /** `import`able URL of the compiler's JavaScript part. */
   readonly compilerUrl: string;
-  /** Schemas held at once; the least recently used goes first. */
-  readonly schemasMax: number;
+  /** Characters of the schemas held at once; the least recently used goes first. */
+  readonly schemaCharactersMax: number;
   /** What the compiler is told of the database. */
   readonly connectionInfo: object;
 }
@@ -36,9 +36,9 @@ export interface SchemaThreadData {
 
 /** What the engine needs to know of a schema, beside compiling for it. */
 export interface SchemaFacts {
-  /** What may be taken out of queries as parameters; absent for a schema whose metadata is too large to read. */
+  /** What may be taken out of queries as parameters; absent until that is read, and for a schema too large for it. */
   readonly parameters?: {
-    readonly graph: ParamGraphData;
+    readonly graph: PackedGraph;
     /** Database names by enum and value. */
     readonly enums: Readonly<Record<string, Readonly<Record<string, string>>>>;
   };

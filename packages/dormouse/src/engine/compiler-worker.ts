@@ -23,7 +23,8 @@ class CompilerThread {
   readonly #memory: WebAssembly.Memory;
   readonly #panics = new Panics();
   /** Least recently used first. */
-  readonly #held = new Map<string, QueryCompiler>();
+  readonly #held = new Map<string, { readonly compiler: QueryCompiler; readonly characters: number }>();
+  #characters = 0;
 
   constructor(data: CompilerThreadData, bindings: CompilerBindings) {
     this.#data = data;
@@ -56,23 +57,30 @@ class CompilerThread {
 
   #load(hash: string, datamodel: string | undefined): QueryCompiler {
     if (datamodel === undefined) throw new MissingSchema();
-    const { connectionInfo, schemasMax } = this.#data;
-    const compiler = new this.#bindings.QueryCompiler({ datamodel, provider: 'postgres', connectionInfo });
-    this.#held.set(hash, compiler);
-    for (const [oldest, unused] of this.#held) {
-      if (this.#held.size <= schemasMax) break;
+    const { connectionInfo, schemaCharactersMax } = this.#data;
+    this.#characters += datamodel.length;
+    for (const [oldest, { compiler, characters }] of this.#held) {
+      if (this.#characters <= schemaCharactersMax) break;
       this.#held.delete(oldest);
-      unused.free();
+      this.#characters -= characters;
+      compiler.free();
     }
-    return compiler;
+    try {
+      const compiler = new this.#bindings.QueryCompiler({ datamodel, provider: 'postgres', connectionInfo });
+      this.#held.set(hash, { compiler, characters: datamodel.length });
+      return compiler;
+    } catch (error) {
+      this.#characters -= datamodel.length;
+      throw error;
+    }
   }
 
   #use(hash: string): QueryCompiler | undefined {
-    const compiler = this.#held.get(hash);
-    if (compiler === undefined) return undefined;
+    const held = this.#held.get(hash);
+    if (held === undefined) return undefined;
     this.#held.delete(hash);
-    this.#held.set(hash, compiler);
-    return compiler;
+    this.#held.set(hash, held);
+    return held.compiler;
   }
 }
 

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { until } from '../../test/support/until.ts';
 import { Deadline, type Logger, systemClock } from '../base/index.ts';
 import { Compiler, type CompilerOptions, QueryRefused } from './compiler.ts';
 
@@ -89,7 +90,7 @@ describe('the compiler', () => {
     const compiler = open();
     const { parameters } = await compiler.load('a', schemaOf(3), soon());
     expect(parameters?.enums).toEqual({ Kind: { A: 'A', B: 'b' } });
-    expect(Object.keys(parameters?.graph.roots ?? {})).toEqual(
+    expect(parameters?.graph.rootNames).toEqual(
       expect.arrayContaining(['M0.findMany', 'M2.upsertOne', 'M1.createManyAndReturn']),
     );
     await expect(compiler.load('a', schemaOf(3).replace('Int @id', 'Nope @id'), soon())).rejects.toMatchObject({
@@ -98,6 +99,19 @@ describe('the compiler', () => {
     });
     await expect(compiler.load('a', '', soon())).rejects.toMatchObject({ code: 'schema_invalid' });
   });
+
+  it('reads what it must know of a large schema aside, and checks those of others meanwhile', async () => {
+    const compiler = open();
+    const large = await compiler.load('large', schemaOf(300), soon());
+    const small = await compiler.load('small', schemaOf(3), soon());
+    await until(() => large.parameters !== undefined && small.parameters !== undefined, {
+      what: 'both are read',
+      withinMs: 60_000,
+    });
+    expect(large.parameters?.graph.rootNames).toContain('M299.findMany');
+    expect(small.parameters?.graph.rootNames).toContain('M2.findMany');
+    expect(messages).toEqual([]);
+  }, 90_000);
 
   it('refuses what it is asked once it is closed', async () => {
     const compiler = open();

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { type Clock, type Deadline, DormouseError, type Logger } from '../base/index.ts';
+import { type Clock, Deadline, DormouseError, type Logger } from '../base/index.ts';
 import type { CompilerJob, CompilerThreadData, SchemaFacts, SchemaJob, SchemaThreadData } from './compiler-protocol.ts';
 import { JobFailed, JobThread } from './job-thread.ts';
 import { CONNECTION_INFO } from './plan-execution.ts';
@@ -12,22 +12,25 @@ import { withMemoryLimit } from './wasm-memory.ts';
 const COMPILE_MS_MAX = 5_000;
 /** Validating a schema of 500 models takes 80 ms. */
 const CHECK_MS_MAX = 5_000;
-/** The metadata of 500 models takes 2 s, that of a hostile schema more: it goes without. */
-const READ_MS_MAX = 5_000;
+/** The metadata of 1000 models takes some 6 s; it is waited for this long, then queries go without until it is there. */
+const READ_GRACE_MS = 2_000;
+const READ_MS_MAX = 60_000;
+/** Longest that reading a schema's metadata may wait behind that of others. */
+const READ_WAIT_MS = 600_000;
 /** A compiler of 100 schemas of 20 models holds 21 MB; from the first bound on it is replaced, at the second a job fails. */
 const COMPILER_BYTES_MAX = 256 * 2 ** 20;
 const COMPILER_GROWTH_BYTES_MAX = 512 * 2 ** 20;
-/** The validator takes 88 MB for the metadata of 100 models, 364 MB for that of 500. */
+/** The validator takes 48 MB for the metadata of 100 models, 400 MB for that of 1000. */
 const VALIDATOR_BYTES_MAX = 128 * 2 ** 20;
 const VALIDATOR_GROWTH_BYTES_MAX = 512 * 2 ** 20;
-/** 100 models have 18 MB. Parsed, it is several times as large in the thread's heap. */
-const METADATA_BYTES_MAX = 40 * 2 ** 20;
+/** 1000 models have 134 MB. */
+const METADATA_BYTES_MAX = 192 * 2 ** 20;
 /** JavaScript heap of a thread: plans and metadata pass through. */
 const HEAP_MB_MAX = 512;
 /** Schemas are seldom new: the validator's thread goes after this long. */
 const VALIDATOR_IDLE_MS = 30_000;
-/** Schemas held compiled at once, over all databases. */
-const SCHEMAS_HELD_MAX = 256;
+/** Schemas held compiled at once, over all databases: the compiler takes 60 bytes a character, 22 MB for 1000 models. */
+const SCHEMA_CHARACTERS_MAX = 2 * 2 ** 20;
 /** Jobs that may wait, over all databases. */
 const WAITING_MAX = 1_000;
 
@@ -63,6 +66,8 @@ export class Compiler {
   readonly #options: CompilerOptions;
   readonly #compiler: JobThread<CompilerJob>;
   readonly #validator: JobThread<SchemaJob>;
+  /** Apart from the validator: a schema is checked while the metadata of a large one is read. */
+  readonly #reader: JobThread<SchemaJob>;
 
   constructor(options: CompilerOptions) {
     const { clock, log } = options;
@@ -77,23 +82,29 @@ export class Compiler {
       heapMbMax: HEAP_MB_MAX,
       waitingMax: WAITING_MAX,
     });
-    this.#validator = new JobThread({
-      name: 'dormouse-schemas',
-      file: threadFile('schema-worker'),
-      prepare: async (): Promise<SchemaThreadData> => ({
-        memoryBytesMax: VALIDATOR_GROWTH_BYTES_MAX,
-        metadataBytesMax: METADATA_BYTES_MAX,
-      }),
-      clock,
-      log,
-      memoryBytesMax: VALIDATOR_BYTES_MAX,
-      heapMbMax: HEAP_MB_MAX,
-      waitingMax: WAITING_MAX,
-      idleMs: VALIDATOR_IDLE_MS,
-    });
+    const schemaThread = (name: string): JobThread<SchemaJob> =>
+      new JobThread({
+        name,
+        file: threadFile('schema-worker'),
+        prepare: async (): Promise<SchemaThreadData> => ({
+          memoryBytesMax: VALIDATOR_GROWTH_BYTES_MAX,
+          metadataBytesMax: METADATA_BYTES_MAX,
+        }),
+        clock,
+        log,
+        memoryBytesMax: VALIDATOR_BYTES_MAX,
+        heapMbMax: HEAP_MB_MAX,
+        waitingMax: WAITING_MAX,
+        idleMs: VALIDATOR_IDLE_MS,
+      });
+    this.#validator = schemaThread('dormouse-schemas');
+    this.#reader = schemaThread('dormouse-metadata');
   }
 
-  /** Checks a schema. Throws `schema_invalid` with the validator's message. `owner` takes turns with others. */
+  /**
+   * Checks a schema. Throws `schema_invalid` with the validator's message. `owner` takes turns with others. What it gives
+   * of a large schema is filled in later.
+   */
   async load(owner: string, schema: string, deadline: Deadline): Promise<SchemaFacts> {
     const provider = providerOf(schema);
     if (provider !== 'postgresql' && provider !== 'postgres') {
@@ -106,14 +117,27 @@ export class Compiler {
     } catch (error) {
       throw error instanceof JobFailed ? schemaError(error) : error;
     }
+    const facts: SchemaFacts = {};
+    const { clock } = this.#options;
+    await new Promise<void>((resolve) => {
+      const grace = clock.after(READ_GRACE_MS, resolve);
+      void this.#read(owner, datamodel, facts).then(() => {
+        grace.cancel();
+        resolve();
+      });
+    });
+    return facts;
+  }
+
+  async #read(owner: string, schema: string, facts: SchemaFacts): Promise<void> {
+    const { clock, log } = this.#options;
     try {
-      const facts = await this.#validator.submit(owner, { kind: 'read', schema: datamodel }, deadline, READ_MS_MAX);
-      return facts as SchemaFacts;
+      const deadline = Deadline.in(clock, READ_WAIT_MS);
+      Object.assign(facts, await this.#reader.submit(owner, { kind: 'read', schema }, deadline, READ_MS_MAX));
     } catch (error) {
-      if (!(error instanceof JobFailed)) throw error;
+      if (error instanceof DormouseError && error.code === 'shutting_down') return;
       // The schema is valid and can be compiled for; its queries are just not kept by shape.
-      this.#options.log.log('warn', 'the metadata of a schema cannot be read', { reason: error.message });
-      return {};
+      log.log('warn', 'the metadata of a schema cannot be read', { reason: (error as Error).message });
     }
   }
 
@@ -141,7 +165,7 @@ export class Compiler {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#compiler.close(), this.#validator.close()]);
+    await Promise.all([this.#compiler.close(), this.#validator.close(), this.#reader.close()]);
   }
 }
 
@@ -183,7 +207,7 @@ async function prepareCompiler(): Promise<CompilerThreadData> {
   return {
     compilerModule: await WebAssembly.compile(withMemoryLimit(wasm, COMPILER_GROWTH_BYTES_MAX)),
     compilerUrl: pathToFileURL(bindings).href,
-    schemasMax: SCHEMAS_HELD_MAX,
+    schemaCharactersMax: SCHEMA_CHARACTERS_MAX,
     connectionInfo: CONNECTION_INFO,
   };
 }

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ParamGraph } from '@prisma/param-graph';
+import type { ParamGraph } from '@prisma/param-graph';
 import { type Deadline, DormouseError, type Logger, type RandomBytes } from '../base/index.ts';
 import type { Compiler, SchemaSource } from './compiler.ts';
 import type { SchemaFacts } from './compiler-protocol.ts';
+import { graphBytes, openGraph } from './packed-graph.ts';
 
 export interface SchemaStoreOptions {
   /** Made on the first upload. */
@@ -21,15 +22,19 @@ export interface SchemaStoreOptions {
 
 /** A schema that is known to be valid and ready to compile for. */
 export interface KnownSchema extends SchemaSource {
-  readonly facts: SchemaFacts;
-  /** Says which values of a query may be taken out of it; absent for a schema too large to know it. */
+  /** Says which values of a query may be taken out of it; absent until that is read, and for a schema too large for it. */
   readonly graph: ParamGraph | undefined;
   /**
    * The same for batches, where enum values stay in the query: rows of a batch are told apart by their keys, which name
    * an enum value as the schema does, while one taken out is called as the database calls it.
    */
   readonly batchGraph: ParamGraph | undefined;
+  /** Bytes that it holds. */
+  readonly bytes: number;
 }
+
+/** Graphs held a database: one of a schema of 1000 models has 14 MB, of 20 models 0.3. Others are read again when used. */
+const BYTES_MAX = 64 * 2 ** 20;
 
 const SUFFIX = '.prisma';
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
@@ -42,6 +47,8 @@ export class SchemaStore {
   readonly #options: SchemaStoreOptions;
   /** Least recently used first; loaded into memory by its first use. */
   #known: Promise<Map<string, Promise<KnownSchema> | undefined>> | undefined;
+  /** Those that are ready. */
+  readonly #ready = new Map<string, KnownSchema>();
   /** The one used last, which most databases have one of. */
   #latest: KnownSchema | undefined;
 
@@ -64,7 +71,7 @@ export class SchemaStore {
     try {
       const schema = await loading;
       // It may have had to go while it was read.
-      if (known.get(hash) === loading) this.#latest = schema;
+      if (known.get(hash) === loading) this.#use(schema, known);
       return schema;
     } catch (error) {
       if (known.get(hash) === loading) known.set(hash, undefined);
@@ -96,14 +103,31 @@ export class SchemaStore {
     const known = await this.#index();
     const facts = await compiler.load(owner, schema, deadline);
     if (!known.has(hash)) await this.#write(hash, schema);
+    const held = this.#schema(hash, facts);
     known.delete(hash);
-    known.set(hash, Promise.resolve(this.#schema(hash, facts)));
-    this.#latest = undefined;
+    known.set(hash, Promise.resolve(held));
+    this.#use(held, known);
     while (known.size > schemasMax) {
       const [oldest] = known.keys();
       if (oldest === undefined) break;
       known.delete(oldest);
+      this.#ready.delete(oldest);
       await unlink(join(directory, oldest + SUFFIX)).catch(ignoreMissing);
+    }
+  }
+
+  /** Notes that it is the one used last, and lets those go that were used longest ago, if all have too many bytes. */
+  #use(schema: KnownSchema, known: Map<string, Promise<KnownSchema> | undefined>): void {
+    this.#latest = schema;
+    this.#ready.delete(schema.hash);
+    this.#ready.set(schema.hash, schema);
+    let bytes = 0;
+    for (const ready of this.#ready.values()) bytes += ready.bytes;
+    for (const [hash, ready] of this.#ready) {
+      if (bytes <= BYTES_MAX || ready === schema) return;
+      bytes -= ready.bytes;
+      this.#ready.delete(hash);
+      known.set(hash, undefined);
     }
   }
 
@@ -148,14 +172,7 @@ export class SchemaStore {
   }
 
   #schema(hash: string, facts: SchemaFacts): KnownSchema {
-    const { parameters } = facts;
-    const graph =
-      parameters &&
-      ParamGraph.fromData(parameters.graph, (name) =>
-        Object.hasOwn(parameters.enums, name) ? parameters.enums[name] : undefined,
-      );
-    const batchGraph = parameters && ParamGraph.fromData(parameters.graph, () => undefined);
-    return { hash, facts, graph, batchGraph, text: () => this.#read(hash) };
+    return new HeldSchema(hash, facts, () => this.#read(hash));
   }
 
   async #read(hash: string): Promise<string> {
@@ -193,6 +210,39 @@ export class SchemaStore {
       const code = (cause as NodeJS.ErrnoException).code;
       throw new DormouseError(code === 'ENOSPC' || code === 'EDQUOT' ? 'disk_full' : 'internal', { cause });
     }
+  }
+}
+
+class HeldSchema implements KnownSchema {
+  readonly hash: string;
+  readonly text: () => Promise<string>;
+  readonly #facts: SchemaFacts;
+  #graph: ParamGraph | undefined;
+  #batchGraph: ParamGraph | undefined;
+
+  constructor(hash: string, facts: SchemaFacts, text: () => Promise<string>) {
+    this.hash = hash;
+    this.text = text;
+    this.#facts = facts;
+  }
+
+  get graph(): ParamGraph | undefined {
+    const { parameters } = this.#facts;
+    if (parameters === undefined) return undefined;
+    const { graph, enums } = parameters;
+    this.#graph ??= openGraph(graph, (name) => (Object.hasOwn(enums, name) ? enums[name] : undefined));
+    return this.#graph;
+  }
+
+  get batchGraph(): ParamGraph | undefined {
+    const { parameters } = this.#facts;
+    if (parameters !== undefined) this.#batchGraph ??= openGraph(parameters.graph, () => undefined);
+    return this.#batchGraph;
+  }
+
+  get bytes(): number {
+    const { parameters } = this.#facts;
+    return parameters === undefined ? 0 : graphBytes(parameters.graph);
   }
 }
 

@@ -4,6 +4,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { SchemaFacts, SchemaJob, SchemaThreadData } from './compiler-protocol.ts';
 import type { JobReply, NumberedJob } from './job-thread.ts';
 import type { Metadata } from './metadata.ts';
+import { readMetadata } from './metadata-reader.ts';
+import { packGraph } from './packed-graph.ts';
 import { Panics } from './panics.ts';
 import { buildParameterGraph } from './parameter-graph.ts';
 import { withMemoryLimit } from './wasm-memory.ts';
@@ -49,12 +51,17 @@ class SchemaThread {
   }
 
   #read(parameters: string): SchemaFacts {
+    const metadata = readMetadata(this.#metadata(parameters));
+    return { parameters: { graph: packGraph(buildParameterGraph(metadata)), enums: enumValues(metadata) } };
+  }
+
+  #metadata(parameters: string): Buffer {
     const buffer = this.#bindings.get_dmmf_buffered(parameters);
     try {
       const length = buffer.len();
-      if (length > this.#data.metadataBytesMax) return {};
-      const metadata = JSON.parse(Buffer.from(buffer.read_chunk(0, length)).toString('utf8')) as Metadata;
-      return { parameters: { graph: buildParameterGraph(metadata), enums: enumValues(metadata) } };
+      const { metadataBytesMax } = this.#data;
+      if (length > metadataBytesMax) throw new Error(`it has ${length} bytes, more than ${metadataBytesMax}`);
+      return Buffer.from(buffer.read_chunk(0, length));
     } finally {
       buffer.free();
     }
