@@ -24,6 +24,8 @@ export interface DoorsOptions {
   readonly origin: Origin;
   readonly database: (id: DatabaseId) => Database | undefined;
   readonly ready: () => boolean;
+  /** What servers run on and are kept apart by; undefined until that is known. */
+  readonly servers: () => object | undefined;
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly log: Logger;
@@ -44,7 +46,7 @@ export interface Doors {
 
 /** Puts the doors together: HTTP with the edge, the management API, the dashboard and event streams; and TCP. */
 export function createDoors(parts: DoorsOptions): Doors {
-  const { options, publicUrl, control, secrets, events, origin, database, ready, clock, random, log } = parts;
+  const { options, publicUrl, control, secrets, events, origin, database, ready, servers, clock, random, log } = parts;
   const { host, region, version } = options;
   const startedAtMs = clock.now();
   let current: Addresses = { publicUrl: publicUrl ?? '', httpPort: 0, postgresPort: 0 };
@@ -71,6 +73,7 @@ export function createDoors(parts: DoorsOptions): Doors {
     region,
     startedAtMs,
     nowMs: clock.now(),
+    servers: servers(),
     health: { ready: ready(), cache: edge.stats, postgres: postgres.stats, residentBytes: process.memoryUsage.rss() },
   });
   const admission = new Admission({ secrets, addresses, clock });

@@ -25,6 +25,7 @@ export interface PlatformOptions {
   readonly cacheMax: number;
   readonly pgBin: string | undefined;
   readonly pgUser: string | undefined;
+  readonly isolation: 'sandbox' | 'process' | undefined;
 }
 
 export interface PlatformDatabase {

@@ -5,7 +5,7 @@ import { createDoors } from './doors.ts';
 import { createEngine } from './engine/index.ts';
 import { createEvents } from './events/index.ts';
 import { MachineFleet } from './fleet.ts';
-import { openInstances } from './instance/index.ts';
+import { openInstances, type PrepareResult } from './instance/index.ts';
 import type { Platform, PlatformOptions } from './platform-options.ts';
 import { StartGate } from './start-gate.ts';
 
@@ -46,14 +46,14 @@ async function open(
   const data = openDataDirectory(options.data, { userId: process.getuid?.() });
   opened.push(() => data.close());
   const secrets = new Secrets(data.masterKey);
-  let pgMajor = 0;
+  let prepared: PrepareResult | undefined;
   const control = new Control({
     registry: new Registry(data.registryFile),
     secrets,
     clock,
     random,
     log,
-    pgMajor: () => pgMajor,
+    pgMajor: () => prepared?.pgMajor ?? 0,
     rest: {
       suspendAfterMs: options.suspendAfter,
       stopAfterMs: options.stopAfter,
@@ -78,6 +78,7 @@ async function open(
     logger: log,
     ...(options.pgUser === undefined ? {} : { pgUser: options.pgUser }),
     ...(options.pgBin === undefined ? {} : { pgBin: options.pgBin }),
+    ...(options.isolation === undefined ? {} : { isolation: options.isolation }),
   });
   opened.push(() => instances.close());
   const engine = createEngine({
@@ -112,6 +113,7 @@ async function open(
     },
     database: (id) => gate.now().get(id),
     ready: () => gate.isOpen,
+    servers: () => prepared,
     clock,
     random,
     log,
@@ -120,7 +122,8 @@ async function open(
   opened.push(() => gate.fail());
   const addresses = await doors.listen();
 
-  ({ pgMajor } = await instances.prepare(progress));
+  prepared = await instances.prepare(progress);
+  progress(describeIsolation(prepared));
   fleet = new MachineFleet(instances, {
     engine,
     events,
@@ -158,4 +161,10 @@ async function open(
     ),
     close: () => opened.close(),
   };
+}
+
+function describeIsolation({ isolation, isolationReason, account }: PrepareResult): string {
+  if (isolation === 'sandbox') return 'Each server runs in a sandbox of its own.';
+  const why = isolationReason === undefined ? '' : `, not in sandboxes: ${isolationReason}`;
+  return `Servers run as processes of the account ${account}${why}.`;
 }

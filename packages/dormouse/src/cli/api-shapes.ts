@@ -63,6 +63,8 @@ export interface Status {
   readonly startedAtMs: number;
   readonly nowMs: number;
   readonly operationsToday: number;
+  /** Absent while the platform starts. */
+  readonly servers?: { readonly pgVersion: string; readonly isolation: string; readonly account: string };
   readonly databases: { readonly total: number; readonly byState: Readonly<Record<string, number>> };
 }
 

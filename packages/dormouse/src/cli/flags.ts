@@ -1,7 +1,7 @@
 import type { LogLevel } from '../base/index.ts';
 import type { PlatformOptions } from '../platform.ts';
 import { bytes, count, duration, type Flag, type FlagsOf, ownRest, port, rest, text, toggle } from './flag.ts';
-import { parseHttpUrl, parseLogLevel, parseRegion } from './values.ts';
+import { parseHttpUrl, parseIsolation, parseLogLevel, parseRegion } from './values.ts';
 
 /**
  * Every flag of every command. Parsing, defaults and help all read this table and nothing else.
@@ -111,6 +111,10 @@ export const START_FLAGS: FlagsOf<StartValues> = {
   pgUser: text('Postgres', 'NAME', 'Account that runs Postgres when started as root', {
     shown: 'postgres, else nobody',
   }),
+  isolation: text('Postgres', 'KIND', 'What keeps servers apart: sandbox (bubblewrap) or process', {
+    shown: 'sandbox where it works',
+    parse: parseIsolation,
+  }) as Flag<'sandbox' | 'process' | undefined>,
 
   json: toggle('Output', 'Print one JSON object once started; everything else goes to stderr'),
   logLevel: text('Output', 'LEVEL', 'Least severity of log lines: debug, info, warn or error', {

@@ -81,6 +81,12 @@ export function parseLogLevel(text: string): LogLevel {
   return refuse(`"${text}" is not a log level: debug, info, warn or error.`);
 }
 
+/** Throws `usage_invalid`. */
+export function parseIsolation(text: string): 'sandbox' | 'process' {
+  if (text === 'sandbox' || text === 'process') return text;
+  return refuse(`"${text}" is no isolation: sandbox or process.`);
+}
+
 /** Any text that is not empty. Throws `usage_invalid`. */
 export function parseText(text: string): string {
   if (text === '') refuse('the value is empty.');

@@ -9,6 +9,7 @@ export type { BranchOptions } from './branches.ts';
 export type { Attachment, Endpoint, Hold, Instance, InstanceState } from './instance.ts';
 export type { Instances, InstancesOptions, PrepareResult, RecoverResult } from './instances.ts';
 export { openInstances } from './instances.ts';
+export type { IsolationKind } from './isolation.ts';
 export { type DirectoryLock, lockDirectory } from './lock.ts';
 export { DEFAULT_REST, type RestSettings, restOf } from './rest-clock.ts';
 export type { CopyWay, ForkResult } from './runtime.ts';

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { chmod, mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import {
+  assert,
   type Clock,
   type DatabaseId,
   type DatabaseRecord,
@@ -18,6 +19,7 @@ import { Controller } from './controller.ts';
 import { diskError } from './files.ts';
 import { CGROUP_PREFIX, cgroupFreezer, type Freezer, findCgroup, signalFreezer } from './freezer.ts';
 import type { Instance } from './instance.ts';
+import { chooseIsolation, type Isolation, type IsolationKind } from './isolation.ts';
 import { keepAlive } from './keep-alive.ts';
 import { type DataLayout, dataLayout } from './layout.ts';
 import { lockDirectory } from './lock.ts';
@@ -41,6 +43,8 @@ export interface InstancesOptions {
   readonly freezer?: 'cgroup' | 'signal';
   /** Copies of the template to keep ready for new databases; none if absent. */
   readonly sparesMax?: number;
+  /** What servers are kept apart by: by default a sandbox where that works, else processes. */
+  readonly isolation?: IsolationKind;
   readonly clock?: Clock;
   readonly logger?: Logger;
 }
@@ -50,6 +54,9 @@ export interface PrepareResult {
   readonly pgMajor: number;
   readonly account: string;
   readonly freezer: 'cgroup' | 'signal';
+  readonly isolation: IsolationKind;
+  /** Why servers are not in sandboxes although nobody asked for that. */
+  readonly isolationReason?: string;
 }
 
 export interface RecoverResult {
@@ -120,12 +127,17 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
   const freezer = chooseFreezer(layout, table, clock, options.freezer);
   const sockets = socketPaths(layout.databases);
   let binaries: Binaries | undefined;
+  let isolation: Isolation | undefined;
   const world: ProcessWorld = {
     account,
     clock,
     logger,
     table,
     freezer,
+    get isolation() {
+      assert(isolation !== undefined, 'a server is started before the machine is prepared');
+      return isolation;
+    },
     binaries(pgMajor) {
       if (binaries?.major === pgMajor) return binaries;
       throw new DormouseError('start_failed', {
@@ -163,12 +175,19 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
       } catch (error) {
         throw diskError(error, 'data_unusable', layout.binaries);
       }
+      isolation = await chooseIsolation({
+        account,
+        binaries,
+        ...(options.isolation === undefined ? {} : { wanted: options.isolation }),
+      });
       await prepareTemplate({ layout, account, binaries, ...progress });
       return {
         pgVersion: binaries.version,
         pgMajor: binaries.major,
         account: account.name,
         freezer: freezer.kind,
+        isolation: isolation.kind,
+        ...(isolation.reason === undefined ? {} : { isolationReason: isolation.reason }),
       };
     },
     async recover(records) {

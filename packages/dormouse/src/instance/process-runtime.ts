@@ -91,7 +91,8 @@ async function removeCondemned(directory: string, world: ProcessWorld): Promise<
  */
 async function clearSharedMemory(data: string, world: ProcessWorld): Promise<void> {
   const traces = join(data, 'postmaster.pid');
-  if ((await readIfPresent(traces)) === undefined) return;
+  // That of a sandbox ended with it; and what its tenant left in there is not run outside of one.
+  if (world.isolation.kind === 'sandbox' || (await readIfPresent(traces)) === undefined) return;
   try {
     await rm(traces);
     const { bin } = world.binaries(Number(await readFile(join(data, 'PG_VERSION'), 'utf8')));

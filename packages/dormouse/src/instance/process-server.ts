@@ -6,16 +6,17 @@ import type { Binaries } from './binaries.ts';
 import { diskError, readIfPresent } from './files.ts';
 import type { Freezer, Thaw } from './freezer.ts';
 import type { Endpoint } from './instance.ts';
+import { DATA_LOCKED_EXIT, type Isolation, lockFile } from './isolation.ts';
 import { keepAlive } from './keep-alive.ts';
 import type { DatabaseLayout } from './layout.ts';
 import { type LifelineWatch, lifelineHeld, makeLifeline, watchLifeline } from './lifeline.ts';
 import { probe } from './probe.ts';
 import { removeRecord, writeRecord } from './process-record.ts';
 import { type ProcessIdentity, type ProcessTable, signal } from './process-table.ts';
-import { findPostmaster, goneWithin, killHolders } from './remains.ts';
+import { findPostmaster, goneWithin, isNamespaceRoot, keeperOf, killHolders } from './remains.ts';
 import type { Adoption, Server, StopResult } from './runtime.ts';
 import { logTail, rotateLog } from './server-log.ts';
-import { type Spawned, spawnPostgres, untilReady } from './spawn-postgres.ts';
+import { type Spawned, spawnPostgres, untilConfined, untilReady } from './spawn-postgres.ts';
 import { configure } from './template.ts';
 
 /** What every server of one machine shares. */
@@ -25,6 +26,8 @@ export interface ProcessWorld {
   readonly logger: Logger;
   readonly table: ProcessTable;
   readonly freezer: Freezer;
+  /** Known once the machine is prepared. */
+  readonly isolation: Isolation;
   binaries(pgMajor: number): Binaries;
 }
 
@@ -43,6 +46,9 @@ const ADOPTED_FROZEN_LOOK_MS = 10_000;
 /** How often the log of a running server is looked at. */
 const LOG_LOOK_MS = 10_000;
 
+/** The keeper of a sandbox ends when the server has; it waits for nothing else. */
+const KEEPER_MS = 2000;
+
 /** PostgreSQL as a tree of processes on this machine. */
 export class ProcessServer implements Server {
   readonly endpoint: Endpoint;
@@ -54,6 +60,8 @@ export class ProcessServer implements Server {
   /** The last operation: they are taken one after the other. */
   #last: Promise<unknown> = Promise.resolve();
   #root: ProcessIdentity | undefined;
+  /** The parent of a sandbox's postmaster: made the sandbox, waits for its end, holds nothing. */
+  #keeper: ProcessIdentity | undefined;
   #life: LifelineWatch | undefined;
   /** The next look at the log; none while frozen. */
   #logTimer: Timer | undefined;
@@ -137,7 +145,9 @@ export class ProcessServer implements Server {
   /** We are its parent and have not heard of its end, so its pid is its own: known without a look, which a wake would wait for. */
   #unreaped(): boolean {
     const child = this.#child;
-    return child !== undefined && child.pid === this.#root?.pid && child.exitCode === null && child.signalCode === null;
+    // A sandbox's keeper reaps it and ends in one go.
+    const ours = (this.#keeper ?? this.#root)?.pid;
+    return child !== undefined && child.pid === ours && child.exitCode === null && child.signalCode === null;
   }
 
   async #start(deadline: Deadline): Promise<void> {
@@ -148,7 +158,7 @@ export class ProcessServer implements Server {
       await this.#proveGone();
       await this.#cutLog();
       await configure(this.#layout.data, this.#world.account);
-      const spawned = spawnPostgres(this.#name, this.#layout, binaries, this.#world.account);
+      const spawned = spawnPostgres(this.#name, this.#layout, binaries, this.#world);
       logOffset = spawned.logOffset;
       this.#watch(spawned.life);
       await this.#follow(spawned, deadline);
@@ -160,28 +170,53 @@ export class ProcessServer implements Server {
 
   /** From the spawn to the first accepted connection. */
   async #follow({ child, life }: Spawned, deadline: Deadline): Promise<void> {
-    const { table, clock } = this.#world;
+    const { table, clock, isolation } = this.#world;
     let failure: Error | undefined;
     child.on('error', (error) => {
       failure = error;
     });
     child.on('exit', (code, name) => {
-      failure ??= new Error(`postgres ended with ${name ?? `exit code ${code}`}`);
-      this.#postmasterDied(life);
+      failure ??=
+        code === DATA_LOCKED_EXIT
+          ? this.#lockedError()
+          : new Error(`postgres ended with ${name ?? `exit code ${code}`}`);
+      const root = this.#life === life ? this.#root : undefined;
+      // Somebody ended the keeper alone: the server goes on, and we hear of its end like any later platform.
+      if (root !== undefined && root.pid !== child.pid && table.identify(root.pid)?.startTime === root.startTime) {
+        this.#lookAfterAdopted(root);
+      } else this.#postmasterDied(life);
     });
+    const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     const { pid } = child;
     if (pid === undefined) {
       await new Promise((resolve) => setImmediate(resolve));
       throw failure ?? new Error('postgres was not spawned');
     }
-    const identity = table.identify(pid);
-    if (identity === undefined) throw failure ?? new Error('postgres ended at once');
-    this.#root = identity;
+    const spawned = table.identify(pid);
+    if (spawned === undefined) {
+      // Its end is known before the news of it, which says why.
+      await exited;
+      throw failure ?? new Error('postgres ended at once');
+    }
+    const wait = { clock, deadline, failure: () => failure };
+    let root = spawned;
+    if (isolation.kind === 'sandbox') {
+      this.#keeper = spawned;
+      root = await untilConfined(table, pid, wait);
+    }
+    this.#root = root;
     this.#child = child;
     // While it starts. Nobody connects before both are done.
-    const recorded = writeRecord(this.#layout.record, { ...identity, bootId: table.bootId });
-    await Promise.all([recorded, untilReady(pid, this.#layout, clock, deadline, () => failure)]);
+    const recorded = writeRecord(this.#layout.record, { ...root, bootId: table.bootId });
+    const innerPid = isolation.kind === 'sandbox' ? 1 : root.pid;
+    await Promise.all([recorded, untilReady(innerPid, this.#layout, wait)]);
     this.#tendLog();
+  }
+
+  #lockedError(): DormouseError {
+    return new DormouseError('start_failed', {
+      message: `Another Postgres has this data open: something holds the lock on ${lockFile(this.#layout)}, though nothing of it is on record. Find it (fuser ${lockFile(this.#layout)}), end it with SIGINT, and try again.`,
+    });
   }
 
   #startError(error: unknown, logOffset: number): DormouseError {
@@ -224,10 +259,12 @@ export class ProcessServer implements Server {
   #watch(life: LifelineWatch): void {
     this.#life?.close();
     this.#life = life;
+    this.#keeper = undefined;
     this.#ending = false;
     this.#thaw = undefined;
     this.#child = undefined;
-    void life.gone.then(() => {
+    void life.gone.then(async () => {
+      await this.#keeperGone();
       if (this.#life !== life) return;
       this.#root = undefined;
       this.#logTimer?.cancel();
@@ -236,11 +273,23 @@ export class ProcessServer implements Server {
     });
   }
 
+  /** Not a part of the proof: the keeper holds nothing of the server. But what is over leaves no process. */
+  async #keeperGone(): Promise<void> {
+    const { table, clock } = this.#world;
+    const keeper = this.#keeper;
+    if (keeper === undefined) return;
+    const alive = (): boolean => table.identify(keeper.pid)?.startTime === keeper.startTime;
+    const untilMs = clock.monotonic() + KEEPER_MS;
+    while (alive() && clock.monotonic() < untilMs) await new Promise<void>((resolve) => clock.after(1, resolve));
+    if (alive()) signal(keeper.pid, 'SIGKILL');
+  }
+
   async #stop(how: 'clean' | 'immediate'): Promise<StopResult> {
     const life = this.#life ?? (await this.#meetStranger());
     if (life === undefined) return 'gone';
     this.#ending = true;
     const result = life.ended ? 'gone' : await this.#end(life, how);
+    await this.#keeperGone();
     await removeRecord(this.#layout.record);
     if (result === 'gone') return result;
     // Ended at once where that was asked for, it did as told.
@@ -306,7 +355,11 @@ export class ProcessServer implements Server {
     }
     const life = watchLifeline(this.#layout.lifeline);
     this.#watch(life);
-    this.#root = await findPostmaster(this.#world.table, this.#layout.record, this.#layout.lifeline);
+    const { table } = this.#world;
+    this.#root = await findPostmaster(table, this.#layout.record, this.#layout.lifeline);
+    if (this.#root !== undefined && isNamespaceRoot(table, this.#root.pid)) {
+      this.#keeper = keeperOf(table, this.#root.pid);
+    }
     return life;
   }
 

@@ -24,6 +24,10 @@ export interface ProcessTable {
   /** Pids of all other processes that hold `path` open for writing. Slow: looks at every process. */
   holders(path: string): number[];
   parent(pid: number): number | undefined;
+  /** What it was started as, without its directory. */
+  name(pid: number): string | undefined;
+  /** The pid that the process itself sees: another one in a pid namespace of its own. */
+  innerPid(pid: number): number | undefined;
 }
 
 /** The fields of /proc/PID/stat after the command's closing parenthesis; field 3 (state) is the first. */
@@ -67,6 +71,22 @@ export function procProcessTable(): ProcessTable {
     parent(pid) {
       const fields = statFields(pid);
       return fields === undefined ? undefined : Number(fields[1]);
+    },
+    name(pid) {
+      try {
+        return readFileSync(`/proc/${pid}/comm`, 'latin1').trim();
+      } catch {
+        return undefined;
+      }
+    },
+    innerPid(pid) {
+      try {
+        // Ours first, then that of each namespace inside.
+        const pids = /^NSpid:\s*(?<pids>.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.groups?.pids;
+        return pids === undefined ? pid : Number(pids.split('\t').at(-1));
+      } catch {
+        return undefined;
+      }
     },
   };
 }
@@ -146,6 +166,9 @@ export function psProcessTable(): ProcessTable {
       const parent = field(pid, 'ppid');
       return parent === '' ? undefined : Number(parent);
     },
+    name: (pid) => basename(field(pid, 'comm')) || undefined,
+    // No pid namespaces.
+    innerPid: (pid) => pid,
   };
 }
 

@@ -1,5 +1,6 @@
 import { type Clock, DormouseError } from '../base/index.ts';
 import type { Freezer } from './freezer.ts';
+import { SANDBOX_PROGRAM } from './isolation.ts';
 import type { LifelineWatch } from './lifeline.ts';
 import { readRecord } from './process-record.ts';
 import { type ProcessIdentity, type ProcessTable, signal } from './process-table.ts';
@@ -25,8 +26,23 @@ export async function findPostmaster(
     if (now?.startTime === record.startTime && table.holds(record.pid, lifeline)) return now;
   }
   const holders = new Set(table.holders(lifeline));
+  // Process 1 of a sandbox. Who made the sandbox may be its parent and hold the lifeline a moment longer: it would not obey for it.
+  const confined = [...holders].find((pid) => isNamespaceRoot(table, pid));
+  if (confined !== undefined) return table.identify(confined);
   const roots = [...holders].filter((pid) => !holders.has(table.parent(pid) ?? 0));
   return roots.length === 1 && roots[0] !== undefined ? table.identify(roots[0]) : undefined;
+}
+
+/** Whether it is process 1 of a pid namespace below ours: with it the whole namespace ends. */
+export function isNamespaceRoot(table: ProcessTable, pid: number): boolean {
+  return pid !== 1 && table.innerPid(pid) === 1;
+}
+
+/** The process that made the sandbox of this postmaster, unless it has ended before it. */
+export function keeperOf(table: ProcessTable, postmaster: number): ProcessIdentity | undefined {
+  const parent = table.parent(postmaster);
+  if (parent === undefined || table.name(parent) !== SANDBOX_PROGRAM) return undefined;
+  return table.identify(parent);
 }
 
 /** Kills every process that holds the lifeline, frozen or not. Rejects if one lives on: then nothing may start on its data. */

@@ -4,8 +4,11 @@ import { join } from 'node:path';
 import type { Clock, Deadline } from '../base/index.ts';
 import { type Account, spawnIdentity } from './account.ts';
 import type { Binaries } from './binaries.ts';
+import type { Isolation } from './isolation.ts';
 import type { DatabaseLayout } from './layout.ts';
 import { type LifelineWatch, openLifeline } from './lifeline.ts';
+import type { ProcessIdentity, ProcessTable } from './process-table.ts';
+import { isNamespaceRoot } from './remains.ts';
 import { logSize, openLog } from './server-log.ts';
 
 /** A clean start takes some 15 ms: for so long we look every millisecond. A recovery takes seconds. */
@@ -20,8 +23,19 @@ export interface Spawned {
   readonly logOffset: number;
 }
 
+/** What every start of one machine shares. */
+export interface SpawnWorld {
+  readonly account: Account;
+  readonly isolation: Isolation;
+}
+
 /** Starts a postmaster in a session of its own. Before: proof that none is alive on this data. */
-export function spawnPostgres(name: string, layout: DatabaseLayout, binaries: Binaries, account: Account): Spawned {
+export function spawnPostgres(
+  name: string,
+  layout: DatabaseLayout,
+  binaries: Binaries,
+  { account, isolation }: SpawnWorld,
+): Spawned {
   clearTraces(layout);
   const lifeline = openLifeline(layout.lifeline);
   let log: number;
@@ -34,7 +48,8 @@ export function spawnPostgres(name: string, layout: DatabaseLayout, binaries: Bi
   }
   const logOffset = logSize(log);
   try {
-    const child = spawn(join(binaries.bin, 'postgres'), ['-D', layout.data, '-c', `cluster_name=${name}`], {
+    const [program, ...args] = isolation.command(binaries, layout, ['-D', layout.data, '-c', `cluster_name=${name}`]);
+    const child = spawn(program, args, {
       ...spawnIdentity(account),
       // A session of its own: Ctrl-C does not reach it, and our death does not thaw it.
       detached: true,
@@ -56,16 +71,35 @@ function clearTraces(layout: DatabaseLayout): void {
   for (const name of readdirSync(layout.run)) rmSync(join(layout.run, name), { force: true });
 }
 
-/** Waits until the postmaster accepts connections. Rejects with `failure()` once that gives an error, and at the deadline. */
-export async function untilReady(
-  pid: number,
-  layout: DatabaseLayout,
-  clock: Clock,
-  deadline: Deadline,
-  failure: () => Error | undefined,
-): Promise<void> {
+/** What a wait for a step of a start ends by. */
+export interface StartWait {
+  readonly clock: Clock;
+  readonly deadline: Deadline;
+  /** Gives an error once the start has failed. */
+  failure(): Error | undefined;
+}
+
+/**
+ * Waits until the process that was spawned has made the postmaster: its one child, in a sandbox. Rejects with `failure()` once that gives
+ * an error, and at the deadline.
+ */
+export async function untilConfined(table: ProcessTable, keeperPid: number, wait: StartWait): Promise<ProcessIdentity> {
+  return until(wait, () => {
+    const pid = table.children(keeperPid).find((child) => isNamespaceRoot(table, child));
+    return pid === undefined ? undefined : table.identify(pid);
+  });
+}
+
+/** Waits until the postmaster accepts connections; `innerPid` is what it calls itself. Rejects as above. */
+export async function untilReady(innerPid: number, layout: DatabaseLayout, wait: StartWait): Promise<void> {
+  await until(wait, () => isReady(innerPid, layout) || undefined);
+}
+
+async function until<T>({ clock, deadline, failure }: StartWait, look: () => T | undefined): Promise<T> {
   const startedAtMs = clock.monotonic();
-  while (!isReady(pid, layout)) {
+  for (;;) {
+    const found = look();
+    if (found !== undefined) return found;
     const error = failure();
     if (error !== undefined) throw error;
     if (deadline.expired()) throw new Error('postgres was not ready in time');
@@ -75,10 +109,10 @@ export async function untilReady(
 }
 
 /** The postmaster writes `ready` into the eighth line of its pid file once it accepts; the first must be the one we spawned. */
-function isReady(pid: number, layout: DatabaseLayout): boolean {
+function isReady(innerPid: number, layout: DatabaseLayout): boolean {
   try {
     const lines = readFileSync(join(layout.data, 'postmaster.pid'), 'latin1').split('\n');
-    return lines[0] === String(pid) && lines[7]?.trim() === 'ready';
+    return lines[0] === String(innerPid) && lines[7]?.trim() === 'ready';
   } catch {
     return false;
   }

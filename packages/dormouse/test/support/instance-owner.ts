@@ -19,7 +19,10 @@ export interface Branched extends Described {
   readonly pausedMs: number;
 }
 
-type OwnerOptions = Pick<InstancesOptions, 'dataDirectory' | 'pgUser' | 'pgBin' | 'freezer' | 'rest' | 'sparesMax'>;
+type OwnerOptions = Pick<
+  InstancesOptions,
+  'dataDirectory' | 'pgUser' | 'pgBin' | 'freezer' | 'rest' | 'sparesMax' | 'isolation'
+>;
 
 /** A failure that the owner reports, with the code of a `DormouseError`. */
 export class OwnerError extends Error {

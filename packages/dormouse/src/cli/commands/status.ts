@@ -1,4 +1,4 @@
-import { readStatus } from '../api-shapes.ts';
+import { readStatus, type Status } from '../api-shapes.ts';
 import { type Command, defineCommand } from '../command.ts';
 import { findPlatform } from '../find-platform.ts';
 import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
@@ -26,6 +26,7 @@ export const status: Command = defineCommand({
           ['Address', now.publicUrl],
           ['Region', now.region],
           ['Databases', `${now.databases.total}${states.length > 0 ? ` (${states.join(', ')})` : ''}`],
+          ...(now.servers === undefined ? [] : [['Servers', describeServers(now.servers)] as const]),
           ['Queries today', String(now.operationsToday)],
           ['Dashboard', dashboard],
         ],
@@ -35,3 +36,7 @@ export const status: Command = defineCommand({
     return 0;
   },
 });
+
+function describeServers({ pgVersion, isolation, account }: NonNullable<Status['servers']>): string {
+  return `PostgreSQL ${pgVersion}, ${isolation === 'sandbox' ? 'each in a sandbox' : 'as processes'}, account ${account}`;
+}
