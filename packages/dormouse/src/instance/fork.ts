@@ -1,4 +1,4 @@
-import { constants, copyFile, rm, writeFile } from 'node:fs/promises';
+import { constants, copyFile, rm, statfs, writeFile } from 'node:fs/promises';
 import { DormouseError } from '../base/index.ts';
 import { BackupError, baseBackup } from './base-backup.ts';
 import { cloneTree, copyTree, diskError, treeBytes, unfinishedPath } from './files.ts';
@@ -80,18 +80,26 @@ export async function forkStorage(order: ForkOrder, { layout, world, clones }: F
       try {
         await baseBackup({ endpoint: server.endpoint, directory: draft.data, account, onProgress, signal });
       } catch (error) {
-        throw backupFailure(error, draft.data);
+        throw await backupFailure(error, draft.directory);
       }
     },
   });
   return { way: 'stream', pausedMs: 0 };
 }
 
-function backupFailure(error: unknown, path: string): unknown {
+/** With less than this on the disk the source itself fails at what a copy asks of it (a checkpoint, a segment of WAL), each in words of its own. */
+const FULL_BYTES = 4 * 1024 * 1024;
+
+async function backupFailure(error: unknown, path: string): Promise<unknown> {
   if (!(error instanceof BackupError)) return error;
-  if (error.code === '53100') return new DormouseError('disk_full', { cause: error });
-  const known = diskError(error, 'data_unusable', path);
-  if (known.code === 'disk_full') return known;
+  const { bavail, bsize } = await statfs(path);
+  if (
+    bavail * bsize < FULL_BYTES ||
+    error.code === '53100' ||
+    diskError(error, 'data_unusable', path).code === 'disk_full'
+  ) {
+    return new DormouseError('disk_full', { cause: error });
+  }
   return new DormouseError('branch_failed', {
     message: `The copy of the source ended before its end (${error.message.slice(0, 300)}). Nothing of the branch is left; try again.`,
     cause: error,
