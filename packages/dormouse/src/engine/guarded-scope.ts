@@ -3,7 +3,7 @@ import { DormouseError } from '../base/index.ts';
 import { isObject, type JsonObject } from './request-body.ts';
 
 /** Elements that a bound list or a product may have: a plan could otherwise double its own lists until memory is gone. */
-const ELEMENTS_MAX = 2_000_000;
+export const ELEMENTS_MAX = 2_000_000;
 
 type Scope = Record<string, unknown>;
 
@@ -53,9 +53,12 @@ function checkValue(value: unknown, fromClient: boolean): void {
 }
 
 function checkProduct(scope: Scope, [left, right]: readonly [string, string]): void {
-  if (lengthOf(scope[left]) * lengthOf(scope[right]) > ELEMENTS_MAX) {
-    throw refused(`a product has more than ${ELEMENTS_MAX} elements`);
-  }
+  if (lengthOf(scope[left]) * lengthOf(scope[right]) > ELEMENTS_MAX) throw productTooLarge();
+}
+
+/** Said of a plan that multiplies two lists to more than the bound. */
+export function productTooLarge(): DormouseError {
+  return refused(`a product has more than ${ELEMENTS_MAX} elements`);
 }
 
 function lengthOf(value: unknown): number {

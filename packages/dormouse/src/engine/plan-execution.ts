@@ -9,7 +9,6 @@ import {
 } from '@prisma/client-engine-runtime';
 import type { DriverAdapterError, SqlQueryable } from '@prisma/driver-adapter-utils';
 import { DormouseError } from '../base/index.ts';
-import type { StatementResult } from '../pool/index.ts';
 
 /** Postgres takes 65535 parameters a statement; Prisma's compiler splits at half of it. */
 export const BIND_VALUES_MAX = 32766;
@@ -23,8 +22,11 @@ export const CONNECTION_INFO: {
 
 /** What runs the statements of a plan. */
 export interface PlanStatements extends SqlQueryable {
-  /** Runs a statement without arguments, such as BEGIN. */
-  command(sql: string): Promise<StatementResult>;
+  /** Begins a transaction with the next statement. */
+  begin(): void;
+  /** Commits; says false if Postgres rolled back instead. */
+  commit(): Promise<boolean>;
+  rollback(): Promise<void>;
 }
 
 /** Sees the queries of one operation, when its client asked for them. */
@@ -42,7 +44,7 @@ export interface ExecutionOptions {
 }
 
 /**
- * The one place that runs plans: today by Prisma's own runtime.
+ * Runs plans by Prisma's own runtime.
  * Gives what the plan gives (tagged values, ready for JSON); throws `UserFacingError` for what the client must see,
  * `DormouseError` for limits, and whatever else the runtime throws on a plan that makes no sense.
  */
@@ -126,7 +128,7 @@ class PlanTransaction {
   }
 
   async startInternalTransaction(): Promise<{ id: string }> {
-    await this.#statements.command('BEGIN');
+    this.#statements.begin();
     return { id: 'plan' };
   }
 
@@ -135,11 +137,11 @@ class PlanTransaction {
   }
 
   async commitTransaction(): Promise<void> {
-    const { commandTag } = await this.#statements.command('COMMIT');
-    if (commandTag !== 'COMMIT') throw new DormouseError('internal', { message: 'The transaction did not commit.' });
+    const committed = await this.#statements.commit();
+    if (!committed) throw new DormouseError('internal', { message: 'The transaction did not commit.' });
   }
 
   async rollbackTransaction(): Promise<void> {
-    await this.#statements.command('ROLLBACK');
+    await this.#statements.rollback();
   }
 }

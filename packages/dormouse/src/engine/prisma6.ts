@@ -199,14 +199,14 @@ export class Prisma6Routes {
     try {
       return await operation.run(async (statements) => {
         const own = !operation.inTransaction;
-        if (own) await statements.command(beginStatement(transaction));
+        if (own) statements.begin(beginStatement(transaction));
         const batchResult: object[] = [];
         for (; index < plans.length; index++) {
           const [plan, query] = [plans[index], queries[index]];
           if (plan === undefined || query === undefined) break;
           batchResult.push(await this.#answer(operation, plan, query, statements, true));
         }
-        if (own && (await statements.command('COMMIT')).commandTag !== 'COMMIT') throw transactionAborted();
+        if (own && !(await statements.commit())) throw transactionAborted();
         // When it throws instead, the connection is given back inside of its transaction, and so rolled back.
         return batchReply(batchResult, operation.bounds.rowBytesMax);
       });

@@ -1,6 +1,6 @@
 import type { SqlQuery, SqlQueryable, SqlResultSet } from '@prisma/driver-adapter-utils';
 import { type Cancellation, type Clock, type Deadline, DormouseError, type Role, type Timings } from '../base/index.ts';
-import type { Lease, ParameterValue, Pool, StatementResult } from '../pool/index.ts';
+import type { Lease, ParameterValue, Pool, RowBudget, StatementResult } from '../pool/index.ts';
 import { PostgresError } from '../wire/index.ts';
 import { encodeArgument } from './arguments.ts';
 import { toDriverAdapterError } from './postgres-errors.ts';
@@ -21,22 +21,34 @@ export interface OperationBounds {
 
 /**
  * The statements of one operation: Prisma's queryable over one server connection, which is acquired by the first
- * statement. Statements run one after the other. Errors of Postgres become `DriverAdapterError`; all others pass.
+ * statement. Statements run one after the other, but for pipelined ones, which run beside each other. Errors of Postgres become
+ * `DriverAdapterError`; all others pass.
  */
 export class Statements implements SqlQueryable {
   readonly provider = 'postgres';
   readonly adapterName = 'dormouse';
   readonly bounds: OperationBounds;
-  readonly #acquire: () => Promise<Lease>;
-  #last: Promise<unknown> = Promise.resolve();
-  #rowBytesLeft: number;
+  readonly #acquire: () => Promise<Lease> | Lease;
+  #lease: Lease | undefined;
+  /** Statements asked for that have not ended. */
+  #open = 0;
+  /** Settles when all that are open have ended; meaningless when none is. */
+  #last: Promise<unknown> | undefined;
+  /** The same of all up to the last that was not pipelined. */
+  #lastAlone: Promise<unknown> | undefined;
+  /** Under way on the server, and since when. */
+  #running = 0;
+  #runningSinceMs = 0;
+  readonly #rowBudget: RowBudget;
+  /** A BEGIN that goes out with the next statement. */
+  #begin: string | undefined;
   #closed = false;
   #lastCommandTag = '';
 
-  constructor(bounds: OperationBounds, acquire: () => Promise<Lease>) {
+  constructor(bounds: OperationBounds, acquire: () => Promise<Lease> | Lease) {
     this.bounds = bounds;
     this.#acquire = acquire;
-    this.#rowBytesLeft = bounds.rowBytesMax;
+    this.#rowBudget = { left: bounds.rowBytesMax };
   }
 
   async queryRaw(query: SqlQuery): Promise<SqlResultSet> {
@@ -52,20 +64,48 @@ export class Statements implements SqlQueryable {
     return this.#lastCommandTag;
   }
 
-  /** The rows read so far count no more: the operation begins anew. */
-  forgetRows(): void {
-    this.#rowBytesLeft = this.bounds.rowBytesMax;
-  }
-
-  /** Runs a statement without arguments, such as BEGIN. */
+  /** Runs a statement without arguments, such as SAVEPOINT. */
   command(sql: string): Promise<StatementResult> {
     return this.run({ sql, args: [], argTypes: [] });
   }
 
-  /** Lets no further statement start, and returns when the running one has ended. */
-  async close(): Promise<void> {
+  /** Begins a transaction with the next statement, in the same write: if BEGIN fails, the statement does not run. */
+  begin(sql = 'BEGIN'): void {
+    this.#begin = sql;
+  }
+
+  /** Commits. Says false if Postgres rolled back instead, as it does after a failure, without an error. */
+  async commit(): Promise<boolean> {
+    await this.#ended();
+    // Nothing was asked of the transaction: it never began.
+    if (this.#forgetBegin()) return true;
+    return (await this.command('COMMIT')).commandTag === 'COMMIT';
+  }
+
+  async rollback(): Promise<void> {
+    await this.#ended();
+    if (!this.#forgetBegin()) await this.command('ROLLBACK');
+  }
+
+  #forgetBegin(): boolean {
+    const pending = this.#begin !== undefined;
+    this.#begin = undefined;
+    return pending;
+  }
+
+  /** The connection, once a statement has acquired it. */
+  get lease(): Lease | undefined {
+    return this.#lease;
+  }
+
+  /** Lets no further statement start, and returns when the running ones have ended; at once if none runs. */
+  close(): Promise<void> | undefined {
     this.#closed = true;
-    await this.#last;
+    return this.#open === 0 ? undefined : this.#ended();
+  }
+
+  async #ended(): Promise<void> {
+    while (this.#open > 0) await this.#last?.then(ignore, ignore);
   }
 
   /** Runs one statement after those before it. */
@@ -76,37 +116,58 @@ export class Statements implements SqlQueryable {
     );
   }
 
-  /** Runs one statement, its parameters encoded already, after those before it. */
-  execute(sql: string, parameters: readonly ParameterValue[]): Promise<StatementResult> {
-    const result = this.#last.then(() => this.#execute(sql, parameters));
-    // The chain goes on after a failure; whoever awaits `result` sees it.
-    this.#last = result.catch(() => undefined);
+  /** Runs one statement, its parameters encoded already, after those before it or, pipelined, beside others that are. */
+  execute(sql: string, parameters: readonly ParameterValue[], pipelined = false): Promise<StatementResult> {
+    const free = this.#open === 0;
+    this.#open++;
+    const after = free ? undefined : pipelined ? this.#lastAlone : this.#last;
+    const go = (): Promise<StatementResult> => this.#execute(sql, parameters, pipelined);
+    const result = after === undefined ? go() : after.then(go, go);
+    if (free || !pipelined) {
+      this.#last = result;
+      this.#lastAlone = pipelined ? undefined : result;
+    } else {
+      this.#last = Promise.allSettled([this.#last, result]);
+    }
     return result;
   }
 
-  async #execute(sql: string, parameters: readonly ParameterValue[]): Promise<StatementResult> {
-    // The operation has failed already: what it still had queued must not run.
-    if (this.#closed) throw new DormouseError('interrupted');
-    const { clock, deadline, cancellation, timings, role } = this.bounds;
-    const lease = await this.#acquire();
-    const startedMs = clock.monotonic();
+  async #execute(sql: string, parameters: readonly ParameterValue[], pipelined: boolean): Promise<StatementResult> {
     try {
-      const result = await lease.execute(sql, parameters, {
-        deadline,
-        cancellation,
-        rowBytesMax: this.#rowBytesLeft,
-      });
+      // The operation has failed already: what it still had queued must not run.
+      if (this.#closed) throw new DormouseError('interrupted');
+      const before = this.#begin;
+      this.#begin = undefined;
+      this.#lease ??= await this.#acquire();
+      return await this.#send(this.#lease, sql, parameters, pipelined, before);
+    } finally {
+      this.#open--;
+    }
+  }
+
+  async #send(
+    lease: Lease,
+    sql: string,
+    parameters: readonly ParameterValue[],
+    pipelined: boolean,
+    before: string | undefined,
+  ): Promise<StatementResult> {
+    const { clock, deadline, cancellation, timings, role } = this.bounds;
+    if (this.#running++ === 0) this.#runningSinceMs = clock.monotonic();
+    try {
+      const options = { deadline, cancellation, rowBudget: this.#rowBudget, pipelined, before };
+      const result = await lease.execute(sql, parameters, options);
       this.#lastCommandTag = result.commandTag;
-      for (const row of result.rows) this.#rowBytesLeft -= row.byteLength;
-      if (this.#rowBytesLeft < 0) throw new DormouseError('reply_too_large');
       return result;
     } catch (error) {
       throw error instanceof PostgresError ? toDriverAdapterError(error, role) : error;
     } finally {
-      timings.add('sql', clock.monotonic() - startedMs);
+      if (--this.#running === 0) timings.add('sql', clock.monotonic() - this.#runningSinceMs);
     }
   }
 }
+
+function ignore(): void {}
 
 /** Runs an operation outside of transactions: one connection, acquired by its first statement, given back at its end. */
 export async function withStatements<T>(
@@ -115,19 +176,17 @@ export async function withStatements<T>(
   work: (statements: Statements) => Promise<T>,
 ): Promise<T> {
   const { deadline, timings, cancellation, key } = bounds;
-  let lease: Promise<Lease> | undefined;
+  let acquiring: Promise<Lease> | undefined;
   const statements = new Statements(bounds, () => {
-    lease ??= pool.acquire({ deadline, timings, cancellation, key });
-    return lease;
+    acquiring ??= pool.acquire({ deadline, timings, cancellation, key });
+    return acquiring;
   });
   try {
     return await work(statements);
   } finally {
-    await statements.close();
+    const ending = statements.close();
+    if (ending !== undefined) await ending;
     // An acquire that failed has been seen by the statement that asked for it.
-    await lease?.then(
-      (held) => held.release(),
-      () => undefined,
-    );
+    statements.lease?.release();
   }
 }

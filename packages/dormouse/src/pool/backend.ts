@@ -1,54 +1,37 @@
-import type { Cancellation, Clock, Deadline } from '../base/index.ts';
+import type { Clock } from '../base/index.ts';
 import { assert, DormouseError } from '../base/index.ts';
 import {
-  affectedRowsOf,
   ByteWriter,
-  decodeCommandComplete,
   decodeErrorResponse,
   decodeReadyForQuery,
-  decodeRowDescription,
-  encodeBind,
-  encodeClose,
   encodeCopyFail,
-  encodeDescribe,
-  encodeExecute,
-  encodeParse,
-  encodeQuery,
   encodeSync,
   encodeTerminate,
   FrameReader,
   Backend as Message,
-  type PostgresError,
+  PostgresError,
   ProtocolError,
   type TransactionStatus,
 } from '../wire/index.ts';
 import { Canceller } from './canceller.ts';
-import { changesSession } from './command-tag.ts';
 import type { ServerSocket } from './connect.ts';
 import { ConnectionLost } from './connection-lost.ts';
 import { DeadlineTimer } from './deadline-timer.ts';
 import type { OpenedSession } from './handshake.ts';
-import type { ParameterValue, StatementResult } from './pool.ts';
-import { NO_FIELDS, Request } from './request.ts';
-import { mayChangeSchema, SchemaChanges } from './schema-changes.ts';
-import { callsSessionFunction, movesSearchPath, StatementCache } from './statement-cache.ts';
+import type { ExecuteOptions, ParameterValue, StatementResult } from './pool.ts';
+import { PreparedStatements } from './prepared-statements.ts';
+import { readMessage } from './read-message.ts';
+import { Request, stoppedWith } from './request.ts';
+import { SchemaChanges } from './schema-changes.ts';
 
 /** Largest message kept when the caller sets no bound; a field of Postgres can be 1 GiB. */
 const PAYLOAD_BYTES_MAX = 256 << 20;
 /** Messages other than rows are read up to this size whatever the bound on rows. */
 const PAYLOAD_BYTES_FLOOR = 1 << 20;
-/** Requests that wait on one connection. A caller that pipelines more has lost count. */
+/** Requests that wait on one connection. A caller that asks for more has lost count. */
 const REQUESTS_MAX = 1_000;
-const NO_TYPES: readonly number[] = [];
-/** Classes of errors that a statement gets from Bind because what it was parsed for has changed: data, features, names and types. */
-const OUTDATED = /^(?:22|42|0A|XX)/;
-
-export interface ExecuteOptions {
-  readonly parameterTypes?: readonly number[];
-  readonly deadline?: Deadline;
-  readonly cancellation?: Cancellation;
-  readonly rowBytesMax?: number;
-}
+/** Requests under way at once: an operation has few siblings, and a cancel must get through all of them. */
+const FLIGHT_MAX = 32;
 
 export interface BackendOptions {
   readonly session: OpenedSession;
@@ -63,7 +46,8 @@ export interface BackendOptions {
 }
 
 /**
- * One server connection. Requests run one after the other in the order they came; each is one write and one wait.
+ * One server connection. Requests run one after the other in the order they came, each up to a Sync of its own. Those that are
+ * `pipelined` are sent without waiting for the ones before them; all others wait until nothing is under way.
  * Fails with `PostgresError`, `ConnectionLost`, `query_timeout`, `interrupted`, `reply_too_large`.
  */
 export class Backend {
@@ -73,22 +57,17 @@ export class Backend {
   readonly #deadlines: DeadlineTimer;
   readonly #reader = new FrameReader({ payloadBytesMax: PAYLOAD_BYTES_MAX, oversize: 'skip' });
   readonly #writer = new ByteWriter();
-  readonly #statements: StatementCache;
-  readonly #schemaChanges: SchemaChanges;
-  /** The count under which the prepared statements were parsed. */
-  #parsedUnder: number;
-  /** The transaction under way may have changed a table. */
-  #defines = false;
-  /** The transaction under way may have changed where names are looked up. */
-  #movedPath = false;
-  #current: Request | undefined;
+  readonly #prepared: PreparedStatements;
+  /** What the server works on, and what was sent behind it. */
+  #flight: Request[] = [];
   #queue: Request[] = [];
+  #flushing = false;
+  /** The first under way is being cancelled. */
+  #cancelling = false;
   #status: TransactionStatus = 'I';
   #lost: ConnectionLost | undefined;
   #fatal: PostgresError | undefined;
   #idleWaiters: (() => void)[] = [];
-  /** The session differs from a new one (SET, LISTEN, temporary tables …). */
-  changed = false;
 
   constructor(options: BackendOptions) {
     const { session } = options;
@@ -96,9 +75,7 @@ export class Backend {
     this.#canceller = new Canceller(options.clock, options.reconnect, session.processId, session.secretKey);
     this.#deadlines = new DeadlineTimer(options.clock, (nowMs) => this.#expire(nowMs));
     this.#onLost = options.onLost;
-    this.#statements = new StatementCache(options.statementsMax);
-    this.#schemaChanges = options.schemaChanges ?? new SchemaChanges();
-    this.#parsedUnder = this.#schemaChanges.count;
+    this.#prepared = new PreparedStatements(options.statementsMax, options.schemaChanges ?? new SchemaChanges());
     this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     this.#socket.on('error', (cause: Error) => this.#lose(cause));
     this.#socket.on('end', () => this.#lose(undefined));
@@ -115,45 +92,36 @@ export class Backend {
   }
   /** A request is under way or waits. */
   get busy(): boolean {
-    return this.#current !== undefined;
+    return this.#flight.length > 0;
+  }
+  /** The session differs from a new one (SET, LISTEN, temporary tables …). */
+  get changed(): boolean {
+    return this.#prepared.changed;
   }
 
   /** Runs one statement by the extended protocol. */
   execute(sql: string, parameters: readonly ParameterValue[], options?: ExecuteOptions): Promise<StatementResult> {
-    const request = new Request(
-      sql,
-      parameters,
-      options?.parameterTypes ?? NO_TYPES,
-      options?.deadline?.atMs ?? Number.POSITIVE_INFINITY,
-      options?.rowBytesMax ?? Number.POSITIVE_INFINITY,
-    );
-    return this.#submit(request, options?.cancellation);
+    return this.#submit(new Request(sql, parameters, options));
   }
 
   /** Runs a script by the simple protocol; gives the last result. */
   script(sql: string, options?: ExecuteOptions): Promise<StatementResult> {
-    const request = new Request(
-      sql,
-      undefined,
-      NO_TYPES,
-      options?.deadline?.atMs ?? Number.POSITIVE_INFINITY,
-      options?.rowBytesMax ?? Number.POSITIVE_INFINITY,
-    );
-    return this.#submit(request, options?.cancellation);
+    return this.#submit(new Request(sql, undefined, options));
   }
 
   /** Cancels what runs and refuses what waits; resolves when nothing is under way or the connection is gone. */
   interrupt(): Promise<void> {
-    const waiting = this.#queue;
-    this.#queue = [];
-    for (const request of waiting) this.#settle(request, new DormouseError('interrupted'));
-    if (this.#current !== undefined) this.#stop(this.#current, new DormouseError('interrupted'));
-    return this.#current === undefined ? Promise.resolve() : new Promise((resolve) => this.#idleWaiters.push(resolve));
+    for (const request of this.#queue.splice(0)) request.fail(new DormouseError('interrupted'));
+    const [first] = this.#flight;
+    if (first === undefined) return Promise.resolve();
+    this.#stop(first, new DormouseError('interrupted'));
+    return new Promise((resolve) => this.#idleWaiters.push(resolve));
   }
 
-  /** The server has forgotten every prepared statement (DISCARD ALL). */
-  forgetStatements(): void {
-    this.#statements.clear('gone');
+  /** The session is as a new one (DISCARD ALL). */
+  renewed(): void {
+    this.#prepared.forget();
+    this.#prepared.changed = false;
   }
 
   /** Lets the process end although this connection is open, or not. */
@@ -176,8 +144,11 @@ export class Backend {
     this.#lose(cause);
   }
 
-  #submit(request: Request, cancellation: Cancellation | undefined): Promise<StatementResult> {
-    if (this.#lost !== undefined || this.#socket.writable !== true) {
+  #submit(request: Request): Promise<StatementResult> {
+    const { cancellation } = request;
+    const dead = this.#lost !== undefined || this.#socket.writable !== true;
+    // With something under way the socket itself says in a moment how it died, on which its fate depends.
+    if (dead && (this.#lost !== undefined || this.#flight.length === 0)) {
       this.#lose(undefined);
       assert(this.#lost !== undefined, 'lost connection without a reason');
       request.reject(this.#lost.asUnexecuted());
@@ -191,62 +162,52 @@ export class Backend {
       request.detach = cancellation.onCancel(() => this.#stop(request, new DormouseError('interrupted')));
     }
     this.#deadlines.cover(request.deadlineAtMs);
-    if (this.#current === undefined) {
-      this.#send(request);
-    } else if (this.#queue.length >= REQUESTS_MAX) {
-      this.#settle(request, new DormouseError('queue_full'));
-    } else {
-      this.#queue.push(request);
-    }
+    if (!dead && this.#queue.length === 0 && this.#maySend(request)) this.#send(request);
+    else if (this.#queue.length >= REQUESTS_MAX) request.fail(new DormouseError('queue_full'));
+    else this.#queue.push(request);
     return request.promise;
   }
 
-  #send(request: Request): void {
-    this.#current = request;
-    request.outside = this.#status === 'I';
-    this.#reader.payloadBytesMax = Math.max(PAYLOAD_BYTES_FLOOR, Math.min(PAYLOAD_BYTES_MAX, request.rowBytesMax));
-    const writer = this.#writer;
-    try {
-      this.#encode(request);
-    } catch (error) {
-      // A value that the protocol cannot carry: nothing was sent.
-      writer.reset();
-      this.#current = undefined;
-      this.#settle(request, new DormouseError('request_invalid', { message: (error as Error).message, cause: error }));
-      this.#next();
-      return;
-    }
-    this.#socket.write(writer.take());
+  #maySend(request: Request): boolean {
+    const { length } = this.#flight;
+    if (length === 0) return true;
+    const last = this.#flight[length - 1] as Request;
+    return request.pipelined && last.pipelined && last.stopped === undefined && length < FLIGHT_MAX;
   }
 
-  #encode(request: Request): void {
+  #send(request: Request): void {
     const writer = this.#writer;
-    const parameters = request.parameters;
-    if (parameters === undefined) {
-      encodeQuery(writer, request.sql);
+    const written = writer.length;
+    const alone = this.#flight.length === 0;
+    request.begin(this.#status === 'I');
+    try {
+      this.#prepared.encode(writer, request);
+    } catch (error) {
+      // A value that the protocol cannot carry: nothing was sent.
+      writer.reset(written);
+      request.fail(new DormouseError('request_invalid', { message: (error as Error).message, cause: error }));
+      if (alone) this.#next();
       return;
     }
-    if (this.#parsedUnder !== this.#schemaChanges.count) {
-      this.#parsedUnder = this.#schemaChanges.count;
-      this.#statements.clear('kept');
+    this.#flight.push(request);
+    if (alone) {
+      this.#attend(request);
+      this.#flush();
+    } else if (!this.#flushing) {
+      // Siblings come in one go: they leave in one write.
+      this.#flushing = true;
+      queueMicrotask(() => this.#flush());
     }
-    const statement = this.#statements.use(request.sql, request.types);
-    request.bound = false;
-    request.reused = statement.ready;
-    request.statement = statement;
-    for (const name of this.#statements.dropped) encodeClose(writer, 'S', name);
-    if (!statement.ready) {
-      // A name whose Parse went through but whose Describe did not may be taken on the server.
-      if (statement.name !== '') encodeClose(writer, 'S', statement.name);
-      encodeParse(writer, statement.name, request.sql, request.types);
-      encodeDescribe(writer, 'S', statement.name);
-    } else {
-      request.fields = statement.fields;
-    }
-    encodeBind(writer, '', statement.name, parameters);
-    encodeExecute(writer, '');
-    encodeSync(writer);
-    this.#statements.forgetDropped();
+  }
+
+  #flush(): void {
+    this.#flushing = false;
+    if (this.#lost === undefined && this.#writer.length > 0) this.#socket.write(this.#writer.take());
+  }
+
+  /** What comes from here on answers this request. */
+  #attend(request: Request): void {
+    this.#reader.payloadBytesMax = Math.max(PAYLOAD_BYTES_FLOOR, Math.min(PAYLOAD_BYTES_MAX, request.budget.left));
   }
 
   #receive(chunk: Buffer): void {
@@ -261,180 +222,98 @@ export class Backend {
   }
 
   #message(type: number, payload: Buffer): void {
-    const request = this.#current;
+    const [request] = this.#flight;
     if (request === undefined) {
       // Between requests the server may only report: notices, parameters, notifications, or that it goes.
       if (type === Message.ErrorResponse) this.#goodbye(decodeErrorResponse(payload));
       return;
     }
-    switch (type) {
-      case Message.DataRow:
-        request.touched = true;
-        if (request.stopped !== undefined) break;
-        request.rowBytes += payload.length;
-        if (request.rowBytes > request.rowBytesMax || this.#reader.oversize) {
-          request.rows = [];
-          this.#stop(request, new DormouseError('reply_too_large'));
-        } else {
-          request.rows.push(payload);
-        }
-        break;
-      case Message.BindComplete:
-        request.touched = true;
-        request.bound = true;
-        break;
-      case Message.ParseComplete:
-      case Message.CloseComplete:
-      case Message.EmptyQueryResponse:
-        request.touched = true;
-        break;
-      case Message.RowDescription:
-        this.#described(request, decodeRowDescription(payload));
-        break;
-      case Message.NoData:
-        this.#described(request, NO_FIELDS);
-        break;
-      case Message.CommandComplete: {
-        request.touched = true;
-        request.tag = decodeCommandComplete(payload);
-        if (!this.changed) this.changed = this.#changes(request);
-        if (mayChangeSchema(request.tag)) this.#defines = true;
-        else if (request.statement?.movesPath ?? movesSearchPath(request.sql)) this.#movedPath = true;
-        else break;
-        // This session sees it already, and inside a transaction nobody could repeat what an outdated statement fails.
-        this.#statements.clear('kept');
-        break;
-      }
-      case Message.ErrorResponse: {
-        const error = decodeErrorResponse(payload);
-        if (error.fatal) {
-          this.#goodbye(error);
-        } else {
-          request.touched = true;
-          request.error ??= error;
-        }
-        break;
-      }
-      case Message.ReadyForQuery:
-        this.#status = decodeReadyForQuery(payload);
-        if (this.#defines && this.#status === 'I') {
-          this.#defines = false;
-          this.#schemaChanges.note();
-        }
-        if (this.#movedPath && this.#status === 'I') {
-          // What was local has ended.
-          this.#movedPath = false;
-          this.#statements.clear('kept');
-        }
-        this.#finish();
-        break;
-      case Message.CopyInResponse:
-        encodeCopyFail(this.#writer, 'COPY FROM STDIN needs a direct connection (postgresUrl)');
-        // In the extended protocol the server skips to Sync after the failure, and the first one was eaten by the copy.
-        if (request.parameters !== undefined) encodeSync(this.#writer);
-        this.#socket.write(this.#writer.take());
-        break;
-      default:
-        // Notices, parameter reports, notifications, copied-out data: not part of a pooled result.
-        break;
+    if (type === Message.ReadyForQuery) {
+      this.#status = decodeReadyForQuery(payload);
+      this.#prepared.ready(this.#status);
+      this.#finish();
+      return;
     }
+    const upshot = readMessage(type, payload, this.#reader.oversize, request, this.#prepared);
+    if (upshot === undefined) return;
+    if (upshot === 'copy-in') this.#refuseCopy(request);
+    else if (upshot instanceof PostgresError) this.#goodbye(upshot);
+    else this.#stop(request, upshot);
   }
 
-  #changes(request: Request): boolean {
-    // A script is judged as a whole: its text is not cut into statements.
-    if (request.parameters === undefined) return changesSession(request.tag, '') || callsSessionFunction(request.sql);
-    return request.statement?.changesSession === true || changesSession(request.tag, request.sql);
-  }
-
-  #described(request: Request, fields: readonly ReturnType<typeof decodeRowDescription>[number][]): void {
-    request.touched = true;
-    if (request.parameters === undefined) request.clearResult();
-    request.fields = fields;
-    const statement = request.statement;
-    if (statement !== undefined && statement.name !== '') {
-      statement.fields = fields;
-      statement.ready = true;
-    }
+  #refuseCopy(request: Request): void {
+    encodeCopyFail(this.#writer, 'COPY FROM STDIN needs a direct connection (postgresUrl)');
+    // In the extended protocol the server skips to Sync after the failure, and the first one was eaten by the copy.
+    if (request.parameters !== undefined) encodeSync(this.#writer);
+    this.#flush();
   }
 
   #finish(): void {
-    const request = this.#current;
+    const request = this.#flight[0];
     assert(request !== undefined, 'ready without a request');
-    if (request.stopped !== undefined && this.#canceller.finish(() => this.#finish())) return;
-    const error = request.error;
-    if (error !== undefined && this.#outdated(error, request)) {
-      request.resent = true;
-      request.error = undefined;
-      request.clearResult();
-      this.#send(request);
-      return;
+    // What was sent behind a stopped one is stopped too: only behind the last of them a cancel could hit somebody else.
+    if (this.#cancelling && this.#flight.length === 1) {
+      if (this.#canceller.finish(() => this.#finish())) return;
+      this.#cancelling = false;
     }
-    this.#current = undefined;
-    if (request.stopped !== undefined && (error !== undefined || request.stopped.code === 'reply_too_large')) {
-      this.#settle(request, request.stopped);
-    } else if (error !== undefined) {
-      this.#settle(request, error);
+    const { error } = request;
+    this.#flight.shift();
+    if (error !== undefined && this.#prepared.outdated(error, request, this.#status)) {
+      request.resent = true;
+      this.#send(request);
     } else {
-      request.detach();
-      const { fields, rows, tag } = request;
-      request.resolve({ fields, rows, commandTag: tag, affectedRows: affectedRowsOf(tag) });
+      request.settle();
     }
     this.#next();
   }
 
-  /** The server lost or outdated a prepared statement: it was not run. Says whether to send the request again. */
-  #outdated(error: PostgresError, request: Request): boolean {
-    const statement = request.statement;
-    if (statement === undefined || statement.name === '' || request.parameters === undefined) return false;
-    const outdated = error.code === '0A000' && error.fields.routine === 'RevalidateCachedQuery';
-    const unknown = error.code === '26000';
-    if (outdated || unknown) {
-      // Others may be outdated by the same change; forgetting all is cheap and rare.
-      this.#statements.clear('kept');
-    } else if (request.reused && !request.bound && OUTDATED.test(error.code)) {
-      // Types of parameters are those of the time of Parse. Whether they have changed or the value is wrong, a new Parse tells.
-      this.#statements.drop(statement);
-    } else {
-      return false;
-    }
-    return request.outside && this.#status === 'I' && !request.resent && request.stopped === undefined;
-  }
-
+  /** Goes on with what was sent already, then with what waits. */
   #next(): void {
-    const request = this.#queue.shift();
-    if (request !== undefined) {
-      this.#send(request);
-    } else if (this.#idleWaiters.length > 0 && this.#current === undefined) {
-      const waiters = this.#idleWaiters;
-      this.#idleWaiters = [];
-      for (const waiter of waiters) waiter();
+    const [first] = this.#flight;
+    if (first !== undefined) {
+      this.#attend(first);
+      if (first.stopped !== undefined) this.#cancel(first.stopped);
+    }
+    for (;;) {
+      const [waiting] = this.#queue;
+      if (waiting === undefined || !this.#maySend(waiting)) break;
+      this.#queue.shift();
+      this.#send(waiting);
+    }
+    if (this.#flight.length === 0 && this.#queue.length === 0) {
+      for (const waiter of this.#idleWaiters.splice(0)) waiter();
     }
   }
 
-  #settle(request: Request, error: Error): void {
-    request.detach();
-    request.reject(error);
-  }
-
-  /** Stops a request for our own reason: at once if it still waits, by a cancel request if it runs. */
+  /** Stops a request for our own reason: at once if it still waits, by a cancel request if it runs; what was sent behind it, too. */
   #stop(request: Request, reason: DormouseError): void {
-    if (request !== this.#current) {
-      const at = this.#queue.indexOf(request);
-      if (at < 0) return;
-      this.#queue.splice(at, 1);
-      this.#settle(request, reason);
+    const waits = this.#queue.indexOf(request);
+    if (waits >= 0) {
+      this.#queue.splice(waits, 1);
+      request.fail(reason);
       return;
     }
-    if (request.stopped !== undefined) return;
+    const place = this.#flight.indexOf(request);
+    if (place < 0 || request.stopped !== undefined) return;
     request.stopped = reason;
+    for (const behind of this.#flight.slice(place + 1)) behind.stopped ??= stoppedWith(reason);
+    // In front of it others may run that are not to be stopped: their end begins the cancel.
+    if (place === 0) this.#cancel(reason);
+  }
+
+  #cancel(reason: DormouseError): void {
+    if (this.#cancelling) {
+      this.#canceller.goOn();
+      return;
+    }
+    this.#cancelling = true;
     this.#canceller.begin(() => this.destroy(reason));
   }
 
   /** Stops what is past its deadline; gives the next deadline of what is not. */
   #expire(nowMs: number): number {
     let nextMs = Number.POSITIVE_INFINITY;
-    const open = this.#current === undefined ? this.#queue : [this.#current, ...this.#queue];
-    for (const request of open) {
+    for (const request of [...this.#flight, ...this.#queue]) {
       if (request.deadlineAtMs <= nowMs) this.#stop(request, new DormouseError('query_timeout'));
       else if (request.deadlineAtMs < nextMs) nextMs = request.deadlineAtMs;
     }
@@ -453,18 +332,16 @@ export class Backend {
     this.#deadlines.stop();
     this.#canceller.stop();
     this.#socket.destroy();
-    const current = this.#current;
-    const waiting = this.#queue;
-    this.#current = undefined;
-    this.#queue = [];
-    if (current !== undefined) {
+    const flight = this.#flight.splice(0);
+    const waiting = this.#queue.splice(0);
+    for (const request of flight) {
       // The server answers in order: if its goodbye came before any answer, the request was not begun. A pipe closed before the
       // write ended took no Sync, without which nothing commits.
       const unexecuted =
-        !current.touched && (lost.orderly || (cause as { code?: string } | undefined)?.code === 'EPIPE');
-      this.#settle(current, current.stopped ?? (unexecuted ? lost.asUnexecuted() : lost));
+        !request.touched && (lost.orderly || (cause as { code?: string } | undefined)?.code === 'EPIPE');
+      request.fail(request.stopped ?? (unexecuted ? lost.asUnexecuted() : lost));
     }
-    for (const request of waiting) this.#settle(request, lost.asUnexecuted());
+    for (const request of waiting) request.fail(lost.asUnexecuted());
     this.#next();
     this.#onLost?.(lost);
   }

@@ -7,7 +7,7 @@ const CANCEL_GRACE_MS = 10_000;
 /** A cancel that overtakes its statement finds the server idle and is lost, so it is sent again: after this time, then twice that … */
 const CANCEL_AGAIN_MS = 20;
 
-/** Stops the statement that runs on one connection, and sees to it that no later one is hit. */
+/** Stops the statement that runs on one connection, or some in a row, and sees to it that no later one is hit. */
 export class Canceller {
   readonly #clock: Clock;
   readonly #send: () => Promise<void>;
@@ -28,6 +28,13 @@ export class Canceller {
   begin(giveUp: () => void): void {
     this.#active = true;
     this.#grace = this.#clock.after(CANCEL_GRACE_MS, giveUp);
+    this.#request(CANCEL_AGAIN_MS);
+  }
+
+  /** The statement has ended, and the one behind it is to be stopped too. */
+  goOn(): void {
+    if (!this.#active || this.#sending) return;
+    this.#again?.cancel();
     this.#request(CANCEL_AGAIN_MS);
   }
 

@@ -1,18 +1,20 @@
 import { type Deadline, DormouseError } from '../base/index.ts';
 import type { Hold } from '../instance/index.ts';
-import type { ExecuteOptions } from './backend.ts';
 import { ConnectionLost } from './connection-lost.ts';
-import type { Lease, ParameterValue, StatementResult } from './pool.ts';
+import type { ExecuteOptions, Lease, ParameterValue, StatementResult } from './pool.ts';
 import type { Member, ServerPool } from './server-pool.ts';
 
-/** One caller's use of one connection. The first statement finds a working connection even if the one leased has just died. */
+/** One caller's use of one connection. The first statements find a working connection even if the one leased has just died. */
 export class PoolLease implements Lease {
   readonly #pool: ServerPool;
   readonly #deadline: Deadline;
   #member: Member;
   #hold: Hold;
-  /** Nothing was executed yet: another connection is as good as this one. */
+  /** Nothing was answered yet: another connection is as good as this one. */
   #fresh = true;
+  /** Another connection is being found; all that were sent to the dead one wait for it. */
+  #replacing: Promise<void> | undefined;
+  #replaced = false;
   #released = false;
 
   constructor(pool: ServerPool, member: Member, hold: Hold, deadline: Deadline) {
@@ -40,54 +42,59 @@ export class PoolLease implements Lease {
     this.#pool.giveBack(this.#member, this.#hold);
   }
 
-  async #run(
+  #run(
     sql: string,
     parameters: readonly ParameterValue[] | undefined,
     options: ExecuteOptions | undefined,
   ): Promise<StatementResult> {
-    if (this.#released) throw new DormouseError('internal', { message: 'A lease was used after its release.' });
-    const fresh = this.#fresh;
+    if (this.#released) {
+      return Promise.reject(new DormouseError('internal', { message: 'A lease was used after its release.' }));
+    }
+    const member = this.#member;
+    const { backend } = member;
+    const result = parameters === undefined ? backend.script(sql, options) : backend.execute(sql, parameters, options);
+    return result.then(this.#answered, (error) => this.#failed(error, member, sql, parameters, options));
+  }
+
+  readonly #answered = (result: StatementResult): StatementResult => {
     this.#fresh = false;
-    try {
-      return await this.#send(sql, parameters, options);
-    } catch (error) {
-      if (!(error instanceof ConnectionLost)) throw error;
-      if (!fresh || !error.unexecuted) throw error.toDormouseError();
-      return await this.#again(sql, parameters, options);
-    }
-  }
+    return result;
+  };
 
-  #send(
+  /** A connection that died before it executed anything is replaced, until one serves or time is up. */
+  async #failed(
+    error: unknown,
+    member: Member,
     sql: string,
     parameters: readonly ParameterValue[] | undefined,
     options: ExecuteOptions | undefined,
   ): Promise<StatementResult> {
-    const { backend } = this.#member;
-    return parameters === undefined ? backend.script(sql, options) : backend.execute(sql, parameters, options);
-  }
-
-  /** The connection died before it executed anything: the same on another one, until one serves or time is up. */
-  async #again(
-    sql: string,
-    parameters: readonly ParameterValue[] | undefined,
-    options: ExecuteOptions | undefined,
-  ): Promise<StatementResult> {
+    const lost = error instanceof ConnectionLost ? error : undefined;
+    if (lost?.unexecuted !== true) this.#fresh = false;
+    if (lost === undefined) throw error;
     const deadline = options?.deadline ?? this.#deadline;
-    for (;;) {
-      const replaced = await this.#pool.replace(this.#member, this.#hold, deadline);
-      if (this.#released) {
-        // Given up while we looked: the permit went back with the dead connection.
-        this.#pool.discard(replaced.member, replaced.hold);
-        throw new DormouseError('interrupted');
-      }
-      this.#member = replaced.member;
-      this.#hold = replaced.hold;
-      try {
-        return await this.#send(sql, parameters, options);
-      } catch (error) {
-        if (!(error instanceof ConnectionLost)) throw error;
-        if (!error.unexecuted || deadline.expired()) throw error.toDormouseError();
-      }
+    if (!this.#fresh || (this.#replaced && deadline.expired())) throw lost.toDormouseError();
+    if (this.#member === member) await this.#replace(deadline);
+    return this.#run(sql, parameters, options);
+  }
+
+  /** The connection died before it executed anything: finds another one, once for all that were sent to it. */
+  async #replace(deadline: Deadline): Promise<void> {
+    this.#replacing ??= this.#find(deadline).finally(() => {
+      this.#replacing = undefined;
+    });
+    await this.#replacing;
+  }
+
+  async #find(deadline: Deadline): Promise<void> {
+    const replaced = await this.#pool.replace(this.#member, this.#hold, deadline);
+    if (this.#released) {
+      // Given up while we looked: the permit went back with the dead connection.
+      this.#pool.discard(replaced.member, replaced.hold);
+      throw new DormouseError('interrupted');
     }
+    this.#replaced = true;
+    this.#member = replaced.member;
+    this.#hold = replaced.hold;
   }
 }

@@ -25,6 +25,30 @@ export interface AcquireOptions {
   readonly key?: string | undefined;
 }
 
+/** Bytes of rows that some statements may still read, all of them together. */
+export interface RowBudget {
+  left: number;
+}
+
+export interface ExecuteOptions {
+  /** Type OIDs by position; 0 or absent lets Postgres infer. */
+  readonly parameterTypes?: readonly number[];
+  readonly deadline?: Deadline;
+  readonly cancellation?: Cancellation;
+  /** Stops reading and throws `reply_too_large` once the rows exceed this many bytes. */
+  readonly rowBytesMax?: number;
+  /** The same for several statements; counted down as rows arrive. */
+  readonly rowBudget?: RowBudget;
+  /**
+   * May be sent while other pipelined statements are under way, so that they share a way to the server and back. Each stands
+   * for itself: one that fails leaves the others (but inside a transaction, where Postgres refuses what comes behind a failure),
+   * one that is cancelled or times out takes those behind it along. For statements that only read.
+   */
+  readonly pipelined?: boolean;
+  /** A statement without values or rows, such as BEGIN, that is sent in front, in the same write. If it fails, the other is not run. */
+  readonly before?: string | undefined;
+}
+
 /** The right to one server connection, until `release`. */
 export interface Lease {
   /**
@@ -32,18 +56,7 @@ export interface Lease {
    * A Postgres error throws `PostgresError` (wire/) and leaves the connection usable. Past `deadline` the statement is cancelled in
    * Postgres and `query_timeout` is thrown; a lost connection throws `database_crashed` or `database_stopped`.
    */
-  execute(
-    sql: string,
-    parameters: readonly ParameterValue[],
-    options?: {
-      /** Type OIDs by position; 0 or absent lets Postgres infer. */
-      readonly parameterTypes?: readonly number[];
-      readonly deadline?: Deadline;
-      readonly cancellation?: Cancellation;
-      /** Stops reading and throws `reply_too_large` once the rows exceed this many bytes. */
-      readonly rowBytesMax?: number;
-    },
-  ): Promise<StatementResult>;
+  execute(sql: string, parameters: readonly ParameterValue[], options?: ExecuteOptions): Promise<StatementResult>;
   /** Runs a script of several statements by the simple protocol; gives the last result. */
   script(sql: string, options?: { readonly deadline?: Deadline }): Promise<StatementResult>;
   /** 'I' idle, 'T' in a transaction, 'E' in a failed one (the last ReadyForQuery). */

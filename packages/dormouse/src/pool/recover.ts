@@ -16,8 +16,7 @@ export async function recover(backend: Backend, clock: Clock): Promise<void> {
     if (backend.transactionStatus !== 'I') await backend.script('ROLLBACK');
     if (backend.changed) {
       await backend.script('DISCARD ALL');
-      backend.forgetStatements();
-      backend.changed = false;
+      backend.renewed();
     }
   } catch (error) {
     backend.destroy(error as Error);

@@ -23,9 +23,9 @@ export class ByteWriter {
     return out;
   }
 
-  /** Forgets what was written since the last `take`. */
-  reset(): void {
-    this.#offset = this.#start;
+  /** Forgets what was written since the last `take`, but for its first `length` bytes. */
+  reset(length = 0): void {
+    this.#offset = this.#start + length;
   }
 
   /** Opens a frame of the given type. */

@@ -6,6 +6,7 @@ import { compileNodes, type Program } from './compile.ts';
 import type { JsonWriter } from './json-writer.ts';
 import type { Enums } from './loose-values.ts';
 import { NotCovered } from './not-covered.ts';
+import { plainOf, valueNode } from './plain-values.ts';
 import { RecordWriter } from './record-writer.ts';
 import { Rows } from './rows.ts';
 import type { Run } from './run.ts';
@@ -15,28 +16,35 @@ const CLOSE = 0x7d;
 
 /** A plan as a program: its SQL rendered, its result's form known. */
 export class CompiledPlan {
-  readonly plan: QueryPlanNode;
-  readonly program: Program;
+  /** Whether all of it, up to the writing of the reply, is one transaction. */
+  readonly transactional: boolean;
+  readonly #program: Program;
   readonly #structure: ResultNode;
   readonly #enums: Enums;
   #writer: RecordWriter | undefined;
 
-  constructor(plan: QueryPlanNode, program: Program, structure: ResultNode, enums: Enums) {
-    this.plan = plan;
-    this.program = program;
+  constructor(transactional: boolean, program: Program, structure: ResultNode, enums: Enums) {
+    this.transactional = transactional;
+    this.#program = program;
     this.#structure = structure;
     this.#enums = enums;
   }
 
   /** Whether the request's parameters can be bound: if not, the runtime says what is wrong with them. */
   accepts(parameters: JsonObject): boolean {
-    const { variables } = this.program;
+    const { variables } = this.#program;
     for (let i = 0; i < variables.length; i++) if (Object.hasOwn(parameters, variables[i] as string)) return false;
-    return areBindable(parameters, this.program.parameters);
+    return areBindable(parameters, this.#program.parameters);
   }
 
   evaluate(run: Run): unknown {
-    return this.program.root.evaluate(run);
+    return this.#program.root.evaluate(run);
+  }
+
+  /** The writing of a value as Prisma's runtime does it: for values of rare forms, and for errors that it words. */
+  mapping(value: unknown): QueryPlanNode {
+    const args = { expr: valueNode(plainOf(value)), structure: this.#structure, enums: this.#enums };
+    return { type: 'dataMap', args: args as Extract<QueryPlanNode, { type: 'dataMap' }>['args'] };
   }
 
   /** Writes what `evaluate` gave. Throws `NotCovered`, or `reply_too_large`. */
@@ -61,11 +69,13 @@ export class CompiledPlan {
 
 /** Compiles a plan that is known to be well formed, or gives undefined for one with parts that only the runtime knows. */
 export function compilePlan(plan: QueryPlanNode): CompiledPlan | undefined {
-  if (plan.type !== 'dataMap') return undefined;
-  const { expr, structure, enums } = plan.args;
+  const transactional = plan.type === 'transaction';
+  const mapped = transactional ? plan.args : plan;
+  if (mapped.type !== 'dataMap') return undefined;
+  const { expr, structure, enums } = mapped.args;
   if (structure.type === 'field') return undefined;
   try {
-    return new CompiledPlan(plan, compileNodes(expr), structure, enums);
+    return new CompiledPlan(transactional, compileNodes(expr), structure, enums);
   } catch (error) {
     if (error instanceof NotCovered) return undefined;
     throw error;

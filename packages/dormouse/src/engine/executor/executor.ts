@@ -1,14 +1,12 @@
-import { isDriverAdapterError, type SqlQuery, type SqlResultSet } from '@prisma/driver-adapter-utils';
+import { isDriverAdapterError } from '@prisma/driver-adapter-utils';
 import { type Clock, DormouseError } from '../../base/index.ts';
-import type { StatementResult } from '../../pool/index.ts';
-import { guardedScope } from '../guarded-scope.ts';
-import type { PlanExecutor, PlanStatements } from '../plan-execution.ts';
+import type { PlanExecutor } from '../plan-execution.ts';
 import type { JsonObject } from '../request-body.ts';
-import { decodeResult } from '../rows.ts';
 import type { Statements } from '../statements.ts';
 import type { CompiledPlan } from './compiled-plan.ts';
 import { JsonWriter } from './json-writer.ts';
 import { NotCovered } from './not-covered.ts';
+import { Pace } from './pace.ts';
 import { Run, type RunWorld } from './run.ts';
 
 /** What stands around the data in a reply. */
@@ -36,11 +34,14 @@ export class Written {
 export interface ExecutionCounts {
   /** Written from the rows' bytes. */
   compiled: number;
-  /** Begun here and handed over to the runtime, for a value of a rare form or an error that it words. */
+  /** Left to the runtime in a part, for a value of a rare form. */
   handedOver: number;
 }
 
-/** Runs compiled plans and writes their replies. What a plan's rows hold beyond it goes to Prisma's runtime, rows included. */
+/**
+ * Runs compiled plans and writes their replies. A value or an error of a rare form is left to Prisma's runtime, over what was read:
+ * nothing runs twice.
+ */
 export class CompiledExecutor {
   readonly counts: ExecutionCounts = { compiled: 0, handedOver: 0 };
   readonly #runtime: PlanExecutor;
@@ -49,7 +50,11 @@ export class CompiledExecutor {
 
   constructor(runtime: PlanExecutor, clock: Clock) {
     this.#runtime = runtime;
-    this.#world = { nowMs: () => clock.now(), generate: (call) => runtime.generate(call) };
+    this.#world = {
+      nowMs: () => clock.now(),
+      generate: (call) => runtime.generate(call),
+      interpret: (node, statements, inTransaction) => runtime.execute(node, {}, statements, { inTransaction }),
+    };
   }
 
   /**
@@ -62,29 +67,29 @@ export class CompiledExecutor {
     statements: Statements,
     options: CompiledExecutionOptions,
   ): Promise<Written> {
-    const run = new Run(parameters, statements, this.#world);
+    const { inTransaction } = options;
+    const run = new Run(parameters, statements, this.#world, { inTransaction, pace: new Pace(statements.bounds) });
+    const answer = (): Promise<Written['body']> => this.#answer(compiled, run, options);
     try {
-      const value = await compiled.evaluate(run);
-      const body = this.#write(compiled, value, options);
-      this.counts.compiled++;
+      const body = await (compiled.transactional ? run.within(answer) : answer());
+      this.counts[run.handedOver ? 'handedOver' : 'compiled']++;
       return new Written(body);
     } catch (error) {
       if (isDriverAdapterError(error)) return await this.#runtime.raise(error);
+      throw error;
+    }
+  }
+
+  async #answer(compiled: CompiledPlan, run: Run, options: CompiledExecutionOptions): Promise<Written['body']> {
+    const value = await compiled.evaluate(run);
+    try {
+      return this.#write(compiled, value, options);
+    } catch (error) {
       if (!(error instanceof NotCovered)) throw error;
     }
-    this.counts.handedOver++;
-    // They will be read again, or are handed over as they are.
-    statements.forgetRows();
-    const data = await this.#runtime.execute(
-      compiled.plan,
-      guardedScope(compiled.plan, parameters),
-      compiled.program.repeatable || run.lastResult === undefined
-        ? statements
-        : new Repeated(statements, run.lastResult),
-      { inTransaction: options.inTransaction },
-    );
+    const data = await run.interpret(compiled.mapping(value));
     const { before, after } = options.frame;
-    return new Written(Buffer.concat([before, Buffer.from(JSON.stringify(data ?? null)), after]));
+    return Buffer.concat([before, Buffer.from(JSON.stringify(data ?? null)), after]);
   }
 
   #write(compiled: CompiledPlan, value: unknown, { frame, bytesMax }: CompiledExecutionOptions): Written['body'] {
@@ -100,38 +105,5 @@ export class CompiledExecutor {
       out.reset();
       throw error;
     }
-  }
-}
-
-/** The one statement of a plan, which has run: whoever asks for it again is given what it gave. */
-class Repeated implements PlanStatements {
-  readonly provider = 'postgres';
-  readonly adapterName = 'dormouse';
-  readonly #statements: Statements;
-  #result: StatementResult | undefined;
-
-  constructor(statements: Statements, result: StatementResult) {
-    this.#statements = statements;
-    this.#result = result;
-  }
-
-  async queryRaw(query: SqlQuery): Promise<SqlResultSet> {
-    const result = this.#take();
-    return result === undefined ? this.#statements.queryRaw(query) : decodeResult(result);
-  }
-
-  async executeRaw(query: SqlQuery): Promise<number> {
-    const result = this.#take();
-    return result === undefined ? this.#statements.executeRaw(query) : result.affectedRows;
-  }
-
-  command(sql: string): Promise<StatementResult> {
-    return this.#statements.command(sql);
-  }
-
-  #take(): StatementResult | undefined {
-    const result = this.#result;
-    this.#result = undefined;
-    return result;
   }
 }

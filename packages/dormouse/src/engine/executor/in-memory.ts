@@ -1,4 +1,5 @@
 import { NotCovered } from './not-covered.ts';
+import type { Slices } from './pace.ts';
 import { decodedColumns, recordKeys } from './record-values.ts';
 import type { Rows } from './rows.ts';
 
@@ -15,7 +16,10 @@ export interface RecordOperations {
 }
 
 /** Distinct, page, reverse: in the order and with the meaning of Prisma's runtime. */
-export function processRows(rows: Rows, { distinct, linkingFields, reverse, pagination }: RecordOperations): Rows {
+export function* processRows(
+  rows: Rows,
+  { distinct, linkingFields, reverse, pagination }: RecordOperations,
+): Slices<Rows> {
   if (rows.single) {
     if (pagination === null || rows.rows.length === 0) return rows;
     const { cursor, skip, take } = pagination;
@@ -25,7 +29,7 @@ export function processRows(rows: Rows, { distinct, linkingFields, reverse, pagi
   let places: number[] = rows.rows.map((_row, place) => place);
   if (distinct !== null) {
     const seen = new Set<string>();
-    const keys = recordKeys(rows, linkingFields === null ? distinct : [...distinct, ...linkingFields]);
+    const keys = yield* recordKeys(rows, linkingFields === null ? distinct : [...distinct, ...linkingFields]);
     places = places.filter((place) => {
       const key = keys[place] as string;
       if (seen.has(key)) return false;
@@ -34,11 +38,11 @@ export function processRows(rows: Rows, { distinct, linkingFields, reverse, pagi
     });
   }
   if (pagination !== null) {
-    const isCursor = pagination.cursor === null ? undefined : cursorTest(rows, pagination.cursor);
+    const isCursor = pagination.cursor === null ? undefined : yield* cursorTest(rows, pagination.cursor);
     if (linkingFields === null) {
       places = page(places, pagination, isCursor);
     } else {
-      const keys = recordKeys(rows, linkingFields);
+      const keys = yield* recordKeys(rows, linkingFields);
       const groups = new Map<string, number[]>();
       for (const place of places) {
         const key = keys[place] as string;
@@ -67,10 +71,10 @@ function page(
 }
 
 /** Finds the cursor's record, where its values are of the plain types that need no conversion. */
-function cursorTest(rows: Rows, cursor: readonly (readonly [string, unknown])[]): (place: number) => boolean {
+function* cursorTest(rows: Rows, cursor: readonly (readonly [string, unknown])[]): Slices<(place: number) => boolean> {
   const names = cursor.map(([name]) => name);
   if (names.length === 0 || names.length > rows.fields.length + rows.attachments.length) throw new NotCovered();
-  const values = decodedColumns(rows, names);
+  const values = yield* decodedColumns(rows, names);
   return (place) =>
     cursor.every(([, wanted], index) => {
       const value = values[place]?.[index];

@@ -1,94 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { JoinNode, LetNode, type Node, SequenceNode, VariableNode } from './nodes.ts';
-import { NotCovered } from './not-covered.ts';
+import { dataRow, field, gives, testRun } from '../../../test/support/executor-run.ts';
+import {
+  ChoiceNode,
+  FirstNonEmptyNode,
+  LetNode,
+  ListNode,
+  SequenceNode,
+  TransactionNode,
+  VariableNode,
+} from './nodes.ts';
 import { Rows } from './rows.ts';
-import { Run } from './run.ts';
 
-const INT4 = 23;
-const field = (name: string, typeOid = INT4): Rows['fields'][number] => ({
-  name,
-  tableOid: 0,
-  columnNumber: 0,
-  typeOid,
-  typeSize: 4,
-  typeModifier: -1,
-  format: 0,
-});
-/** A DataRow's payload. */
-function dataRow(...values: (string | null)[]): Uint8Array {
-  const parts: Buffer[] = [Buffer.from([values.length >> 8, values.length & 255])];
-  for (const value of values) {
-    const length = Buffer.alloc(4);
-    length.writeInt32BE(value === null ? -1 : Buffer.byteLength(value));
-    parts.push(length, Buffer.from(value ?? ''));
-  }
-  return Buffer.concat(parts);
-}
-const gives = (value: unknown): Node => ({ evaluate: () => value });
-const run = (): Run =>
-  new Run(
-    {},
-    { execute: () => Promise.reject(new Error('no statements here')) },
-    {
-      nowMs: () => 0,
-      generate: () => Promise.reject(new Error('no generators here')),
-    },
-  );
-const users = new Rows([field('id')], [dataRow('1'), dataRow('2'), dataRow(null)]);
-const posts = new Rows(
-  [field('author'), field('title', 25)],
-  [dataRow('2', 'a'), dataRow('1', 'b'), dataRow('2', 'c')],
-);
-
-describe('JoinNode', () => {
-  it('finds the children of each parent, in their order', async () => {
-    const join = new JoinNode(gives(users), [
-      { node: gives(Promise.resolve(posts)), name: 'posts', on: [['id', 'author']], single: false },
-    ]);
-    const joined = (await join.evaluate(run())) as Rows;
-    expect(joined.attachments[0]?.children).toEqual([[1], [0, 2], []]);
-  });
-
-  it('leaves keys of different types to the runtime', async () => {
-    const texts = new Rows([field('author', 25)], [dataRow('1')]);
-    const join = new JoinNode(gives(users), [
-      { node: gives(texts), name: 'posts', on: [['id', 'author']], single: false },
-    ]);
-    await expect(join.evaluate(run())).rejects.toThrow(NotCovered);
-  });
-
-  it('reads no children of a record that is not there', () => {
-    const nobody = new Rows([field('id')], [], true);
-    const child: Node = {
-      evaluate: () => {
-        throw new Error('was read');
-      },
-    };
-    const join = new JoinNode(gives(nobody), [{ node: child, name: 'posts', on: [['id', 'author']], single: false }]);
-    expect(join.evaluate(run())).toBe(nobody);
-  });
-
-  it('sees the failure of every child, of one that fails at once too', async () => {
-    let fail: (error: Error) => void = () => {};
-    const late = new Promise((_resolve, reject) => {
-      fail = reject;
-    });
-    const atOnce: Node = {
-      evaluate: () => {
-        throw new NotCovered();
-      },
-    };
-    const on = [['id', 'author']] as const;
-    const join = new JoinNode(gives(users), [
-      { node: gives(late), name: 'late', on, single: false },
-      { node: atOnce, name: 'atOnce', on, single: false },
-    ]);
-    await expect(join.evaluate(run())).rejects.toThrow(NotCovered);
-    // The test runner fails for a rejection that nobody handles.
-    fail(new Error('late'));
-    await new Promise((resolve) => setImmediate(resolve));
-  });
-});
+const one = new Rows([field('id')], [dataRow('1')]);
+const none = new Rows([field('id')], []);
 
 describe('LetNode and SequenceNode', () => {
   it('set variables in order, waiting for those that take time, and give the last value', async () => {
@@ -99,11 +23,78 @@ describe('LetNode and SequenceNode', () => {
       ],
       new SequenceNode([gives(Promise.resolve('ignored')), new VariableNode(1)]),
     );
-    expect(await node.evaluate(run())).toBe('first');
+    expect(await node.evaluate(testRun())).toBe('first');
   });
 
   it('take no turn of the loop when nothing takes time', () => {
     const node = new LetNode([{ index: 0, node: gives('now') }], new SequenceNode([new VariableNode(0)]));
-    expect(node.evaluate(run())).toBe('now');
+    expect(node.evaluate(testRun())).toBe('now');
+  });
+});
+
+describe('ChoiceNode', () => {
+  it('evaluates one branch only', async () => {
+    const never = {
+      evaluate: () => {
+        throw new Error('the other branch');
+      },
+    };
+    const rule = { type: 'rowCountNeq', args: 0 } as const;
+    expect(new ChoiceNode(gives(one), rule, gives('kept'), never).evaluate(testRun())).toBe('kept');
+    expect(new ChoiceNode(gives(none), rule, never, gives('broken')).evaluate(testRun())).toBe('broken');
+    expect(await new ChoiceNode(gives(Promise.resolve(null)), rule, never, gives('broken')).evaluate(testRun())).toBe(
+      'broken',
+    );
+  });
+});
+
+describe('FirstNonEmptyNode and ListNode', () => {
+  it('finds what holds anything', () => {
+    const run = testRun();
+    run.variables.push(null, none, [], one, 'later');
+    expect(new FirstNonEmptyNode([0, 1, 2, 3, 4]).evaluate(run)).toBe(one);
+    expect(new FirstNonEmptyNode([0, 1, 2]).evaluate(run)).toEqual([]);
+  });
+
+  it('evaluates one after the other', async () => {
+    expect(await new ListNode([gives(Promise.resolve(1)), gives(2)]).evaluate(testRun())).toEqual([1, 2]);
+  });
+});
+
+describe('TransactionNode', () => {
+  const recorded = (committed = true): { readonly said: string[]; readonly run: ReturnType<typeof testRun> } => {
+    const said: string[] = [];
+    const run = testRun({
+      begin: () => void said.push('begin'),
+      commit: async () => {
+        said.push('commit');
+        return committed;
+      },
+      rollback: async () => void said.push('rollback'),
+    });
+    return { said, run };
+  };
+
+  it('begins and commits once, however deep', async () => {
+    const { said, run } = recorded();
+    expect(await new TransactionNode(new TransactionNode(gives(7))).evaluate(run)).toBe(7);
+    expect(said).toEqual(['begin', 'commit']);
+  });
+
+  it('is the surrounding one if there is one', async () => {
+    const { said, run } = recorded();
+    run.inTransaction = true;
+    expect(await new TransactionNode(gives(7)).evaluate(run)).toBe(7);
+    expect(said).toEqual([]);
+  });
+
+  it('rolls back what fails, and fails if it did not commit', async () => {
+    const { said, run } = recorded();
+    await expect(new TransactionNode(gives(Promise.reject(new Error('no')))).evaluate(run)).rejects.toThrow('no');
+    expect(said).toEqual(['begin', 'rollback']);
+    expect(run.inTransaction).toBe(false);
+    await expect(new TransactionNode(gives(1)).evaluate(recorded(false).run)).rejects.toMatchObject({
+      code: 'internal',
+    });
   });
 });

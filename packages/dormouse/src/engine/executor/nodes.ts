@@ -1,26 +1,24 @@
 import type { PrismaValue } from '@prisma/client-engine-runtime';
 import { columnCodec } from '../column-types.ts';
+import { decodeResult } from '../rows.ts';
 import { type Argument, argumentValue } from './argument.ts';
-import { processRows, type RecordOperations } from './in-memory.ts';
 import { NotCovered } from './not-covered.ts';
-import { decodedColumns, matchChildren } from './record-values.ts';
 import { Rows } from './rows.ts';
+import { isEmpty, type Rule, satisfies } from './rules.ts';
 import type { Run } from './run.ts';
 import type { Statement } from './statement.ts';
 
-/** A part of a compiled plan: gives records, a number of affected rows, a plain value, or a promise of one. */
+/**
+ * A part of a compiled plan. Gives records as rows or, where a part was left to Prisma's runtime, as it holds them; a number
+ * of affected rows; a plain value; or a promise of one of these.
+ */
 export interface Node {
   evaluate(run: Run): unknown;
 }
 
 /** Applies `work` to a value or, without one more turn for those that are there, to what a promise gives. */
-function then(value: unknown, work: (value: unknown) => unknown): unknown {
+export function whenThere(value: unknown, work: (value: unknown) => unknown): unknown {
   return value instanceof Promise ? value.then(work) : work(value);
-}
-
-function rowsOf(value: unknown): Rows {
-  if (!(value instanceof Rows)) throw new NotCovered();
-  return value;
 }
 
 export class QueryNode implements Node {
@@ -30,14 +28,20 @@ export class QueryNode implements Node {
   constructor(statement: Statement) {
     this.#statement = statement;
   }
-  async evaluate(run: Run): Promise<Rows> {
-    const { fields, rows } = await this.#statement.execute(run);
-    if (fields !== this.#readable) {
-      // A type that Prisma cannot read fails the runtime, whether or not the column is used.
-      for (const field of fields) if (columnCodec(field.typeOid) === undefined) throw new NotCovered();
-      this.#readable = fields;
+  async evaluate(run: Run): Promise<unknown> {
+    try {
+      const result = await this.#statement.execute(run);
+      const { fields, rows } = result;
+      if (fields !== this.#readable) {
+        // A type that Prisma cannot read fails, whether or not the column is used.
+        if (fields.some(({ typeOid }) => columnCodec(typeOid) === undefined)) decodeResult(result);
+        this.#readable = fields;
+      }
+      return new Rows(fields, rows);
+    } catch (error) {
+      if (!(error instanceof NotCovered)) throw error;
+      return run.interpret({ type: 'query', args: this.#statement.evaluated(run) });
     }
-    return new Rows(fields, rows);
   }
 }
 
@@ -46,72 +50,14 @@ export class ExecuteNode implements Node {
   constructor(statement: Statement) {
     this.#statement = statement;
   }
-  async evaluate(run: Run): Promise<number> {
-    return (await this.#statement.execute(run)).affectedRows;
-  }
-}
-
-/** A node that turns what another gives into something else. */
-export class MapNode implements Node {
-  readonly #of: Node;
-  readonly #map: (value: unknown, run: Run) => unknown;
-  constructor(of: Node, map: (value: unknown, run: Run) => unknown) {
-    this.#of = of;
-    this.#map = map;
-  }
-  evaluate(run: Run): unknown {
-    const value = this.#of.evaluate(run);
-    return value instanceof Promise ? value.then((given) => this.#map(given, run)) : this.#map(value, run);
-  }
-}
-
-/** The first record, or null. */
-export function unique(value: unknown): Rows {
-  const rows = rowsOf(value);
-  if (rows.rows.length > 1) throw new NotCovered();
-  return rows.single ? rows : new Rows(rows.fields, rows.rows, true, rows.attachments);
-}
-
-/** At least one record. */
-export function required(value: unknown): Rows {
-  const rows = rowsOf(value);
-  if (rows.rows.length === 0) throw new NotCovered();
-  return rows;
-}
-
-export function reversed(value: unknown): Rows {
-  const rows = rowsOf(value);
-  return rows.single ? rows : rows.pick(rows.rows.map((_row, index) => rows.rows.length - 1 - index));
-}
-
-/** A rule on the number of records, or of affected rows. What breaks it is the runtime's to put into words. */
-export interface Rule {
-  readonly type: 'rowCountEq' | 'rowCountNeq' | 'affectedRowCountEq' | 'never';
-  readonly args?: number;
-}
-
-export function validated(value: unknown, rules: readonly Rule[]): unknown {
-  for (const { type, args } of rules) {
-    if (type === 'never') throw new NotCovered();
-    if (type === 'affectedRowCountEq') {
-      if (value !== args) throw new NotCovered();
-      continue;
+  async evaluate(run: Run): Promise<unknown> {
+    try {
+      return (await this.#statement.execute(run)).affectedRows;
+    } catch (error) {
+      if (!(error instanceof NotCovered)) throw error;
+      return run.interpret({ type: 'execute', args: this.#statement.evaluated(run) });
     }
-    const count = rowsOf(value).rows.length;
-    if ((count === args) !== (type === 'rowCountEq')) throw new NotCovered();
   }
-  return value;
-}
-
-/** One column's values: of a list of records a list, of one record one. */
-export function fieldValues(value: unknown, field: string): unknown {
-  const rows = rowsOf(value);
-  const values = decodedColumns(rows, [field]).map(([only]) => only);
-  return rows.single ? (values[0] ?? null) : values;
-}
-
-export function processed(value: unknown, operations: RecordOperations, cursor: RecordOperations['pagination']): Rows {
-  return processRows(rowsOf(value), { ...operations, pagination: cursor });
 }
 
 export class ValueNode implements Node {
@@ -142,6 +88,21 @@ export class VariableNode implements Node {
   }
   evaluate(run: Run): unknown {
     return run.variables[this.#index];
+  }
+}
+
+/** The first of some variables that holds anything; an empty list if none does. */
+export class FirstNonEmptyNode implements Node {
+  readonly #indexes: readonly number[];
+  constructor(indexes: readonly number[]) {
+    this.#indexes = indexes;
+  }
+  evaluate(run: Run): unknown {
+    for (const index of this.#indexes) {
+      const value = run.variables[index];
+      if (!isEmpty(value)) return value;
+    }
+    return [];
   }
 }
 
@@ -196,34 +157,45 @@ export class SequenceNode implements Node {
   }
 }
 
-export interface JoinedChild {
-  readonly node: Node;
-  readonly name: string;
-  readonly on: readonly (readonly [parent: string, child: string])[];
-  readonly single: boolean;
-}
-
-/** Records with those of other lists that belong to them. Children know only their parents' keys: they are read at once. */
-export class JoinNode implements Node {
-  readonly #parent: Node;
-  readonly #children: readonly JoinedChild[];
-  constructor(parent: Node, children: readonly JoinedChild[]) {
-    this.#parent = parent;
-    this.#children = children;
+/** One of two branches, by a rule that a value keeps or not. */
+export class ChoiceNode implements Node {
+  readonly #value: Node;
+  readonly #rule: Rule;
+  readonly #kept: Node;
+  readonly #broken: Node;
+  constructor(value: Node, rule: Rule, kept: Node, broken: Node) {
+    this.#value = value;
+    this.#rule = rule;
+    this.#kept = kept;
+    this.#broken = broken;
   }
   evaluate(run: Run): unknown {
-    return then(this.#parent.evaluate(run), (parent) => this.#join(rowsOf(parent), run));
+    return whenThere(this.#value.evaluate(run), (value) =>
+      (satisfies(value, this.#rule) ? this.#kept : this.#broken).evaluate(run),
+    );
   }
-  #join(parent: Rows, run: Run): Rows | Promise<Rows> {
-    if (parent.single && parent.rows.length === 0) return parent;
-    const attach = (children: readonly unknown[]): Rows => {
-      const attachments = this.#children.map(({ name, on, single }, index) => {
-        const child = rowsOf(children[index]);
-        return { name, child, single, children: matchChildren(parent, child, on) };
-      });
-      return new Rows(parent.fields, parent.rows, parent.single, [...parent.attachments, ...attachments]);
-    };
-    // Each in a promise of its own, also one that fails at once: no other's failure may go unseen.
-    return Promise.all(this.#children.map(async ({ node }) => node.evaluate(run))).then(attach);
+}
+
+/** A part that is a transaction by itself, unless it is in one already. */
+export class TransactionNode implements Node {
+  readonly #inner: Node;
+  constructor(inner: Node) {
+    this.#inner = inner;
+  }
+  evaluate(run: Run): Promise<unknown> {
+    return run.within(async () => this.#inner.evaluate(run));
+  }
+}
+
+/** Values one after the other, as a list. */
+export class ListNode implements Node {
+  readonly #nodes: readonly Node[];
+  constructor(nodes: readonly Node[]) {
+    this.#nodes = nodes;
+  }
+  async evaluate(run: Run): Promise<unknown[]> {
+    const values: unknown[] = [];
+    for (const node of this.#nodes) values.push(await node.evaluate(run));
+    return values;
   }
 }

@@ -1,5 +1,6 @@
 import { columnCodec } from '../column-types.ts';
 import { NotCovered } from './not-covered.ts';
+import { inSlices, type Slices } from './pace.ts';
 import { RowReader } from './row-reader.ts';
 import { columnOf, type Rows } from './rows.ts';
 
@@ -11,7 +12,7 @@ function columnNamed(rows: Rows, name: string): number {
 }
 
 /** The values of some columns in every record, decoded as the runtime would be given them. */
-export function decodedColumns(rows: Rows, names: readonly string[]): unknown[][] {
+export function* decodedColumns(rows: Rows, names: readonly string[]): Slices<unknown[][]> {
   const columns = names.map((name) => columnNamed(rows, name));
   const decoders = columns.map((column) => {
     const codec = columnCodec(rows.fields[column]?.typeOid ?? 0);
@@ -19,20 +20,32 @@ export function decodedColumns(rows: Rows, names: readonly string[]): unknown[][
     return codec.decode;
   });
   const reader = new RowReader(rows.fields.length);
-  return rows.rows.map((row) => {
-    reader.read(row);
-    return columns.map((column, index) => {
-      const to = reader.to[column] as number;
-      if (to < 0) return null;
-      const from = reader.from[column] as number;
-      return decoders[index]?.(Buffer.from(row.buffer, row.byteOffset + from, to - from).toString('utf8'));
-    });
+  const decoded: unknown[][] = [];
+  yield* inSlices(rows.rows.length, (first, end) => {
+    for (let place = first; place < end; place++) {
+      const row = rows.rows[place] as Uint8Array;
+      reader.read(row);
+      decoded.push(
+        columns.map((column, index) => {
+          const to = reader.to[column] as number;
+          if (to < 0) return null;
+          const from = reader.from[column] as number;
+          return decoders[index]?.(Buffer.from(row.buffer, row.byteOffset + from, to - from).toString('utf8'));
+        }),
+      );
+    }
   });
+  return decoded;
 }
 
 /** The text by which Prisma's runtime tells records apart, by some of their columns. */
-export function recordKeys(rows: Rows, names: readonly string[]): string[] {
-  return decodedColumns(rows, names).map((values) => JSON.stringify(values));
+export function* recordKeys(rows: Rows, names: readonly string[]): Slices<string[]> {
+  const decoded = yield* decodedColumns(rows, names);
+  const keys: string[] = [];
+  yield* inSlices(decoded.length, (first, end) => {
+    for (let place = first; place < end; place++) keys.push(JSON.stringify(decoded[place]));
+  });
+  return keys;
 }
 
 /** Types of which equal texts are equal values, and only those, by what the runtime decodes them to. */
@@ -49,33 +62,42 @@ function keyClass(typeOid: number): 'number' | 'text' {
 /** A record's key for joining, equal for equal values. */
 type Key = string | null;
 
-function joinKeys(rows: Rows, columns: readonly number[]): Key[] {
+function* joinKeys(rows: Rows, columns: readonly number[]): Slices<Key[]> {
   const reader = new RowReader(rows.fields.length);
-  const [only] = columns;
-  return rows.rows.map((row) => {
-    reader.read(row);
-    const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
-    if (columns.length === 1 && only !== undefined) {
-      const to = reader.to[only] as number;
-      return to < 0 ? null : bytes.toString('latin1', reader.from[only], to);
+  const keys: Key[] = [];
+  yield* inSlices(rows.rows.length, (first, end) => {
+    for (let place = first; place < end; place++) {
+      const row = rows.rows[place] as Uint8Array;
+      reader.read(row);
+      keys.push(joinKey(reader, row, columns));
     }
-    let key = '';
-    for (const column of columns) {
-      const to = reader.to[column] as number;
-      const from = reader.from[column] as number;
-      // The length in front keeps ('a', 'bc') apart from ('ab', 'c').
-      key += to < 0 ? 'null;' : `${to - from}:${bytes.toString('latin1', from, to)}`;
-    }
-    return key;
   });
+  return keys;
+}
+
+function joinKey(reader: RowReader, row: Uint8Array, columns: readonly number[]): Key {
+  const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
+  const [only] = columns;
+  if (columns.length === 1 && only !== undefined) {
+    const to = reader.to[only] as number;
+    return to < 0 ? null : bytes.toString('latin1', reader.from[only], to);
+  }
+  let key = '';
+  for (const column of columns) {
+    const to = reader.to[column] as number;
+    const from = reader.from[column] as number;
+    // The length in front keeps ('a', 'bc') apart from ('ab', 'c').
+    key += to < 0 ? 'null;' : `${to - from}:${bytes.toString('latin1', from, to)}`;
+  }
+  return key;
 }
 
 /** For each parent the places of its children, by equal values in pairs of columns. */
-export function matchChildren(
+export function* matchChildren(
   parent: Rows,
   child: Rows,
   on: readonly (readonly [parent: string, child: string])[],
-): readonly (readonly number[])[] {
+): Slices<readonly (readonly number[])[]> {
   const parentColumns = on.map(([name]) => columnNamed(parent, name));
   const childColumns = on.map(([, name]) => columnNamed(child, name));
   for (let i = 0; i < on.length; i++) {
@@ -83,16 +105,23 @@ export function matchChildren(
     const childClass = keyClass(child.fields[childColumns[i] as number]?.typeOid ?? 0);
     if (parentClass !== childClass) throw new NotCovered();
   }
+  const parentKeys = yield* joinKeys(parent, parentColumns);
+  const childKeys = yield* joinKeys(child, childColumns);
   const byKey = new Map<Key, number[]>();
-  const children = joinKeys(parent, parentColumns).map((key) => {
-    let list = byKey.get(key);
-    if (list === undefined) {
-      list = [];
-      byKey.set(key, list);
+  const children: number[][] = [];
+  yield* inSlices(parentKeys.length, (first, end) => {
+    for (let place = first; place < end; place++) {
+      const key = parentKeys[place] as Key;
+      let list = byKey.get(key);
+      if (list === undefined) {
+        list = [];
+        byKey.set(key, list);
+      }
+      children.push(list);
     }
-    return list;
   });
-  const keys = joinKeys(child, childColumns);
-  for (let place = 0; place < keys.length; place++) byKey.get(keys[place] as Key)?.push(place);
+  yield* inSlices(childKeys.length, (first, end) => {
+    for (let place = first; place < end; place++) byKey.get(childKeys[place] as Key)?.push(place);
+  });
   return children;
 }

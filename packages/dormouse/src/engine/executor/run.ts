@@ -1,11 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import type { PrismaValue } from '@prisma/client-engine-runtime';
+import type { PrismaValue, QueryPlanNode } from '@prisma/client-engine-runtime';
+import { DormouseError } from '../../base/index.ts';
 import type { ParameterValue, StatementResult } from '../../pool/index.ts';
+import type { PlanStatements } from '../plan-execution.ts';
 import type { JsonObject } from '../request-body.ts';
+import type { Pace } from './pace.ts';
 
-/** What runs the statements of one operation, one after the other in the order of the calls. */
-export interface StatementRunner {
-  execute(sql: string, parameters: readonly ParameterValue[]): Promise<StatementResult>;
+/** What runs the statements of one operation. */
+export interface StatementRunner extends PlanStatements {
+  /** Runs a statement after those before it; a pipelined one beside others that are. */
+  execute(sql: string, parameters: readonly ParameterValue[], pipelined: boolean): Promise<StatementResult>;
 }
 
 /** What a run needs besides a connection. */
@@ -13,23 +17,36 @@ export interface RunWorld {
   nowMs(): number;
   /** Evaluates a generator as Prisma's runtime does. */
   generate(call: PrismaValue): Promise<unknown>;
+  /** Evaluates a part of a plan by Prisma's runtime; it gives and takes values as the runtime holds them. */
+  interpret(node: QueryPlanNode, statements: PlanStatements, inTransaction: boolean): Promise<unknown>;
 }
 
 /** One execution of a compiled plan. */
 export class Run {
   readonly parameters: JsonObject;
   readonly statements: StatementRunner;
+  /** For work over many rows. */
+  readonly pace: Pace;
   /** The values of the plan's own variables. */
   readonly variables: unknown[] = [];
-  /** The result of the last statement. */
-  lastResult: StatementResult | undefined;
+  /** Whether the statements are in a transaction already. */
+  inTransaction: boolean;
+  /** Whether a part of it was left to Prisma's runtime. */
+  handedOver = false;
   readonly #world: RunWorld;
   #now: string | undefined;
 
-  constructor(parameters: JsonObject, statements: StatementRunner, world: RunWorld) {
+  constructor(
+    parameters: JsonObject,
+    statements: StatementRunner,
+    world: RunWorld,
+    options: { readonly inTransaction: boolean; readonly pace: Pace },
+  ) {
     this.parameters = parameters;
     this.statements = statements;
     this.#world = world;
+    this.inTransaction = options.inTransaction;
+    this.pace = options.pace;
   }
 
   /** The instant of this execution: the same wherever the plan asks. */
@@ -45,5 +62,32 @@ export class Run {
   /** The value of any other generator. */
   generate(call: PrismaValue): Promise<unknown> {
     return this.#world.generate(call);
+  }
+
+  /** A part of the plan that only the runtime knows how to evaluate, or to refuse in its words. */
+  interpret(node: QueryPlanNode): Promise<unknown> {
+    this.handedOver = true;
+    return this.#world.interpret(node, this.statements, this.inTransaction);
+  }
+
+  /** Runs `work` in a transaction, if it is not in one: what it throws rolls back, and so does what the commit throws. */
+  async within<T>(work: () => Promise<T>): Promise<T> {
+    if (this.inTransaction) return work();
+    const { statements } = this;
+    this.inTransaction = true;
+    try {
+      statements.begin();
+      const result = await work();
+      if (!(await statements.commit())) {
+        throw new DormouseError('internal', { message: 'The transaction did not commit.' });
+      }
+      return result;
+    } catch (error) {
+      // Why it failed counts, not that rolling back failed too: a connection given back in a transaction is rolled back anyway.
+      await statements.rollback().catch(() => undefined);
+      throw error;
+    } finally {
+      this.inTransaction = false;
+    }
   }
 }
