@@ -2,9 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { type Cancellation, type Deadline, DormouseError } from '../../base/index.ts';
 
 /** Rows handled at a stretch: one to ten milliseconds of work. */
-export const SLICE_ROWS = 4096;
-/** Bytes of JSON read or written at a stretch. */
-export const SLICE_BYTES: number = 256 * 1024;
+const SLICE_ROWS = 4096;
 
 /** Work in slices: it yields at the end of each, and most work ends in the first. */
 export type Slices<T> = Generator<undefined, T, undefined>;
