@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Cancellation } from '../../src/base/index.ts';
 import { type Answer, type AskOptions, type BareEngine, startBareEngine, uploadOf } from '../support/bare-engine.ts';
 import { type Loose, loadClient } from '../support/clients.ts';
 import {
@@ -146,6 +147,49 @@ const samplePlan = (sql: string, type: string): string =>
     params: {},
   });
 
+/** A plan that joins two statements in memory, each of one column. */
+function joinPlan(parent: string, child: string, on: readonly (readonly [string, string])[]): string {
+  const plan = JSON.parse(samplePlan(parent, 'int'));
+  const statement = plan.plan.args.expr;
+  const fields = (dbName: string): object => ({
+    [dbName]: { type: 'field', dbName, fieldType: { arity: 'scalar', type: 'int' } },
+  });
+  const { structure } = plan.plan.args;
+  structure.fields = {
+    ...fields('id'),
+    others: { ...structure, serializedName: 'others', fields: fields('other') },
+  };
+  const childStatement = {
+    ...statement,
+    args: { ...statement.args, fragments: [{ type: 'stringChunk', chunk: child }] },
+  };
+  plan.plan.args.expr = {
+    type: 'join',
+    args: {
+      parent: statement,
+      children: [{ child: childStatement, on, parentField: 'others', isRelationUnique: false }],
+      canAssumeStrictEquality: true,
+    },
+  };
+  return JSON.stringify(plan);
+}
+
+/** What the work gives, and how many turns of the loop others had meanwhile. */
+async function alongside<T>(work: () => Promise<T>): Promise<readonly [T, number]> {
+  let turns = 0;
+  let running = true;
+  const turn = (): void => {
+    turns++;
+    if (running) setImmediate(turn);
+  };
+  setImmediate(turn);
+  try {
+    return [await work(), turns];
+  } finally {
+    running = false;
+  }
+}
+
 /** The replies of the runtime and of the executor to a plan. */
 async function bothOf(
   plan: string,
@@ -210,6 +254,50 @@ describe('what ends a compiled plan', () => {
     const { runtime, executor } = await bothOf(plan, options);
     expect(executor).toEqual(runtime);
     expect(executor).toMatchObject(expected);
+  });
+
+  it('a reply of many rows is the same, and others have their turn meanwhile', async () => {
+    const plan = samplePlan("SELECT repeat('é', 10) || i AS v FROM generate_series(1, 60000) i", 'string');
+    const [rows] = await alongside(async () => {
+      const { runtime, executor } = await bothOf(plan);
+      expect(executor).toEqual(runtime);
+      return executor.json.data.length as number;
+    });
+    expect(rows).toBe(60_000);
+  });
+
+  it('a join of everything with everything ends where the reply is too large, and others have their turn', async () => {
+    const plan = joinPlan(
+      'SELECT i AS id FROM generate_series(1, 5000) i',
+      'SELECT i AS other FROM generate_series(1, 5000) i',
+      [],
+    );
+    const ask = (): Promise<Answer> => engine.ask('/query', plan);
+    for (let time = 0; time < 2; time++) await ask();
+    const [answer, turns] = await alongside(ask);
+    expect(answer).toMatchObject({ code: 'reply_too_large' });
+    // Four megabytes in slices.
+    expect(turns).toBeGreaterThan(8);
+  });
+
+  it('a join over many rows gives others their turn, and ends when its client is gone', async () => {
+    const plan = joinPlan(
+      'SELECT i AS id FROM generate_series(1, 150000) i',
+      'SELECT i AS other FROM generate_series(1, 150000) i WHERE i % 100 = 0',
+      [['id', 'other']],
+    );
+    for (let time = 0; time < 2; time++)
+      await engine.ask('/query', plan, { headers: { 'x-query-timeout': 'PT0.001S' } });
+    const [answer, turns] = await alongside(() => engine.ask('/query', plan));
+    expect(answer.status).toBe(200);
+    expect(answer.json.data[99]).toEqual({ id: 100, others: [{ other: 100 }] });
+    expect(turns).toBeGreaterThan(30);
+    const cancellation = new Cancellation();
+    const asking = engine.ask('/query', plan, { cancellation });
+    // It is in the middle of it by then, or was stopped before it began: both end it.
+    await new Promise((resolve) => setImmediate(resolve));
+    cancellation.cancel();
+    expect(await asking).toMatchObject({ code: 'interrupted' });
   });
 
   it('a change of the columns does not mislead it', async () => {

@@ -439,6 +439,8 @@ describe('a session over HTTP', () => {
       '',
     ]) {
       await send(sql);
+      // A session that was changed is made as new behind the reply: until then the next request gets another connection.
+      await until(async () => (await send(look)) === normal, { what: `nothing left by ${sql}` });
       // Alone, the next request gets the connection that was used last.
       for (let i = 0; i < 3; i++) expect([sql, await send(look)]).toEqual([sql, normal]);
     }

@@ -6,6 +6,7 @@ import { compileNodes, type Program } from './compile.ts';
 import type { JsonWriter } from './json-writer.ts';
 import type { Enums } from './loose-values.ts';
 import { NotCovered } from './not-covered.ts';
+import type { Slices } from './pace.ts';
 import { plainOf, valueNode } from './plain-values.ts';
 import { RecordWriter } from './record-writer.ts';
 import { Rows } from './rows.ts';
@@ -47,8 +48,8 @@ export class CompiledPlan {
     return { type: 'dataMap', args: args as Extract<QueryPlanNode, { type: 'dataMap' }>['args'] };
   }
 
-  /** Writes what `evaluate` gave. Throws `NotCovered`, or `reply_too_large`. */
-  write(out: JsonWriter, value: unknown): void {
+  /** Writes what `evaluate` gave. Throws `NotCovered`, or `reply_too_large`. Before the second slice `detach` must be called. */
+  *writing(out: JsonWriter, value: unknown): Slices<void> {
     if (this.#structure.type === 'affectedRows') {
       if (typeof value !== 'number') throw new NotCovered();
       out.raw(COUNT);
@@ -62,8 +63,13 @@ export class CompiledPlan {
         return;
       }
       if (this.#writer?.fits(value) !== true) this.#writer = new RecordWriter(this.#structure, this.#enums, value);
-      this.#writer.write(out, value);
+      yield* this.#writer.writing(out, value);
     }
+  }
+
+  /** Leaves the writer to who has it; the next reply gets another. */
+  detach(): void {
+    this.#writer = undefined;
   }
 }
 

@@ -46,7 +46,7 @@ export class CompiledExecutor {
   readonly counts: ExecutionCounts = { compiled: 0, handedOver: 0 };
   readonly #runtime: PlanExecutor;
   readonly #world: RunWorld;
-  readonly #out = new JsonWriter();
+  #out = new JsonWriter();
 
   constructor(runtime: PlanExecutor, clock: Clock) {
     this.#runtime = runtime;
@@ -83,7 +83,7 @@ export class CompiledExecutor {
   async #answer(compiled: CompiledPlan, run: Run, options: CompiledExecutionOptions): Promise<Written['body']> {
     const value = await compiled.evaluate(run);
     try {
-      return this.#write(compiled, value, options);
+      return await this.#write(compiled, value, run, options);
     } catch (error) {
       if (!(error instanceof NotCovered)) throw error;
     }
@@ -92,15 +92,27 @@ export class CompiledExecutor {
     return Buffer.concat([before, Buffer.from(JSON.stringify(data ?? null)), after]);
   }
 
-  #write(compiled: CompiledPlan, value: unknown, { frame, bytesMax }: CompiledExecutionOptions): Written['body'] {
+  #write(
+    compiled: CompiledPlan,
+    value: unknown,
+    { pace }: Run,
+    { frame, bytesMax }: CompiledExecutionOptions,
+  ): Written['body'] | Promise<Written['body']> {
     const out = this.#out;
-    try {
-      out.bound(bytesMax);
-      out.raw(frame.before);
-      compiled.write(out, value);
+    const end = (): Written['body'] => {
       out.raw(frame.after);
       if (out.length > bytesMax) throw new DormouseError('reply_too_large');
       return out.take();
+    };
+    try {
+      out.bound(bytesMax);
+      out.raw(frame.before);
+      const written = pace.work(compiled.writing(out, value), () => {
+        // It takes more than one turn of the loop: others get a writer of their own.
+        this.#out = new JsonWriter();
+        compiled.detach();
+      });
+      return written instanceof Promise ? written.then(end) : end();
     } catch (error) {
       out.reset();
       throw error;

@@ -119,3 +119,67 @@ describe('a column of related records', () => {
     expect(write(column, '{"\\u00e9\\"": "\\u00e9\\/"}')).toBe('{"name":"é/"}');
   });
 });
+
+describe('a long column', () => {
+  /** The same in slices, and how many there were. */
+  function writeInSlices(json: string): { readonly text: string; readonly slices: number } {
+    const bytes = Buffer.from(`[${json}]`);
+    const slices = new JsonColumn(NODE, {}).writing(out, bytes, 1, bytes.length - 1);
+    try {
+      for (let count = 1; ; count++) {
+        if (slices.next().done === true) return { text: Buffer.from(out.take()).toString(), slices: count };
+      }
+    } finally {
+      out.reset();
+    }
+  }
+  const record = (children: number, filler: number): object => ({
+    'the "title"': 'a "b" \\ [{'.repeat(filler),
+    count: 1,
+    rate: 2.5,
+    on: true,
+    at: '2024-01-02T03:04:05.678+00:00',
+    tags: ['x', '[', '}'],
+    doc: { deep: [[{}]] },
+    child: { id: 5 },
+    children: Array.from({ length: children }, (_, id) => (id % 7 === 0 ? null : { id, unknown: 'x'.repeat(filler) })),
+  });
+
+  it.each<[string, object]>([
+    ['of many short records', Array.from({ length: 5000 }, () => record(2, 1))],
+    ['of records with many children', Array.from({ length: 5 }, () => record(5000, 3))],
+    ['of records with long texts', Array.from({ length: 4 }, () => record(3, 20_000))],
+    ['that is one record', record(20_000, 3)],
+  ])('%s is written as one at once', (_name, value) => {
+    const json = JSON.stringify(value);
+    const { text, slices } = writeInSlices(json);
+    expect(text).toBe(write(new JsonColumn(NODE, {}), json));
+    expect(slices).toBeGreaterThan(2);
+  });
+
+  it('takes one look at its text, however deep it is', () => {
+    // By looking at all below once for each level it would be two hundred times as much.
+    const levels = 200;
+    let node = object({ text: field('text', 'string') }, 'in');
+    for (let level = 0; level < levels; level++) node = object({ in: node }, 'in');
+    const filler = 'y'.repeat(400_000);
+    const json = `${'{"in":'.repeat(levels)}{"text":"${filler}"}${'}'.repeat(levels)}`;
+    const bytes = Buffer.from(`[${json}]`);
+    let reads = 0;
+    const counted = new Proxy(bytes, {
+      get(target, key) {
+        if (typeof key === 'string' && /^\d+$/.test(key)) reads++;
+        const value = Reflect.get(target, key, target) as unknown;
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    const slices = new JsonColumn(node, {}).writing(out, counted, 1, bytes.length - 1);
+    try {
+      while (slices.next().done !== true);
+      expect(Buffer.from(out.take()).toString()).toBe(json);
+    } finally {
+      out.reset();
+    }
+    expect(reads).toBeLessThan(bytes.length * 6);
+  });
+});

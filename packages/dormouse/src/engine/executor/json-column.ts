@@ -1,10 +1,12 @@
-import type { FieldType, ResultNode } from '@prisma/client-engine-runtime';
-import { isExactFraction, isExactInteger, NULL } from './column-writers.ts';
-import { isPlainString, skipSpace, stringEnd, valueEnd } from './json-scanner.ts';
+import type { ResultNode } from '@prisma/client-engine-runtime';
+import { NULL } from './column-writers.ts';
+import { type MemberWriter, memberWriter } from './json-member.ts';
+import { LONG_BYTES, type LongValues, longValues, skipSpace, stringEnd, valueEnd } from './json-scanner.ts';
 import type { JsonWriter } from './json-writer.ts';
-import { type Enums, looseValue } from './loose-values.ts';
+import type { Enums } from './loose-values.ts';
 import { NotCovered } from './not-covered.ts';
 import { isOrderedName } from './ordered-names.ts';
+import { SLICE_BYTES, type Slices } from './pace.ts';
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -17,12 +19,8 @@ const LOWER_N = 0x6e;
 /** Members of one object whose places are kept; Postgres' functions take at most 100 arguments, chained by the compiler. */
 const MEMBERS_MAX = 4096;
 
-const BIGINT = Buffer.from('{"$type":"BigInt","value":');
-const DECIMAL = Buffer.from('{"$type":"Decimal","value":');
-const INSTANT = Buffer.from('{"$type":"DateTime","value":');
-
-/** Writes a member's value; `escaped` tells of a string that has escapes in it. */
-type Member = (out: JsonWriter, bytes: Uint8Array, from: number, to: number, escaped: boolean) => void;
+/** How a member's value is written. */
+type Member = JsonColumn | MemberWriter;
 
 /**
  * Writes a column that holds JSON which Postgres has built of related records: an object, a list of objects, or null.
@@ -55,7 +53,7 @@ export class JsonColumn {
       if (!names.includes(source)) names.push(source);
       sources.push(names.indexOf(source));
       prefixes.push(Buffer.from(`${prefixes.length === 0 ? '{' : ','}${JSON.stringify(name)}:`));
-      members.push(field.type === 'field' ? memberWriter(field.fieldType, enums) : nested(field, enums));
+      members.push(field.type === 'field' ? memberWriter(field.fieldType, enums) : new JsonColumn(field, enums));
     }
     if (names.length > MEMBERS_MAX) throw new NotCovered();
     this.#names = names.map((name) => Buffer.from(name));
@@ -84,29 +82,109 @@ export class JsonColumn {
     }
   }
 
+  /** The same in slices, for a column of any length. Between two of them nobody else may use the column. */
+  *writing(out: JsonWriter, bytes: Uint8Array, from: number, to: number): Slices<void> {
+    if (to - from <= SLICE_BYTES) this.write(out, bytes, from, to);
+    else yield* this.#large(out, bytes, from, to, yield* longValues(bytes, from, to));
+  }
+
+  *#large(out: JsonWriter, bytes: Uint8Array, from: number, to: number, ends: LongValues): Slices<void> {
+    const start = skipSpace(bytes, from);
+    const first = bytes[start];
+    if (to - start <= LONG_BYTES || (first !== OPEN && first !== OPEN_LIST)) {
+      this.write(out, bytes, start, to);
+      return;
+    }
+    if (first === OPEN) {
+      yield* this.#largeObject(out, bytes, start, to, ends);
+      return;
+    }
+    out.byte(OPEN_LIST);
+    let sliceEnd = start + SLICE_BYTES;
+    let isFirst = true;
+    let at = skipSpace(bytes, start + 1);
+    while (bytes[at] !== CLOSE_LIST) {
+      if (this.#opens(bytes, at)) {
+        if (!isFirst) out.byte(COMMA);
+        isFirst = false;
+        if (ends.has(at)) at = yield* this.#largeObject(out, bytes, at, to, ends);
+        else at = this.#object(out, bytes, at, to);
+      } else {
+        at += NULL.length;
+      }
+      at = next(bytes, at);
+      if (at > sliceEnd) {
+        yield;
+        sliceEnd = at + SLICE_BYTES;
+      }
+    }
+    out.byte(CLOSE_LIST);
+  }
+
+  *#largeObject(out: JsonWriter, bytes: Uint8Array, from: number, to: number, ends: LongValues): Slices<number> {
+    const behind = this.#find(bytes, from, to, ends);
+    const sources = this.#sources;
+    if (sources.length === 0) out.byte(OPEN);
+    for (let index = 0; index < sources.length; index++) {
+      const start = this.#from[sources[index] as number] as number;
+      const member = this.#members[index];
+      if (start >= 0 && member instanceof JsonColumn && ends.has(start)) {
+        out.raw(this.#prefixes[index] as Buffer);
+        yield* member.#large(out, bytes, start, this.#to[sources[index] as number] as number, ends);
+      } else {
+        this.#member(out, bytes, index);
+      }
+    }
+    out.byte(CLOSE);
+    return behind;
+  }
+
   #list(out: JsonWriter, bytes: Uint8Array, from: number, to: number): void {
     out.byte(OPEN_LIST);
     let at = skipSpace(bytes, from + 1);
     let first = true;
     while (bytes[at] !== CLOSE_LIST) {
-      if (bytes[at] === OPEN) {
+      if (this.#opens(bytes, at)) {
         if (!first) out.byte(COMMA);
         first = false;
         at = this.#object(out, bytes, at, to);
-      } else if (bytes[at] === LOWER_N && this.#node.skipNulls) {
-        at += 4;
       } else {
-        throw new NotCovered();
+        at += NULL.length;
       }
-      at = skipSpace(bytes, at);
-      if (bytes[at] === COMMA) at = skipSpace(bytes, at + 1);
-      else if (bytes[at] !== CLOSE_LIST) throw new NotCovered();
+      at = next(bytes, at);
     }
     out.byte(CLOSE_LIST);
   }
 
-  /** Finds the members of the object at `from`, writes them, and gives the place behind it. */
+  /** Whether an element of a list is an object; if not, it is a null that is left out. */
+  #opens(bytes: Uint8Array, at: number): boolean {
+    if (bytes[at] === OPEN) return true;
+    if (bytes[at] === LOWER_N && this.#node.skipNulls) return false;
+    throw new NotCovered();
+  }
+
+  /** Writes the object at `from`, and gives the place behind it. */
   #object(out: JsonWriter, bytes: Uint8Array, from: number, to: number): number {
+    const behind = this.#find(bytes, from, to, undefined);
+    if (this.#sources.length === 0) out.byte(OPEN);
+    for (let index = 0; index < this.#sources.length; index++) this.#member(out, bytes, index);
+    out.byte(CLOSE);
+    return behind;
+  }
+
+  #member(out: JsonWriter, bytes: Uint8Array, index: number): void {
+    const source = this.#sources[index] as number;
+    const from = this.#from[source] as number;
+    if (from === -1) throw new NotCovered();
+    out.raw(this.#prefixes[index] as Buffer);
+    const end = this.#to[source] as number;
+    const member = this.#members[index] as Member;
+    if (member instanceof JsonColumn) member.write(out, bytes, from, Math.abs(end));
+    else member(out, bytes, from, Math.abs(end), end < 0);
+  }
+
+  /** Finds the members of the object at `from`, and gives the place behind it. */
+  #find(bytes: Uint8Array, from: number, to: number, ends: LongValues | undefined): number {
     const froms = this.#from;
     const tos = this.#to;
     froms.fill(-1);
@@ -128,25 +206,15 @@ export class JsonColumn {
       at = skipSpace(bytes, at);
       if (bytes[at] !== COLON) throw new NotCovered();
       at = skipSpace(bytes, at + 1);
-      const end = valueEnd(bytes, at, to);
+      const end = ends?.get(at) ?? valueEnd(bytes, at, to);
       if (member >= 0) {
         froms[member] = at;
         tos[member] = end;
       }
-      at = skipSpace(bytes, end < 0 ? -end : end);
+      at = skipSpace(bytes, Math.abs(end));
       if (bytes[at] === COMMA) at = skipSpace(bytes, at + 1);
       else if (bytes[at] !== CLOSE) throw new NotCovered();
     }
-    const sources = this.#sources;
-    if (sources.length === 0) out.byte(OPEN);
-    for (let index = 0; index < sources.length; index++) {
-      const source = sources[index] as number;
-      if (froms[source] === -1) throw new NotCovered();
-      out.raw(this.#prefixes[index] as Buffer);
-      const end = tos[source] as number;
-      (this.#members[index] as Member)(out, bytes, froms[source] as number, end < 0 ? -end : end, end < 0);
-    }
-    out.byte(CLOSE);
     return at + 1;
   }
 
@@ -160,6 +228,14 @@ export class JsonColumn {
   }
 }
 
+/** The place of a list's next element, or of its end. */
+function next(bytes: Uint8Array, behind: number): number {
+  const at = skipSpace(bytes, behind);
+  if (bytes[at] === COMMA) return skipSpace(bytes, at + 1);
+  if (bytes[at] !== CLOSE_LIST) throw new NotCovered();
+  return at;
+}
+
 function startsWith(name: Buffer, bytes: Uint8Array, from: number): boolean {
   for (let i = 0; i < name.length; i++) if (name[i] !== bytes[from + i]) return false;
   return true;
@@ -167,62 +243,4 @@ function startsWith(name: Buffer, bytes: Uint8Array, from: number): boolean {
 
 function textOf(bytes: Uint8Array, from: number, to: number): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString('utf8');
-}
-
-function nested(node: Extract<ResultNode, { type: 'object' }>, enums: Enums): Member {
-  const column = new JsonColumn(node, enums);
-  return (out, bytes, from, to) => column.write(out, bytes, from, to);
-}
-
-type IsPlain = (bytes: Uint8Array, from: number, to: number, escaped: boolean) => boolean;
-const isPlainText: IsPlain = (bytes, from, to, escaped) =>
-  bytes[from] === QUOTE && (!escaped || isPlainString(bytes, from, to));
-
-function memberWriter(type: FieldType, enums: Enums): Member {
-  const loose: Member = (out, bytes, from, to) =>
-    out.text(looseValue(JSON.parse(textOf(bytes, from, to)), type, enums));
-  if (type.arity === 'list') return loose;
-  const plain = (isPlain: IsPlain, head?: Buffer): Member => {
-    return (out, bytes, from, to, escaped) => {
-      if (bytes[from] === LOWER_N) {
-        out.raw(NULL);
-        return;
-      }
-      if (!isPlain(bytes, from, to, escaped)) {
-        loose(out, bytes, from, to, escaped);
-        return;
-      }
-      if (head !== undefined) out.raw(head);
-      out.raw(bytes, from, to);
-      if (head !== undefined) out.byte(CLOSE);
-    };
-  };
-  switch (type.type) {
-    case 'string':
-      return plain(isPlainText);
-    case 'int':
-      return plain(isExactInteger);
-    case 'float':
-      return plain((bytes, from, to) => isExactInteger(bytes, from, to) || isExactFraction(bytes, from, to));
-    case 'boolean':
-      return plain((bytes, from) => bytes[from] === 0x74 || bytes[from] === 0x66);
-    case 'bigint':
-      return plain(isPlainText, BIGINT);
-    case 'decimal':
-      return plain(isPlainText, DECIMAL);
-    case 'datetime':
-      return plain(isZonedInstant, INSTANT);
-    default:
-      return loose;
-  }
-}
-
-/** `"2024-01-02T03:04:05.678+00:00"`, quotes included. */
-function isZonedInstant(bytes: Uint8Array, from: number, to: number): boolean {
-  if (to - from < 27 || bytes[from] !== QUOTE) return false;
-  const sign = bytes[to - 7];
-  if ((sign !== 0x2b && sign !== 0x2d) || bytes[to - 4] !== COLON) return false;
-  return (
-    bytes[from + 5] === 0x2d && bytes[from + 8] === 0x2d && bytes[from + 11] === 0x54 && bytes[from + 14] === COLON
-  );
 }

@@ -1,4 +1,5 @@
 import { NotCovered } from './not-covered.ts';
+import { SLICE_BYTES, type Slices } from './pace.ts';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -55,6 +56,44 @@ export function valueEnd(bytes: Uint8Array, from: number, to: number): number {
     at++;
   }
   return at;
+}
+
+/** A value longer than this is looked for the end of once, not once for each level above it. */
+export const LONG_BYTES: number = 16 * 1024;
+/** Levels whose values are remembered: a plan has fewer. */
+const DEPTH_MAX = 512;
+
+/** Where objects and lists that are long end, by where they begin. */
+export type LongValues = ReadonlyMap<number, number>;
+
+/** Looks through JSON once, in slices, for what is long. */
+export function* longValues(bytes: Uint8Array, from: number, to: number): Slices<LongValues> {
+  const ends = new Map<number, number>();
+  const open: number[] = [];
+  let depth = 0;
+  let sliceEnd = from + SLICE_BYTES;
+  let at = from;
+  while (at < to) {
+    const byte = bytes[at];
+    if (byte === QUOTE) {
+      at = Math.abs(stringEnd(bytes, at, to));
+    } else {
+      if (byte === 0x7b || byte === 0x5b) {
+        if (depth < DEPTH_MAX) open[depth] = at;
+        depth++;
+      } else if (byte === 0x7d || byte === 0x5d) {
+        depth--;
+        const start = open[depth];
+        if (depth < DEPTH_MAX && start !== undefined && at - start >= LONG_BYTES) ends.set(start, at + 1);
+      }
+      at++;
+    }
+    if (at > sliceEnd) {
+      yield;
+      sliceEnd = at + SLICE_BYTES;
+    }
+  }
+  return ends;
 }
 
 /** Whether a JSON string with escapes (quotes included) is written as `JSON.stringify` writes it: no escape but the short ones. */

@@ -3,6 +3,8 @@ import { type Cancellation, type Deadline, DormouseError } from '../../base/inde
 
 /** Rows handled at a stretch: one to ten milliseconds of work. */
 const SLICE_ROWS = 4096;
+/** Bytes of JSON read or written at a stretch. */
+export const SLICE_BYTES: number = 256 * 1024;
 
 /** Work in slices: it yields at the end of each, and most work ends in the first. */
 export type Slices<T> = Generator<undefined, T, undefined>;
@@ -17,10 +19,15 @@ export class Pace {
     this.#cancellation = bounds.cancellation;
   }
 
-  /** The result of the work, or a promise if one slice was not enough. Fails with `query_timeout` and `interrupted`. */
-  work<T>(slices: Slices<T>): T | Promise<T> {
+  /**
+   * The result of the work, or a promise if one slice was not enough; `paused` is called before others have their turn.
+   * Fails with `query_timeout` and `interrupted`.
+   */
+  work<T>(slices: Slices<T>, paused?: () => void): T | Promise<T> {
     const first = slices.next();
-    return first.done === true ? first.value : this.#goOn(slices);
+    if (first.done === true) return first.value;
+    paused?.();
+    return this.#goOn(slices);
   }
 
   async #goOn<T>(slices: Slices<T>): Promise<T> {

@@ -5,11 +5,15 @@ import type { JsonWriter } from './json-writer.ts';
 import type { Enums } from './loose-values.ts';
 import { NotCovered } from './not-covered.ts';
 import { isOrderedName } from './ordered-names.ts';
+import { SLICE_BYTES, type Slices } from './pace.ts';
 import { RowReader } from './row-reader.ts';
 import { type Attachment, columnOf, type Rows } from './rows.ts';
 
 type ObjectNode = Extract<ResultNode, { type: 'object' }>;
 
+/** Children of one record that are written at a stretch, and how long one may be. */
+const SMALL_LIST = 256;
+const SMALL_BYTES = 16 * 1024;
 const EMPTY_LIST = Buffer.from('[]');
 const COMMA = 0x2c;
 const OPEN_LIST = 0x5b;
@@ -39,6 +43,8 @@ export class RecordWriter {
   readonly #fields: Rows['fields'];
   /** Types by column: a statement that is parsed anew describes its columns in a new list. */
   readonly #names: readonly string[];
+  /** Columns only: a record takes a moment, whatever it holds, unless it is long. */
+  readonly #isFlat: boolean;
 
   constructor(node: ObjectNode, enums: Enums, rows: Rows) {
     this.#enums = enums;
@@ -47,6 +53,7 @@ export class RecordWriter {
     this.#names = rows.attachments.map(({ name }) => name);
     this.#object(node, rows, '');
     if (this.#steps.length === 0) throw new NotCovered();
+    this.#isFlat = this.#steps.every(({ does }) => does !== 'related');
   }
 
   /** Whether it was made for records like these. */
@@ -68,19 +75,45 @@ export class RecordWriter {
     return true;
   }
 
-  /** Writes the records: a list, or the one record or null. */
-  write(out: JsonWriter, rows: Rows): void {
-    if (rows.single) {
-      if (rows.rows.length === 0) out.raw(NULL);
-      else this.#record(out, rows, 0);
-      return;
-    }
+  /**
+   * Writes the records: a list, or the one record or null. Between two slices nobody else may use the writer: it knows where it is.
+   */
+  *writing(out: JsonWriter, rows: Rows): Slices<void> {
+    if (!rows.single) yield* this.#list(out, rows, undefined);
+    else if (rows.rows.length === 0) out.raw(NULL);
+    else yield* this.#large(out, rows, 0);
+  }
+
+  /** Writes a list: of all rows, or of those at some places. */
+  *#list(out: JsonWriter, rows: Rows, places: readonly number[] | undefined): Slices<void> {
     out.byte(OPEN_LIST);
-    for (let index = 0; index < rows.rows.length; index++) {
+    const count = places === undefined ? rows.rows.length : places.length;
+    let sliceEnd = out.length + SLICE_BYTES;
+    for (let index = 0; index < count; index++) {
       if (index > 0) out.byte(COMMA);
-      this.#record(out, rows, index);
+      const place = places === undefined ? index : (places[index] as number);
+      if (this.#isSmall(rows, place)) this.#record(out, rows, place);
+      else yield* this.#large(out, rows, place);
+      if (out.length >= sliceEnd) {
+        yield;
+        sliceEnd = out.length + SLICE_BYTES;
+      }
     }
     out.byte(CLOSE_LIST);
+  }
+
+  #isSmall(rows: Rows, place: number): boolean {
+    if ((rows.rows[place] as Uint8Array).length > SLICE_BYTES) return false;
+    if (this.#isFlat) return true;
+    for (const step of this.#steps) {
+      if (step.does !== 'related') continue;
+      if (!step.writer.#isFlat) return false;
+      const { child, children } = rows.attachments[step.attachment] as Attachment;
+      const places = children[place] ?? [];
+      if (places.length > SMALL_LIST) return false;
+      for (const each of places) if ((child.rows[each] as Uint8Array).length > SMALL_BYTES) return false;
+    }
+    return true;
   }
 
   #object(node: ObjectNode, rows: Rows, before: string): void {
@@ -133,38 +166,52 @@ export class RecordWriter {
   }
 
   #record(out: JsonWriter, rows: Rows, index: number): void {
-    const reader = this.#reader;
-    reader.read(rows.rows[index] as Uint8Array);
-    const { row, from, to } = reader;
+    this.#reader.read(rows.rows[index] as Uint8Array);
     for (const step of this.#steps) {
       out.raw(step.prefix);
-      switch (step.does) {
-        case 'column': {
-          const end = to[step.column] as number;
-          if (end < 0) out.raw(step.absent);
-          else step.write(out, row, from[step.column] as number, end);
-          break;
-        }
-        case 'json': {
-          const end = to[step.column] as number;
-          if (end < 0) out.raw(NULL);
-          else step.json.write(out, row, from[step.column] as number, end);
-          break;
-        }
-        case 'related':
-          this.#children(out, rows, step.attachment, step.writer, index);
-          break;
-        case 'text':
-          break;
+      if (step.does === 'related') this.#children(out, rows, step, index);
+      else this.#value(out, step);
+    }
+  }
+
+  /** The same for a record that is long, or whose children are. */
+  *#large(out: JsonWriter, rows: Rows, index: number): Slices<void> {
+    const { from, to } = this.#reader;
+    this.#reader.read(rows.rows[index] as Uint8Array);
+    for (const step of this.#steps) {
+      out.raw(step.prefix);
+      if (step.does === 'related') {
+        const { child, single, places } = childrenOf(rows, step.attachment, index);
+        const place = places[places.length - 1];
+        if (!single) yield* step.writer.#list(out, child, places);
+        else if (place === undefined) out.raw(NULL);
+        else yield* step.writer.#large(out, child, place);
+      } else if (step.does === 'json' && (to[step.column] as number) >= 0) {
+        yield* step.json.writing(out, this.#reader.row, from[step.column] as number, to[step.column] as number);
+      } else {
+        this.#value(out, step);
       }
     }
   }
 
-  #children(out: JsonWriter, rows: Rows, at: number, writer: RecordWriter, index: number): void {
-    const attachment = rows.attachments[at];
-    const places = attachment?.children[index];
-    if (attachment === undefined || places === undefined) throw new NotCovered();
-    const { child, single } = attachment;
+  #value(out: JsonWriter, step: Exclude<Step, { does: 'related' }>): void {
+    if (step.does === 'text') return;
+    const { row, from, to } = this.#reader;
+    const end = to[step.column] as number;
+    if (step.does === 'json') {
+      if (end < 0) out.raw(NULL);
+      else step.json.write(out, row, from[step.column] as number, end);
+    } else if (end < 0) out.raw(step.absent);
+    else step.write(out, row, from[step.column] as number, end);
+  }
+
+  #children(
+    out: JsonWriter,
+    rows: Rows,
+    { attachment, writer }: Extract<Step, { does: 'related' }>,
+    index: number,
+  ): void {
+    const { child, single, places } = childrenOf(rows, attachment, index);
     if (single) {
       const place = places[places.length - 1];
       if (place === undefined) out.raw(NULL);
@@ -178,4 +225,15 @@ export class RecordWriter {
     }
     out.byte(CLOSE_LIST);
   }
+}
+
+function childrenOf(
+  rows: Rows,
+  at: number,
+  index: number,
+): { readonly child: Rows; readonly single: boolean; readonly places: readonly number[] } {
+  const attachment = rows.attachments[at];
+  const places = attachment?.children[index];
+  if (attachment === undefined || places === undefined) throw new NotCovered();
+  return { child: attachment.child, single: attachment.single, places };
 }
