@@ -18,6 +18,8 @@ export interface Database {
   readonly rest: Rest;
   /** What it is a branch of, as that was called then; it may be gone. */
   readonly parent: { readonly name: string } | null;
+  /** As measured last; null if that is not known (yet). */
+  readonly memoryBytes: number | null;
 }
 
 export interface DatabaseUrls {

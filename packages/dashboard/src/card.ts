@@ -1,5 +1,5 @@
 import type { Action, Database, DatabaseUrls } from './api.ts';
-import { actionsIn, describeRest, masked, toneOf } from './databases.ts';
+import { actionsIn, describeMemory, describeRest, masked, toneOf } from './databases.ts';
 
 export interface CardHandlers {
   act(id: string, action: Action): Promise<void>;
@@ -77,7 +77,10 @@ export class Card {
         plural(database.keys, 'key', 'keys'),
         describeRest(database.rest),
         ...(database.parent === null ? [] : [`branch of ${database.parent.name}`]),
-      ].join(', '),
+        describeMemory(database.memoryBytes),
+      ]
+        .filter(Boolean)
+        .join(', '),
     );
     this.#allow();
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Database } from './api.ts';
-import { actionsIn, applyChange, describeRest, masked, summarize, toneOf } from './databases.ts';
+import { actionsIn, applyChange, describeMemory, describeRest, masked, summarize, toneOf } from './databases.ts';
 
 const one = (id: string, createdAtMs: number, state = 'stopped'): Database => ({
   id,
@@ -11,6 +11,7 @@ const one = (id: string, createdAtMs: number, state = 'stopped'): Database => ({
   operationsToday: 0,
   rest: { suspendAfterMs: 5000, stopAfterMs: 300_000, alwaysOn: false, own: [] },
   parent: null,
+  memoryBytes: 0,
 });
 
 describe('the list', () => {
@@ -52,6 +53,12 @@ describe('the list', () => {
     );
     expect(describeRest({ ...rest, suspendAfterMs: 'never' })).toBe('never suspends by itself');
     expect(describeRest({ ...rest, alwaysOn: true })).toBe('always on');
+  });
+
+  it('says what each takes, where that is known', () => {
+    expect([null, 0, 8_150_000, 123_456_789].map(describeMemory)).toEqual(['', '', '7.8 MiB', '118 MiB']);
+    const big = { ...one('a', 1, 'running'), memoryBytes: 16 * 2 ** 20 };
+    expect(summarize([big, { ...one('b', 2), memoryBytes: null }])).toBe('2 databases: 1 running, 1 stopped; 16 MiB');
   });
 
   it('is summed up in a line', () => {

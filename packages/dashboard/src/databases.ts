@@ -18,7 +18,9 @@ export function applyChange(list: readonly Database[], change: Change): readonly
     case 'counts':
       return list.map((one) => {
         const now = change.databases.find((other) => other.id === one.id);
-        return now ? { ...one, keys: now.keys, operationsToday: now.operationsToday } : one;
+        return now
+          ? { ...one, keys: now.keys, operationsToday: now.operationsToday, memoryBytes: now.memoryBytes }
+          : one;
       });
     case 'state':
       return list.map((one) => (one.id === change.id ? { ...one, state: change.state } : one));
@@ -56,12 +58,15 @@ export function actionsIn(state: string): {
   };
 }
 
-/** `3 databases: 1 running, 2 suspended`. */
+/** `3 databases: 1 running, 2 suspended; 24 MiB`. */
 export function summarize(list: readonly Database[]): string {
   const counts = new Map<string, number>();
   for (const { state } of list) counts.set(state, (counts.get(state) ?? 0) + 1);
   const parts = [...counts].map(([state, count]) => `${count} ${state}`);
-  return list.length === 0 ? '' : `${list.length} ${list.length === 1 ? 'database' : 'databases'}: ${parts.join(', ')}`;
+  const memory = describeMemory(list.reduce((sum, { memoryBytes }) => sum + (memoryBytes ?? 0), 0));
+  if (list.length === 0) return '';
+  const counted = `${list.length} ${list.length === 1 ? 'database' : 'databases'}: ${parts.join(', ')}`;
+  return memory === '' ? counted : `${counted}; ${memory}`;
 }
 
 const UNITS = [
@@ -83,6 +88,13 @@ export function describeRest({ alwaysOn, suspendAfterMs, stopAfterMs }: Rest): s
   if (suspendAfterMs === 'never') return 'never suspends by itself';
   const suspends = `suspends after ${duration(suspendAfterMs)}`;
   return stopAfterMs === 'never' ? `${suspends}, never stops` : `${suspends}, stops ${duration(stopAfterMs)} later`;
+}
+
+/** `7.8 MiB`; nothing for a database that takes none, or of which it is not known. */
+export function describeMemory(bytes: number | null): string {
+  if (bytes === null || bytes === 0) return '';
+  const mebibytes = bytes / 2 ** 20;
+  return `${mebibytes < 10 ? mebibytes.toFixed(1) : Math.round(mebibytes)} MiB`;
 }
 
 /** An address with its secret hidden, for eyes that look over a shoulder. */

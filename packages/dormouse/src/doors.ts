@@ -6,6 +6,7 @@ import { createEdge, DEFAULT_EDGE_LIMITS } from './edge/index.ts';
 import type { Events } from './events/index.ts';
 import { createHttpDoor, DEFAULT_HTTP_LIMITS, nodeHash, redirect, staticFiles } from './front/http/index.ts';
 import { createPostgresDoor } from './front/postgres/index.ts';
+import type { MemoryUse } from './instance/index.ts';
 import type { PlatformOptions } from './platform-options.ts';
 
 /** A call may wait for its database as long as it may run, and a little for what lies between. */
@@ -23,6 +24,8 @@ export interface DoorsOptions {
   /** Where queries go once a key is proven. Throws while the platform starts. */
   readonly origin: Origin;
   readonly database: (id: DatabaseId) => Database | undefined;
+  /** What the servers take. */
+  readonly memory: () => MemoryUse;
   readonly ready: () => boolean;
   /** What servers run on and are kept apart by; undefined until that is known. */
   readonly servers: () => object | undefined;
@@ -74,6 +77,7 @@ export function createDoors(parts: DoorsOptions): Doors {
     startedAtMs,
     nowMs: clock.now(),
     servers: servers(),
+    memory: parts.memory(),
     health: { ready: ready(), cache: edge.stats, postgres: postgres.stats, residentBytes: process.memoryUsage.rss() },
   });
   const admission = new Admission({ secrets, addresses, clock });

@@ -82,6 +82,9 @@ export class MachineFleet implements Fleet, Origin {
   setRest(id: DatabaseId, own: RestOverrides): void {
     this.#instances.setRest(id, own);
   }
+  memoryBytes(id: DatabaseId): number | undefined {
+    return this.#instances.memoryOf(id);
+  }
   state(id: DatabaseId): InstanceState {
     return this.#databases.get(id)?.instance.state ?? 'stopped';
   }

@@ -10,6 +10,8 @@ export interface PlatformOptions {
   readonly suspendAfter: number;
   readonly stopAfter: number;
   readonly listenKeepsAwake: boolean;
+  /** Of all servers together; undefined for a share of the machine's. */
+  readonly memoryMax: number | undefined;
   readonly wakeTimeout: number;
   readonly spares: number;
   readonly bodyMax: number;

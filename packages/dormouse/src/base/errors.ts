@@ -459,7 +459,7 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     'P6008',
     '57P01',
     2,
-    'The database was stopped. Connect again and it wakes.',
+    'The database was stopped, by hand or because memory is scarce. Connect again and it wakes.',
   ),
   database_busy: row(
     'instance',

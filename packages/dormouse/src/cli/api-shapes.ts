@@ -25,6 +25,8 @@ export interface DatabaseItem {
   readonly rest: Rest;
   /** What it is a branch of, as that was called then; platforms of an earlier version do not say. */
   readonly parent?: { readonly name: string } | null;
+  /** Null if that is not known (yet). */
+  readonly memoryBytes: number | null;
 }
 
 /** Addresses of a database under one key; null when it has no live key of the owner. */
@@ -65,6 +67,13 @@ export interface Status {
   readonly operationsToday: number;
   /** Absent while the platform starts. */
   readonly servers?: { readonly pgVersion: string; readonly isolation: string; readonly account: string };
+  readonly memory: {
+    readonly bytes: number;
+    /** Null for no limit. */
+    readonly maxBytes: number | null;
+    readonly servers: number;
+    readonly measured: number;
+  };
   readonly databases: { readonly total: number; readonly byState: Readonly<Record<string, number>> };
 }
 
@@ -124,5 +133,6 @@ export function readKeyDetail(value: unknown): KeyDetail {
 export function readStatus(value: unknown): Status {
   const status = fields(value, 'a platform', ['version', 'publicUrl', 'region'], ['startedAtMs', 'nowMs']);
   fields(status.databases, 'a platform', [], ['total']);
+  fields(status.memory, 'a platform', [], ['bytes', 'servers', 'measured']);
   return status as unknown as Status;
 }

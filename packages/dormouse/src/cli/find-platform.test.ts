@@ -140,6 +140,7 @@ describe('db delete', () => {
     name: 'shop',
     state: 'stopped',
     createdAtMs: 1,
+    memoryBytes: null,
     rest: { suspendAfterMs: 5000, stopAfterMs: 'never', alwaysOn: false, listenKeepsAwake: false, own: [] },
     keys: 1,
     operationsToday: 0,

@@ -1,7 +1,7 @@
 import type { LogLevel } from '../base/index.ts';
 import type { PlatformOptions } from '../platform.ts';
 import { bytes, count, duration, type Flag, type FlagsOf, ownRest, port, rest, text, toggle } from './flag.ts';
-import { parseHttpUrl, parseIsolation, parseLogLevel, parseRegion } from './values.ts';
+import { parseBytes, parseHttpUrl, parseIsolation, parseLogLevel, parseRegion } from './values.ts';
 
 /**
  * Every flag of every command. Parsing, defaults and help all read this table and nothing else.
@@ -89,6 +89,14 @@ export const START_FLAGS: FlagsOf<StartValues> = {
   suspendAfter: rest('Sleep', 5000, 'An idle database is frozen after this time'),
   stopAfter: rest('Sleep', 300_000, 'An idle database is stopped after this time'),
   listenKeepsAwake: toggle('Sleep', 'A session that has run LISTEN keeps its database awake'),
+  memoryMax: {
+    group: 'Sleep',
+    placeholder: 'SIZE',
+    summary: 'Memory of all databases; over it the longest asleep are stopped',
+    fallback: undefined,
+    fallbackShown: '70% of the machine or control group',
+    parse: parseBytes,
+  },
   wakeTimeout: duration('Sleep', 30_000, 'How long a query waits for its database to wake'),
 
   spares: count('Storage', 3, 'Empty databases that lie ready for db create, 18 MB each; 0 for none', 0),

@@ -43,9 +43,16 @@ export function formatAge(ms: number): string {
   return `${Math.floor(seconds / 86_400)} d`;
 }
 
-/** `31 MB`, `1.4 GB`: a size for people. */
+/** `512 KiB`, `7.8 MiB`, `16 GiB`: three digits at most. */
 export function formatSize(bytes: number): string {
-  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+  let size = bytes / 1024;
+  let unit = 'KiB';
+  for (const next of ['MiB', 'GiB', 'TiB']) {
+    if (size < 1000) break;
+    size /= 1024;
+    unit = next;
+  }
+  return `${size < 10 && size > 0 ? size.toFixed(1) : Math.round(size)} ${unit}`;
 }
 
 /** Bold where the terminal shows it and nobody has asked for none (NO_COLOR). */

@@ -40,6 +40,7 @@ describe('createApiEvents', () => {
       stop: async () => {},
       wake: async () => {},
       setRest: () => {},
+      memoryBytes: () => 0,
       state: () => 'stopped',
       describe: () => ({}),
       onState: (listener) => {

@@ -22,6 +22,7 @@ const fleet: Fleet = {
   stop: async () => {},
   wake: async () => {},
   setRest: () => {},
+  memoryBytes: () => 0,
   state: () => 'stopped',
   describe: () => ({}),
   onState: () => () => {},

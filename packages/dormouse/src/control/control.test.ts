@@ -45,6 +45,9 @@ class PaperFleet implements Fleet {
   async wake(id: DatabaseId): Promise<void> {
     this.#set(id, 'running');
   }
+  memoryBytes(): number {
+    return 0;
+  }
   setRest(id: DatabaseId, rest: RestOverrides): void {
     this.calls.push(`rest ${id} ${JSON.stringify(rest)}`);
   }

@@ -63,6 +63,8 @@ export interface DatabaseSummary {
   readonly keys: number;
   readonly operationsToday: number;
   readonly rest: RestView;
+  /** What its server takes (PSS), as measured last; null if that is not known (yet). */
+  readonly memoryBytes: number | null;
 }
 
 /** A database with its addresses; those of a key are null when no owner key is live. */
@@ -432,7 +434,19 @@ export class Control {
     const [latest] = this.#usage.ofDatabase(id);
     const operationsToday = latest?.day === this.#usage.today() ? latest.operations : 0;
     const rest = viewRest(this.#options.rest, row.rest);
-    return { id, name, state: this.#stateOf(row), pgMajor, createdAtMs, parent, keys, operationsToday, rest };
+    const memoryBytes = row.lifecycle === 'ready' ? (this.#servers().memoryBytes(id) ?? null) : null;
+    return {
+      id,
+      name,
+      state: this.#stateOf(row),
+      pgMajor,
+      createdAtMs,
+      parent,
+      keys,
+      operationsToday,
+      rest,
+      memoryBytes,
+    };
   }
 }
 

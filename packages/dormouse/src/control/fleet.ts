@@ -18,6 +18,8 @@ export interface Fleet {
   wake(id: DatabaseId): Promise<void>;
   /** Changes when a database rests, at once. */
   setRest(id: DatabaseId, own: RestOverrides): void;
+  /** What its server takes, as measured last: 0 if it is stopped, undefined if that is not known (yet). */
+  memoryBytes(id: DatabaseId): number | undefined;
   /** At once, from memory. */
   state(id: DatabaseId): InstanceState;
   /** Details worth showing (bytes, pids, last activity), JSON-able; at once or soon. */

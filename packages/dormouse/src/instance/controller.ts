@@ -125,9 +125,9 @@ export class Controller implements Instance {
   get rest(): RestSettings {
     return this.#rest.settings;
   }
-  /** Monotonic: the last activity of a running database, the freeze of a suspended one. */
-  get idleSinceMs(): number {
-    return this.#rest.sinceMs;
+  /** Monotonic: its last activity. */
+  get usedAtMs(): number {
+    return this.#rest.usedAtMs;
   }
 
   tryHold(): Hold | undefined {
@@ -194,10 +194,15 @@ export class Controller implements Instance {
     this.#settle();
   }
 
+  /** What its server takes now; undefined where that is not known. */
+  memoryBytes(): Promise<number | undefined> {
+    return this.#server.memoryBytes();
+  }
+
   /** Stops it if it is suspended, nobody waits for it and it need not be on. Returns when it is stopped, or at once: false. */
   async yieldMemory(): Promise<boolean> {
     if (this.#state !== 'suspended' || this.#waiters.size > 0 || this.#rest.settings.alwaysOn) return false;
-    await this.#wishFor('stopped');
+    await this.#wishFor('stopped', false);
     return true;
   }
 
@@ -249,14 +254,15 @@ export class Controller implements Instance {
   }
 
   #lastHoldReleased(): void {
-    this.#rest.restart();
+    this.#rest.used();
     if (this.#wishes.size > 0) this.#settle();
     else this.#rest.arm(this.#state);
   }
 
-  #wishFor(rest: Rest): Promise<void> {
+  #wishFor(rest: Rest, byHand = true): Promise<void> {
     const granted = this.#wishes.add(
       rest,
+      byHand,
       rest === 'stopped'
         ? undefined
         : {
@@ -299,7 +305,7 @@ export class Controller implements Instance {
       case 'running':
         this.#setAside = false;
         this.#comeback.up();
-        this.#rest.restart();
+        this.#rest.used();
         if (previous === 'starting' || previous === 'stopped') this.#attendants.announce();
         break;
       case 'suspending':
@@ -312,7 +318,7 @@ export class Controller implements Instance {
         this.#begin(state, this.#work.stop(previous, this.#closed === 'database_deleted' ? 'immediate' : 'clean'));
         break;
       case 'suspended':
-        this.#rest.restart();
+        this.#rest.rested();
         break;
       case 'stopped':
       case 'failed':
@@ -406,13 +412,11 @@ export class Controller implements Instance {
   }
 
   #grantWishes(): void {
-    const before = this.#wishes.size;
     // A stopped database rests deeper than a suspended one; a failed one has nothing to freeze.
-    if (this.#state === 'stopped') this.#wishes.grant('stopped');
+    if (this.#state === 'stopped' && this.#wishes.grant('stopped')) this.#setAside = true;
     if (this.#state === 'stopped' || this.#state === 'suspended' || this.#state === 'failed') {
-      this.#wishes.grant('suspended');
+      if (this.#wishes.grant('suspended')) this.#setAside = true;
     }
-    if (this.#wishes.size < before) this.#setAside = true;
   }
 
   #lookAtRest(): void {

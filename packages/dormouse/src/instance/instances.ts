@@ -23,6 +23,8 @@ import { chooseIsolation, type Isolation, type IsolationKind } from './isolation
 import { keepAlive } from './keep-alive.ts';
 import { type DataLayout, dataLayout } from './layout.ts';
 import { lockDirectory } from './lock.ts';
+import { machineMemory } from './machine-memory.ts';
+import { MemoryKeeper, type MemoryUse } from './memory-keeper.ts';
 import { processRuntime, removeLeftovers, storedDatabases } from './process-runtime.ts';
 import type { ProcessWorld } from './process-server.ts';
 import { type ProcessTable, systemProcessTable } from './process-table.ts';
@@ -39,6 +41,8 @@ export interface InstancesOptions {
   /** Directory of `postgres` and `initdb` to use instead of the npm package's. */
   readonly pgBin?: string;
   readonly rest?: Partial<RestSettings>;
+  /** What all servers together may take; by default a share of the machine's memory. */
+  readonly memoryMaxBytes?: number | undefined;
   /** How servers are frozen: by default by cgroup version 2 where it is writable, else by signals. */
   readonly freezer?: 'cgroup' | 'signal';
   /** Copies of the template to keep ready for new databases; none if absent. */
@@ -92,6 +96,10 @@ export interface Instances {
   destroy(id: DatabaseId): Promise<void>;
   /** The directory of a database; other parts keep their files of it there. Not reachable for Postgres's account by mode. */
   directory(id: DatabaseId): string;
+  /** What the servers take together. */
+  memory(): MemoryUse;
+  /** What one took when it was measured last: 0 if it is stopped, undefined if that is not known (yet). */
+  memoryOf(id: DatabaseId): number | undefined;
   /** The databases whose instance is open. */
   all(): Iterable<Instance>;
   /** Stops every server cleanly and gives the lock back. */
@@ -148,6 +156,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
   const runtime: Runtime = processRuntime({ layout, sockets, world, sparesMax: options.sparesMax ?? 0 });
   const branches = new Branches({ runtime, clock });
   const controllers = new Map<DatabaseId, Controller>();
+  const keeper = new MemoryKeeper({ maxBytes: options.memoryMaxBytes, machine: machineMemory(), clock, logger });
   let closed = false;
 
   const defaults: RestSettings = { ...DEFAULT_REST, ...options.rest };
@@ -155,13 +164,15 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
     const known = controllers.get(record.id);
     if (known !== undefined) return known;
     if (closed) throw new DormouseError('shutting_down');
-    const controller = new Controller({
+    const controller: Controller = new Controller({
       databaseId: record.id,
       server: runtime.open(record.id, record.pgMajor),
       rest: restOf(defaults, record.rest),
+      makeRoom: () => keeper.makeRoom(controller),
       clock,
       logger,
     });
+    controller.onChange((state) => keeper.changed(controller, state));
     controllers.set(record.id, controller);
     return controller;
   };
@@ -236,6 +247,11 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
         await runtime.destroy(id);
       }),
     directory: (id) => layout.database(id).directory,
+    memory: () => keeper.use,
+    memoryOf(id) {
+      const controller = controllers.get(id);
+      return controller === undefined ? 0 : keeper.bytesOf(controller);
+    },
     all: () => controllers.values(),
     close: () =>
       keepAlive(async () => {
@@ -246,6 +262,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
           await controller.close('shutting_down').catch((error: unknown) => failures.push(error));
         });
         await branches.settled();
+        keeper.close();
         sockets.close();
         await freezer.close();
         lock.release();

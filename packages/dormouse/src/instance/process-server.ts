@@ -11,6 +11,7 @@ import { keepAlive } from './keep-alive.ts';
 import type { DatabaseLayout } from './layout.ts';
 import { type LifelineWatch, lifelineHeld, makeLifeline, watchLifeline } from './lifeline.ts';
 import { probe } from './probe.ts';
+import { treeBytes } from './process-memory.ts';
 import { removeRecord, writeRecord } from './process-record.ts';
 import { type ProcessIdentity, type ProcessTable, signal } from './process-table.ts';
 import { findPostmaster, goneWithin, isNamespaceRoot, keeperOf, killHolders } from './remains.ts';
@@ -123,6 +124,11 @@ export class ProcessServer implements Server {
 
   stop(how: 'clean' | 'immediate'): Promise<StopResult> {
     return this.#exclusive(() => this.#stop(how));
+  }
+
+  async memoryBytes(): Promise<number | undefined> {
+    const root = this.#root;
+    return root && treeBytes(this.#world.table, root.pid);
   }
 
   adopt(): Promise<Adoption> {

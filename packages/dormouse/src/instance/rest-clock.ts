@@ -33,6 +33,7 @@ export class RestClock {
   readonly #due: () => void;
   #settings: RestSettings;
   #sinceMs: number;
+  #usedAtMs: number;
   #notBeforeMs = 0;
   #timer: Timer | undefined;
 
@@ -41,15 +42,16 @@ export class RestClock {
     this.#settings = settings;
     this.#due = due;
     this.#sinceMs = clock.monotonic();
+    this.#usedAtMs = this.#sinceMs;
   }
 
   get settings(): RestSettings {
     return this.#settings;
   }
 
-  /** Monotonic; the last activity, or the begin of the rest. */
-  get sinceMs(): number {
-    return this.#sinceMs;
+  /** Monotonic; the last activity. */
+  get usedAtMs(): number {
+    return this.#usedAtMs;
   }
 
   change(settings: RestSettings): void {
@@ -57,8 +59,14 @@ export class RestClock {
     this.cancel();
   }
 
-  /** Idleness begins now. */
-  restart(): void {
+  /** Activity ends now, idleness begins. */
+  used(): void {
+    this.#sinceMs = this.#clock.monotonic();
+    this.#usedAtMs = this.#sinceMs;
+  }
+
+  /** It rests from now on. */
+  rested(): void {
     this.#sinceMs = this.#clock.monotonic();
   }
 

@@ -28,6 +28,8 @@ export interface Server {
   paused<T>(work: () => Promise<T>): Promise<T>;
   /** Takes over what an earlier platform left: thawed, proven by a query, else ended. */
   adopt(): Promise<Adoption>;
+  /** What its processes take (PSS), now. Undefined where that is not known. */
+  memoryBytes(): Promise<number | undefined>;
   /** Called once each time a running or frozen server is gone without `stop`. */
   onExit: (() => void) | undefined;
 }

@@ -5,6 +5,8 @@ export type Rest = 'suspended' | 'stopped';
 
 interface Wish {
   readonly rest: Rest;
+  /** Somebody's, as against the platform's own. */
+  readonly byHand: boolean;
   readonly timer: Timer | undefined;
   resolve(): void;
   reject(error: DormouseError): void;
@@ -29,10 +31,15 @@ export class Wishes {
   }
 
   /** `patience`: after `ms` the wish is given up if `late` gives an error. */
-  add(rest: Rest, patience?: { readonly ms: number; late(): DormouseError | undefined }): Promise<void> {
+  add(
+    rest: Rest,
+    byHand: boolean,
+    patience?: { readonly ms: number; late(): DormouseError | undefined },
+  ): Promise<void> {
     return new Promise<void>((resolve, reject) => {
       const wish: Wish = {
         rest,
+        byHand,
         timer:
           patience &&
           this.#clock.after(patience.ms, () => {
@@ -48,8 +55,11 @@ export class Wishes {
     });
   }
 
-  grant(rest: Rest): void {
-    for (const wish of this.#take(rest)) wish.resolve();
+  /** True if there was one by hand among them. */
+  grant(rest: Rest): boolean {
+    const granted = this.#take(rest);
+    for (const wish of granted) wish.resolve();
+    return granted.some(({ byHand }) => byHand);
   }
 
   refuse(rest: Rest, error: DormouseError): void {

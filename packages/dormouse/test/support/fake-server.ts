@@ -78,6 +78,10 @@ export class FakeServer implements Server {
     });
   }
 
+  async memoryBytes(): Promise<number | undefined> {
+    return this.actual === 'down' ? undefined : 8 * 1024 * 1024;
+  }
+
   adopt(): Promise<Adoption> {
     return this.#exclusive(this.plan.otherMs, () => {
       if (!this.adoptable) return 'gone';

@@ -158,7 +158,7 @@ describe('what people read', () => {
     const list = await platform.cli('db', 'list');
     expect(list.code).toBe(0);
     const [head = '', ...rows] = list.stdout.trimEnd().split('\n');
-    expect(head).toMatch(/^NAME +STATE +KEYS +QUERIES TODAY +AGE +ID$/);
+    expect(head).toMatch(/^NAME +STATE +RESTS AFTER +MEMORY +KEYS +QUERIES TODAY +AGE +ID$/);
     expect(rows.length).toBeGreaterThan(0);
     for (const row of rows) expect(row.indexOf('db_')).toBe(head.indexOf('ID'));
     const show = (await platform.cli('db', 'show', 'main')).stdout;

@@ -2,7 +2,7 @@ import { readDatabases } from '../api-shapes.ts';
 import { type Command, defineCommand } from '../command.ts';
 import { findPlatform } from '../find-platform.ts';
 import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
-import { formatAge, formatTable, printJson } from '../output.ts';
+import { formatAge, formatSize, formatTable, printJson } from '../output.ts';
 import { restCell } from '../rest-text.ts';
 
 export const dbList: Command = defineCommand({
@@ -22,13 +22,14 @@ export const dbList: Command = defineCommand({
         one.name,
         one.state,
         restCell(one.rest),
+        one.memoryBytes === null ? '?' : formatSize(one.memoryBytes),
         String(one.keys),
         String(one.operationsToday),
         formatAge(now - one.createdAtMs),
         one.id,
       ]);
       world.stdout.write(
-        formatTable([['NAME', 'STATE', 'RESTS AFTER', 'KEYS', 'QUERIES TODAY', 'AGE', 'ID'], ...rows]),
+        formatTable([['NAME', 'STATE', 'RESTS AFTER', 'MEMORY', 'KEYS', 'QUERIES TODAY', 'AGE', 'ID'], ...rows]),
       );
     }
     return 0;

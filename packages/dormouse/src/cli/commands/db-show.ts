@@ -2,7 +2,7 @@ import { readDatabaseDetail } from '../api-shapes.ts';
 import { type Command, defineCommand } from '../command.ts';
 import { findPlatform } from '../find-platform.ts';
 import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
-import { formatAge, formatPairs, printJson } from '../output.ts';
+import { formatAge, formatPairs, formatSize, printJson } from '../output.ts';
 import { restPairs } from '../rest-text.ts';
 import { databasePath, urlPairs } from '../urls.ts';
 
@@ -26,6 +26,7 @@ export const dbShow: Command = defineCommand({
           ['Name', database.name],
           ['Id', database.id],
           ['State', database.state],
+          ['Memory', database.memoryBytes === null ? 'not known' : formatSize(database.memoryBytes)],
           ...restPairs(database.rest),
           ['Created', `${formatAge(world.now() - database.createdAtMs)} ago`],
           ...(database.parent ? [['Branch of', database.parent.name] as const] : []),

@@ -2,7 +2,7 @@ import { readStatus, type Status } from '../api-shapes.ts';
 import { type Command, defineCommand } from '../command.ts';
 import { findPlatform } from '../find-platform.ts';
 import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
-import { formatAge, formatPairs, printJson } from '../output.ts';
+import { formatAge, formatPairs, formatSize, printJson } from '../output.ts';
 import { dashboardUrl } from '../urls.ts';
 
 export const status: Command = defineCommand({
@@ -27,6 +27,7 @@ export const status: Command = defineCommand({
           ['Region', now.region],
           ['Databases', `${now.databases.total}${states.length > 0 ? ` (${states.join(', ')})` : ''}`],
           ...(now.servers === undefined ? [] : [['Servers', describeServers(now.servers)] as const]),
+          ['Memory', memoryText(now.memory)],
           ['Queries today', String(now.operationsToday)],
           ['Dashboard', dashboard],
         ],
@@ -39,4 +40,11 @@ export const status: Command = defineCommand({
 
 function describeServers({ pgVersion, isolation, account }: NonNullable<Status['servers']>): string {
   return `PostgreSQL ${pgVersion}, ${isolation === 'sandbox' ? 'each in a sandbox' : 'as processes'}, account ${account}`;
+}
+
+/** What the servers take; those that were not measured are counted by an assumption, which is said. */
+function memoryText({ bytes, maxBytes, servers, measured }: Status['memory']): string {
+  const most = maxBytes === null ? '' : ` of at most ${formatSize(maxBytes)}`;
+  const assumed = servers > measured ? `; ${servers - measured} of ${servers} not measured, assumed` : '';
+  return `${formatSize(bytes)}${most}, of the databases${assumed}`;
 }

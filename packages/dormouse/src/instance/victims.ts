@@ -1,0 +1,18 @@
+/** A suspended database that may be stopped for its memory. */
+export interface Candidate {
+  readonly bytes: number;
+  /** Monotonic; when it was used last. */
+  readonly usedAtMs: number;
+}
+
+/** Those to stop so that `needBytes` come free: the least recently used first, and no more than it takes. */
+export function chooseVictims<One extends Candidate>(candidates: readonly One[], needBytes: number): readonly One[] {
+  if (needBytes <= 0) return [];
+  const oldestFirst = [...candidates].sort((a, b) => a.usedAtMs - b.usedAtMs);
+  let freed = 0;
+  const enough = oldestFirst.findIndex(({ bytes }) => {
+    freed += bytes;
+    return freed >= needBytes;
+  });
+  return enough < 0 ? oldestFirst : oldestFirst.slice(0, enough + 1);
+}
