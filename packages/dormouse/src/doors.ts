@@ -6,7 +6,6 @@ import { createEdge, DEFAULT_EDGE_LIMITS } from './edge/index.ts';
 import type { Events } from './events/index.ts';
 import { createHttpDoor, DEFAULT_HTTP_LIMITS, nodeHash, redirect, staticFiles } from './front/http/index.ts';
 import { createPostgresDoor } from './front/postgres/index.ts';
-import type { MemoryUse } from './instance/index.ts';
 import type { PlatformOptions } from './platform-options.ts';
 
 /** A call may wait for its database as long as it may run, and a little for what lies between. */
@@ -25,7 +24,7 @@ export interface DoorsOptions {
   readonly origin: Origin;
   readonly database: (id: DatabaseId) => Database | undefined;
   /** What the servers take. */
-  readonly memory: () => MemoryUse;
+  readonly memory: () => object;
   readonly ready: () => boolean;
   /** What servers run on and are kept apart by; undefined until that is known. */
   readonly servers: () => object | undefined;

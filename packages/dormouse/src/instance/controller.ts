@@ -175,7 +175,7 @@ export class Controller implements Instance {
     const entry: FileWork = { yields, aborter: new AbortController() };
     this.#fileWork.add(entry);
     try {
-      await this.#wishFor('stopped');
+      await this.#wishFor('stopped', false);
       return await work(entry.aborter.signal);
     } finally {
       this.#fileWork.delete(entry);
