@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { assert, type Clock, type Deadline, DormouseError, type Logger, type Timer } from '../base/index.ts';
 import type { Account } from './account.ts';
 import type { Binaries } from './binaries.ts';
@@ -17,6 +18,7 @@ import { type ProcessIdentity, type ProcessTable, signal } from './process-table
 import { findPostmaster, goneWithin, isNamespaceRoot, keeperOf, killHolders } from './remains.ts';
 import type { Adoption, Server, StopResult } from './runtime.ts';
 import { logTail, rotateLog } from './server-log.ts';
+import { SOCKET_PORT } from './settings.ts';
 import { type Spawned, spawnPostgres, untilConfined, untilReady } from './spawn-postgres.ts';
 import { configure } from './template.ts';
 
@@ -44,8 +46,10 @@ const ADOPT_MS = 10_000;
 const ADOPTED_LOOK_MS = 1000;
 const ADOPTED_FROZEN_LOOK_MS = 10_000;
 
-/** How often the log of a running server is looked at. */
-const LOG_LOOK_MS = 10_000;
+/** How often the log and the socket of a running server are looked at. */
+const LOOK_MS = 10_000;
+/** After a thaw, which might have been long, once this soon; not at once, since a query is waiting. */
+const FIRST_LOOK_MS = 50;
 
 /** The keeper of a sandbox ends when the server has; it waits for nothing else. */
 const KEEPER_MS = 2000;
@@ -64,11 +68,11 @@ export class ProcessServer implements Server {
   /** The parent of a sandbox's postmaster: made the sandbox, waits for its end, holds nothing. */
   #keeper: ProcessIdentity | undefined;
   #life: LifelineWatch | undefined;
-  /** The next look at the log; none while frozen. */
-  #logTimer: Timer | undefined;
+  /** The next look at log and socket; none while frozen. */
+  #lookTimer: Timer | undefined;
   /** What continues it, while it is frozen. */
   #thaw: Thaw | undefined;
-  /** The postmaster, if we are its parent. */
+  /** The postmaster or its keeper, if we are the parent. */
   #child: ChildProcess | undefined;
   /** True while we end the server ourselves. */
   #ending = false;
@@ -88,12 +92,12 @@ export class ProcessServer implements Server {
   suspend(): Promise<void> {
     return this.#exclusive(async () => {
       const root = this.#alive();
-      this.#logTimer?.cancel();
+      this.#lookTimer?.cancel();
       await this.#cutLog();
       try {
         this.#thaw = await this.#world.freezer.freeze(this.#name, root.pid);
       } catch (error) {
-        this.#tendLog();
+        this.#lookAfter();
         throw error;
       }
     });
@@ -104,7 +108,7 @@ export class ProcessServer implements Server {
       if (!this.#unreaped()) this.#alive();
       this.#thaw?.();
       this.#thaw = undefined;
-      this.#tendLog();
+      this.#lookAfter(FIRST_LOOK_MS);
     });
   }
 
@@ -163,6 +167,7 @@ export class ProcessServer implements Server {
       const binaries = this.#world.binaries(this.#pgMajor);
       await this.#proveGone();
       await this.#cutLog();
+      this.#ensureRun();
       await configure(this.#layout.data, this.#world.account);
       const spawned = spawnPostgres(this.#name, this.#layout, binaries, this.#world);
       logOffset = spawned.logOffset;
@@ -216,7 +221,7 @@ export class ProcessServer implements Server {
     const recorded = writeRecord(this.#layout.record, { ...root, bootId: table.bootId });
     const innerPid = isolation.kind === 'sandbox' ? 1 : root.pid;
     await Promise.all([recorded, untilReady(innerPid, this.#layout, wait)]);
-    this.#tendLog();
+    this.#lookAfter();
   }
 
   #lockedError(): DormouseError {
@@ -273,7 +278,7 @@ export class ProcessServer implements Server {
       await this.#keeperGone();
       if (this.#life !== life) return;
       this.#root = undefined;
-      this.#logTimer?.cancel();
+      this.#lookTimer?.cancel();
       this.#world.freezer.release(this.#name);
       if (!this.#ending) this.onExit?.();
     });
@@ -380,7 +385,7 @@ export class ProcessServer implements Server {
       if (await this.#proveHealthy()) {
         await writeRecord(this.#layout.record, { ...root, bootId: this.#world.table.bootId });
         this.#lookAfterAdopted(root);
-        this.#tendLog();
+        this.#lookAfter();
         return 'running';
       }
     }
@@ -388,15 +393,44 @@ export class ProcessServer implements Server {
     return 'gone';
   }
 
-  /** A busy server that never rests must not fill the disk by what its tenant makes it log. */
-  #tendLog(): void {
-    this.#logTimer?.cancel();
+  /** A busy server that never rests must not fill the disk by what its tenant makes it log, nor stay when nobody can reach it. */
+  #lookAfter(ms: number = LOOK_MS): void {
+    this.#lookTimer?.cancel();
     const life = this.#life;
-    this.#logTimer = this.#world.clock.after(LOG_LOOK_MS, () => {
+    this.#lookTimer = this.#world.clock.after(ms, () => {
       if (this.#life !== life || life?.ended !== false) return;
       void this.#cutLog();
-      this.#tendLog();
+      if (this.#reachable()) this.#lookAfter();
+      else this.#endDeaf(life);
     });
+  }
+
+  #reachable(): boolean {
+    return existsSync(join(this.#layout.run, `.s.PGSQL.${SOCKET_PORT}`));
+  }
+
+  /** Postgres does not make a lost socket anew. Ended without a stop of ours, it counts as crashed, and the next who needs it starts it. */
+  #endDeaf(life: LifelineWatch): void {
+    this.#exclusive(async () => {
+      if (life.ended || this.#life !== life || this.#ending || this.#thaw !== undefined || this.#reachable()) return;
+      this.#world.logger.log('warn', 'the socket of a server is gone; the server is ended', { database: this.#name });
+      await this.#end(life, 'clean');
+      await removeRecord(this.#layout.record);
+    }).catch((error: unknown) => {
+      this.#world.logger.log('error', 'a server without a socket does not end', {
+        database: this.#name,
+        reason: String(error),
+      });
+    });
+  }
+
+  /** Removed by somebody, it is made again: a start needs it. */
+  #ensureRun(): void {
+    const { run } = this.#layout;
+    const { account } = this.#world;
+    if (existsSync(run)) return;
+    mkdirSync(run, { mode: 0o700 });
+    if (account.dropped) chownSync(run, account.uid, account.gid);
   }
 
   async #cutLog(): Promise<void> {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { postmastersOf as postmasters } from '../support/instance-faults.ts';
 import { connectTo, type Owner, queryOnce, startOwner, testId } from '../support/instance-owner.ts';
 import { processesOf } from '../support/reaper.mjs';
 import { type Scratch, scratch } from '../support/scratch.ts';
@@ -15,24 +16,6 @@ interface ProcessFile {
 
 const recordOf = (directory: string): ProcessFile =>
   JSON.parse(readFileSync(join(directory, 'process.json'), 'utf8')) as ProcessFile;
-
-/** Postmasters on a data directory: more than one is the end of the data. */
-function postmasters(directory: string): number[] {
-  const all = processesOf(directory);
-  // A child that has just been forked still bears its parent's command line.
-  return all.filter((pid) => {
-    try {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-      const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-      const command = (of: number): string[] => readFileSync(`/proc/${of}/cmdline`, 'latin1').split('\0');
-      // Who made a sandbox is the postmaster's parent, and bears its command too.
-      const child = all.includes(parent) && !command(parent)[0]?.endsWith('bwrap');
-      return !child && command(pid)[0]?.endsWith('/postgres') && command(pid).includes('-D');
-    } catch {
-      return false;
-    }
-  });
-}
 
 /** The directory of a process's cgroup of version 2. */
 function groupOf(pid: number): string | undefined {
