@@ -20,7 +20,17 @@ export function toDriverAdapterError(error: PostgresError, role: Role): DriverAd
   // For Prisma 6, which names the columns; not enumerable, since 7 shows the cause as it is.
   const columns = violatedColumns(error.code, fields);
   if (columns !== undefined) Object.defineProperty(cause, 'columns', { value: columns, enumerable: false });
+  if (UNKNOWN_TO_6.has(error.code)) {
+    Object.defineProperty(cause, 'unknownTo6', { value: unknownFields(fields), enumerable: false });
+  }
   return new DriverAdapterError(cause);
+}
+
+/** States that have a kind here and had none in the engine of Prisma 6: of a raw query it repeats what Postgres says. */
+const UNKNOWN_TO_6 = new Set(['22P02', '23001', '40P01']);
+
+function unknownFields({ severityNonLocalized, severity, detail, hint }: PostgresErrorFields): object {
+  return { severity: severityNonLocalized ?? severity ?? 'ERROR', detail, hint };
 }
 
 function classify(code: string, message: string, fields: PostgresErrorFields, role: Role): ErrorObject {

@@ -50,6 +50,8 @@ interface AdapterCause {
   readonly hint?: string | undefined;
   readonly db?: string;
   readonly user?: string;
+  /** Of a state that Prisma 6 had no kind for. */
+  readonly unknownTo6?: Pick<AdapterCause, 'severity' | 'detail' | 'hint'>;
 }
 
 const UNKNOWN = '(not available)';
@@ -131,10 +133,14 @@ function foreignKeyViolation(cause: AdapterCause, message: string): Translation 
 
 /** What the engine of Prisma 6 did not know, it repeated as Postgres says it: severity first, detail and hint below. */
 function rawFailure(cause: AdapterCause | undefined, given: string): Translation {
-  const { originalCode, originalMessage = '', severity, detail, hint } = cause ?? {};
-  if (cause?.kind !== 'postgres') {
-    return { message: given, meta: { code: originalCode, message: cause?.originalMessage } };
+  const { originalCode, originalMessage = '' } = cause ?? {};
+  const said = cause?.kind === 'postgres' ? cause : cause?.unknownTo6;
+  if (said === undefined) {
+    // What did not fail in Postgres, such as a column of a type that Prisma has none for, has no code of it.
+    const inner = /Message: `(.*)`$/s.exec(given)?.[1];
+    return { message: given, meta: { code: originalCode ?? 'N/A', message: cause?.originalMessage ?? inner } };
   }
+  const { severity, detail, hint } = said;
   const message =
     `${severity}: ${originalMessage}` +
     (detail === undefined ? '' : `\nDETAIL: ${detail}`) +
