@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Owner, queryOnce, startOwner, testId } from '../support/instance-owner.ts';
 import { type Scratch, scratch } from '../support/scratch.ts';
+import { postmasterPid } from '../support/server-processes.ts';
 import { checkTransfers, identities, startTransfers, TRANSFERS_SQL } from '../support/transfers.ts';
 import { until } from '../support/until.ts';
 
@@ -100,12 +101,7 @@ it('copies a stopped database without starting it, with or without recovery to d
   // Crashed: many segments of WAL wait to be replayed, under the new identity.
   await owner.hold(source);
   await queryOnce(socket, 'CREATE TABLE bulk AS SELECT i, md5(i::text) AS v FROM generate_series(1, 50000) i');
-  const [{ pid } = {}] = await queryOnce(
-    socket,
-    "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int AS pid",
-    'dormouse',
-  );
-  process.kill(pid as number, 'SIGKILL');
+  process.kill(postmasterPid((await owner.state(source)).directory) as number, 'SIGKILL');
   await until(async () => (await owner.state(source)).state === 'stopped', { what: 'the end of a killed server' });
   const crashed = await owner.branch(source, newId());
   expect(crashed.way).toBe('files');

@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CLIENT_VERSIONS, type Loose } from '../support/clients.ts';
 import { emptyTables } from '../support/library.ts';
 import type { DatabaseUrls, Platform } from '../support/platform.ts';
-import { processesOf } from '../support/reaper.mjs';
+import { postmasterPid } from '../support/server-processes.ts';
 import { eventSplitter } from '../support/server-sent-events.ts';
 import { startTargets, type Targets } from '../support/target.ts';
 import { until } from '../support/until.ts';
@@ -45,14 +44,7 @@ describe.each(CLIENT_VERSIONS)('a database at rest under the stock client of Pri
     expect(result.code, result.stderr).toBe(0);
   };
   /** The database's server process, or undefined while it is stopped. */
-  const postmaster = (): number | undefined =>
-    processesOf(join(platform.data, 'databases', database.id)).find((pid) => {
-      const status = readFileSync(`/proc/${pid}/stat`, 'utf8');
-      const parent = Number(status.slice(status.lastIndexOf(')') + 2).split(' ')[1]);
-      return (
-        status.includes('(postgres)') && !processesOf(join(platform.data, 'databases', database.id)).includes(parent)
-      );
-    });
+  const postmaster = (): number | undefined => postmasterPid(join(platform.data, 'databases', database.id));
   /** A power cut for the server alone. Says whether there was one. */
   const killPostgres = (): boolean => {
     const pid = postmaster();
