@@ -2,6 +2,7 @@ import { Cancellation, type Clock, type DatabaseId, type MinimalReply } from '..
 import { type CacheEntry, CacheStore, type CacheStoreLimits } from './cache-store.ts';
 import type { CacheWish } from './cache-wish.ts';
 import { isKeepable } from './cacheable.ts';
+import { createHttpDate } from './http-date.ts';
 
 /** One question to the cache. */
 export interface CacheAsk {
@@ -61,6 +62,7 @@ export class Cache {
   readonly #clock: Clock;
   readonly #options: CacheOptions;
   readonly #store: CacheStore;
+  readonly #httpDate: () => string;
   /** The flight that the next asker of a key may join. */
   readonly #joinable = new Map<string, Flight>();
   /** Every flight that may still keep what it brings; an invalidation must find it here. */
@@ -70,6 +72,7 @@ export class Cache {
     this.#options = options;
     this.#clock = options.clock;
     this.#store = new CacheStore(options.limits);
+    this.#httpDate = createHttpDate(options.clock);
   }
 
   get stats(): { readonly entries: number; readonly bytes: number; readonly flights: number } {
@@ -220,10 +223,6 @@ export class Cache {
 
   #unlist(flight: Flight): void {
     if (this.#joinable.get(flight.key) === flight) this.#joinable.delete(flight.key);
-  }
-
-  #httpDate(): string {
-    return new Date(this.#clock.now()).toUTCString();
   }
 }
 

@@ -16,7 +16,7 @@ import { PlanExecutor } from './plan-execution.ts';
 import { type Prisma6Parts, Prisma6Routes } from './prisma6.ts';
 import { Prisma7Routes } from './prisma7.ts';
 import { QueryPlanner } from './query-planning.ts';
-import { routeOf } from './routes.ts';
+import { type Route, routeOf } from './routes.ts';
 import { SchemaStore } from './schema-store.ts';
 import { type OperationBounds, withStatements } from './statements.ts';
 import { Transactions } from './transactions.ts';
@@ -90,9 +90,14 @@ class OpenDatabase implements EngineDatabase {
     return this.#transactions.open;
   }
 
-  async handle(request: MinimalRequest, call: Call): Promise<MinimalReply> {
-    if (this.#closed) throw new DormouseError('shutting_down');
-    const route = routeOf(request.method, request.path);
+  handle(request: MinimalRequest, call: Call): Promise<MinimalReply> {
+    if (this.#closed) return Promise.reject(new DormouseError('shutting_down'));
+    let route: Route;
+    try {
+      route = routeOf(request.method, request.path);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     return 'schemaHash' in route
       ? this.#prisma6.handle(route, request, call)
       : this.#prisma7.handle(route, request, call);

@@ -42,8 +42,34 @@ export class Prisma7Routes {
     const telemetry =
       wish === undefined ? undefined : new Telemetry(wish, PRISMA7_TELEMETRY, parts.clock, parts.random);
     const bounds = parts.bounds(call, limits);
+    const { withStatements, transactions, onOperation } = parts;
     try {
-      const reply = await this.#dispatch(route, request, call, limits, bounds, telemetry);
+      let reply: object;
+      switch (route.to) {
+        case 'query': {
+          const execute = this.#prepare(request, false, limits, telemetry);
+          onOperation(call, 1);
+          reply = await withStatements(call, bounds, execute);
+          break;
+        }
+        case 'transaction-query': {
+          const execute = this.#prepare(request, true, limits, telemetry);
+          onOperation(call, 1);
+          reply = await transactions.run(call, route.transactionId, bounds, execute);
+          break;
+        }
+        case 'transaction-start':
+          reply = { id: await this.#start(request, call, limits, bounds) };
+          break;
+        case 'transaction-commit':
+          await transactions.commit(call, route.transactionId, bounds);
+          reply = {};
+          break;
+        case 'transaction-rollback':
+          await transactions.rollback(call, route.transactionId, bounds);
+          reply = {};
+          break;
+      }
       if (reply instanceof Written) return writtenReply(reply.body, limits.replyBytesMax);
       return jsonReply(
         200,
@@ -54,39 +80,6 @@ export class Prisma7Routes {
       const error = clientError(thrown, 'plan_invalid');
       if (error instanceof UserFacingError) return prisma7ErrorReply(error, telemetry?.extensions());
       throw error;
-    }
-  }
-
-  async #dispatch(
-    route: Prisma7Route,
-    request: MinimalRequest,
-    call: Call,
-    limits: ClientLimits,
-    bounds: OperationBounds,
-    telemetry: Telemetry | undefined,
-  ): Promise<object> {
-    const { transactions } = this.#parts;
-    switch (route.to) {
-      case 'query': {
-        const execute = this.#prepare(request, false, limits, telemetry);
-        this.#parts.onOperation(call, 1);
-        return await this.#parts.withStatements(call, bounds, execute);
-      }
-      case 'transaction-query': {
-        const execute = this.#prepare(request, true, limits, telemetry);
-        this.#parts.onOperation(call, 1);
-        return await transactions.run(call, route.transactionId, bounds, execute);
-      }
-      case 'transaction-start':
-        return { id: await this.#start(request, call, limits, bounds) };
-      case 'transaction-commit':
-        await transactions.commit(call, route.transactionId, bounds);
-        return {};
-      case 'transaction-rollback':
-        await transactions.rollback(call, route.transactionId, bounds);
-        return {};
-      case 'connection-info':
-        return {};
     }
   }
 

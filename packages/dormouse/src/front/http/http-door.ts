@@ -12,10 +12,11 @@ import {
   toDormouseError,
 } from '../../base/index.ts';
 import { protocolOf, renderError } from '../../edge/index.ts';
+import { DoorRequest, declaredBytes } from './door-request.ts';
 import { findMount, type Mount, type ReplyHandler, sortMounts, type UpgradeHandler } from './mounts.ts';
 import { NodeRequest, targetOf } from './node-request.ts';
-import { declaredBytes, readBody } from './read-body.ts';
 import { parseFailure, refuseSocket } from './refuse-socket.ts';
+import { SlowBodies } from './slow-bodies.ts';
 
 /** Bounds of the door, each a flag of `dormouse start` where users need it. */
 export interface HttpLimits {
@@ -74,19 +75,26 @@ export function createHttpDoor(options: HttpDoorOptions): HttpDoor {
 /** Bodies up to this go out with their head: libuv writes texts of up to 16 KiB without memory of their own. */
 const ONE_WRITE_BYTES_MAX = 15 * 1024;
 
+/** How many requests a connection has in flight; upgraded ones and endless streams count none. */
+interface Connection {
+  inFlight: number;
+}
+
 class NodeHttpDoor implements HttpDoor {
   readonly #options: HttpDoorOptions;
   readonly #mounts: readonly Mount[];
-  readonly #server: Server;
-  /** Open connections and how many requests each has in flight; upgraded ones and endless streams count none. */
-  readonly #connections = new Map<Duplex, number>();
+  readonly #server: Server<typeof DoorRequest>;
+  readonly #connections = new Map<Duplex, Connection>();
+  readonly #slowBodies: SlowBodies;
   #closing = false;
 
   constructor(options: HttpDoorOptions) {
-    const { limits, random, region } = options;
+    const { clock, limits, random, region } = options;
     this.#options = options;
+    this.#slowBodies = new SlowBodies(clock, limits.bodyMs);
     this.#mounts = sortMounts(options.mounts);
     this.#server = createServer({
+      IncomingMessage: DoorRequest,
       maxHeaderSize: limits.headerBytesMax,
       headersTimeout: limits.headersMs,
       // Bodies have their own clock here; Node's would also end streams that take long to arrive by design.
@@ -98,7 +106,7 @@ class NodeHttpDoor implements HttpDoor {
     this.#server.maxConnections = limits.connectionsMax;
     this.#server
       .on('connection', (socket: Duplex) => {
-        this.#connections.set(socket, 0);
+        this.#connections.set(socket, { inFlight: 0 });
         socket.on('close', () => this.#connections.delete(socket));
       })
       .on('request', (incoming, outgoing) => this.#serve(incoming, outgoing))
@@ -127,15 +135,16 @@ class NodeHttpDoor implements HttpDoor {
     this.#closing = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     // Node counts a connection that never asked anything as busy, and waits for upgraded ones without end.
-    for (const [socket, inFlight] of this.#connections) if (inFlight === 0) socket.destroy();
+    for (const [socket, { inFlight }] of this.#connections) if (inFlight === 0) socket.destroy();
     const cut = this.#options.clock.after(this.#options.limits.drainMs, () => {
       for (const socket of this.#connections.keys()) socket.destroy();
     });
     await closed;
     cut.cancel();
+    this.#slowBodies.stop();
   }
 
-  #serve(incoming: IncomingMessage, outgoing: ServerResponse, expectsContinue = false): void {
+  #serve(incoming: DoorRequest, outgoing: ServerResponse, expectsContinue = false): void {
     const url = targetOf(incoming);
     const question = url.indexOf('?');
     const mount = findMount(this.#mounts, question < 0 ? url : url.slice(0, question));
@@ -156,28 +165,38 @@ class NodeHttpDoor implements HttpDoor {
       }
       return;
     }
-    void this.#answer(incoming, outgoing, mount ? mount.reply : this.#options.handle, expectsContinue);
+    this.#collect(incoming, outgoing, mount ? mount.reply : this.#options.handle, expectsContinue);
+  }
+
+  #collect(incoming: DoorRequest, outgoing: ServerResponse, handle: ReplyHandler, expectsContinue: boolean): void {
+    const { clock, limits } = this.#options;
+    const startedMs = clock.monotonic();
+    const cancellation = new Cancellation();
+    const connection = this.#connections.get(incoming.socket);
+    if (connection !== undefined) connection.inFlight += 1;
+    outgoing.on('close', () => {
+      if (connection !== undefined) connection.inFlight -= 1;
+      if (outgoing.writableFinished) return;
+      incoming.abandon();
+      cancellation.cancel();
+    });
+    if (expectsContinue && (declaredBytes(incoming) ?? 0) <= limits.bodyBytesMax) outgoing.writeContinue();
+    incoming.collect(limits.bodyBytesMax, this.#slowBodies, startedMs, (body, failure) => {
+      if (failure === undefined) void this.#answer(incoming, outgoing, handle, body, cancellation, startedMs);
+      else this.#send(incoming, outgoing, this.#rendered(failure, incoming), startedMs);
+    });
   }
 
   async #answer(
     incoming: IncomingMessage,
     outgoing: ServerResponse,
     handle: ReplyHandler,
-    expectsContinue: boolean,
+    body: Uint8Array,
+    cancellation: Cancellation,
+    startedMs: number,
   ): Promise<void> {
-    const { clock, limits } = this.#options;
-    const startedMs = clock.monotonic();
-    const cancellation = new Cancellation();
-    const { socket } = incoming;
-    this.#count(socket, 1);
-    outgoing.on('close', () => {
-      this.#count(socket, -1);
-      if (!outgoing.writableFinished) cancellation.cancel();
-    });
     let reply: MinimalReply;
     try {
-      if (expectsContinue && (declaredBytes(incoming) ?? 0) <= limits.bodyBytesMax) outgoing.writeContinue();
-      const body = await readBody(incoming, clock, limits);
       reply = await handle(new NodeRequest(incoming, body), cancellation);
     } catch (thrown) {
       reply = this.#rendered(thrown, incoming);
@@ -188,11 +207,6 @@ class NodeHttpDoor implements HttpDoor {
   /** Id and region of a reply that did not come from the edge. */
   #ray(): string {
     return `${newRequestId(this.#options.random)}-${this.#options.region}`;
-  }
-
-  #count(socket: Duplex, by: number): void {
-    const inFlight = this.#connections.get(socket);
-    if (inFlight !== undefined) this.#connections.set(socket, inFlight + by);
   }
 
   #rendered(thrown: unknown, incoming: IncomingMessage): MinimalReply {

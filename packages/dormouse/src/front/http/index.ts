@@ -15,5 +15,4 @@ export {
 export type { Mount, ReplyHandler, StreamHandler, UpgradeHandler } from './mounts.ts';
 export { nodeHash } from './node-hash.ts';
 export { NodeRequest } from './node-request.ts';
-export { readBody } from './read-body.ts';
 export { redirect, staticFiles } from './static-files.ts';

@@ -1,0 +1,89 @@
+import { IncomingMessage } from 'node:http';
+import { DormouseError } from '../../base/index.ts';
+import type { ArrivingBody, SlowBodies } from './slow-bodies.ts';
+
+/** Given the whole body, or why there is none. */
+export type OnBody = (body: Uint8Array, failure: DormouseError | undefined) => void;
+
+const EMPTY = new Uint8Array(0);
+
+/** What the request says of its body: undefined for a chunked one, 0 for none. */
+export function declaredBytes(incoming: IncomingMessage): number | undefined {
+  if (incoming.headers['transfer-encoding'] !== undefined) return undefined;
+  const declared = incoming.headers['content-length'];
+  return declared === undefined ? 0 : Number(declared);
+}
+
+/**
+ * Node's request, with a way of its own to collect a whole body: what the parser pushes is taken as it comes, past the stream with its
+ * events and ticks (which cost a query 3 µs of 60). Who does not collect reads it as the stream that it is.
+ */
+export class DoorRequest extends IncomingMessage implements ArrivingBody {
+  sinceMs = 0;
+  #onBody: OnBody | undefined;
+  #chunks: Uint8Array[] = [];
+  #bytes = 0;
+  #bytesMax = 0;
+  #slow: SlowBodies | undefined;
+
+  /**
+   * Collects the body, bounded in bytes and time; one chunk is given as it came, without a copy. Fails with `body_too_large` as soon
+   * as that is known, `body_timeout`, or `request_invalid` for a body that ends early. The rest is unread then: the caller answers
+   * and closes.
+   */
+  collect(bytesMax: number, slow: SlowBodies, sinceMs: number, onBody: OnBody): void {
+    const declared = declaredBytes(this);
+    if (declared === 0) {
+      onBody(EMPTY, undefined);
+    } else if (declared !== undefined && declared > bytesMax) {
+      onBody(EMPTY, tooLarge(bytesMax));
+    } else {
+      this.sinceMs = sinceMs;
+      this.#onBody = onBody;
+      this.#bytesMax = bytesMax;
+      this.#slow = slow;
+      slow.add(this);
+    }
+  }
+
+  /** The sender is gone: a body that is not whole fails. */
+  abandon(): void {
+    this.#settle(new DormouseError('request_invalid', { message: 'The body ended before its length.' }));
+  }
+
+  expire(): void {
+    this.#settle(new DormouseError('body_timeout'));
+  }
+
+  /** Called by Node's parser with each part of the body, then with null. */
+  override push(chunk: Uint8Array | null, encoding?: BufferEncoding): boolean {
+    if (this.#onBody === undefined) return super.push(chunk, encoding);
+    if (chunk === null) {
+      // Tells Node that nobody has to throw the body away.
+      this._read(0);
+      this.#settle(undefined);
+      return false;
+    }
+    this.#bytes += chunk.byteLength;
+    if (this.#bytes > this.#bytesMax) this.#settle(tooLarge(this.#bytesMax));
+    else this.#chunks.push(chunk);
+    return true;
+  }
+
+  #settle(failure: DormouseError | undefined): void {
+    const onBody = this.#onBody;
+    if (onBody === undefined) return;
+    this.#onBody = undefined;
+    this.#slow?.delete(this);
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    if (failure !== undefined) onBody(EMPTY, failure);
+    else onBody(chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks, this.#bytes), undefined);
+  }
+}
+
+function tooLarge(bytesMax: number): DormouseError {
+  return new DormouseError('body_too_large', {
+    message: `The request body is over the limit of ${bytesMax} bytes. Send less at once, or raise --body-max.`,
+  });
+}
