@@ -1,7 +1,9 @@
 /** Tells work that nobody waits for it any more (the client hung up). One way, once. */
 export class Cancellation {
   #cancelled = false;
-  #listeners: Set<() => void> | undefined;
+  /** The first listener; hardly any request has a second. */
+  #first: (() => void) | undefined;
+  #others: Set<() => void> | undefined;
 
   get cancelled(): boolean {
     return this.#cancelled;
@@ -10,9 +12,12 @@ export class Cancellation {
   cancel(): void {
     if (this.#cancelled) return;
     this.#cancelled = true;
-    const listeners = this.#listeners;
-    this.#listeners = undefined;
-    if (listeners) for (const listener of listeners) listener();
+    const first = this.#first;
+    const others = this.#others;
+    this.#first = undefined;
+    this.#others = undefined;
+    first?.();
+    if (others) for (const listener of others) listener();
   }
 
   /** Calls `listener` once when cancelled (at once if it already is); the result takes it back. */
@@ -21,8 +26,14 @@ export class Cancellation {
       listener();
       return () => {};
     }
-    this.#listeners ??= new Set();
-    this.#listeners.add(listener);
-    return () => this.#listeners?.delete(listener);
+    if (this.#first === undefined) {
+      this.#first = listener;
+      return () => {
+        if (this.#first === listener) this.#first = undefined;
+      };
+    }
+    this.#others ??= new Set();
+    this.#others.add(listener);
+    return () => this.#others?.delete(listener);
   }
 }

@@ -34,9 +34,12 @@ function randomName(random: RandomBytes): string {
   return out;
 }
 
+/** `00` to `ff`: every request has an id. */
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
 function hex(bytes: Uint8Array): string {
   let out = '';
-  for (const byte of bytes) out += byte.toString(16).padStart(2, '0');
+  for (let at = 0; at < bytes.length; at++) out += HEX[bytes[at] as number];
   return out;
 }
 

@@ -33,6 +33,8 @@ export interface UsageOptions {
 export class Usage {
   readonly #options: UsageOptions;
   readonly #counts = new Map<string, Count>();
+  /** Where the last operation was counted; the next one is mostly of the same key. */
+  #last: Count | undefined;
   #dirty = new Set<Count>();
   #timer: Timer | undefined;
   #today = '';
@@ -49,16 +51,26 @@ export class Usage {
 
   /** The hot path: a map look-up and two additions. */
   count(keyId: KeyId, databaseId: DatabaseId, operations: number): void {
-    const key = `${keyId} ${this.today()}`;
-    let count = this.#counts.get(key);
-    if (!count) {
-      count = { keyId, databaseId, day: this.#today, operations: 0, unwritten: 0 };
-      this.#counts.set(key, count);
+    const day = this.today();
+    let count = this.#last;
+    if (count?.keyId !== keyId || count.day !== day) {
+      count = this.#countOf(keyId, databaseId, day);
+      this.#last = count;
     }
     count.operations += operations;
     count.unwritten += operations;
     this.#dirty.add(count);
     this.#timer ??= this.#options.clock.after(FLUSH_MS, () => this.#flushLater());
+  }
+
+  #countOf(keyId: KeyId, databaseId: DatabaseId, day: string): Count {
+    const key = `${keyId} ${day}`;
+    let count = this.#counts.get(key);
+    if (!count) {
+      count = { keyId, databaseId, day, operations: 0, unwritten: 0 };
+      this.#counts.set(key, count);
+    }
+    return count;
   }
 
   today(): string {

@@ -118,8 +118,8 @@ describe('the waiting queue', () => {
           await settled();
           expect(queue.size).toBe(model.size);
           expect(ends).toEqual(expected);
-          // One timer a caller that waits, and none for those that left.
-          expect(clock.timers).toBe(model.size);
+          // One timer for all that wait, which may outlive them.
+          expect(clock.timers).toBeLessThanOrEqual(1);
         }
         await settled();
         expect(queue.size).toBe(model.size);

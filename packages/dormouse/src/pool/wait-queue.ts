@@ -1,4 +1,5 @@
-import { type Clock, DormouseError, type Timer } from '../base/index.ts';
+import { type Clock, DormouseError } from '../base/index.ts';
+import { DeadlineTimer } from './deadline-timer.ts';
 import type { AcquireOptions, Lease } from './pool.ts';
 
 /** A caller that waits for a connection. */
@@ -12,7 +13,6 @@ export interface Waiter {
 interface Entry extends Waiter {
   readonly key: string;
   readonly reject: (error: Error) => void;
-  timer: Timer | undefined;
   detach: (() => void) | undefined;
 }
 
@@ -32,11 +32,14 @@ export class WaitQueue {
   readonly #max: number;
   /** No lane is empty. The first is next to be served; a lane that was served goes to the end. */
   readonly #lanes = new Map<string, Lane>();
+  /** One timer for all of them: who waits costs none. */
+  readonly #deadlines: DeadlineTimer;
   #size = 0;
 
   constructor(clock: Clock, max: number) {
     this.#clock = clock;
     this.#max = max;
+    this.#deadlines = new DeadlineTimer(clock, (nowMs) => this.#expire(nowMs));
   }
 
   get size(): number {
@@ -50,17 +53,10 @@ export class WaitQueue {
     if (this.#size >= this.#max && !this.#makeRoom(key)) return Promise.reject(new DormouseError('queue_full'));
     return new Promise((resolve, reject) => {
       const sinceMs = this.#clock.monotonic();
-      const entry: Entry = { options, key, sinceMs, resolve, reject, timer: undefined, detach: undefined };
-      const leave = (code: 'connection_timeout' | 'interrupted'): void => {
-        this.#remove(entry);
-        reject(new DormouseError(code));
-      };
+      const entry: Entry = { options, key, sinceMs, resolve, reject, detach: undefined };
       this.#add(entry);
-      if (options.deadline.atMs !== Number.POSITIVE_INFINITY) {
-        const ms = Math.min(options.deadline.remainingMs(), 0x7fff_ffff);
-        entry.timer = this.#clock.after(ms, () => leave('connection_timeout'));
-      }
-      entry.detach = options.cancellation?.onCancel(() => leave('interrupted'));
+      this.#deadlines.cover(options.deadline.atMs);
+      entry.detach = options.cancellation?.onCancel(() => this.#refuse(entry, 'interrupted'));
     });
   }
 
@@ -102,6 +98,24 @@ export class WaitQueue {
     return true;
   }
 
+  #refuse(entry: Entry, code: 'connection_timeout' | 'interrupted'): void {
+    this.#remove(entry);
+    entry.reject(new DormouseError(code));
+  }
+
+  /** Refuses whose time is up; gives the next deadline. */
+  #expire(nowMs: number): number {
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const lane of [...this.#lanes.values()]) {
+      for (const entry of [...lane]) {
+        const { atMs } = entry.options.deadline;
+        if (atMs <= nowMs) this.#refuse(entry, 'connection_timeout');
+        else if (atMs < nextMs) nextMs = atMs;
+      }
+    }
+    return nextMs;
+  }
+
   #add(entry: Entry): void {
     let lane = this.#lanes.get(entry.key);
     if (lane === undefined) {
@@ -118,7 +132,6 @@ export class WaitQueue {
       this.#size -= 1;
       if (lane.size === 0) this.#lanes.delete(entry.key);
     }
-    entry.timer?.cancel();
     entry.detach?.();
   }
 }
