@@ -25,6 +25,8 @@ export interface DoorsOptions {
   readonly database: (id: DatabaseId) => Database | undefined;
   /** What the servers take. */
   readonly memory: () => object;
+  /** The database nearest to running out of transaction ids. */
+  readonly oldest: () => object | undefined;
   readonly ready: () => boolean;
   /** What servers run on and are kept apart by; undefined until that is known. */
   readonly servers: () => object | undefined;
@@ -77,6 +79,7 @@ export function createDoors(parts: DoorsOptions): Doors {
     nowMs: clock.now(),
     servers: servers(),
     memory: parts.memory(),
+    oldest: parts.oldest() ?? null,
     health: { ready: ready(), cache: edge.stats, postgres: postgres.stats, residentBytes: process.memoryUsage.rss() },
   });
   const admission = new Admission({ secrets, addresses, clock });

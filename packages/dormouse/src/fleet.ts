@@ -89,7 +89,8 @@ export class MachineFleet implements Fleet, Origin {
     return this.#databases.get(id)?.instance.state ?? 'stopped';
   }
   async describe(id: DatabaseId): Promise<Readonly<Record<string, unknown>>> {
-    return (await this.#databases.get(id)?.describe()) ?? {};
+    const details = await this.#databases.get(id)?.describe();
+    return { ...details, maintenance: this.#instances.maintenanceOf(id) ?? null };
   }
 
   onState(listener: (id: DatabaseId, state: InstanceState) => void): () => void {

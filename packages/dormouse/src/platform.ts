@@ -114,6 +114,7 @@ async function open(
     },
     database: (id) => gate.now().get(id),
     memory: () => instances.memory(),
+    oldest: () => instances.oldest(),
     ready: () => gate.isOpen,
     servers: () => prepared,
     clock,

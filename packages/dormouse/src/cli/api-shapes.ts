@@ -37,7 +37,10 @@ export interface Urls {
   readonly apiKey: string | null;
 }
 
-export interface DatabaseDetail extends DatabaseItem, Urls {}
+export interface DatabaseDetail extends DatabaseItem, Urls {
+  /** Null until it was looked at. */
+  readonly instance?: { readonly maintenance?: { readonly frozenXidAge: number } | null };
+}
 
 /** A database that is, or is about to be, a branch. */
 export interface BranchDetail extends DatabaseDetail {
@@ -67,6 +70,8 @@ export interface Status {
   readonly operationsToday: number;
   /** Absent while the platform starts. */
   readonly servers?: { readonly pgVersion: string; readonly isolation: string; readonly account: string };
+  /** The database nearest to running out of transaction ids; null until one was looked at. */
+  readonly oldest?: { readonly id: string; readonly frozenXidAge: number } | null;
   readonly memory: {
     readonly bytes: number;
     /** Null for no limit. */

@@ -1,6 +1,9 @@
 import type { Rest } from './api-shapes.ts';
 import { formatDuration } from './values.ts';
 
+/** Transaction ids compare modulo 2^32: a row must be frozen before it is half of them old. */
+const XIDS = 2 ** 31;
+
 /** When a database rests, one line a setting; what is its own is marked against what follows the platform's flags. */
 export function restPairs(rest: Rest): [string, string][] {
   const mark = (name: string): string => (rest.own.includes(name) ? '' : ' (default)');
@@ -21,4 +24,10 @@ export function restCell(rest: Rest): string {
 
 function time(ms: number | 'never'): string {
   return ms === 'never' ? ms : formatDuration(ms);
+}
+
+/** Transaction ids used since the oldest row that is not frozen, of those there are before Postgres refuses writes. */
+export function ageText(frozenXidAge: number): string {
+  const percent = (frozenXidAge / XIDS) * 100;
+  return `${frozenXidAge} transactions, ${percent < 1 ? 'less than 1' : Math.round(percent)} % of what there are`;
 }

@@ -11,6 +11,7 @@ export type { Instances, InstancesOptions, PrepareResult, RecoverResult } from '
 export { openInstances } from './instances.ts';
 export type { IsolationKind } from './isolation.ts';
 export { type DirectoryLock, lockDirectory } from './lock.ts';
+export type { MaintenanceView } from './maintenance.ts';
 export type { MemoryUse } from './memory-keeper.ts';
 export { DEFAULT_REST, type RestSettings, restOf } from './rest-clock.ts';
 export type { CopyWay, ForkResult } from './runtime.ts';

@@ -24,6 +24,7 @@ import { keepAlive } from './keep-alive.ts';
 import { type DataLayout, dataLayout } from './layout.ts';
 import { lockDirectory } from './lock.ts';
 import { machineMemory } from './machine-memory.ts';
+import { Maintenance, type MaintenanceView } from './maintenance.ts';
 import { MemoryKeeper, type MemoryUse } from './memory-keeper.ts';
 import { processRuntime, removeLeftovers, storedDatabases } from './process-runtime.ts';
 import type { ProcessWorld } from './process-server.ts';
@@ -96,6 +97,10 @@ export interface Instances {
   destroy(id: DatabaseId): Promise<void>;
   /** The directory of a database; other parts keep their files of it there. Not reachable for Postgres's account by mode. */
   directory(id: DatabaseId): string;
+  /** What is known of a database's maintenance; undefined until it was looked at. */
+  maintenanceOf(id: DatabaseId): MaintenanceView | undefined;
+  /** The database nearest to running out of transaction ids, of those that were looked at. */
+  oldest(): { readonly id: DatabaseId; readonly frozenXidAge: number } | undefined;
   /** What the servers take together. */
   memory(): MemoryUse;
   /** What one took when it was measured last: 0 if it is stopped, undefined if that is not known (yet). */
@@ -156,6 +161,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
   const runtime: Runtime = processRuntime({ layout, sockets, world, sparesMax: options.sparesMax ?? 0 });
   const branches = new Branches({ runtime, clock });
   const controllers = new Map<DatabaseId, Controller>();
+  const maintenances = new Map<DatabaseId, Maintenance>();
   const keeper = new MemoryKeeper({ maxBytes: options.memoryMaxBytes, machine: machineMemory(), clock, logger });
   let closed = false;
 
@@ -164,15 +170,22 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
     const known = controllers.get(record.id);
     if (known !== undefined) return known;
     if (closed) throw new DormouseError('shutting_down');
+    const server = runtime.open(record.id, record.pgMajor);
+    const maintenance = new Maintenance({ databaseId: record.id, endpoint: server.endpoint, clock, logger });
     const controller: Controller = new Controller({
       databaseId: record.id,
-      server: runtime.open(record.id, record.pgMajor),
+      server,
       rest: restOf(defaults, record.rest),
       makeRoom: () => keeper.makeRoom(controller),
+      chores: maintenance,
       clock,
       logger,
     });
-    controller.onChange((state) => keeper.changed(controller, state));
+    controller.onChange((state) => {
+      keeper.changed(controller, state);
+      if (state === 'starting') maintenance.started();
+    });
+    maintenances.set(record.id, maintenance);
     controllers.set(record.id, controller);
     return controller;
   };
@@ -244,9 +257,19 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
         const controller = controllers.get(id) ?? open({ id, pgMajor: 0 });
         await controller.close('database_deleted');
         controllers.delete(id);
+        maintenances.delete(id);
         await runtime.destroy(id);
       }),
     directory: (id) => layout.database(id).directory,
+    maintenanceOf: (id) => maintenances.get(id)?.view,
+    oldest() {
+      let oldest: { id: DatabaseId; frozenXidAge: number } | undefined;
+      for (const [id, { view }] of maintenances) {
+        if (view !== undefined && view.frozenXidAge >= (oldest?.frozenXidAge ?? 0))
+          oldest = { id, frozenXidAge: view.frozenXidAge };
+      }
+      return oldest;
+    },
     memory: () => keeper.use,
     memoryOf(id) {
       const controller = controllers.get(id);

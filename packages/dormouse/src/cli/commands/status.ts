@@ -3,6 +3,7 @@ import { type Command, defineCommand } from '../command.ts';
 import { findPlatform } from '../find-platform.ts';
 import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
 import { formatAge, formatPairs, formatSize, printJson } from '../output.ts';
+import { ageText } from '../rest-text.ts';
 import { dashboardUrl } from '../urls.ts';
 
 export const status: Command = defineCommand({
@@ -28,6 +29,9 @@ export const status: Command = defineCommand({
           ['Databases', `${now.databases.total}${states.length > 0 ? ` (${states.join(', ')})` : ''}`],
           ...(now.servers === undefined ? [] : [['Servers', describeServers(now.servers)] as const]),
           ['Memory', memoryText(now.memory)],
+          ...(now.oldest
+            ? [['Transaction age', `${ageText(now.oldest.frozenXidAge)} (${now.oldest.id})`] as const]
+            : []),
           ['Queries today', String(now.operationsToday)],
           ['Dashboard', dashboard],
         ],

@@ -1,0 +1,167 @@
+import type { Clock, DatabaseId, Logger } from '../base/index.ts';
+import type { Chores } from './chore-turn.ts';
+import type { Endpoint } from './instance.ts';
+import { type Chore, DATABASES_SQL, readChores, readDatabases, TABLES_SQL } from './maintenance-due.ts';
+import { OwnSession } from './own-session.ts';
+
+/** A look costs a connection and a query: not at every rest of a database that naps between two requests. */
+const LOOK_MS = 60_000;
+/** A turn is given up after this; what could not be done in it gets twice as long at the next, up to the second bound. */
+const TURN_MS = 30_000;
+const TURN_MS_MAX: number = 15 * 60_000;
+/** A statement that was cancelled has this long to say so before its connection is cut. */
+const CANCEL_MS = 2000;
+/** A warning is logged from here on: Postgres refuses writes at 2 100 million. */
+const AGE_WARN = 1_000_000_000;
+
+/** What is known of a database's maintenance, for people. */
+export interface MaintenanceView {
+  /** Transactions since the oldest row that is not frozen, of all its databases; Postgres refuses writes at 2 100 million. */
+  readonly frozenXidAge: number;
+  /** Milliseconds since 1970: when it was looked at last. */
+  readonly lookedAtMs: number;
+  /** Tables done before rests since the platform started. */
+  readonly vacuumed: number;
+  readonly analyzed: number;
+  readonly frozen: number;
+  /** Turns given up, for a query or because they took too long. */
+  readonly givenUp: number;
+}
+
+export interface MaintenanceOptions {
+  readonly databaseId: DatabaseId;
+  readonly endpoint: Endpoint;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * The vacuum and analyze that a database would get from autovacuum if it ran for long enough: autovacuum looks once a minute, and one
+ * that runs for seconds at a time is never looked at. Done before a rest, given up at once when somebody needs the server.
+ */
+export class Maintenance implements Chores {
+  readonly #options: MaintenanceOptions;
+  #lookedAtMs = Number.NEGATIVE_INFINITY;
+  #turnMs = TURN_MS;
+  /** How much was written in each database, and how old it was, when nothing was due in it any more. */
+  readonly #doneAt = new Map<string, string>();
+  readonly #done = { vacuum: 0, analyze: 0, freeze: 0, givenUp: 0 };
+  #age: { readonly xids: number; readonly atMs: number } | undefined;
+
+  constructor(options: MaintenanceOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined until the first look. */
+  get view(): MaintenanceView | undefined {
+    if (this.#age === undefined) return undefined;
+    const { vacuum, analyze, freeze, givenUp } = this.#done;
+    const { xids, atMs } = this.#age;
+    return { frozenXidAge: xids, lookedAtMs: atMs, vacuumed: vacuum, analyzed: analyze, frozen: freeze, givenUp };
+  }
+
+  /** The server has started anew: what it knows of its tables may be another thing. */
+  started(): void {
+    this.#lookedAtMs = Number.NEGATIVE_INFINITY;
+    this.#doneAt.clear();
+  }
+
+  due(): boolean {
+    return this.#options.clock.monotonic() - this.#lookedAtMs >= LOOK_MS;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, databaseId, logger } = this.#options;
+    const turn = new AbortController();
+    const timer = clock.after(this.#turnMs, () => turn.abort());
+    signal.addEventListener('abort', () => turn.abort());
+    const whole = await this.#turn(turn.signal).catch((error: unknown) => {
+      logger.log('warn', 'maintenance before a rest failed', { database: databaseId, reason: String(error) });
+      return true;
+    });
+    timer.cancel();
+    if (whole) this.#turnMs = TURN_MS;
+    else {
+      this.#done.givenUp++;
+      if (!signal.aborted) this.#turnMs = Math.min(this.#turnMs * 2, TURN_MS_MAX);
+      logger.log('info', 'maintenance before a rest was given up', { database: databaseId, forQuery: signal.aborted });
+    }
+    // Given up for somebody, it is tried again before the next rest.
+    if (whole || !signal.aborted) this.#lookedAtMs = clock.monotonic();
+  }
+
+  /** True if everything due was done. */
+  async #turn(signal: AbortSignal): Promise<boolean> {
+    const { clock, databaseId, logger } = this.#options;
+    const databases = await this.#in('postgres', signal, async (session) =>
+      readDatabases(await session.query(DATABASES_SQL)),
+    );
+    if (databases === undefined) return false;
+    const xids = Math.max(0, ...databases.map(({ frozenXidAge }) => frozenXidAge));
+    this.#age = { xids, atMs: clock.now() };
+    if (xids > AGE_WARN) logger.log('warn', 'transaction ids are running out', { database: databaseId, age: xids });
+    for (const { name, written, frozenXidAge } of databases) {
+      const now = `${written} ${frozenXidAge}`;
+      if (this.#doneAt.get(name) === now) continue;
+      const done = await this.#in(name, signal, (session) => this.#chores(session, signal));
+      if (done !== true) return false;
+      this.#doneAt.set(name, now);
+    }
+    return true;
+  }
+
+  async #chores(session: OwnSession, signal: AbortSignal): Promise<boolean> {
+    const { databaseId, logger } = this.#options;
+    const chores = readChores(await session.query(TABLES_SQL));
+    if (chores.length > 0)
+      logger.log('debug', 'maintenance before a rest', { database: databaseId, tables: chores.length });
+    for (const chore of chores) {
+      if (signal.aborted) return false;
+      await this.#do(session, chore, signal);
+    }
+    return !signal.aborted;
+  }
+
+  async #do(session: OwnSession, { kind, sql }: Chore, signal: AbortSignal): Promise<void> {
+    try {
+      await session.query(sql);
+      this.#done[kind]++;
+    } catch (error) {
+      // A table that cannot be done (its index calls what fails, it is gone) must not keep the others from it.
+      if (!signal.aborted) {
+        const { databaseId, logger } = this.#options;
+        logger.log('info', 'maintenance of a table failed', { database: databaseId, kind, reason: String(error) });
+      }
+    }
+  }
+
+  /** Work in a session of its own, broken off when `signal` fires: then undefined. The session has ended when this returns. */
+  async #in<T>(
+    database: string,
+    signal: AbortSignal,
+    work: (session: OwnSession) => Promise<T>,
+  ): Promise<T | undefined> {
+    const { endpoint, clock } = this.#options;
+    if (signal.aborted) return undefined;
+    const session = await OwnSession.open(endpoint, database, TURN_MS_MAX + CANCEL_MS);
+    const giveUp = (): void => {
+      session.cancel();
+      cut = clock.after(CANCEL_MS, () => session.destroy());
+    };
+    let cut: { cancel(): void } | undefined;
+    signal.addEventListener('abort', giveUp);
+    if (signal.aborted) giveUp();
+    try {
+      return await work(session);
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', giveUp);
+      cut?.cancel();
+      const late = clock.after(CANCEL_MS, () => session.destroy());
+      await session.close();
+      late.cancel();
+    }
+  }
+}

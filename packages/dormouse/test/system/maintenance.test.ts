@@ -1,0 +1,138 @@
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
+import { until } from '../support/until.ts';
+
+// Databases that never run for the minute after which autovacuum first looks at them.
+
+let platform: Platform;
+beforeAll(async () => {
+  platform = await startPlatform({
+    flags: ['--suspend-after', '100ms', '--stop-after', 'never', '--log-level', 'debug'],
+  });
+});
+afterAll(() => platform?.stop());
+
+interface Detail {
+  readonly state: string;
+  readonly instance: {
+    readonly maintenance: {
+      readonly frozenXidAge: number;
+      readonly vacuumed: number;
+      readonly analyzed: number;
+      readonly frozen: number;
+      readonly givenUp: number;
+    } | null;
+  };
+}
+async function show(name: string): Promise<Detail> {
+  const headers = { authorization: `Bearer ${platform.adminToken}` };
+  return (await (await fetch(`${platform.http}/api/databases/${name}`, { headers })).json()) as Detail;
+}
+const asleep = (name: string) =>
+  until(async () => ((await show(name)).state === 'suspended' ? show(name) : undefined), {
+    what: `the rest of ${name}`,
+    withinMs: 120_000,
+  });
+
+async function session({ postgresUrl }: DatabaseUrls): Promise<pg.Client> {
+  const client = new pg.Client(postgresUrl);
+  client.on('error', () => {});
+  await client.connect();
+  return client;
+}
+async function run(urls: DatabaseUrls, ...statements: string[]): Promise<Record<string, unknown>[]> {
+  const client = await session(urls);
+  try {
+    let rows: Record<string, unknown>[] = [];
+    for (const sql of statements) rows = (await client.query(sql)).rows;
+    return rows;
+  } finally {
+    await client.end();
+  }
+}
+
+const STATISTICS = `SELECT relname, n_dead_tup::int AS dead, n_mod_since_analyze::int AS modified,
+  last_vacuum IS NOT NULL AS vacuumed, last_analyze IS NOT NULL AS analyzed, last_autovacuum IS NULL AS alone
+  FROM pg_stat_user_tables WHERE schemaname = 'public' ORDER BY relname`;
+
+describe('a database that naps', () => {
+  it('is vacuumed and analyzed before it rests, where Postgres would find it due, and nowhere else', async () => {
+    const urls = await platform.createDatabase('naps');
+    await run(
+      urls,
+      'CREATE TABLE "due, too" (n int); CREATE TABLE busy (n int); CREATE TABLE quiet (n int)',
+      'CREATE TABLE refused (n int) WITH (autovacuum_enabled = false)',
+      'INSERT INTO busy SELECT generate_series(1, 500); INSERT INTO refused SELECT generate_series(1, 500)',
+      'INSERT INTO "due, too" SELECT generate_series(1, 60); INSERT INTO quiet SELECT generate_series(1, 40)',
+      'UPDATE busy SET n = n + 1; UPDATE refused SET n = n + 1',
+    );
+    const { instance } = await asleep('naps');
+    expect(instance.maintenance?.vacuumed).toBeGreaterThan(0);
+    expect(await run(urls, STATISTICS)).toEqual([
+      { relname: 'busy', dead: 0, modified: 0, vacuumed: true, analyzed: true, alone: true },
+      // 60 rows are over the threshold of analyze, and nothing of them is dead.
+      { relname: 'due, too', dead: 0, modified: 0, vacuumed: false, analyzed: true, alone: true },
+      { relname: 'quiet', dead: 0, modified: 40, vacuumed: false, analyzed: false, alone: true },
+      { relname: 'refused', dead: 500, modified: 1000, vacuumed: false, analyzed: false, alone: true },
+    ]);
+    // The counters that this stands on survive a freeze (the lines above) and a clean stop.
+    await platform.json('db', 'stop', 'naps');
+    expect(await run(urls, STATISTICS)).toContainEqual({
+      ...{ relname: 'refused', dead: 500, modified: 1000 },
+      ...{ vacuumed: false, analyzed: false, alone: true },
+    });
+  });
+
+  it('has its old transaction ids frozen in time, and its age shown', async () => {
+    const urls = await platform.createDatabase('ages');
+    await run(
+      urls,
+      // The least that Postgres allows; the rest begins at three quarters of it.
+      'CREATE TABLE old (n int) WITH (autovacuum_freeze_max_age = 100000); INSERT INTO old VALUES (1)',
+      'CREATE TABLE burn (n int)',
+      // Each block with an exception handler is a subtransaction and takes an id of its own.
+      `DO $$ BEGIN FOR i IN 1..76000 LOOP
+         BEGIN INSERT INTO burn VALUES (i); EXCEPTION WHEN division_by_zero THEN NULL; END;
+       END LOOP; END $$`,
+    );
+    const { instance } = await asleep('ages');
+    expect(instance.maintenance?.frozen).toBe(1);
+    expect(instance.maintenance?.frozenXidAge).toBeGreaterThan(76_000);
+    const [age] = await run(urls, "SELECT age(relfrozenxid) AS xids FROM pg_class WHERE relname = 'old'");
+    expect(age?.xids).toBeLessThan(1000);
+    expect((await platform.cli('db', 'show', 'ages')).stdout).toMatch(
+      /Transaction age +\d+ transactions, less than 1 %/,
+    );
+    expect((await platform.cli('status')).stdout).toMatch(/Transaction age +\d+ transactions/);
+  });
+
+  it('gives it up at once for a query', async () => {
+    const urls = await platform.createDatabase('slow');
+    // ANALYZE computes the indexed expression for each row of its sample: minutes.
+    await run(
+      urls,
+      `CREATE FUNCTION slowly(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+         IF session_user = 'dormouse' THEN PERFORM pg_sleep(1); END IF; RETURN n; END $$`,
+      'CREATE TABLE slow (n int); CREATE INDEX ON slow (slowly(n)); INSERT INTO slow SELECT generate_series(1, 300)',
+    );
+    const begun = () => platform.log().split('maintenance before a rest').length;
+    const before = begun();
+    const id = (await platform.json<{ id: string }>('db', 'show', 'slow')).id;
+    await until(() => begun() > before && platform.log().includes(id), { what: 'the maintenance to begin' });
+    const client = await session(urls);
+    const { rows } = await client
+      .query("SELECT count(*)::int AS n FROM slow; SELECT pid FROM pg_stat_activity WHERE query LIKE 'ANALYZE%'")
+      .then((results) => (results as unknown as pg.QueryResult[])[0] as pg.QueryResult);
+    expect(rows).toEqual([{ n: 300 }]);
+    // It ends while the session works.
+    await until(
+      async () => (await client.query("SELECT FROM pg_stat_activity WHERE query LIKE 'ANALYZE%'")).rowCount === 0,
+      { what: 'its end' },
+    );
+    await client.query('CREATE OR REPLACE FUNCTION slowly(n int) RETURNS int IMMUTABLE LANGUAGE sql RETURN n');
+    expect((await show('slow')).instance.maintenance?.givenUp).toBe(1);
+    await client.end();
+    expect((await asleep('slow')).instance.maintenance?.analyzed).toBeGreaterThan(0);
+  });
+});
