@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DatabaseUrls, Platform } from '../test/support/platform.ts';
 import { type Seeded, seeded } from '../test/support/seeded.ts';
+import { each } from './each.ts';
 import type { BenchFlags } from './flags.ts';
 import { percentile } from './load.ts';
 import { apiKeyOf, call, exchange, forKey } from './requests.ts';
 import { figure, show, table, threadsCpuMs } from './rounds.ts';
 import { openStage } from './stage.ts';
-import { runTurns } from './turns.ts';
 
 const DATABASES = 1000;
 const MINUTES = 10;
@@ -37,12 +37,16 @@ interface Sleeper {
 export async function density(flags: BenchFlags): Promise<string> {
   const total = flags('databases', DATABASES);
   const stopAfterMinutes = flags('stop-after', 5);
-  const stage = await openStage(['--suspend-after', `${SUSPEND_AFTER_S}s`, '--stop-after', `${stopAfterMinutes}m`]);
+  const stage = await openStage([
+    ...['--suspend-after', `${SUSPEND_AFTER_S}s`],
+    ...['--stop-after', `${stopAfterMinutes}m`],
+    ...['--spares', '3'],
+  ]);
   const { platform } = stage;
   try {
     const [raw] = await stage.record(7, [(prisma) => prisma.$queryRawUnsafe('SELECT 1 AS one')]);
     const made: DatabaseUrls[] = [];
-    const creation = await runTurns(total, MAKERS, async (at) => {
+    const creation = await each(total, MAKERS, async (at) => {
       made.push(await call<DatabaseUrls>(platform, 'POST', '/databases', { name: `sleeper-${at}` }));
     });
     const sleepers = made.map(
@@ -55,7 +59,7 @@ export async function density(flags: BenchFlags): Promise<string> {
     await rested(platform);
     const asleep = await whileAsleep(platform, sleepers);
     const visits = await visit(platform, stage.port, sleepers, flags);
-    await runTurns(sleepers.length, MAKERS, async (at) => {
+    await each(sleepers.length, MAKERS, async (at) => {
       await call(platform, 'POST', `/databases/${(sleepers[at] as Sleeper).id}/stop`);
     });
     const onDisk = sleepers.map(({ id }) => diskMiB(join(platform.data, 'databases', id)));
@@ -83,8 +87,8 @@ export async function density(flags: BenchFlags): Promise<string> {
   }
 }
 
-const ms = (run: Record<string, number>): string =>
-  `${(run.p50 ?? Number.NaN).toFixed(0)} / ${(run.p99 ?? Number.NaN).toFixed(0)}`;
+const ms = (run: { readonly p50: number; readonly p99: number }): string =>
+  `${run.p50.toFixed(0)} / ${run.p99.toFixed(0)}`;
 
 function quantiles(values: number[]): string {
   values.sort((a, b) => a - b);
@@ -98,8 +102,8 @@ function open(port: number): Promise<ReturnType<typeof connect>> {
   });
 }
 
-async function visitOnce(port: number, sleepers: readonly Sleeper[]): Promise<Record<string, number>> {
-  return runTurns(sleepers.length, FIRST_VISITS, async (at) => {
+async function visitOnce(port: number, sleepers: readonly Sleeper[]): ReturnType<typeof each> {
+  return each(sleepers.length, FIRST_VISITS, async (at) => {
     const socket = await open(port);
     await exchange(socket, (sleepers[at] as Sleeper).request);
     socket.destroy();

@@ -1,12 +1,12 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DatabaseUrls } from '../test/support/platform.ts';
+import { each } from './each.ts';
 import type { BenchFlags } from './flags.ts';
 import { percentile } from './load.ts';
 import { apiKeyOf, call, exchange, forKey } from './requests.ts';
 import { figure, show, table } from './rounds.ts';
 import type { Stage } from './stage.ts';
-import { runTurns } from './turns.ts';
 
 const CLIENTS = 200;
 const SLEEPERS = 100;
@@ -33,7 +33,7 @@ export async function storms(stage: Stage, request: Buffer, raw: Buffer, flags: 
     rows.push([`${clients} clients of one that is ${from}`, ...one]);
   }
   const databases: DatabaseUrls[] = [];
-  await runTurns(sleepers, MAKERS, async (at) => {
+  await each(sleepers, MAKERS, async (at) => {
     databases.push(await call<DatabaseUrls>(stage.platform, 'POST', '/databases', { name: `sleeper-${at}` }));
   });
   const requests = databases.map((database) => forKey(raw, stage.apiKey, apiKeyOf(database)));
@@ -64,7 +64,7 @@ async function storm(
   );
   const seen = { p50: [] as number[], p99: [] as number[], all: [] as number[] };
   for (let round = 0; round < rounds; round += 1) {
-    await runTurns(ids.length, MAKERS, async (at) => {
+    await each(ids.length, MAKERS, async (at) => {
       const path = `/databases/${ids[at]}`;
       await call(stage.platform, 'POST', `${path}/wake`);
       await call(stage.platform, 'POST', `${path}/${verb}`);
