@@ -1,13 +1,15 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 
 const SRC = fileURLToPath(new URL('..', import.meta.url));
 /** What decides when a database runs, who gets a connection and how long anybody waits. */
 const FOLDERS = ['instance', 'pool', 'front'];
+/** Dates for people: when a database was last looked over. */
+const DATES = ['instance/maintenance.ts'];
 
-it('no step of the wall clock moves a deadline: nothing between door and server reads it', () => {
+it('no step of the wall clock moves a deadline: nothing between door and server waits by it', () => {
   const files = FOLDERS.flatMap((folder) =>
     readdirSync(join(SRC, folder), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
@@ -15,7 +17,7 @@ it('no step of the wall clock moves a deadline: nothing between door and server 
   );
   expect(files.length).toBeGreaterThan(60);
   const readers = files.filter((file) => /\b[cC]lock\.now\(\)|Date\.now|new Date\(/.test(readFileSync(file, 'utf8')));
-  expect(readers).toEqual([]);
+  expect(readers.map((file) => relative(SRC, file))).toEqual(DATES);
   // The pattern is one that finds.
   expect(readFileSync(join(SRC, 'base', 'clock.ts'), 'utf8')).toMatch(/Date\.now/);
 });
