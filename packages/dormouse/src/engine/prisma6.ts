@@ -77,7 +77,7 @@ export class Prisma6Routes {
       switch (route.to) {
         case 'itx-start': {
           const body = parseBody(bodyText(request.body));
-          const id = await transactions.start(call, bounds, pool(call.principal.role), {
+          const id = await transactions.start(call, pool(call.principal.role), {
             timeoutMs: Math.min(milliseconds(body.timeout, 'timeout', TRANSACTION_TIMEOUT_MS), limits.transactionMs),
             maxWaitMs: milliseconds(body.max_wait, 'max_wait', TRANSACTION_MAX_WAIT_MS),
             isolationLevel: isolationLevel(body.isolation_level),

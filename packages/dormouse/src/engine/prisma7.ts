@@ -119,7 +119,7 @@ export class Prisma7Routes {
       if (typeof body.newTxId !== 'string') invalid('newTxId must be a string');
       return transactions.startNested(call, body.newTxId, bounds);
     }
-    return transactions.start(call, bounds, pool(call.principal.role), {
+    return transactions.start(call, pool(call.principal.role), {
       timeoutMs: Math.min(milliseconds(body.timeout, 'timeout', TRANSACTION_TIMEOUT_MS), limits.transactionMs),
       maxWaitMs: milliseconds(body.maxWait, 'maxWait', TRANSACTION_MAX_WAIT_MS),
       isolationLevel: isolationLevel(body.isolationLevel),

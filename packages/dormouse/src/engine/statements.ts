@@ -121,8 +121,10 @@ export class Statements implements SqlQueryable {
     const free = this.#open === 0;
     this.#open++;
     const after = free ? undefined : pipelined ? this.#lastAlone : this.#last;
-    const go = (): Promise<StatementResult> => this.#execute(sql, parameters, pipelined);
-    const result = after === undefined ? go() : after.then(go, go);
+    const result =
+      after === undefined
+        ? this.#execute(sql, parameters, pipelined)
+        : this.#executeAfter(after, sql, parameters, pipelined);
     if (free || !pipelined) {
       this.#last = result;
       this.#lastAlone = pipelined ? undefined : result;
@@ -132,37 +134,40 @@ export class Statements implements SqlQueryable {
     return result;
   }
 
-  async #execute(sql: string, parameters: readonly ParameterValue[], pipelined: boolean): Promise<StatementResult> {
-    try {
-      // The operation has failed already: what it still had queued must not run.
-      if (this.#closed) throw new DormouseError('interrupted');
-      const before = this.#begin;
-      this.#begin = undefined;
-      this.#lease ??= await this.#acquire();
-      return await this.#send(this.#lease, sql, parameters, pipelined, before);
-    } finally {
-      this.#open--;
-    }
-  }
-
-  async #send(
-    lease: Lease,
+  #executeAfter(
+    after: Promise<unknown>,
     sql: string,
     parameters: readonly ParameterValue[],
     pipelined: boolean,
-    before: string | undefined,
   ): Promise<StatementResult> {
+    const go = (): Promise<StatementResult> => this.#execute(sql, parameters, pipelined);
+    return after.then(go, go);
+  }
+
+  async #execute(sql: string, parameters: readonly ParameterValue[], pipelined: boolean): Promise<StatementResult> {
     const { clock, deadline, cancellation, timings, role } = this.bounds;
-    if (this.#running++ === 0) this.#runningSinceMs = clock.monotonic();
+    const before = this.#begin;
+    let isRunning = false;
     try {
+      // The operation has failed already: what it still had queued must not run.
+      if (this.#closed) throw new DormouseError('interrupted');
+      this.#begin = undefined;
+      this.#lease ??= await this.#acquire();
+      isRunning = true;
+      if (this.#running++ === 0) this.#runningSinceMs = clock.monotonic();
       const options = { deadline, cancellation, rowBudget: this.#rowBudget, pipelined, before };
-      const result = await lease.execute(sql, parameters, options);
+      const result = await this.#lease.execute(sql, parameters, options);
       this.#lastCommandTag = result.commandTag;
       return result;
     } catch (error) {
+      // Never sent, or refused: what comes next must not run without its transaction.
+      if (before !== undefined && this.#lease?.transactionStatus !== 'T' && this.#lease?.transactionStatus !== 'E') {
+        this.#begin = before;
+      }
       throw error instanceof PostgresError ? toDriverAdapterError(error, role) : error;
     } finally {
-      if (--this.#running === 0) timings.add('sql', clock.monotonic() - this.#runningSinceMs);
+      this.#open--;
+      if (isRunning && --this.#running === 0) timings.add('sql', clock.monotonic() - this.#runningSinceMs);
     }
   }
 }

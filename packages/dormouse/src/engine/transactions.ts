@@ -46,6 +46,9 @@ interface OpenTransaction {
   readonly id: TransactionId;
   readonly keyId: KeyId;
   readonly lease: Lease;
+  /** Goes out with its first statement, which saves the way to the server and back. */
+  readonly begin: string;
+  begun: boolean;
   readonly timeoutMs: number;
   readonly startedMs: number;
   /** Fires when the transaction expires or the database closes: ends the statement that runs. */
@@ -89,33 +92,25 @@ export class Transactions {
   }
 
   /** Opens a transaction; throws P2028 when no connection came within `maxWaitMs`. */
-  async start(call: Call, bounds: OperationBounds, pool: Pool, start: TransactionStart): Promise<TransactionId> {
+  async start(call: Call, pool: Pool, start: TransactionStart): Promise<TransactionId> {
     if (this.#closed) throw new DormouseError('shutting_down');
     if (this.open >= this.#options.openMax) throw new DormouseError('transactions_exhausted');
     const { clock, random } = this.#options;
     this.#starting++;
     try {
       const lease = await this.#acquire(call, pool, start.maxWaitMs);
-      const statements = new Statements(bounds, async () => lease);
-      try {
-        const level = start.isolationLevel;
-        await this.#options.executor.execute(
-          commandPlan(level === undefined ? 'BEGIN' : `BEGIN ISOLATION LEVEL ${level}`),
-          {},
-          statements,
-          { inTransaction: true },
-        );
-        if (this.#closed) throw new DormouseError('shutting_down');
-        // Nobody would hear its id.
-        if (call.cancellation.cancelled) throw new DormouseError('interrupted');
-      } catch (error) {
+      if (this.#closed || call.cancellation.cancelled) {
         lease.release();
-        throw error;
+        // Nobody would hear its id.
+        throw new DormouseError(this.#closed ? 'shutting_down' : 'interrupted');
       }
+      const level = start.isolationLevel;
       const transaction: OpenTransaction = {
         id: newTransactionId(random),
         keyId: call.principal.keyId,
         lease,
+        begin: level === undefined ? 'BEGIN' : `BEGIN ISOLATION LEVEL ${level}`,
+        begun: false,
         timeoutMs: start.timeoutMs,
         startedMs: clock.monotonic(),
         cancellation: new Cancellation(),
@@ -251,7 +246,9 @@ export class Transactions {
     // A commit or rollback that has begun runs to its end, whoever still listens.
     const forget =
       operation === 'query' ? [bounds.cancellation.onCancel(cancel), transaction.cancellation.onCancel(cancel)] : [];
-    const statements = new Statements({ ...bounds, cancellation }, async () => transaction.lease);
+    const { lease } = transaction;
+    const statements = new Statements({ ...bounds, cancellation }, () => lease);
+    if (!transaction.begun) statements.begin(transaction.begin);
     try {
       return await work(statements);
     } catch (error) {
@@ -262,6 +259,7 @@ export class Transactions {
       throw error;
     } finally {
       await statements.close();
+      if (lease.transactionStatus !== 'I') transaction.begun = true;
       for (const take of forget) take();
     }
   }

@@ -178,7 +178,13 @@ describe('an interactive transaction', () => {
   });
 
   it('ends with the server', async () => {
+    // It has done nothing yet: its first statement finds a server that works.
+    const early = await start();
+    await engine.instance.crash();
+    expect((await insert(early, 7)).status).toBe(200);
+    await end(early, 'rollback');
     const id = await start();
+    await insert(id, 2);
     await engine.instance.crash();
     expect((await insert(id, 1)).code).toMatch(/^database_(crashed|stopped)$/);
     expect((await insert(id, 1)).json.error).toContain('rolled back');

@@ -69,27 +69,37 @@ export class CompiledExecutor {
   ): Promise<Written> {
     const { inTransaction } = options;
     const run = new Run(parameters, statements, this.#world, { inTransaction, pace: new Pace(statements.bounds) });
-    const answer = (): Promise<Written['body']> => this.#answer(compiled, run, options);
     try {
-      const body = await (compiled.transactional ? run.within(answer) : answer());
+      const body = compiled.transactional
+        ? await run.within(async () => this.#body(compiled, await compiled.evaluate(run), run, options))
+        : this.#body(compiled, await compiled.evaluate(run), run, options);
+      const written = new Written(body instanceof Promise ? await body : body);
       this.counts[run.handedOver ? 'handedOver' : 'compiled']++;
-      return new Written(body);
+      return written;
     } catch (error) {
       if (isDriverAdapterError(error)) return await this.#runtime.raise(error);
       throw error;
     }
   }
 
-  async #answer(compiled: CompiledPlan, run: Run, options: CompiledExecutionOptions): Promise<Written['body']> {
-    const value = await compiled.evaluate(run);
-    try {
-      return await this.#write(compiled, value, run, options);
-    } catch (error) {
+  #body(
+    compiled: CompiledPlan,
+    value: unknown,
+    run: Run,
+    options: CompiledExecutionOptions,
+  ): Written['body'] | Promise<Written['body']> {
+    const byRuntime = async (error: unknown): Promise<Written['body']> => {
       if (!(error instanceof NotCovered)) throw error;
+      const data = await run.interpret(compiled.mapping(value));
+      const { before, after } = options.frame;
+      return Buffer.concat([before, Buffer.from(JSON.stringify(data ?? null)), after]);
+    };
+    try {
+      const written = this.#write(compiled, value, run, options);
+      return written instanceof Promise ? written.catch(byRuntime) : written;
+    } catch (error) {
+      return byRuntime(error);
     }
-    const data = await run.interpret(compiled.mapping(value));
-    const { before, after } = options.frame;
-    return Buffer.concat([before, Buffer.from(JSON.stringify(data ?? null)), after]);
   }
 
   #write(

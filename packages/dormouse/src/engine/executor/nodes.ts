@@ -1,4 +1,5 @@
 import type { PrismaValue } from '@prisma/client-engine-runtime';
+import type { StatementResult } from '../../pool/index.ts';
 import { columnCodec } from '../column-types.ts';
 import { decodeResult } from '../rows.ts';
 import { type Argument, argumentValue } from './argument.ts';
@@ -28,21 +29,20 @@ export class QueryNode implements Node {
   constructor(statement: Statement) {
     this.#statement = statement;
   }
-  async evaluate(run: Run): Promise<unknown> {
-    try {
-      const result = await this.#statement.execute(run);
-      const { fields, rows } = result;
-      if (fields !== this.#readable) {
-        // A type that Prisma cannot read fails, whether or not the column is used.
-        if (fields.some(({ typeOid }) => columnCodec(typeOid) === undefined)) decodeResult(result);
-        this.#readable = fields;
-      }
-      return new Rows(fields, rows);
-    } catch (error) {
-      if (!(error instanceof NotCovered)) throw error;
-      return run.interpret({ type: 'query', args: this.#statement.evaluated(run) });
-    }
+  evaluate(run: Run): Promise<unknown> {
+    const sent = sentOrNot(this.#statement, run);
+    if (sent === undefined) return run.interpret({ type: 'query', args: this.#statement.evaluated(run) });
+    return sent.then(this.#rows);
   }
+  readonly #rows = (result: StatementResult): Rows => {
+    const { fields, rows } = result;
+    if (fields !== this.#readable) {
+      // A type that Prisma cannot read fails, whether or not the column is used.
+      if (fields.some(({ typeOid }) => columnCodec(typeOid) === undefined)) decodeResult(result);
+      this.#readable = fields;
+    }
+    return new Rows(fields, rows);
+  };
 }
 
 export class ExecuteNode implements Node {
@@ -50,13 +50,24 @@ export class ExecuteNode implements Node {
   constructor(statement: Statement) {
     this.#statement = statement;
   }
-  async evaluate(run: Run): Promise<unknown> {
-    try {
-      return (await this.#statement.execute(run)).affectedRows;
-    } catch (error) {
-      if (!(error instanceof NotCovered)) throw error;
-      return run.interpret({ type: 'execute', args: this.#statement.evaluated(run) });
-    }
+  evaluate(run: Run): Promise<unknown> {
+    const sent = sentOrNot(this.#statement, run);
+    if (sent === undefined) return run.interpret({ type: 'execute', args: this.#statement.evaluated(run) });
+    return sent.then(affectedRows);
+  }
+}
+
+function affectedRows(result: StatementResult): number {
+  return result.affectedRows;
+}
+
+/** Sends a statement; undefined for one that only the runtime can send. */
+function sentOrNot(statement: Statement, run: Run): Promise<StatementResult> | undefined {
+  try {
+    return statement.execute(run);
+  } catch (error) {
+    if (error instanceof NotCovered) return undefined;
+    throw error;
   }
 }
 

@@ -11,10 +11,8 @@ type Fragment = Template['fragments'][number];
 type Tuple = Extract<Fragment, { type: 'parameterTuple' }>;
 type TupleList = Extract<Fragment, { type: 'parameterTupleList' }>;
 
-/** Texts kept a statement: one a length of its lists. */
-const TEXTS_MAX = 64;
-/** A longer text is rendered each time: Postgres' work on it is more. */
-const TEXT_KEPT_MAX = 16_384;
+/** Characters of texts kept a statement, one text a length of its lists; a longer text is rendered each time. */
+const TEXTS_KEPT_MAX = 32_768;
 /** Lists up to this length are filled up to a power of two, so that a few texts serve them all. */
 const FILLED_MAX = 4096;
 
@@ -40,6 +38,7 @@ export class Statement {
   /** The whole text, where no list makes it vary. */
   readonly #fixed: string | undefined;
   readonly #rendered = new Map<string, string>();
+  #renderedLength = 0;
   /** Whether it does nothing but read, so that it may run beside others. */
   readonly #reads: boolean;
 
@@ -78,7 +77,7 @@ export class Statement {
   }
 
   /** Runs it. Throws `NotCovered` for more values than one statement may have, before anything is sent. */
-  async execute(run: Run): Promise<StatementResult> {
+  execute(run: Run): Promise<StatementResult> {
     const values: ParameterValue[] = [];
     const sizes: number[] = [];
     for (const parameter of this.#parameters) {
@@ -103,8 +102,12 @@ export class Statement {
     let text = this.#rendered.get(key);
     if (text === undefined) {
       text = this.#render(sizes);
-      if (text.length > TEXT_KEPT_MAX) return text;
-      if (this.#rendered.size >= TEXTS_MAX) this.#rendered.clear();
+      if (text.length > TEXTS_KEPT_MAX / 2) return text;
+      this.#renderedLength += text.length;
+      if (this.#renderedLength > TEXTS_KEPT_MAX) {
+        this.#rendered.clear();
+        this.#renderedLength = text.length;
+      }
       this.#rendered.set(key, text);
     }
     return text;
