@@ -1,7 +1,7 @@
 import { type CompactedBatchResponse, convertCompactedRows } from '@prisma/client-engine-runtime';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compactedResults } from './compacted-results.ts';
+import { compactedResults, compactedTexts, haveTexts } from './compacted-results.ts';
 
 const batchOf = (given: Record<string, object>[], keys: string[], expectNonEmpty: boolean): CompactedBatchResponse => ({
   type: 'compacted',
@@ -67,5 +67,31 @@ describe('compacted results', () => {
     expect(compactedResults(watched, batchOf(given, ['id'], false), scope)).toHaveLength(10_000);
     // Each row is looked at a few times, not once for each query.
     expect(reads).toBeLessThan(50_000);
+  });
+
+  it('are the same over records that are written already', () => {
+    const key = fc.record({ id: fc.integer({ min: 0, max: 5 }), big: fc.integer({ min: 0, max: 3 }).map(String) });
+    fc.assert(
+      fc.property(fc.array(key), fc.array(key), fc.boolean(), (held, asked, throws) => {
+        const rows = held.map(({ id, big }, at) => ({
+          id,
+          big: { $type: 'BigInt', value: big },
+          name: `n${at}`,
+          hidden: 1,
+        }));
+        const given = asked.map(({ id, big }) => ({ id, big: { $type: 'BigInt', value: big } }));
+        const batch = batchOf(given, ['id', 'big'], throws);
+        const records = rows.map((row, at) => ({
+          key: [held[at]?.id, held[at]?.big],
+          text: JSON.stringify({ id: row.id, name: row.name }),
+        }));
+        expect(haveTexts(batch, {})).toBe(true);
+        const results = compactedTexts([{ key: [null, '1'], text: 'nobody' }, ...records], batch, {});
+        expect(results.map((each) => (each instanceof Error ? each.message : JSON.parse(each ?? 'null')))).toEqual(
+          compactedResults(rows, batch, {}).map((each) => (each instanceof Error ? each.message : each)),
+        );
+      }),
+    );
+    expect(haveTexts(batchOf([{ id: { $type: 'Decimal', value: '1.0' } }], ['id'], false), {})).toBe(false);
   });
 });

@@ -1,4 +1,5 @@
 import { type CompactedBatchResponse, convertCompactedRows, UserFacingError } from '@prisma/client-engine-runtime';
+import type { KeyedRecord } from './executor/index.ts';
 import { isObject } from './request-body.ts';
 
 /** One record as the runtime maps it: fields with plain or tagged values. */
@@ -19,10 +20,36 @@ export function compactedResults(rows: readonly Row[], batch: CompactedBatchResp
   return wanted.map((key) => {
     const row = byKey.get(key ?? '');
     if (row !== undefined) return Object.fromEntries(Object.entries(row).filter(([name]) => selection.has(name)));
-    if (!batch.expectNonEmpty) return null;
-    const message = 'An operation failed because it depends on one or more records that were required but not found';
-    return new UserFacingError(message, 'P2025');
+    return batch.expectNonEmpty ? notFound() : null;
   });
+}
+
+/** Whether the keys of all queries are told by a text. */
+export function haveTexts(batch: CompactedBatchResponse, scope: Row): boolean {
+  return batch.arguments.every((given) => keyOf(given, batch.keys, scope) !== undefined);
+}
+
+/** The same for queries whose keys have texts, over records that are written already: for each its record as JSON, null, or P2025. */
+export function compactedTexts(
+  records: readonly KeyedRecord[],
+  batch: CompactedBatchResponse,
+  scope: Row,
+): (string | null | UserFacingError)[] {
+  const byKey = new Map<string, string>();
+  for (const { key, text } of records) {
+    const joined = joinedKey(key, {});
+    // A key with a NULL in it is nobody's.
+    if (joined !== undefined && !byKey.has(joined)) byKey.set(joined, text);
+  }
+  return batch.arguments.map((given) => {
+    const text = byKey.get(keyOf(given, batch.keys, scope) ?? '');
+    return text ?? (batch.expectNonEmpty ? notFound() : null);
+  });
+}
+
+function notFound(): UserFacingError {
+  const message = 'An operation failed because it depends on one or more records that were required but not found';
+  return new UserFacingError(message, 'P2025');
 }
 
 /** The first row of each key, or undefined if a key cannot be told by text. */
@@ -38,10 +65,17 @@ function index(rows: readonly Row[], keys: readonly string[]): Map<string, Row> 
 
 /** A text that is equal for equal keys only, or undefined for a key that is not of all fields or not of simple values. */
 function keyOf(record: Row, keys: readonly string[], scope: Row): string | undefined {
+  for (const name of keys) if (!Object.hasOwn(record, name)) return undefined;
+  return joinedKey(
+    keys.map((name) => record[name]),
+    scope,
+  );
+}
+
+function joinedKey(values: readonly unknown[], scope: Row): string | undefined {
   let key = '';
-  for (const name of keys) {
-    if (!Object.hasOwn(record, name)) return undefined;
-    const part = textOf(record[name], scope);
+  for (const value of values) {
+    const part = textOf(value, scope);
     if (part === undefined) return undefined;
     key += `${part.length}:${part}`;
   }

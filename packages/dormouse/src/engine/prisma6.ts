@@ -1,10 +1,10 @@
-import { UserFacingError } from '@prisma/client-engine-runtime';
+import { type CompactedBatchResponse, UserFacingError } from '@prisma/client-engine-runtime';
 import { type Call, DormouseError, type MinimalReply, type MinimalRequest } from '../base/index.ts';
 import { type ClientLimits, limitsOf } from './client-limits.ts';
-import { compactedResults, type Row } from './compacted-results.ts';
+import { compactedResults, compactedTexts, haveTexts, type Row } from './compacted-results.ts';
 import { QueryRefused } from './compiler.ts';
 import type { EngineParts } from './engine-parts.ts';
-import { PlanObjects, type ReplyFrame, Written } from './executor/index.ts';
+import { type KeyedRecords, PlanObjects, type ReplyFrame, Written } from './executor/index.ts';
 import { type JsonQuery, jsonQuery, type QueryHead, replyFrameOf, resultName } from './json-query.ts';
 import { type Prisma6Error, prisma6Error } from './prisma6-errors.ts';
 import { isolationLevel, milliseconds } from './prisma7.ts';
@@ -195,6 +195,19 @@ export class Prisma6Routes {
     queries: readonly JsonQuery[],
     transaction: JsonObject | undefined,
   ): Promise<object> {
+    if (!operation.inTransaction && this.#areReads(operation, plans)) {
+      try {
+        return await operation.run(async (statements) => {
+          statements.begin(beginStatement(transaction));
+          const batchResult = await this.#answers(operation, plans, queries, statements, true);
+          if (!(await statements.commit())) throw transactionAborted();
+          return batchReply(batchResult, operation.bounds.rowBytesMax);
+        });
+      } catch (thrown) {
+        // Whose failure it was, and in what words, tells doing it again one after the other: they only read.
+        if (clientError(thrown, 'query_invalid') instanceof DormouseError) throw thrown;
+      }
+    }
     let index = 0;
     try {
       return await operation.run(async (statements) => {
@@ -225,6 +238,14 @@ export class Prisma6Routes {
     plans: readonly PlannedQuery[],
     queries: readonly JsonQuery[],
   ): Promise<object> {
+    if (this.#areReads(operation, plans)) {
+      const batchResult = await operation.run((statements) =>
+        this.#answers(operation, plans, queries, statements, false, (thrown, query) => ({
+          errors: [errorOf(thrown, query)],
+        })),
+      );
+      return batchReply(batchResult, operation.bounds.rowBytesMax);
+    }
     const batchResult: object[] = [];
     for (const [index, plan] of plans.entries()) {
       const query = queries[index];
@@ -238,26 +259,83 @@ export class Prisma6Routes {
     return batchReply(batchResult, operation.bounds.rowBytesMax);
   }
 
+  /** Whether all are programs that only read, so that they may go out together, and again. */
+  #areReads({ telemetry, comments }: Operation, plans: readonly PlannedQuery[]): boolean {
+    if (telemetry !== undefined || comments !== undefined) return false;
+    return plans.every(({ plan, scope }) => {
+      const compiled = this.#plans.peek(plan);
+      return compiled?.reads === true && compiled.accepts(scope);
+    });
+  }
+
+  /** The answers to queries that do not wait for each other. */
+  #answers(
+    operation: Operation,
+    plans: readonly PlannedQuery[],
+    queries: readonly JsonQuery[],
+    statements: Statements,
+    inTransaction: boolean,
+    failed?: (thrown: unknown, query: JsonQuery) => object,
+  ): Promise<object[]> {
+    return Promise.all(
+      plans.map((plan, index) => {
+        const query = queries[index] as JsonQuery;
+        const answer = this.#answer(operation, plan, query, statements, inTransaction);
+        return failed === undefined ? answer : answer.catch((thrown) => failed(thrown, query));
+      }),
+    );
+  }
+
   /** Several findUnique that the compiler made one query of. */
   async #compacted(
     operation: Operation,
     { batch, scope }: Extract<PlannedBatch, { kind: 'compacted' }>,
     query: JsonQuery,
   ): Promise<object> {
-    const name = resultName(query);
+    const { before, after } = replyFrameOf(query);
+    const error = (thrown: unknown): object => ({ errors: [errorOf(thrown, query)] });
     try {
-      const rows = await operation.run((statements) =>
-        this.#execute(operation, { plan: batch.plan, scope }, statements, operation.inTransaction),
-      );
-      const results = compactedResults(rows as Row[], batch, scope);
+      const records = await operation.run((statements) => this.#keyed(operation, batch, scope, statements));
+      if (records.written) {
+        const parts = compactedTexts(records.records, batch, scope).map((text) =>
+          text instanceof UserFacingError ? error(text) : new Written(`${before}${text}${after}`),
+        );
+        return batchReply(parts, operation.bounds.rowBytesMax);
+      }
+      const name = resultName(query);
+      const results = compactedResults(records.mapped as Row[], batch, scope);
       return {
         batchResult: results.map((result) =>
-          result instanceof UserFacingError ? { errors: [errorOf(result, query)] } : { data: { [name]: result } },
+          result instanceof UserFacingError ? error(result) : { data: { [name]: result } },
         ),
       };
     } catch (thrown) {
-      return { errors: [errorOf(thrown, query)] };
+      return error(thrown);
     }
+  }
+
+  /** The records of a query that stands for several. */
+  async #keyed(
+    operation: Operation,
+    batch: CompactedBatchResponse,
+    scope: Row,
+    statements: Statements,
+  ): Promise<KeyedRecords> {
+    const { inTransaction, telemetry, comments, bounds } = operation;
+    const compiled = telemetry === undefined && comments === undefined ? this.#plans.find(batch.plan) : undefined;
+    // A key that only the runtime's way of comparing knows: an instant, a decimal.
+    if (compiled?.accepts(scope) !== true || !haveTexts(batch, scope)) {
+      return {
+        written: false,
+        mapped: await this.#execute(operation, { plan: batch.plan, scope }, statements, inTransaction),
+      };
+    }
+    return this.#parts.compiledExecutor.executeKeyed(compiled, scope, statements, {
+      inTransaction,
+      keys: batch.keys,
+      members: new Set(batch.nestedSelection),
+      bytesMax: bounds.rowBytesMax,
+    });
   }
 
   /** Executes a query: gives its part of the reply, as an object or already written. */

@@ -432,6 +432,17 @@ const newKey = (name: string): fc.Arbitrary<Arguments> =>
 const ALL: Arguments = { $scalars: true, $composites: true };
 
 /** Writes whose effect hangs on nothing but their arguments. */
+/** Several findUnique that differ in their keys only, as a client's loader sends them. */
+export const sampleKeyed: fc.Arbitrary<SampleQuery[]> = model.chain((name) =>
+  fc
+    .tuple(
+      fc.array(uniqueOf(name), { minLength: 2, maxLength: 6 }),
+      selection(name, 1),
+      fc.constantFrom('findUnique', 'findUniqueOrThrow'),
+    )
+    .map(([keys, selected, action]) => keys.map((where) => query(name, action, { where }, selected))),
+);
+
 export const sampleWrite: fc.Arbitrary<SampleQuery> = fc.constantFrom('Root', 'Leaf').chain((name) =>
   fc.oneof(
     fc

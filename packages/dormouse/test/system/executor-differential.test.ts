@@ -11,7 +11,14 @@ import {
   exchange,
   openEngineDoor,
 } from '../support/engine-door.ts';
-import { EVERY_TYPE_SCHEMA, everyTypeSql, type SampleQuery, sampleRead, sampleWrite } from '../support/every-type.ts';
+import {
+  EVERY_TYPE_SCHEMA,
+  everyTypeSql,
+  type SampleQuery,
+  sampleKeyed,
+  sampleRead,
+  sampleWrite,
+} from '../support/every-type.ts';
 import { seedLibrary } from '../support/library.ts';
 import { pushSchema } from '../support/push-schema.ts';
 import { type RandomRead, randomRead } from '../support/random-queries.ts';
@@ -393,5 +400,21 @@ describe('every type, by the JSON protocol', () => {
       { seed: SEED, numRuns: 60, endOnFailure: false },
     );
     expect(engine.executions().compiled - before.compiled).toBeGreaterThan(60);
+  });
+
+  it('findUniques that become one query get the same replies', async () => {
+    const before = engine.executions();
+    let asked = 0;
+    await fc.assert(
+      fc.asyncProperty(sampleKeyed, async (queries) => {
+        asked++;
+        const runtime = await askSample({ batch: queries }, SEEN);
+        await askSample({ batch: queries }, {});
+        expect(await askSample({ batch: queries }, {})).toEqual(runtime);
+      }),
+      { seed: SEED, numRuns: 100, endOnFailure: false },
+    );
+    // Half of the records hold a value of a rare form.
+    expect(engine.executions().compiled - before.compiled).toBeGreaterThan(asked * 0.3);
   });
 });

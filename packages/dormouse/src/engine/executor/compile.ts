@@ -42,20 +42,24 @@ export interface Program {
   readonly parameters: readonly string[];
   /** Names of its own variables, which a parameter must not have. */
   readonly variables: readonly string[];
+  /** Whether it does nothing but read, so that it may run beside others, or again. */
+  readonly reads: boolean;
 }
 
 /** Compiles the part of a plan below its data map. Throws `NotCovered`. */
 export function compileNodes(plan: QueryPlanNode): Program {
   const compiler = new NodeCompiler();
   const root = compiler.node(plan, new Map());
-  if (compiler.statements === 0) throw new NotCovered();
-  return { root, parameters: [...compiler.parameters], variables: [...compiler.variables] };
+  const { statements, parameters, variables } = compiler;
+  if (statements.length === 0) throw new NotCovered();
+  const reads = statements.every((statement) => statement.reads);
+  return { root, parameters: [...parameters], variables: [...variables], reads };
 }
 
 class NodeCompiler {
   readonly parameters = new Set<string>();
   readonly variables = new Set<string>();
-  statements = 0;
+  readonly statements: Statement[] = [];
   #variableCount = 0;
 
   node(node: QueryPlanNode, scope: Scope): Node {
@@ -153,8 +157,9 @@ class NodeCompiler {
   }
 
   #statement(query: Extract<QueryPlanNode, { type: 'query' }>['args'], scope: Scope): Statement {
-    this.statements++;
-    return new Statement(query, scope, this.parameters);
+    const statement = new Statement(query, scope, this.parameters);
+    this.statements.push(statement);
+    return statement;
   }
 
   #argument(value: unknown, scope: Scope): Argument {

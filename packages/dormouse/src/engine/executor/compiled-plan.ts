@@ -8,12 +8,22 @@ import type { Enums } from './loose-values.ts';
 import { NotCovered } from './not-covered.ts';
 import type { Slices } from './pace.ts';
 import { plainOf, valueNode } from './plain-values.ts';
+import { decodedColumns } from './record-values.ts';
 import { RecordWriter } from './record-writer.ts';
 import { Rows } from './rows.ts';
 import type { Run } from './run.ts';
 
+/** Fields whose values are told apart by the text of what the database gave. */
+const KEY_TYPES: ReadonlySet<string> = new Set(['string', 'int', 'bigint', 'boolean']);
 const COUNT = Buffer.from('{"count":');
 const CLOSE = 0x7d;
+
+/** A record of several that were asked for by key. */
+export interface KeyedRecord {
+  readonly key: readonly unknown[];
+  /** As JSON. */
+  readonly text: string;
+}
 
 /** A plan as a program: its SQL rendered, its result's form known. */
 export class CompiledPlan {
@@ -36,6 +46,11 @@ export class CompiledPlan {
     const { variables } = this.#program;
     for (let i = 0; i < variables.length; i++) if (Object.hasOwn(parameters, variables[i] as string)) return false;
     return areBindable(parameters, this.#program.parameters);
+  }
+
+  /** Whether it does nothing but read. */
+  get reads(): boolean {
+    return this.#program.reads && !this.transactional;
   }
 
   evaluate(run: Run): unknown {
@@ -65,6 +80,30 @@ export class CompiledPlan {
       if (this.#writer?.fits(value) !== true) this.#writer = new RecordWriter(this.#structure, this.#enums, value);
       yield* this.#writer.writing(out, value);
     }
+  }
+
+  /**
+   * Each record by itself, with some of its members only, and the values of others that are a key. Throws `NotCovered` for keys that
+   * are not equal exactly when their texts are.
+   */
+  *records(
+    out: JsonWriter,
+    value: unknown,
+    members: ReadonlySet<string>,
+    keys: readonly string[],
+  ): Slices<KeyedRecord[]> {
+    const structure = this.#structure;
+    if (!(value instanceof Rows) || value.single || structure.type !== 'object') throw new NotCovered();
+    const columns = keys.map((name) => {
+      const field = Object.hasOwn(structure.fields, name) ? structure.fields[name] : undefined;
+      if (field?.type !== 'field' || field.fieldType.arity === 'list') throw new NotCovered();
+      if (!KEY_TYPES.has(field.fieldType.type)) throw new NotCovered();
+      return field.dbName;
+    });
+    const fields = Object.fromEntries(Object.entries(structure.fields).filter(([name]) => members.has(name)));
+    const keyed = yield* decodedColumns(value, columns);
+    const texts = yield* new RecordWriter({ ...structure, fields }, this.#enums, value).texts(out, value);
+    return texts.map((text, place) => ({ key: keyed[place] as unknown[], text }));
   }
 
   /** Leaves the writer to who has it; the next reply gets another. */

@@ -3,7 +3,7 @@ import { type Clock, DormouseError } from '../../base/index.ts';
 import type { PlanExecutor } from '../plan-execution.ts';
 import type { JsonObject } from '../request-body.ts';
 import type { Statements } from '../statements.ts';
-import type { CompiledPlan } from './compiled-plan.ts';
+import type { CompiledPlan, KeyedRecord } from './compiled-plan.ts';
 import { JsonWriter } from './json-writer.ts';
 import { NotCovered } from './not-covered.ts';
 import { Pace } from './pace.ts';
@@ -21,6 +21,20 @@ export interface CompiledExecutionOptions {
   readonly frame: ReplyFrame;
   readonly bytesMax: number;
 }
+
+export interface KeyedExecutionOptions {
+  readonly inTransaction: boolean;
+  /** Members of a record that the reply has. */
+  readonly members: ReadonlySet<string>;
+  /** Members that are the key. */
+  readonly keys: readonly string[];
+  readonly bytesMax: number;
+}
+
+/** Records by their keys: as JSON, or as the runtime holds them. */
+export type KeyedRecords =
+  | { readonly written: true; readonly records: readonly KeyedRecord[] }
+  | { readonly written: false; readonly mapped: unknown };
 
 /** The body of a reply, as JSON text already. */
 export class Written {
@@ -76,6 +90,37 @@ export class CompiledExecutor {
       const written = new Written(body instanceof Promise ? await body : body);
       this.counts[run.handedOver ? 'handedOver' : 'compiled']++;
       return written;
+    } catch (error) {
+      if (isDriverAdapterError(error)) return await this.#runtime.raise(error);
+      throw error;
+    }
+  }
+
+  /**
+   * Runs a plan that stands for several queries, each by a key of its own: gives the records with the members that are wanted, as
+   * JSON; or all records as the runtime holds them, if their keys are told apart in other ways than by their text.
+   */
+  async executeKeyed(
+    compiled: CompiledPlan,
+    parameters: JsonObject,
+    statements: Statements,
+    { members, keys, inTransaction, bytesMax }: KeyedExecutionOptions,
+  ): Promise<KeyedRecords> {
+    const run = new Run(parameters, statements, this.#world, { inTransaction, pace: new Pace(statements.bounds) });
+    try {
+      const value = await compiled.evaluate(run);
+      try {
+        const out = new JsonWriter();
+        out.bound(bytesMax);
+        const records = await run.pace.work(compiled.records(out, value, members, keys));
+        this.counts.compiled++;
+        return { written: true, records };
+      } catch (error) {
+        if (!(error instanceof NotCovered)) throw error;
+      }
+      const mapped = await run.interpret(compiled.mapping(value));
+      this.counts.handedOver++;
+      return { written: false, mapped };
     } catch (error) {
       if (isDriverAdapterError(error)) return await this.#runtime.raise(error);
       throw error;

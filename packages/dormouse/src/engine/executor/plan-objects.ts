@@ -20,4 +20,10 @@ export class PlanObjects {
     this.#known.set(plan, compiled ?? 'foreign');
     return compiled;
   }
+
+  /** The program of a plan that has one by now. Does not count as a use. */
+  peek(plan: QueryPlanNode): CompiledPlan | undefined {
+    const known = this.#known.get(plan);
+    return typeof known === 'object' ? known : undefined;
+  }
 }

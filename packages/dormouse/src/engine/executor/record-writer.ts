@@ -13,6 +13,7 @@ type ObjectNode = Extract<ResultNode, { type: 'object' }>;
 
 /** Children of one record that are written at a stretch, and how long one may be. */
 const SMALL_LIST = 256;
+const TEXTS_AT_A_STRETCH = 1024;
 const SMALL_BYTES = 16 * 1024;
 const EMPTY_LIST = Buffer.from('[]');
 const COMMA = 0x2c;
@@ -82,6 +83,18 @@ export class RecordWriter {
     if (!rows.single) yield* this.#list(out, rows, undefined);
     else if (rows.rows.length === 0) out.raw(NULL);
     else yield* this.#large(out, rows, 0);
+  }
+
+  /** Each record as a text of its own. */
+  *texts(out: JsonWriter, rows: Rows): Slices<string[]> {
+    const texts: string[] = [];
+    for (let place = 0; place < rows.rows.length; place++) {
+      const start = out.length;
+      yield* this.#large(out, rows, place);
+      texts.push(out.textFrom(start));
+      if (texts.length % TEXTS_AT_A_STRETCH === 0) yield;
+    }
+    return texts;
   }
 
   /** Writes a list: of all rows, or of those at some places. */

@@ -40,7 +40,7 @@ export class Statement {
   readonly #rendered = new Map<string, string>();
   #renderedLength = 0;
   /** Whether it does nothing but read, so that it may run beside others. */
-  readonly #reads: boolean;
+  readonly reads: boolean;
 
   constructor(query: QueryPlanDbQuery, scope: Scope, names: Set<string>) {
     if (query.type !== 'templateSql') throw new NotCovered();
@@ -73,7 +73,7 @@ export class Statement {
     }
     if (this.#parameters.length !== args.length || args.length > BIND_VALUES_MAX) throw new NotCovered();
     this.#fixed = this.#parameters.some(({ list }) => list !== undefined) ? undefined : this.#render([]);
-    this.#reads = /^\s*SELECT\b/i.test(this.#texts[0] as string);
+    this.reads = /^\s*SELECT\b/i.test(this.#texts[0] as string);
   }
 
   /** Runs it. Throws `NotCovered` for more values than one statement may have, before anything is sent. */
@@ -88,7 +88,7 @@ export class Statement {
       // The runtime splits such a statement, or refuses it in its own words.
       if (values.length > BIND_VALUES_MAX) throw new NotCovered();
     }
-    return run.statements.execute(this.#fixed ?? this.#textFor(sizes), values, this.#reads);
+    return run.statements.execute(this.#fixed ?? this.#textFor(sizes), values, this.reads);
   }
 
   /** The same for Prisma's runtime, its values in it. */
