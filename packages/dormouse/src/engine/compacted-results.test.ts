@@ -3,7 +3,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compactedResults, compactedTexts, haveTexts } from './compacted-results.ts';
 
-const batchOf = (given: CompactedBatchResponse['arguments'], keys: string[], expectNonEmpty: boolean): CompactedBatchResponse => ({
+const batchOf = (
+  given: CompactedBatchResponse['arguments'],
+  keys: string[],
+  expectNonEmpty: boolean,
+): CompactedBatchResponse => ({
   type: 'compacted',
   plan: { type: 'unit' },
   arguments: given,
