@@ -257,7 +257,7 @@ describe('a database that is always on', () => {
   });
 
   it('comes back after a crash without a query, ever later if it goes on crashing', async () => {
-    const w = world(on);
+    const w = world();
     w.controller.setRest({ ...REST, ...on });
     await w.clock.advance(100_000);
     w.server.crash();
@@ -285,7 +285,7 @@ describe('a database that is always on', () => {
   });
 
   it.each(['suspend', 'stop'] as const)('stays where `%s` put it until somebody needs it', async (verb) => {
-    const w = world(on);
+    const w = world();
     w.controller.setRest({ ...REST, ...on });
     await w.clock.advance(100);
     const put = watch(w.controller[verb]());
@@ -297,8 +297,33 @@ describe('a database that is always on', () => {
     expect(w.controller.state).toBe('running');
   });
 
+  it('comes back after work on its files, unless somebody had put it aside before', async () => {
+    const w = world();
+    w.controller.setRest({ ...REST, ...on });
+    await w.clock.advance(100);
+    const copy = () =>
+      w.controller.whileStopped(false, async () => {
+        expect(w.server.actual).toBe('down');
+        await new Promise<void>((resolve) => w.clock.after(500, resolve));
+        expect(w.server.actual).toBe('down');
+        return 'copied';
+      });
+    const copied = watch(copy());
+    await w.clock.advance(400);
+    expect([copied.value, w.controller.state]).toEqual([undefined, 'stopped']);
+    await w.clock.advance(500);
+    expect([copied.value, w.controller.state]).toEqual(['copied', 'running']);
+    void w.controller.stop();
+    await w.clock.advance(100);
+    // Nor does another change bring it back.
+    w.controller.setRest({ ...REST, ...on, stopAfterMs: 1 });
+    void copy();
+    await w.clock.advance(100_000);
+    expect(w.controller.state).toBe('stopped');
+  });
+
   it('ends when the platform does', async () => {
-    const w = world(on);
+    const w = world();
     w.controller.setRest({ ...REST, ...on });
     await w.clock.advance(100);
     void w.controller.close('shutting_down');

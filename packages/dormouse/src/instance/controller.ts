@@ -189,8 +189,8 @@ export class Controller implements Instance {
 
   /** Takes effect at once, in whatever state. */
   setRest(rest: RestSettings): void {
+    if (rest.alwaysOn && !this.#rest.settings.alwaysOn) this.#setAside = false;
     this.#rest.change(rest);
-    this.#setAside = false;
     this.#settle();
   }
 

@@ -26,6 +26,7 @@ type Step =
         | 'yield-memory';
     }
   | { readonly do: 'advance'; readonly ms: number }
+  | { readonly do: 'file-work'; readonly ms: number; readonly yields: boolean }
   | { readonly do: 'set-rest'; readonly rest: RestSettings }
   | {
       readonly do: 'plan';
@@ -75,6 +76,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       wakeFails: rarely,
       choresMs: fc.option(fc.integer({ min: 0, max: 200 }), { nil: undefined }),
       giveUpMs: fc.integer({ min: 0, max: 20 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('file-work' as const),
+      ms: fc.integer({ min: 0, max: 300 }),
+      yields: fc.boolean(),
     }),
   },
   {
@@ -231,6 +240,14 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
             [],
           );
         return;
+      case 'file-work': {
+        const work = async (signal: AbortSignal): Promise<void> => {
+          if (server.actual !== 'down') problems.push(`files worked on while the server is ${server.actual}`);
+          await Promise.race([wait(step.ms), new Promise((resolve) => signal.addEventListener('abort', resolve))]);
+          if (server.actual !== 'down') problems.push(`a server that is ${server.actual} met work on its files`);
+        };
+        return force('stop', () => controller.whileStopped(step.yields, work), []);
+      }
       case 'set-rest':
         return controller.setRest(step.rest);
       case 'wake':
@@ -261,6 +278,7 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
   // Rests that were forced before are reached, and count as such.
   await clock.advance(60_000);
   // What is always on comes up by itself, whatever happened before, and stays.
+  controller.setRest(REST);
   controller.setRest({ ...REST, alwaysOn: true });
   await clock.advance(FOREVER_MS);
   expect([...problems, controller.state]).toEqual(['running']);
