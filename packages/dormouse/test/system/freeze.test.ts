@@ -1,0 +1,211 @@
+import { readFileSync } from 'node:fs';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { cryptoRandom, Deadline, newDatabaseId, silentLogger, systemClock } from '../../src/base/index.ts';
+import { type Instance, type Instances, openInstances } from '../../src/instance/index.ts';
+import { connectSocket, createPool, type Pool } from '../../src/pool/index.ts';
+import { decodeDataRow } from '../../src/wire/index.ts';
+import { processesOf } from '../support/reaper.mjs';
+import { type Scratch, scratch } from '../support/scratch.ts';
+import { type OpenedDoor, openTestDoor, type TestKey } from '../support/test-door.ts';
+import { until } from '../support/until.ts';
+
+// What a freeze must not catch, and what must be as it was hours after it. The hours are compressed: settings are short and the freeze is
+// several of them long. With real settings, ten minutes: DORMOUSE_FREEZE_MINUTES=10 npx vitest run packages/dormouse/test/system/freeze.test.ts
+
+const MINUTES = Number(process.env.DORMOUSE_FREEZE_MINUTES ?? 0);
+const FREEZE_MS = MINUTES > 0 ? MINUTES * 60_000 : 3000;
+/** Every timeout that a session sets. */
+const SETTING_MS = Math.round(FREEZE_MS / 5);
+
+let home: Scratch;
+let instances: Instances;
+let instance: Instance;
+let opened: OpenedDoor;
+let owner: TestKey;
+let pool: Pool;
+
+beforeAll(async () => {
+  home = scratch('freeze');
+  instances = await openInstances({ dataDirectory: home.path, rest: { suspendAfterMs: 0 } });
+  const { pgMajor } = await instances.prepare();
+  await instances.recover([]);
+  instance = await instances.create({ id: newDatabaseId(cryptoRandom), name: 'main', pgMajor, createdAtMs: 0 });
+  opened = await openTestDoor(instance, undefined);
+  owner = opened.key('owner');
+  const { databaseId } = instance;
+  expect(databaseId).toBeDefined();
+  pool = createPool({
+    ...{ instance, role: 'owner', clock: systemClock, random: cryptoRandom },
+    ...{ connect: connectSocket, log: silentLogger },
+  });
+});
+afterAll(async () => {
+  await opened?.close();
+  await pool?.close();
+  await instances?.close();
+  home?.remove();
+});
+
+async function ask(sql: string): Promise<string | undefined> {
+  const lease = await pool.acquire({ deadline: Deadline.in(systemClock, 60_000) });
+  try {
+    const { rows } = await lease.execute(sql, []);
+    return rows[0] && decodeDataRow(rows[0])[0]?.toString();
+  } finally {
+    lease.release();
+  }
+}
+
+async function session(): Promise<{ readonly client: pg.Client; readonly lost: () => { code?: string } | undefined }> {
+  const client = new pg.Client(owner.config);
+  let lost: { code?: string } | undefined;
+  client.on('error', (error) => {
+    lost ??= error as { code?: string };
+  });
+  await client.connect();
+  return { client, lost: () => lost };
+}
+
+/** How each process of the server calls itself: Postgres writes there what it does. */
+function titles(): { readonly title: string; readonly pid: number }[] {
+  return processesOf(instances.directory(instance.databaseId)).map((pid) => {
+    try {
+      return { pid, title: readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim() };
+    } catch {
+      return { pid, title: '' };
+    }
+  });
+}
+
+describe('a freeze', () => {
+  it('never catches a statement, whatever begins while it comes', async () => {
+    const caught: string[] = [];
+    let freezes = 0;
+    let backends = 0;
+    // Told in the moment in which everything stands still: nobody can have thawed it yet.
+    const forget = instance.onChange((state) => {
+      if (state !== 'suspended') return;
+      freezes++;
+      for (const { title } of titles()) {
+        if (!title.includes('[local]')) continue;
+        backends++;
+        if (!title.endsWith(' idle')) caught.push(title);
+      }
+    });
+    let over = false;
+    const answers: unknown[] = [];
+    const asker = async (number: number): Promise<void> => {
+      const { client } = await session();
+      for (let n = 0; !over; n++) {
+        const { rows } = await client.query(
+          n % 3 === 0 ? 'SELECT $1::int + 1 AS n, pg_sleep(0.002)' : 'SELECT $1::int + 1 AS n',
+          [n],
+        );
+        if (rows[0]?.n !== n + 1) answers.push(rows);
+        // Some come at once, some a little later, into the freeze that the pause lets begin.
+        if (n % 2 === 0) await new Promise((resolve) => setTimeout(resolve, (n * number) % 7));
+      }
+      await client.end();
+    };
+    const pooled = async (): Promise<void> => {
+      for (let n = 0; !over; n++) {
+        if ((await ask(`SELECT ${n} + 1`)) !== String(n + 1)) answers.push(n);
+        await new Promise((resolve) => setTimeout(resolve, n % 5));
+      }
+    };
+    const forcing = async (): Promise<void> => {
+      while (!over) {
+        await instance.suspend().catch((error: { code?: string }) => {
+          if (error.code !== 'database_busy') throw error;
+        });
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    };
+    const all = [asker(1), asker(2), asker(3), pooled(), forcing()];
+    try {
+      await until(() => freezes >= 60, { what: 'freezes under fire', withinMs: 150_000 });
+    } finally {
+      over = true;
+      await Promise.all(all);
+      forget();
+    }
+    expect([caught, answers]).toEqual([[], []]);
+    // It looked at something.
+    expect(backends).toBeGreaterThan(freezes);
+  });
+});
+
+describe('after a long freeze', () => {
+  it(
+    'clocks are right, timeouts have not run, sessions go on where they were, and background work goes on',
+    async () => {
+      const steady = await session();
+      await steady.client.query(`SET statement_timeout = ${SETTING_MS}; SET lock_timeout = ${SETTING_MS};
+        SET idle_in_transaction_session_timeout = ${SETTING_MS}; SET transaction_timeout = ${SETTING_MS};
+        CREATE TEMP TABLE mine (n int); PREPARE kept AS SELECT count(*)::int AS n FROM mine`);
+      const short = await session();
+      await short.client.query(`SET idle_session_timeout = ${SETTING_MS}`);
+      expect(await ask('SELECT 1')).toBe('1');
+      await instance.suspend();
+      const before = titles().map(({ pid }) => pid);
+      const frozenAtMs = Date.now();
+      await new Promise((resolve) => setTimeout(resolve, FREEZE_MS));
+      expect(instance.state).toBe('suspended');
+
+      // The clock stood still for nobody, and no statement is older than its beginning.
+      const { rows } = await steady.client.query(
+        "SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now, pg_sleep(0.01), statement_timestamp() - transaction_timestamp() < '1s' AS young",
+      );
+      expect(rows[0].now).toBeGreaterThanOrEqual(frozenAtMs + FREEZE_MS - 1000);
+      expect(rows[0].now).toBeLessThanOrEqual(Date.now() + 1000);
+      expect(rows[0].young).toBe(true);
+      expect((await steady.client.query('EXECUTE kept')).rows).toEqual([{ n: 0 }]);
+      await steady.client.query('BEGIN; INSERT INTO mine VALUES (1); COMMIT');
+      // Who asked for it is ended, as he would have been awake: by the server, with its own words.
+      await until(() => short.lost(), { what: 'the end of the session with an idle_session_timeout' });
+      expect(short.lost()).toMatchObject({ code: '57P05' });
+      expect(await ask('SELECT 2')).toBe('2');
+
+      // Nothing of the server died of it but the backend of that session, and everything else moves again.
+      const now = titles();
+      expect(before.filter((pid) => !now.some((one) => one.pid === pid)).length).toBeLessThanOrEqual(1);
+      for (const kind of ['autovacuum launcher', 'checkpointer', 'walwriter', 'background writer']) {
+        const { pid } = now.find(({ title }) => title.includes(kind)) ?? {};
+        expect(before, kind).toContain(pid);
+        expect(readFileSync(`/proc/${pid}/status`, 'latin1'), kind).toMatch(/^State:\t[SRD]/m);
+      }
+      await steady.client.end();
+    },
+    FREEZE_MS + 180_000,
+  );
+
+  it(
+    'a pool whose connections the tenant lets time out serves the first query all the same',
+    async () => {
+      await ask(`ALTER DATABASE postgres SET idle_session_timeout = ${SETTING_MS}`);
+      await pool.close();
+      pool = createPool({
+        ...{ instance, role: 'owner', clock: systemClock, random: cryptoRandom },
+        ...{ connect: connectSocket, log: silentLogger },
+      });
+      // Several times: whether the timeout or the query is seen first is a race.
+      for (let round = 0; round < (MINUTES > 0 ? 1 : 5); round++) {
+        expect(await ask(`SELECT ${round}`)).toBe(String(round));
+        await instance.suspend();
+        await new Promise((resolve) => setTimeout(resolve, SETTING_MS * 1.2));
+      }
+      expect(await ask("SELECT 'served'")).toBe('served');
+      await ask('ALTER DATABASE postgres RESET idle_session_timeout');
+    },
+    FREEZE_MS + 180_000,
+  );
+
+  it('it stops cleanly from where it was frozen', async () => {
+    await ask('CREATE TABLE kept AS SELECT 7 AS n');
+    await instance.suspend();
+    await instance.stop();
+    expect(instance.state).toBe('stopped');
+    expect(await ask('SELECT n FROM kept')).toBe('7');
+  });
+});
