@@ -52,6 +52,11 @@ export function newKeyId(random: RandomBytes): KeyId {
 export function newRequestId(random: RandomBytes): RequestId {
   return hex(random(8)) as RequestId;
 }
+/** The ids of many requests, drawn at once. */
+export function newRequestIds(random: RandomBytes, count: number): RequestId[] {
+  const text = hex(random(8 * count));
+  return Array.from({ length: count }, (_, index) => text.slice(16 * index, 16 * (index + 1)) as RequestId);
+}
 export function newTransactionId(random: RandomBytes): TransactionId {
   return hex(random(16)) as TransactionId;
 }

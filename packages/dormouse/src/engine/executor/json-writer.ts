@@ -11,6 +11,10 @@ const COPY_FROM = 48;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const HEX = Buffer.from('0123456789abcdef', 'latin1');
+/** 1 for bytes that stand in a JSON string as they are. */
+const PLAIN = new Uint8Array(256).fill(1, 0x20);
+PLAIN[QUOTE] = 0;
+PLAIN[BACKSLASH] = 0;
 /** The second character of JSON's short escapes, by control character. */
 const SHORT_ESCAPES = new Uint8Array(0x20);
 SHORT_ESCAPES[0x08] = 0x62;
@@ -89,15 +93,23 @@ export class JsonWriter {
 
   /** UTF-8 as the inside of a JSON string. */
   escaped(source: Uint8Array, from: number, to: number): void {
-    let plainFrom = from;
+    if (this.#at + to - from > this.#bytes.length) this.#grow(to - from);
+    // Looked at and copied in one pass.
+    let bytes = this.#bytes;
+    let at = this.#at;
     for (let i = from; i < to; i++) {
       const byte = source[i] as number;
-      if (byte >= 0x20 && byte !== QUOTE && byte !== BACKSLASH) continue;
-      if (i > plainFrom) this.raw(source, plainFrom, i);
-      plainFrom = i + 1;
+      if (PLAIN[byte] === 1) {
+        bytes[at++] = byte;
+        continue;
+      }
+      this.#at = at;
       this.#escape(byte);
+      if (this.#at + to - i > this.#bytes.length) this.#grow(to - i);
+      bytes = this.#bytes;
+      at = this.#at;
     }
-    if (to > plainFrom) this.raw(source, plainFrom, to);
+    this.#at = at;
   }
 
   #escape(byte: number): void {
