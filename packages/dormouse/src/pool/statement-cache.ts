@@ -38,6 +38,8 @@ export class CachedStatement {
   name = '';
   /** The server has parsed it under this name and described its result. */
   ready = false;
+  /** Its last use, by the cache's count. */
+  usedAt = 0;
   /** Columns of the result; empty if it gives no rows. */
   fields: readonly FieldDescription[] = [];
 
@@ -61,6 +63,7 @@ export class StatementCache {
   readonly #bySql = new Map<string, CachedStatement>();
   #dropped: string[] = [];
   #serial = 0;
+  #uses = 0;
 
   constructor(max: number = STATEMENTS_MAX) {
     this.#max = max;
@@ -74,22 +77,29 @@ export class StatementCache {
   use(sql: string, types: readonly number[]): CachedStatement {
     let entry = this.#bySql.get(sql);
     if (entry !== undefined && sameTypes(entry.types, types)) {
-      this.#bySql.delete(sql);
-      this.#bySql.set(sql, entry);
+      entry.usedAt = ++this.#uses;
       if (entry.name === '') entry.name = `dormouse_${++this.#serial}`;
       return entry;
     }
     if (entry !== undefined) this.drop(entry);
     entry = new CachedStatement(sql, types);
     if (sql.length > SQL_CHARS_MAX || this.#max === 0) return entry;
+    entry.usedAt = ++this.#uses;
     this.#bySql.set(sql, entry);
-    if (this.#bySql.size > this.#max) {
-      for (const oldest of this.#bySql.values()) {
-        this.drop(oldest);
-        break;
-      }
-    }
+    if (this.#bySql.size > this.#max) this.#dropOldest();
     return entry;
+  }
+
+  /**
+   * Looks at all: costs a new statement in a full cache less than its Parse does, where moving an entry to the end of the map cost
+   * every statement a part of a rehash.
+   */
+  #dropOldest(): void {
+    let oldest: CachedStatement | undefined;
+    for (const entry of this.#bySql.values()) {
+      if (oldest === undefined || entry.usedAt < oldest.usedAt) oldest = entry;
+    }
+    if (oldest !== undefined) this.drop(oldest);
   }
 
   /** Forgets a statement; the server is told with the next request. */

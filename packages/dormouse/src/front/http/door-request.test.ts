@@ -82,7 +82,7 @@ describe('DoorRequest', () => {
     expect(third.failure).toBeUndefined();
     clock.advance(1);
     expect(third.failure?.code).toBe('body_timeout');
-    expect(slow.size).toBe(0);
+    expect(slow.isEmpty).toBe(true);
     expect(clock.timers).toBe(0);
   });
 
@@ -94,7 +94,7 @@ describe('DoorRequest', () => {
     cut.abandon();
     cut.abandon();
     expect(seen.failure?.code).toBe('request_invalid');
-    expect(slow.size).toBe(0);
+    expect(slow.isEmpty).toBe(true);
   });
 
   it('is a stream to who does not collect, and for what comes after a refusal', async () => {

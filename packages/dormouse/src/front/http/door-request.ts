@@ -20,6 +20,8 @@ export function declaredBytes(incoming: IncomingMessage): number | undefined {
  */
 export class DoorRequest extends IncomingMessage implements ArrivingBody {
   sinceMs = 0;
+  earlier: ArrivingBody | undefined;
+  later: ArrivingBody | undefined;
   #onBody: OnBody | undefined;
   #chunks: Uint8Array[] = [];
   #bytes = 0;

@@ -1,9 +1,11 @@
 import type { Clock, Timer } from '../../base/index.ts';
 
-/** A body on its way. */
+/** A body on its way, and its place in the row of all of them. */
 export interface ArrivingBody {
   /** When its headers were read; monotonic. */
   readonly sinceMs: number;
+  earlier: ArrivingBody | undefined;
+  later: ArrivingBody | undefined;
   /** Its time is up. */
   expire(): void;
 }
@@ -13,7 +15,8 @@ export class SlowBodies {
   readonly #clock: Clock;
   readonly #bodyMs: number;
   /** In order of arrival, which is the order of their ends. */
-  readonly #arriving = new Set<ArrivingBody>();
+  #first: ArrivingBody | undefined;
+  #last: ArrivingBody | undefined;
   #timer: Timer | undefined;
 
   constructor(clock: Clock, bodyMs: number) {
@@ -21,17 +24,28 @@ export class SlowBodies {
     this.#bodyMs = bodyMs;
   }
 
-  get size(): number {
-    return this.#arriving.size;
+  /** No body is on its way. */
+  get isEmpty(): boolean {
+    return this.#first === undefined;
   }
 
   add(body: ArrivingBody): void {
-    this.#arriving.add(body);
+    body.earlier = this.#last;
+    if (this.#last === undefined) this.#first = body;
+    else this.#last.later = body;
+    this.#last = body;
     this.#timer ??= this.#clock.after(this.#bodyMs, () => this.#look());
   }
 
+  /** Must have been added, and once only be taken out. */
   delete(body: ArrivingBody): void {
-    this.#arriving.delete(body);
+    const { earlier, later } = body;
+    if (earlier === undefined) this.#first = later;
+    else earlier.later = later;
+    if (later === undefined) this.#last = earlier;
+    else later.earlier = earlier;
+    body.earlier = undefined;
+    body.later = undefined;
   }
 
   /** Lets go of the timer; called when no body can come any more. */
@@ -42,13 +56,13 @@ export class SlowBodies {
   #look(): void {
     this.#timer = undefined;
     const nowMs = this.#clock.monotonic();
-    for (const body of this.#arriving) {
+    for (let body = this.#first; body !== undefined; body = this.#first) {
       const leftMs = body.sinceMs + this.#bodyMs - nowMs;
       if (leftMs > 0) {
         this.#timer = this.#clock.after(Math.ceil(leftMs), () => this.#look());
         return;
       }
-      this.#arriving.delete(body);
+      // It takes itself out.
       body.expire();
     }
   }
