@@ -16,7 +16,7 @@ import type { ReplicationConnection } from './replication-connection.ts';
  * Security: the function runs as superuser on every tenant's DDL. It names everything with its schema, quotes names of the tenant's,
  * calls nothing of his, can be called as an event trigger only, and a failure in it is a warning to him, never an error.
  */
-const VERSION = 1;
+const VERSION = 2;
 
 export const PUBLICATION = 'dormouse';
 export const LISTED_PUBLICATION = 'dormouse_listed';
@@ -150,14 +150,22 @@ END
 $dormouse$;
 SELECT dormouse.keep_identities(NULL);
 -- Any role may keep settings of its own. What one reader leaves there would meet every other reader, and the owner cannot undo it.
+-- RAISE LOG writes to the server's log whatever the client asks for: a loop of it would fill the disk of all. Only a superuser sets that.
 DO $dormouse$
 DECLARE
   name text;
 BEGIN
-  FOR name IN SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN ('writer', 'reader') LOOP
-    EXECUTE pg_catalog.format('ALTER ROLE %I RESET ALL', name);
-    EXECUTE pg_catalog.format('ALTER ROLE %I IN DATABASE postgres RESET ALL', name);
+  FOR name IN SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN ('owner', 'writer', 'reader') LOOP
+    IF name <> 'owner' THEN
+      EXECUTE pg_catalog.format('ALTER ROLE %I RESET ALL', name);
+      EXECUTE pg_catalog.format('ALTER ROLE %I IN DATABASE postgres RESET ALL', name);
+    END IF;
+    EXECUTE pg_catalog.format('ALTER ROLE %I SET log_min_messages = fatal', name);
   END LOOP;
+  -- Nobody could take that back: it holds for its owner too.
+  IF (SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) = 0 THEN
+    EXECUTE pg_catalog.format('ALTER DATABASE %I CONNECTION LIMIT -1', pg_catalog.current_database());
+  END IF;
 END
 $dormouse$;
 COMMENT ON PUBLICATION ${PUBLICATION} IS 'dormouse events ${VERSION}';
@@ -173,7 +181,13 @@ export async function applyTenantObjects(connection: ReplicationConnection): Pro
        AND (SELECT count(*) FROM pg_catalog.pg_event_trigger t
             WHERE t.evtname IN ('dormouse_on_ddl', 'dormouse_on_drop') AND t.evtenabled <> 'D') = 2
        AND NOT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
-                       WHERE r.rolname IN ('writer', 'reader'))`,
+                       WHERE r.rolname IN ('writer', 'reader')
+                         AND (s.setdatabase <> 0 OR s.setconfig <> ARRAY['log_min_messages=fatal']))
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r
+                       WHERE r.rolname IN ('owner', 'writer', 'reader') AND NOT EXISTS (
+                         SELECT FROM pg_catalog.pg_db_role_setting s
+                         WHERE s.setrole = r.oid AND s.setdatabase = 0 AND 'log_min_messages=fatal' = ANY (s.setconfig)))
+       AND EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database() AND d.datconnlimit <> 0)`,
   );
   if (row === undefined) await connection.query(APPLY);
 }

@@ -20,6 +20,8 @@ const PAYLOAD_BYTES_MAX = 64 * 1024;
 
 /** What a tenant may have set for his database does not hold for us. */
 const SETTINGS: readonly (readonly [string, string])[] = [
+  // A database can be given a role to begin with, and then we would be him.
+  ['role', 'none'],
   ['search_path', 'pg_catalog'],
   ['client_encoding', 'UTF8'],
   ['statement_timeout', '0'],

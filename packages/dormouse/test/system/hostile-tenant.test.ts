@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadClient } from '../support/clients.ts';
@@ -105,6 +107,20 @@ describe('the owner', () => {
         "CREATE TABLESPACE evil LOCATION '/tmp'",
         "CREATE FUNCTION evil() RETURNS int LANGUAGE c AS '/tmp/evil', 'evil'",
         "CREATE FUNCTION evil() RETURNS int LANGUAGE internal AS 'pg_backend_pid'",
+        "CREATE FUNCTION evil() RETURNS int LANGUAGE c AS '$libdir/dblink', 'dblink_connect'",
+        "LOAD '/tmp/evil'",
+        "LOAD 'plpgsql'",
+        'CREATE EXTENSION dblink',
+        'CREATE EXTENSION postgres_fdw',
+        'CREATE EXTENSION file_fdw',
+        'CREATE EXTENSION plpython3u',
+        'CREATE FOREIGN DATA WRAPPER evil',
+        "COPY (SELECT 1) TO '/dev/null'",
+        "COPY samples (text) FROM 'PG_VERSION'",
+        'SELECT pg_ls_logdir()',
+        'SELECT pg_ls_waldir()',
+        'SELECT pg_ls_tmpdir()',
+        'SELECT pg_current_logfile()',
         'SELECT * FROM pg_hba_file_rules',
         'SELECT * FROM pg_file_settings',
         "SELECT current_setting('data_directory')",
@@ -121,6 +137,25 @@ describe('the owner', () => {
         'SET event_triggers = off',
         "SET log_statement = 'all'",
         'SET temp_file_limit = -1',
+        "SET log_min_messages = 'debug5'",
+        'SET log_min_duration_statement = 0',
+        "SET log_error_verbosity = 'verbose'",
+        'SET log_temp_files = 0',
+        'SET log_lock_waits = on',
+        'ALTER ROLE owner RESET log_min_messages',
+        "SET dynamic_library_path = '/tmp'",
+        'SET allow_system_table_mods = on',
+        'SET zero_damaged_pages = on',
+        'SET ignore_checksum_failure = on',
+        'SET track_activities = off',
+        'SET lo_compat_privileges = on',
+        "SET backtrace_functions = 'evil'",
+        'GRANT SET ON PARAMETER log_statement TO owner',
+        'BEGIN; LOCK TABLE pg_class IN ACCESS EXCLUSIVE MODE',
+        'ROLLBACK; ALTER ROLE ALL SET work_mem = 64',
+        'ALTER DATABASE template1 SET work_mem = 64',
+        'SELECT pg_promote()',
+        "SELECT pg_create_restore_point('evil')",
         'SELECT pg_reload_conf()',
         'SELECT pg_rotate_logfile()',
         'SELECT pg_switch_wal()',
@@ -160,6 +195,16 @@ describe('the owner', () => {
         "SELECT pg_create_logical_replication_slot('evil', 'pgoutput')",
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'dormouse'",
         "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = 'dormouse'",
+        "SELECT pg_create_physical_replication_slot('evil')",
+        "SELECT pg_copy_logical_replication_slot(slot_name, 'evil') FROM pg_replication_slots",
+        'SELECT pg_logical_slot_peek_changes(slot_name, NULL, 1) FROM pg_replication_slots',
+        "SELECT pg_replication_origin_create('evil')",
+        'CREATE TRIGGER evil BEFORE INSERT ON dormouse.full_identity EXECUTE FUNCTION suppress_redundant_updates_trigger()',
+        'CREATE POLICY evil ON dormouse.full_identity',
+        'CREATE TABLE evil () INHERITS (dormouse.full_identity)',
+        'CREATE PUBLICATION evil FOR TABLES IN SCHEMA public',
+        'UPDATE pg_authid SET rolsuper = true',
+        'DELETE FROM pg_proc',
       ],
     ],
   ])('is %s', async (_, attempts) => {
@@ -395,6 +440,104 @@ describe('the owner', () => {
   });
 });
 
+describe('every role', () => {
+  const ROLES = ['owner', 'writer', 'reader'] as const;
+
+  it.each(ROLES)('stays itself: the %s has nobody to go back to, and nothing to become', async (role) => {
+    await connected(role, async (client) => {
+      const who = async (): Promise<unknown> =>
+        (
+          await client.query(
+            'SELECT session_user AS s, current_user AS c, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS super',
+          )
+        ).rows[0];
+      for (const sql of [
+        'RESET ROLE',
+        'RESET ALL',
+        'RESET SESSION AUTHORIZATION',
+        'SET SESSION AUTHORIZATION DEFAULT',
+        'SET ROLE NONE',
+        'DISCARD ALL',
+        'DISCARD PLANS',
+        `SELECT set_config('role', 'none', false)`,
+        `SET ROLE ${role}`,
+      ]) {
+        expect([sql, await outcome(client, sql)]).toEqual([sql, 'done']);
+        expect([sql, await who()]).toEqual([sql, { s: role, c: role, super: false }]);
+      }
+      for (const other of ['dormouse', ...ROLES.filter((one) => one !== role)]) {
+        for (const sql of [
+          `SET ROLE ${other}`,
+          `SET SESSION AUTHORIZATION ${other}`,
+          `SELECT set_config('role', '${other}', false)`,
+          `SELECT set_config('session_authorization', '${other}', false)`,
+          `SET LOCAL ROLE ${other}`,
+          `DO $$ BEGIN SET LOCAL ROLE ${other}; END $$`,
+          `GRANT ${other} TO ${role}`,
+          `ALTER ROLE ${other} SET work_mem = 64`,
+        ]) {
+          expect([sql, await outcome(client, sql)]).toEqual([sql, DENIED]);
+        }
+      }
+      expect(await outcome(client, "SELECT set_config('is_superuser', 'on', false)")).toBe('55P02');
+      for (const group of ['pg_signal_backend', 'pg_read_server_files', 'pg_execute_server_program', 'pg_maintain']) {
+        expect(await outcome(client, `GRANT ${group} TO ${role}`)).toBe(DENIED);
+      }
+    });
+  });
+
+  it('over HTTP, as over TCP: raw SQL of a Prisma client is of its key, before and after', async () => {
+    const module = await loadClient(7);
+    for (const role of ROLES) {
+      const client = new module.PrismaClient({ accelerateUrl: keys.get(role)?.prismaUrl });
+      const who = (): Promise<unknown> =>
+        client.$queryRawUnsafe('SELECT session_user::text AS s, current_user::text AS c');
+      for (const sql of ['RESET ROLE', 'RESET SESSION AUTHORIZATION', 'SET ROLE NONE', 'RESET ALL']) {
+        await client.$executeRawUnsafe(sql).catch(() => {});
+        expect(await who()).toEqual([{ s: role, c: role }]);
+      }
+      for (const sql of [
+        'SET ROLE dormouse',
+        'SET SESSION AUTHORIZATION dormouse',
+        "SELECT pg_read_file('/etc/passwd')",
+        "COPY (SELECT 1) TO PROGRAM 'id'",
+        "SELECT lo_import('/etc/passwd')",
+        'ALTER SYSTEM SET fsync = off',
+        "LOAD '/tmp/evil'",
+        'CREATE EXTENSION dblink',
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'dormouse'",
+      ]) {
+        await expect(client.$executeRawUnsafe(sql), `${role}: ${sql}`).rejects.toThrow(
+          /42501|permission denied|must be/,
+        );
+        expect(await who()).toEqual([{ s: role, c: role }]);
+      }
+      await client.$disconnect();
+    }
+    await stillCaptured();
+  });
+
+  it.each(ROLES)('fills no log: what the %s raises is for him', async (role) => {
+    const log = join(platform.data, 'databases', database.id, 'postgres.log');
+    // A session of before capture was set up would have other settings.
+    await stillCaptured();
+    const before = readFileSync(log, 'utf8').length;
+    await connected(role, (client) =>
+      client.query("DO $$ BEGIN FOR i IN 1..50 LOOP RAISE LOG 'flood %', repeat('x', 10000); END LOOP; END $$"),
+    );
+    const after = readFileSync(log, 'utf8');
+    expect(after).not.toContain('flood');
+    expect(after.length - before).toBeLessThan(50 * 10000);
+  });
+
+  it('is let in again after the owner let nobody in', async () => {
+    await connected('owner', (client) => client.query('ALTER DATABASE postgres CONNECTION LIMIT 0'));
+    await platform.cli('db', 'stop', 'hostile');
+    await until(() => connected('reader', () => Promise.resolve(true)).catch(() => undefined), { what: 'a way in' });
+    await stillCaptured();
+  });
+});
+
 describe('a session over HTTP', () => {
   it('leaves nothing behind for the next request, whatever a plan says', async () => {
     const recorded = await recordPlan(await loadClient(7), (client) => client.category.findMany());
@@ -523,7 +666,10 @@ describe('the reader', () => {
         ),
       { what: 'the reader as he was' },
     );
-    expect((await connected('owner', (client) => client.query('SELECT * FROM pg_db_role_setting'))).rows).toEqual([]);
+    const left = await connected('owner', (client) =>
+      client.query('SELECT DISTINCT setconfig FROM pg_db_role_setting'),
+    );
+    expect(left.rows).toEqual([{ setconfig: ['log_min_messages=fatal'] }]);
   });
 
   it('has rights that a dump does not carry elsewhere', async () => {
