@@ -109,6 +109,44 @@ describe('a plan', () => {
   });
 });
 
+it('a plan of a client before 7.5 is brought to the form of today', () => {
+  const tuple = (more: object): object => ({
+    type: 'query',
+    args: {
+      type: 'templateSql',
+      fragments: [
+        { type: 'stringChunk', chunk: 'SELECT 1 WHERE 1 IN ' },
+        { type: 'parameterTuple', ...more },
+      ],
+      placeholderFormat: { prefix: '$', hasNumbering: true },
+      args: [[1]],
+      argTypes: [{ arity: 'scalar', scalarType: 'int' }],
+      chunkable: true,
+    },
+  });
+  const plan = (error: object, join: object, parameters: object): object => ({
+    type: 'validate',
+    args: {
+      expr: { type: 'join', args: { parent: tuple(parameters), children: [], ...join } },
+      rules: [{ type: 'never' }],
+      context: {},
+      ...error,
+    },
+  });
+  const today = plan(
+    { errorIdentifier: 'MISSING_RECORD' },
+    { canAssumeStrictEquality: false },
+    { itemPrefix: '', itemSeparator: ',', itemSuffix: '' },
+  );
+  expect(checkPlan(plan({ error_identifier: 'MISSING_RECORD' }, {}, {}))).toMatchObject(today);
+  // What is there is left as it is.
+  const strict = { canAssumeStrictEquality: true };
+  const spaced = { itemPrefix: '(', itemSeparator: ', ', itemSuffix: ')' };
+  const newer = plan({ errorIdentifier: 'MISSING_RECORD' }, strict, spaced);
+  expect(checkPlan(structuredClone(newer))).toEqual(newer);
+  expect(() => checkPlan(plan({}, {}, {}))).toThrow('errorIdentifier');
+});
+
 describe('the variables of a plan', () => {
   const inner = (scope: object): Record<string, unknown> => Object.create(scope);
 

@@ -4,7 +4,8 @@ import { isObject, type JsonObject } from './request-body.ts';
 
 /**
  * Checks that what a client sent as a plan is one, before the runtime walks it: every node of a known type with its
- * members of the right shape. Depth is bounded by the request body's.
+ * members of the right shape. Depth is bounded by the request body's. What clients before 7.5 wrote in another form is
+ * brought to today's, in place.
  */
 export function checkPlan(value: unknown): QueryPlanNode {
   checkNode(value, 'plan');
@@ -143,11 +144,26 @@ function plainMember(member: unknown, at: string): void {
   }
 }
 
+/** An object whose members of these names clients before 7.5 left out, or called otherwise. */
+const since75 =
+  (earlier: (given: JsonObject) => Readonly<JsonObject>, check: Check): Check =>
+  (given, at) => {
+    if (isObject(given)) {
+      for (const [name, value] of Object.entries(earlier(given))) {
+        if (given[name] === undefined) Object.assign(given, { [name]: value });
+      }
+    }
+    check(given, at);
+  };
+
 const argType: Check = shape({ arity: text });
 const fragment: Check = oneOf({
   stringChunk: shape({ chunk: text }),
   parameter: nothing,
-  parameterTuple: shape({ itemPrefix: text, itemSeparator: text, itemSuffix: text }),
+  parameterTuple: since75(
+    () => ({ itemPrefix: '', itemSeparator: ',', itemSuffix: '' }),
+    shape({ itemPrefix: text, itemSeparator: text, itemSuffix: text }),
+  ),
   parameterTupleList: shape({ itemPrefix: text, itemSeparator: text, itemSuffix: text, groupSeparator: text }),
 });
 const databaseQuery: Check = args(
@@ -212,14 +228,22 @@ const node: Check = oneOf({
   transaction: args(checkNode),
   mapField: args(shape({ field: text, records: checkNode })),
   join: args(
-    shape({
-      parent: checkNode,
-      children: listOf(shape({ child: checkNode, on: listOf(pair), parentField: text, isRelationUnique: flag })),
-      canAssumeStrictEquality: flag,
-    }),
+    since75(
+      () => ({ canAssumeStrictEquality: false }),
+      shape({
+        parent: checkNode,
+        children: listOf(shape({ child: checkNode, on: listOf(pair), parentField: text, isRelationUnique: flag })),
+        canAssumeStrictEquality: flag,
+      }),
+    ),
   ),
   dataMap: args(shape({ expr: checkNode, structure: resultNode, enums: mapOf(mapOf(text)) })),
-  validate: args(shape({ expr: checkNode, rules: listOf(rule), errorIdentifier: text, context: mapOf(nothing) })),
+  validate: args(
+    since75(
+      ({ error_identifier }) => ({ errorIdentifier: error_identifier }),
+      shape({ expr: checkNode, rules: listOf(rule), errorIdentifier: text, context: mapOf(nothing) }),
+    ),
+  ),
   // biome-ignore lint/suspicious/noThenProperty: it is the plan's own name for the branch, and nobody awaits this object.
   if: args(shape({ value: checkNode, rule, then: checkNode, else: checkNode })),
   unit: nothing,
