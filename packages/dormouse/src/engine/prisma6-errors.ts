@@ -64,6 +64,12 @@ function translate(error: UserFacingError | QueryRefused): Translation {
       return cause === undefined ? { message: error.message, meta: given } : uniqueViolation(cause);
     case 'P2003':
       return cause === undefined ? { message: error.message, meta: given } : foreignKeyViolation(cause, error.message);
+    case 'P2023':
+      return given.providedIsolationLevel === undefined
+        ? { message: error.message, meta: given }
+        : { message: error.message, meta: { message: error.message.replace('Inconsistent column data: ', '') } };
+    case 'P2028':
+      return transactionFailure(error.message);
     case 'P2025':
       return { message: error.message, meta: { cause: missingRecord(error.message) } };
     case 'P2010':
@@ -97,6 +103,15 @@ function translate(error: UserFacingError | QueryRefused): Translation {
       return { message: error.message, meta };
     }
   }
+}
+
+const TRANSACTION_API = 'Transaction API error: ';
+
+/** Prisma 6 says of every transaction that has ended that it is closed, and repeats in `meta` what is wrong. */
+function transactionFailure(message: string): Translation {
+  const said = message.startsWith(TRANSACTION_API) ? message.slice(TRANSACTION_API.length) : message;
+  const error = / on an expired transaction\. /.test(said) ? `Transaction already closed: ${said}` : said;
+  return { message: TRANSACTION_API + error, meta: { error } };
 }
 
 function uniqueViolation(cause: AdapterCause): Translation {

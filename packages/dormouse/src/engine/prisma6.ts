@@ -96,8 +96,9 @@ export class Prisma6Routes {
       const error = clientError(thrown, 'internal');
       if (error instanceof DormouseError) throw error;
       // Outside of queries the client knows this form of a known error only.
-      const { message, code, meta } = error;
-      return jsonReply(code === 'P2028' ? 409 : 400, { is_panic: false, message, meta, error_code: code });
+      const { message, meta } = prisma6Error(error, undefined).user_facing_error;
+      const status = error.code === 'P2028' ? 409 : 400;
+      return jsonReply(status, { is_panic: false, message, meta, error_code: error.code });
     }
   }
 

@@ -165,7 +165,7 @@ const ISOLATION_LEVELS: ReadonlyMap<string, IsolationLevel> = new Map([
   ['SERIALIZABLE', 'SERIALIZABLE'],
 ]);
 
-/** An isolation level as SQL, from Prisma's name (`RepeatableRead`, by 6) or SQL's (by 7). Throws P2028 for one that is not ours. */
+/** An isolation level as SQL, from Prisma's name (`RepeatableRead`, by 6) or SQL's (by 7). Throws P2023 for one that is not ours. */
 export function isolationLevel(value: unknown): IsolationLevel | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value !== 'string') invalid('the isolation level must be a string');

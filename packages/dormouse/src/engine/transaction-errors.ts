@@ -1,4 +1,4 @@
-import { TransactionManagerError } from '@prisma/client-engine-runtime';
+import { TransactionManagerError, UserFacingError } from '@prisma/client-engine-runtime';
 
 /** What was asked of an interactive transaction. */
 export type TransactionOperation = 'query' | 'commit' | 'rollback' | 'start';
@@ -31,7 +31,7 @@ export function transactionEnded(operation: TransactionOperation, end: Transacti
     case 'timed_out': {
       const taken = Math.round(end.takenMs);
       return new TransactionManagerError(
-        `${prefix} an expired transaction. The timeout for this transaction was ${end.timeoutMs} ms, however ${taken} ms passed since the start of the transaction. Consider increasing the interactive transaction timeout or doing less work in the transaction.`,
+        `A ${operation} cannot be executed on an expired transaction. The timeout for this transaction was ${end.timeoutMs} ms, however ${taken} ms passed since the start of the transaction. Consider increasing the interactive transaction timeout or doing less work in the transaction.`,
         { operation, timeout: end.timeoutMs, timeTaken: taken },
       );
     }
@@ -45,7 +45,8 @@ export function transactionAborted(): TransactionManagerError {
   );
 }
 
-/** P2028 for an isolation level that Postgres does not have. */
-export function isolationLevelInvalid(level: string): TransactionManagerError {
-  return new TransactionManagerError(`Invalid isolation level: ${level}`, { isolationLevel: level });
+/** P2023 for an isolation level that Postgres does not have. */
+export function isolationLevelInvalid(level: string): UserFacingError {
+  const message = `Inconsistent column data: Conversion failed: Invalid isolation level \`${level}\``;
+  return new UserFacingError(message, 'P2023', { providedIsolationLevel: level });
 }
