@@ -1,70 +1,155 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { chownSync, rmSync } from 'node:fs';
+import { chownSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { createTestDatabase } from '@dormouse/client/testing';
 import pg from 'pg';
-import { postgresBinaries } from '../test/support/plain-postgres.ts';
-import { startPlatform } from '../test/support/platform.ts';
+import { type PlainPostgres, postgresBinaries, startPlainPostgres } from '../test/support/plain-postgres.ts';
+import { type Platform, startPlatform } from '../test/support/platform.ts';
+import { runSql } from '../test/support/push-schema.ts';
 import { scratch } from '../test/support/scratch.ts';
-import { compare, show, table } from './rounds.ts';
+import { until } from '../test/support/until.ts';
+import type { BenchFlags } from './flags.ts';
+import { call } from './requests.ts';
+import { compare, type Peer, show, table } from './rounds.ts';
 
-/** A new database by the API, and to its first query over TCP, beside `initdb` alone. */
-export async function create(): Promise<string> {
-  const platform = await startPlatform();
-  const bin = await postgresBinaries();
+const ROUNDS = 5;
+/** As many spares as the platform keeps by default. */
+const SPARES = 3;
+
+/** A new database and its first query over TCP; a test suite's copy of a migrated one; beside what one would do without us. */
+export async function create(flags: BenchFlags): Promise<string> {
+  const rounds = flags('rounds', ROUNDS);
+  const spared = await startPlatform({ flags: ['--spares', String(SPARES)] });
+  const bare = await startPlatform();
+  const plain = await startPlainPostgres({ settings: { fsync: 'on' } });
   const home = scratch('initdb');
-  const user = account();
-  if (user !== undefined) chownSync(home.path, user.uid, user.gid);
-  let count = 0;
   try {
-    const figures = await compare([
-      {
-        name: 'Dormouse',
-        async run() {
-          count += 1;
-          const start = performance.now();
-          const reply = await fetch(`${platform.http}/api/databases`, {
-            method: 'POST',
-            headers: { authorization: `Bearer ${platform.adminToken}`, 'content-type': 'application/json' },
-            body: JSON.stringify({ name: `bench-${count}` }),
-          });
-          const { postgresUrl } = (await reply.json()) as { postgresUrl: string };
-          const created = performance.now() - start;
-          const client = new pg.Client({ connectionString: postgresUrl });
-          await client.connect();
-          await client.query('SELECT 1');
-          const queried = performance.now() - start;
-          await client.end();
-          return { created, queried };
+    const template = await bare.createDatabase('template');
+    await runSql(template.postgresUrl, TABLES);
+    await call(bare, 'POST', '/databases/template/stop');
+    await runSql(await plain.createDatabase('template'), TABLES);
+    const figures = await compare(
+      [
+        {
+          name: 'Dormouse, a spare lies ready',
+          async run() {
+            const ready = (): string[] =>
+              readdirSync(join(spared.data, 'databases')).filter((name) => name.startsWith('.spare-'));
+            await until(() => ready().length === SPARES, { what: 'spares' });
+            return newDatabase(spared);
+          },
         },
-      },
-      {
-        name: 'initdb (no start)',
-        async run() {
-          count += 1;
-          const data = join(home.path, String(count));
-          const start = performance.now();
-          await promisify(execFile)(
-            join(bin, 'initdb'),
-            ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C'],
-            { ...user, cwd: home.path },
-          );
-          const created = performance.now() - start;
-          rmSync(data, { recursive: true });
-          return { created };
-        },
-      },
-    ]);
-    const rows = [...figures].map(([name, value]) => [
-      name,
-      show(value('created'), 0),
-      name === 'Dormouse' ? show(value('queried'), 0) : '–',
-    ]);
+        { name: 'Dormouse, from the template (--spares 0)', run: () => newDatabase(bare) },
+        testDatabase(bare),
+        plainCopy(plain),
+        await initdb(home.path),
+      ],
+      rounds,
+    );
+    const rows = [...figures].map(([name, value]) => {
+      const queried = name.startsWith('initdb') ? '–' : show(value('queried'), 0);
+      return [name, show(value('created'), 0), queried];
+    });
     return table(['', 'created, ms', 'first query answered, ms'], rows);
   } finally {
     home.remove();
-    await platform.stop();
+    await plain.stop();
+    await bare.stop();
+    await spared.stop();
   }
+}
+
+/** What a small app's migrations come to. */
+const TABLES = Array.from(
+  { length: 20 },
+  (_, at) => `CREATE TABLE t${at} (id serial PRIMARY KEY, name text UNIQUE, at timestamptz DEFAULT now());`,
+).join('\n');
+
+let count = 0;
+
+async function firstQuery(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  await client.query('SELECT 1');
+  return client;
+}
+
+async function newDatabase(platform: Platform): Promise<Record<string, number>> {
+  count += 1;
+  const startedMs = performance.now();
+  const { id, postgresUrl } = await call<{ id: string; postgresUrl: string }>(platform, 'POST', '/databases', {
+    name: `bench-${count}`,
+  });
+  const created = performance.now() - startedMs;
+  const client = await firstQuery(postgresUrl);
+  const queried = performance.now() - startedMs;
+  await client.end();
+  await call(platform, 'DELETE', `/databases/${id}`);
+  return { created, queried };
+}
+
+function testDatabase(platform: Platform): Peer {
+  return {
+    name: 'createTestDatabase, of 20 tables',
+    async run() {
+      const startedMs = performance.now();
+      const database = await createTestDatabase({
+        template: 'template',
+        url: platform.http,
+        adminToken: platform.adminToken,
+      });
+      const created = performance.now() - startedMs;
+      const client = await firstQuery(database.postgresUrl);
+      const queried = performance.now() - startedMs;
+      await client.end();
+      await database.drop();
+      return { created, queried };
+    },
+  };
+}
+
+/** What suites do on one server: a database copied from another, while nobody uses that. */
+function plainCopy(plain: PlainPostgres): Peer {
+  return {
+    name: 'CREATE DATABASE … TEMPLATE, of the same tables, on a running Postgres',
+    async run() {
+      count += 1;
+      const admin = new pg.Client({ connectionString: plain.url });
+      await admin.connect();
+      const startedMs = performance.now();
+      await admin.query(`CREATE DATABASE "copy-${count}" TEMPLATE template`);
+      const created = performance.now() - startedMs;
+      const client = await firstQuery(plain.url.replace(/\/postgres$/, `/copy-${count}`));
+      const queried = performance.now() - startedMs;
+      await client.end();
+      await admin.query(`DROP DATABASE "copy-${count}"`);
+      await admin.end();
+      return { created, queried };
+    },
+  };
+}
+
+async function initdb(home: string): Promise<Peer> {
+  const bin = await postgresBinaries();
+  const user = account();
+  if (user !== undefined) chownSync(home, user.uid, user.gid);
+  return {
+    name: 'initdb (no start)',
+    async run() {
+      count += 1;
+      const data = join(home, String(count));
+      const startedMs = performance.now();
+      await promisify(execFile)(
+        join(bin, 'initdb'),
+        ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C'],
+        { ...user, cwd: home },
+      );
+      const created = performance.now() - startedMs;
+      rmSync(data, { recursive: true });
+      return { created };
+    },
+  };
 }
 
 function account(): { uid: number; gid: number } | undefined {

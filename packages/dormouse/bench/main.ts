@@ -1,4 +1,5 @@
 import { cpus, totalmem } from 'node:os';
+import { branch } from './branch.ts';
 import { cache } from './cache.ts';
 import { create } from './create.ts';
 import { density } from './density.ts';
@@ -12,6 +13,7 @@ import { wake } from './wake.ts';
 const CLAIMS: Readonly<Record<string, (flags: BenchFlags) => Promise<string>>> = {
   wake,
   create,
+  branch,
   cache,
   engine,
   memory,

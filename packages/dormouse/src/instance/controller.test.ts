@@ -583,3 +583,80 @@ describe('closing', () => {
     expect(w.controller.tryHold()).toBeUndefined();
   });
 });
+
+describe('work on the files of a stopped server', () => {
+  /** Work that ends when the test says so, or when it is told to. */
+  function work(): {
+    readonly run: (signal: AbortSignal) => Promise<string>;
+    end(): void;
+    readonly signal: () => AbortSignal;
+  } {
+    let finish: (() => void) | undefined;
+    let given: AbortSignal | undefined;
+    return {
+      run: (signal) =>
+        new Promise((resolve, reject) => {
+          given = signal;
+          finish = () => resolve('copied');
+          signal.addEventListener('abort', () => reject(signal.reason));
+        }),
+      end: () => finish?.(),
+      signal: () => given as AbortSignal,
+    };
+  }
+
+  it('stops it first, and makes who needs it wait', async () => {
+    const w = world();
+    await running(w);
+    const files = work();
+    const done = watch(w.controller.whileStopped(false, files.run));
+    await w.clock.advance(100);
+    expect([w.controller.state, w.server.actual]).toEqual(['stopped', 'down']);
+    const hold = watch(w.controller.hold(w.in(10_000)));
+    await w.clock.advance(5000);
+    expect([hold, files.signal().aborted, w.server.starts]).toEqual([{}, false, 1]);
+    files.end();
+    await w.clock.advance(100);
+    expect(done.value).toBe('copied');
+    expect(hold.value).toBeDefined();
+    expect(w.server.starts).toBe(2);
+  });
+
+  it('gives way to who needs it, where it yields', async () => {
+    const w = world();
+    const files = work();
+    const done = watch(w.controller.whileStopped(true, files.run));
+    await w.clock.advance(100);
+    expect(w.server.starts).toBe(0);
+    const hold = watch(w.controller.hold(w.in(10_000)));
+    await w.clock.advance(100);
+    expect(done.code).toBe('database_busy');
+    expect(hold.value).toBeDefined();
+  });
+
+  it('starts nothing before the last of several has ended', async () => {
+    const w = world();
+    const [first, second] = [work(), work()];
+    const done = [first, second].map((files) => watch(w.controller.whileStopped(false, files.run)));
+    await w.clock.advance(10);
+    const hold = watch(w.controller.hold(w.in(10_000)));
+    first.end();
+    await w.clock.advance(100);
+    expect([done[0]?.value, hold.value, w.server.starts]).toEqual(['copied', undefined, 0]);
+    second.end();
+    await w.clock.advance(100);
+    expect(hold.value).toBeDefined();
+  });
+
+  it.each(['database_deleted', 'shutting_down'] as const)('ends at a close: %s', async (reason) => {
+    const w = world();
+    const done = watch(w.controller.whileStopped(false, work().run));
+    await w.clock.advance(10);
+    await w.controller.close(reason);
+    await w.clock.advance(10);
+    expect(done.code).toBe(reason);
+    const late = watch(w.controller.whileStopped(false, work().run));
+    await w.clock.advance(10);
+    expect(late.code).toBe(reason);
+  });
+});
