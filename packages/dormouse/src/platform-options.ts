@@ -25,7 +25,7 @@ export interface PlatformOptions {
   readonly schemasMax: number;
   readonly schemaMax: number;
   readonly cacheMax: number;
-  readonly pgBin: string | undefined;
+  readonly pgBin: readonly string[];
   readonly pgUser: string | undefined;
   readonly isolation: 'sandbox' | 'process' | undefined;
 }

@@ -78,7 +78,7 @@ async function open(
     clock,
     logger: log,
     ...(options.pgUser === undefined ? {} : { pgUser: options.pgUser }),
-    ...(options.pgBin === undefined ? {} : { pgBin: options.pgBin }),
+    pgBins: options.pgBin,
     ...(options.isolation === undefined ? {} : { isolation: options.isolation }),
   });
   opened.push(() => instances.close());

@@ -10,6 +10,8 @@ export interface Flag<T> {
   readonly summary: string;
   /** Heading in help. */
   readonly group: string;
+  /** May be given several times: its value is an array, and so is what `parse` gives. */
+  readonly repeatable?: true;
   /** The environment variable that stands in when the flag is absent. */
   readonly environment?: string;
   readonly fallback: T;
@@ -31,6 +33,17 @@ export function flagName(key: string): string {
 
 export function toggle(group: string, summary: string, short?: string): Flag<boolean> {
   return { group, summary, fallback: false, parse: () => true, ...(short ? { short } : {}) };
+}
+
+/** A text that may be given several times. */
+export function texts(
+  group: string,
+  placeholder: string,
+  summary: string,
+  options: { readonly shown: string },
+): Flag<readonly string[]> {
+  const parse = (value: string): readonly string[] => [parseText(value)];
+  return { group, placeholder, summary, fallback: [], fallbackShown: options.shown, repeatable: true, parse };
 }
 
 export function text<T = undefined>(

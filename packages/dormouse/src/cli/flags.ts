@@ -1,6 +1,6 @@
 import type { LogLevel } from '../base/index.ts';
 import type { PlatformOptions } from '../platform.ts';
-import { bytes, count, duration, type Flag, type FlagsOf, ownRest, port, rest, text, toggle } from './flag.ts';
+import { bytes, count, duration, type Flag, type FlagsOf, ownRest, port, rest, text, texts, toggle } from './flag.ts';
 import { parseBytes, parseHttpUrl, parseIsolation, parseLogLevel, parseRegion } from './values.ts';
 
 /**
@@ -113,7 +113,7 @@ export const START_FLAGS: FlagsOf<StartValues> = {
   schemaMax: bytes('Limits', MiB, 'Largest Prisma schema'),
   cacheMax: bytes('Limits', 64 * MiB, 'Memory of the query cache'),
 
-  pgBin: text('Postgres', 'DIR', 'Another build of PostgreSQL 18: the directory of its programs', {
+  pgBin: texts('Postgres', 'DIR', 'Directory of the programs of another PostgreSQL: the first for new databases', {
     shown: 'the one npm installed',
   }),
   pgUser: text('Postgres', 'NAME', 'Account that runs Postgres when started as root', {

@@ -48,7 +48,9 @@ export function parseFlags<Table extends FlagTable>(
     // The word after is another flag, so the value was forgotten; --flag=-x says a value that begins with a dash.
     const forgotten = token.value === undefined || (!token.inlineValue && token.value.startsWith('-'));
     if (flag.placeholder && forgotten) refuse(`--${token.name} needs a value: --${token.name} ${flag.placeholder}.`);
-    values[key] = read(`--${token.name}`, flag, token.value ?? '');
+    const value = read(`--${token.name}`, flag, token.value ?? '');
+    const before = flag.repeatable ? (values[key] as readonly unknown[] | undefined) : undefined;
+    values[key] = before === undefined ? value : [...before, ...(value as readonly unknown[])];
     given.add(key);
   }
 

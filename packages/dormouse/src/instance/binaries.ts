@@ -53,7 +53,8 @@ export async function prepareBinaries(options: BinariesOptions): Promise<Binarie
   return describe(join(installed, 'bin'), version);
 }
 
-async function useGiven(bin: string, account: Account): Promise<Binaries> {
+/** A build that the user names. Fails with `binaries_missing`, `account_unusable`. */
+export async function useGiven(bin: string, account: Account): Promise<Binaries> {
   for (const program of ['postgres', 'initdb']) {
     try {
       await lstat(join(bin, program));
@@ -66,6 +67,14 @@ async function useGiven(bin: string, account: Account): Promise<Binaries> {
   }
   await checkReachable(account, bin);
   return describe(bin, await askVersion(bin, account));
+}
+
+/** A build that was installed here, by this or an earlier version of the package; undefined if it is not complete. */
+export async function findInstalled(directory: string): Promise<Binaries | undefined> {
+  const known = await readIfPresent(join(directory, VERSION_FILE)).catch(() => undefined);
+  if (known === undefined) return undefined;
+  await restoreSymlinks(directory);
+  return describe(join(directory, 'bin'), known);
 }
 
 async function askVersion(bin: string, account: Account): Promise<string> {

@@ -13,8 +13,8 @@ import {
   systemClock,
 } from '../base/index.ts';
 import { checkReachable, resolveAccount } from './account.ts';
-import { type Binaries, prepareBinaries } from './binaries.ts';
 import { Branches, type BranchOptions } from './branches.ts';
+import { type Builds, prepareBuilds } from './builds.ts';
 import { Controller } from './controller.ts';
 import { diskError } from './files.ts';
 import { CGROUP_PREFIX, cgroupFreezer, type Freezer, findCgroup, signalFreezer } from './freezer.ts';
@@ -39,8 +39,8 @@ export interface InstancesOptions {
   readonly dataDirectory: string;
   /** Account that runs Postgres when we are root: by default `postgres`, else `nobody`. */
   readonly pgUser?: string;
-  /** Directory of `postgres` and `initdb` to use instead of the npm package's. */
-  readonly pgBin?: string;
+  /** Directories of `postgres` and `initdb`: the first for new databases instead of the npm package's, others for data of other major versions. */
+  readonly pgBins?: readonly string[];
   readonly rest?: Partial<RestSettings>;
   /** What all servers together may take; by default a share of the machine's memory. */
   readonly memoryMaxBytes?: number | undefined;
@@ -139,7 +139,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
   const table = systemProcessTable();
   const freezer = chooseFreezer(layout, table, clock, options.freezer);
   const sockets = socketPaths(layout.databases);
-  let binaries: Binaries | undefined;
+  let builds: Builds | undefined;
   let isolation: Isolation | undefined;
   const world: ProcessWorld = {
     account,
@@ -152,10 +152,8 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
       return isolation;
     },
     binaries(pgMajor) {
-      if (binaries?.major === pgMajor) return binaries;
-      throw new DormouseError('start_failed', {
-        message: `This database is of PostgreSQL ${pgMajor}, and the binaries are of ${binaries?.major ?? 'no'} version. Name a build of PostgreSQL ${pgMajor} with --pg-bin.`,
-      });
+      assert(builds !== undefined, 'a server is started before the machine is prepared');
+      return builds.of(pgMajor);
     },
   };
   const runtime: Runtime = processRuntime({ layout, sockets, world, sparesMax: options.sparesMax ?? 0 });
@@ -166,11 +164,11 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
   let closed = false;
 
   const defaults: RestSettings = { ...DEFAULT_REST, ...options.rest };
-  const open = (record: Pick<DatabaseRecord, 'id' | 'pgMajor' | 'rest'>): Controller => {
+  const open = (record: Pick<DatabaseRecord, 'id' | 'rest'>): Controller => {
     const known = controllers.get(record.id);
     if (known !== undefined) return known;
     if (closed) throw new DormouseError('shutting_down');
-    const server = runtime.open(record.id, record.pgMajor);
+    const server = runtime.open(record.id);
     const maintenance = new Maintenance({ databaseId: record.id, endpoint: server.endpoint, clock, logger });
     const controller: Controller = new Controller({
       databaseId: record.id,
@@ -194,11 +192,16 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
     async prepare(onProgress) {
       const progress = onProgress === undefined ? {} : { onProgress };
       try {
-        const pgBin = options.pgBin === undefined ? {} : { pgBin: options.pgBin };
-        binaries = await prepareBinaries({ directory: layout.binaries, account, ...pgBin, ...progress });
+        builds = await prepareBuilds({
+          directory: layout.binaries,
+          account,
+          pgBins: options.pgBins ?? [],
+          ...progress,
+        });
       } catch (error) {
         throw diskError(error, 'data_unusable', layout.binaries);
       }
+      const binaries = builds.newest;
       isolation = await chooseIsolation({
         account,
         binaries,
@@ -224,13 +227,13 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
         await controller.adopt();
         if (controller.state === 'running') adopted.push(record.id);
       });
-      if (binaries !== undefined) await runtime.prepare(binaries.major);
+      if (builds !== undefined) await runtime.prepare(builds.newest.major);
       const unknown = [...stored];
       await eachTogether(unknown, async (id) => {
         logger.log('warn', 'a directory belongs to no database; it is left alone', {
           directory: layout.database(id).directory,
         });
-        const server = runtime.open(id, 0);
+        const server = runtime.open(id);
         if ((await server.adopt()) === 'running') await server.stop('clean');
       });
       return { adopted, unknown };
@@ -254,7 +257,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
     },
     destroy: (id) =>
       keepAlive(async () => {
-        const controller = controllers.get(id) ?? open({ id, pgMajor: 0 });
+        const controller = controllers.get(id) ?? open({ id });
         await controller.close('database_deleted');
         controllers.delete(id);
         maintenances.delete(id);

@@ -58,9 +58,9 @@ export function processRuntime({ layout, world, sockets, sparesMax }: ProcessRun
       return forkStorage(order, { layout, world, clones: await clones });
     },
     close: () => spares.close(),
-    open(id, pgMajor) {
+    open(id) {
       const path = sockets.path(id, 'run', `.s.PGSQL.${SOCKET_PORT}`);
-      return new ProcessServer(id, pgMajor, layout.database(id), { kind: 'unix', path }, world);
+      return new ProcessServer(id, layout.database(id), { kind: 'unix', path }, world);
     },
     async destroy(id) {
       const { directory } = layout.database(id);

@@ -20,7 +20,7 @@ import type { Adoption, Server, StopResult } from './runtime.ts';
 import { logTail, rotateLog } from './server-log.ts';
 import { SOCKET_PORT } from './settings.ts';
 import { type Spawned, spawnPostgres, untilConfined, untilReady } from './spawn-postgres.ts';
-import { configure } from './template.ts';
+import { configure, dataMajor } from './template.ts';
 
 /** What every server of one machine shares. */
 export interface ProcessWorld {
@@ -59,7 +59,6 @@ export class ProcessServer implements Server {
   readonly endpoint: Endpoint;
   onExit: (() => void) | undefined;
   readonly #name: string;
-  readonly #pgMajor: number;
   readonly #layout: DatabaseLayout;
   readonly #world: ProcessWorld;
   /** The last operation: they are taken one after the other. */
@@ -77,9 +76,8 @@ export class ProcessServer implements Server {
   /** True while we end the server ourselves. */
   #ending = false;
 
-  constructor(name: string, pgMajor: number, layout: DatabaseLayout, endpoint: Endpoint, world: ProcessWorld) {
+  constructor(name: string, layout: DatabaseLayout, endpoint: Endpoint, world: ProcessWorld) {
     this.#name = name;
-    this.#pgMajor = pgMajor;
     this.#layout = layout;
     this.endpoint = endpoint;
     this.#world = world;
@@ -164,11 +162,11 @@ export class ProcessServer implements Server {
     assert(this.#life === undefined || this.#life.ended, 'started twice');
     let logOffset = 0;
     try {
-      const binaries = this.#world.binaries(this.#pgMajor);
+      const binaries = this.#world.binaries(dataMajor(this.#layout.data));
       await this.#proveGone();
       await this.#cutLog();
       this.#ensureRun();
-      await configure(this.#layout.data, this.#world.account);
+      await configure(this.#layout.data, this.#world.account, binaries.major);
       const spawned = spawnPostgres(this.#name, this.#layout, binaries, this.#world);
       logOffset = spawned.logOffset;
       this.#watch(spawned.life);

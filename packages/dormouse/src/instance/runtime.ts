@@ -66,7 +66,7 @@ export interface Runtime {
    */
   fork(order: ForkOrder): Promise<ForkResult>;
   /** The server of a database whose storage is there, or was once. */
-  open(id: DatabaseId, pgMajor: number): Server;
+  open(id: DatabaseId): Server;
   /** Removes the storage of a database whose server is stopped. Nothing of it remains. */
   destroy(id: DatabaseId): Promise<void>;
   /** Ends what goes on in the background. */

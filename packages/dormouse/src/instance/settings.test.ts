@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { pgHbaConf, postgresqlConf, TEMPLATE_SQL } from './settings.ts';
 
 it('names every setting once', () => {
-  const names = postgresqlConf()
+  const names = postgresqlConf(18)
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'))
     .map((line) => line.split(' = ')[0]);
@@ -11,7 +11,7 @@ it('names every setting once', () => {
 });
 
 it('opens no door but the socket', () => {
-  expect(postgresqlConf()).toMatch(/^listen_addresses = ''/m);
+  expect(postgresqlConf(18)).toMatch(/^listen_addresses = ''/m);
   for (const line of pgHbaConf().split('\n')) expect(line).toMatch(/^(#|local |$)/);
 });
 

@@ -18,6 +18,9 @@ export const SOCKET_DIRECTORY = '../run';
 /** WAL segments of 1 MiB: with the default of 16 an empty database would weigh twice as much. */
 export const WAL_SEGMENT_MIB = 1;
 
+/** The major version that brought a setting; an older server does not start with one it does not know. */
+const SINCE: Readonly<Record<string, number>> = { io_method: 18, autovacuum_worker_slots: 18 };
+
 const SETTINGS: readonly (readonly [name: string, value: string, reason: string])[] = [
   ['listen_addresses', "''", 'reached through its private socket only'],
   ['port', String(SOCKET_PORT), ''],
@@ -59,9 +62,11 @@ const SETTINGS: readonly (readonly [name: string, value: string, reason: string]
   ['log_min_error_statement', 'panic', 'statements hold values'],
 ];
 
-/** The text of postgresql.conf. */
-export function postgresqlConf(): string {
-  const lines = SETTINGS.map(([name, value, reason]) => `${name} = ${value}${reason === '' ? '' : ` # ${reason}`}`);
+/** The text of postgresql.conf for a server of this major version. */
+export function postgresqlConf(pgMajor: number): string {
+  const lines = SETTINGS.filter(([name]) => pgMajor >= (SINCE[name] ?? 0)).map(
+    ([name, value, reason]) => `${name} = ${value}${reason === '' ? '' : ` # ${reason}`}`,
+  );
   return `# Written by Dormouse before every start; changes made here are lost.\n${lines.join('\n')}\n`;
 }
 

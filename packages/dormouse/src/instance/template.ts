@@ -1,6 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { chown, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DormouseError } from '../base/index.ts';
 import type { Account } from './account.ts';
 import type { Binaries } from './binaries.ts';
 import { readControlFile } from './control-file.ts';
@@ -64,7 +66,7 @@ export async function prepareTemplate(options: TemplateOptions): Promise<void> {
     if (account.dropped) await chown(unfinished, account.uid, account.gid);
     const data = join(unfinished, 'pgdata');
     await runAs(account, join(binaries.bin, 'initdb'), [...INITDB_ARGUMENTS, `--pgdata=${data}`]);
-    await configure(data, account);
+    await configure(data, account, binaries.major);
     await runSingle(binaries, account, data);
     await trimWal(data);
     await writeDurably(
@@ -88,10 +90,27 @@ async function runSingle(binaries: Binaries, account: Account, data: string): Pr
   await runAs(account, join(binaries.bin, 'postgres'), args, { input: `${TEMPLATE_SQL.join('\n')}\n` });
 }
 
+/** The major version that a data directory is of: what it says itself, whatever is on record. Fails with `start_failed`. */
+export function dataMajor(data: string): number {
+  const file = join(data, 'PG_VERSION');
+  let said = '';
+  let cause: unknown;
+  try {
+    said = readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    cause = error;
+  }
+  if (/^\d+$/.test(said)) return Number(said);
+  throw new DormouseError('start_failed', {
+    message: `${data} is no data directory of PostgreSQL: its PG_VERSION ${cause === undefined ? `says "${said.slice(0, 20)}"` : 'cannot be read'}.`,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
 /** Writes our settings into a data directory that is not in use. */
-export async function configure(data: string, account: Account): Promise<void> {
+export async function configure(data: string, account: Account, pgMajor: number): Promise<void> {
   await Promise.all([
-    writeIfChanged(join(data, 'postgresql.conf'), postgresqlConf(), account),
+    writeIfChanged(join(data, 'postgresql.conf'), postgresqlConf(pgMajor), account),
     writeIfChanged(join(data, 'pg_hba.conf'), pgHbaConf(), account),
   ]);
 }

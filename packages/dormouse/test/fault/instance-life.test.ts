@@ -271,7 +271,7 @@ describe('the set-up', () => {
   it('says so when there are no binaries', async () => {
     const place = scratch('nobin');
     try {
-      const one = await startOwner({ dataDirectory: join(place.path, 'data'), pgBin: place.path });
+      const one = await startOwner({ dataDirectory: join(place.path, 'data'), pgBins: [place.path] });
       await expect(one.prepare()).rejects.toMatchObject({ code: 'binaries_missing' });
       await one.close();
     } finally {

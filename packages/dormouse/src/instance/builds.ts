@@ -1,0 +1,50 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DormouseError } from '../base/index.ts';
+import { type Binaries, type BinariesOptions, findInstalled, prepareBinaries, useGiven } from './binaries.ts';
+
+/** The builds of PostgreSQL that this machine has: one for new databases, and those that databases of other major versions need. */
+export interface Builds {
+  /** What new databases get. */
+  readonly newest: Binaries;
+  /** One that serves data of this major version. Fails with `binaries_missing`, saying what to do. */
+  of(pgMajor: number): Binaries;
+}
+
+export interface BuildsOptions extends Omit<BinariesOptions, 'pgBin'> {
+  /** Directories of `postgres` and `initdb`; the first is for new databases, in place of the npm package's. */
+  readonly pgBins: readonly string[];
+}
+
+/**
+ * Finds or installs the builds. For each major version the first given one counts, then the npm package's, then what earlier versions of
+ * the package left installed, the latest first. Fails with `binaries_missing`, `account_unusable`, `disk_full`.
+ */
+export async function prepareBuilds({ pgBins, ...options }: BuildsOptions): Promise<Builds> {
+  const [first, ...others] = pgBins;
+  const newest = await prepareBinaries(first === undefined ? options : { ...options, pgBin: first });
+  const found = [newest];
+  for (const bin of others) found.push(await useGiven(bin, options.account));
+  found.push(...(await installedEarlier(options.directory)));
+  return {
+    newest,
+    of(pgMajor) {
+      const build = found.find(({ major }) => major === pgMajor);
+      if (build !== undefined) return build;
+      const known = [...new Set(found.map(({ major }) => major))].join(', ');
+      throw new DormouseError('binaries_missing', {
+        message: `This database is of PostgreSQL ${pgMajor}, and there are programs of PostgreSQL ${known} only. Start Dormouse with one more --pg-bin DIR, the directory of postgres and initdb of a PostgreSQL ${pgMajor}. Nothing was done to its data.`,
+        meta: { major: pgMajor },
+      });
+    },
+  };
+}
+
+async function installedEarlier(directory: string): Promise<Binaries[]> {
+  const found: Binaries[] = [];
+  for (const name of await readdir(directory)) {
+    const build = await findInstalled(join(directory, name));
+    if (build !== undefined) found.push(build);
+  }
+  return found.sort((one, other) => other.version.localeCompare(one.version, 'en', { numeric: true }));
+}

@@ -1,0 +1,172 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { connectTo, type Owner, queryOnce, startOwner, testId } from '../support/instance-owner.ts';
+import { type Scratch, scratch } from '../support/scratch.ts';
+import { postmasterPid } from '../support/server-processes.ts';
+
+// Which programs serve which database, when there are several.
+
+/** Where Debian puts a PostgreSQL of another major version; .ci/run installs it. */
+const OTHER_MAJOR = 15;
+const OTHER_BIN = `/usr/lib/postgresql/${OTHER_MAJOR}/bin`;
+
+let home: Scratch;
+let owner: Owner | undefined;
+let newer: string;
+
+const data = (): string => join(home.path, 'data');
+
+async function platform(pgBins: readonly string[] = []): Promise<Owner> {
+  owner = await startOwner({ dataDirectory: data(), pgBins, rest: { suspendAfterMs: 1e9 } });
+  return owner;
+}
+
+/** The program that a database's postmaster is. */
+function programOf(directory: string): string {
+  return readlinkSync(`/proc/${postmasterPid(directory)}/exe`);
+}
+
+/** Copies the installed build and makes it say that it is a later minor version. */
+function laterMinor(): { bin: string; version: string } {
+  const [installed] = readdirSync(join(data(), 'postgres')).filter((name) => !name.startsWith('.'));
+  const root = join(home.path, 'newer');
+  cpSync(join(data(), 'postgres', installed as string), root, { recursive: true, verbatimSymlinks: true });
+  const program = join(root, 'bin', 'postgres');
+  const bytes = readFileSync(program);
+  const at = bytes.indexOf('(PostgreSQL) 18.');
+  const minor = bytes.toString('latin1', at + 16, at + 17);
+  expect(at).toBeGreaterThan(0);
+  bytes.write('9', at + 16, 'latin1');
+  expect(minor).not.toBe('9');
+  rmSync(program);
+  writeFileSync(program, bytes, { mode: 0o755 });
+  return { bin: join(root, 'bin'), version: bytes.toString('latin1', at + 13, bytes.indexOf('\n', at)) };
+}
+
+beforeAll(async () => {
+  home = scratch('versions');
+  const one = await platform();
+  await one.prepare();
+  await one.close();
+});
+afterEach(async () => {
+  await owner?.close().catch(() => {});
+  owner = undefined;
+});
+afterAll(() => home?.remove());
+
+describe('a newer minor version', () => {
+  it('serves a database from its next start on, and a running one goes on as it is', async () => {
+    const before = await platform();
+    await before.prepare();
+    const id = testId(1);
+    await before.create(id);
+    const { directory, socket } = await before.hold(id);
+    await queryOnce(socket, 'CREATE TABLE t AS SELECT 1 AS v');
+    const old = programOf(directory);
+    await before.kill();
+    const later = laterMinor();
+    newer = later.bin;
+    const after = await platform([newer]);
+    expect((await after.prepare()).pgVersion).toBe(later.version);
+    expect((await after.recover([id])).adopted).toEqual([id]);
+    expect(programOf(directory)).toBe(old);
+    expect(await queryOnce(socket, 'SELECT v FROM t')).toEqual([{ v: 1 }]);
+    await after.stop(id);
+    await after.hold(id);
+    expect(programOf(directory)).toBe(join(newer, 'postgres'));
+    expect(await queryOnce(socket, 'SELECT v FROM t')).toEqual([{ v: 1 }]);
+  });
+});
+
+describe('data of another major version', () => {
+  /** A database of ours whose data is as another major version made it: roles, a table, nothing else. */
+  async function foreign(id: string, bin: string): Promise<void> {
+    const one = await platform();
+    await one.prepare();
+    const { directory } = await one.create(id);
+    await one.close();
+    const pgdata = join(directory, 'pgdata');
+    const account =
+      process.getuid?.() === 0 ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups'] : ['env'];
+    const run = (input: string, program: string, ...args: string[]): void => {
+      execFileSync(account[0] as string, [...account.slice(1), join(bin, program), ...args], {
+        input,
+        cwd: '/',
+        stdio: 'pipe',
+      });
+    };
+    rmSync(pgdata, { recursive: true });
+    mkdirSync(pgdata, { mode: 0o700 });
+    if (process.getuid?.() === 0) execFileSync('chown', ['postgres:postgres', pgdata]);
+    run(
+      '',
+      'initdb',
+      '-D',
+      pgdata,
+      '-U',
+      'dormouse',
+      '-E',
+      'UTF8',
+      '--locale=C',
+      '--wal-segsize=1',
+      '-A',
+      'trust',
+      '--no-sync',
+    );
+    run(
+      'CREATE ROLE owner LOGIN CREATEDB;\nALTER DATABASE postgres OWNER TO owner;\nCREATE TABLE t AS SELECT 15 AS v;\nGRANT SELECT ON t TO owner;\n',
+      'postgres',
+      ...['--single', '-D', pgdata, '-c', 'exit_on_error=on', 'postgres'],
+    );
+  }
+
+  it('is served by its own programs when they are named, else refused while the others go on', async ({ skip }) => {
+    if (!existsSync(join(OTHER_BIN, 'postgres'))) {
+      console.warn(`skipped: no PostgreSQL ${OTHER_MAJOR} in ${OTHER_BIN}`);
+      skip();
+    }
+    const [old, young] = [testId(15), testId(18)];
+    await foreign(old, OTHER_BIN);
+    const without = await platform();
+    await without.prepare();
+    await without.create(young);
+    const refusal = without.hold(old);
+    await expect(refusal).rejects.toMatchObject({
+      code: 'binaries_missing',
+      message: expect.stringMatching(/of PostgreSQL 15, .* 18 only.*--pg-bin DIR/),
+    });
+    expect((await without.hold(young)).state).toBe('running');
+    await without.close();
+    const both = await platform([join(home.path, 'newer', 'bin'), OTHER_BIN].filter((bin) => existsSync(bin)));
+    await both.prepare();
+    for (const id of [old, young]) await both.hold(id);
+    const { directory, socket } = await both.state(old);
+    expect(programOf(directory)).toBe(join(OTHER_BIN, 'postgres'));
+    const client = await connectTo(socket);
+    const { rows } = await client.query("SELECT v, current_setting('server_version_num')::int / 10000 AS major FROM t");
+    expect(rows).toEqual([{ v: 15, major: 15 }]);
+    await client.end();
+    await both.release(old);
+    expect((await both.suspend(old)).state).toBe('suspended');
+    expect((await both.wake(old)).state).toBe('running');
+    const { socket: other } = await both.state(young);
+    expect(await queryOnce(other, "SELECT current_setting('server_version_num')::int / 10000 AS major")).toEqual([
+      { major: 18 },
+    ]);
+  });
+
+  it('says so when it is no data at all', async () => {
+    const one = await platform();
+    await one.prepare();
+    const { directory } = await one.create(testId(3));
+    rmSync(join(directory, 'pgdata', 'PG_VERSION'));
+    await expect(one.hold(testId(3))).rejects.toMatchObject({
+      code: 'start_failed',
+      message: expect.stringContaining('PG_VERSION'),
+    });
+    expect(existsSync(join(directory, 'pgdata', 'PG_VERSION'))).toBe(false);
+  });
+});
