@@ -11,24 +11,20 @@ import { Attendants } from './attendants.ts';
 import { Backoff } from './backoff.ts';
 import { type Chores, ChoreTurn } from './chore-turn.ts';
 import { Comeback } from './comeback.ts';
+import { FileWork } from './file-work.ts';
 import { Holds } from './holds.ts';
 import type { Attachment, Endpoint, Hold, Instance, InstanceState } from './instance.ts';
+import { nextStep } from './next-step.ts';
 import { RestClock, type RestSettings } from './rest-clock.ts';
 import type { Server } from './runtime.ts';
 import { ServerWork, START_MS_MAX } from './server-work.ts';
-import { type InstanceEvent, TRANSITIONS, type TransientState } from './transitions.ts';
+import { StateMachine } from './state-machine.ts';
+import type { TransientState } from './transitions.ts';
 import { Waiters } from './waiters.ts';
 import { type Rest, Wishes } from './wishes.ts';
 
 /** How long a forced suspend waits for queries that run. */
 const DRAIN_MS = 10_000;
-
-/** Something that needs the files of a stopped server to itself. */
-interface FileWork {
-  /** Ends it when somebody needs the server. */
-  readonly yields: boolean;
-  readonly aborter: AbortController;
-}
 
 export interface ControllerOptions {
   readonly databaseId: DatabaseId;
@@ -50,7 +46,7 @@ export class Controller implements Instance {
   readonly #logger: Logger;
   readonly #attendants: Attendants;
   readonly #work: ServerWork;
-  readonly #listeners = new Set<(state: InstanceState, previous: InstanceState) => void>();
+  readonly #machine: StateMachine;
   readonly #waiters: Waiters;
   readonly #wishes: Wishes;
   readonly #backoff: Backoff;
@@ -58,32 +54,31 @@ export class Controller implements Instance {
   readonly #holds: Holds;
   readonly #rest: RestClock;
   readonly #chores: ChoreTurn;
-  #state: InstanceState = 'stopped';
   #sessions = 0;
   #failure: DormouseError | undefined;
   /** Set once: no hold is given any more, and why. */
   #closed: 'shutting_down' | 'database_deleted' | undefined;
   /** Somebody made it rest: always on or not, it waits for the next who needs it. */
   #setAside = false;
-  /** Tells the report of what is under way from one that is overtaken. */
-  #operation = 0;
   #adopting = false;
-  /** True while a change of state is told around: wishes that arise from it are looked at afterwards. */
-  #dispatching = false;
   /** Work on the files of the stopped server: it does not start meanwhile. */
-  readonly #fileWork = new Set<FileWork>();
+  readonly #files = new FileWork();
 
   constructor(options: ControllerOptions) {
     this.databaseId = options.databaseId;
     this.#server = options.server;
     this.#clock = options.clock;
     this.#logger = options.logger;
+    this.#machine = new StateMachine({
+      enter: (state, previous) => this.#enter(state, previous),
+      settled: () => this.#settle(),
+    });
     this.#attendants = new Attendants(options.clock);
     const makeRoom = options.makeRoom ?? (async () => {});
     this.#work = new ServerWork(options.server, this.#attendants, options.clock, makeRoom);
     // Who waited through a back-off in vain learns why.
     this.#waiters = new Waiters(options.clock, () =>
-      this.#state === 'failed' && this.#failure ? this.#failure : new DormouseError('wake_timeout'),
+      this.#machine.state === 'failed' && this.#failure ? this.#failure : new DormouseError('wake_timeout'),
     );
     this.#wishes = new Wishes(options.clock);
     this.#backoff = new Backoff(options.clock);
@@ -94,12 +89,12 @@ export class Controller implements Instance {
     this.#server.onExit = () => {
       this.#work.exited();
       this.#comeback.crashed();
-      this.#dispatch('exited');
+      this.#machine.dispatch('exited');
     };
   }
 
   get state(): InstanceState {
-    return this.#state;
+    return this.#machine.state;
   }
   get failure(): DormouseError | undefined {
     return this.#failure;
@@ -131,7 +126,7 @@ export class Controller implements Instance {
   }
 
   tryHold(): Hold | undefined {
-    if (this.#state !== 'running' || this.#wishes.size > 0 || this.#closed !== undefined) return undefined;
+    if (this.#machine.state !== 'running' || this.#wishes.size > 0 || this.#closed !== undefined) return undefined;
     return this.#newHold();
   }
 
@@ -153,7 +148,7 @@ export class Controller implements Instance {
         if (!open) return;
         open = false;
         this.#sessions--;
-        if (this.#sessions === 0) this.#rest.arm(this.#state);
+        if (this.#sessions === 0) this.#rest.arm(this.#machine.state);
       },
     };
   }
@@ -172,13 +167,9 @@ export class Controller implements Instance {
    */
   async whileStopped<T>(yields: boolean, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     if (this.#closed !== undefined) throw new DormouseError(this.#closed);
-    const entry: FileWork = { yields, aborter: new AbortController() };
-    this.#fileWork.add(entry);
     try {
-      await this.#wishFor('stopped', false);
-      return await work(entry.aborter.signal);
+      return await this.#files.run(yields, () => this.#wishFor('stopped', false), work);
     } finally {
-      this.#fileWork.delete(entry);
       this.#settle();
     }
   }
@@ -201,7 +192,7 @@ export class Controller implements Instance {
 
   /** Stops it if it is suspended, nobody waits for it and it need not be on. Returns when it is stopped, or at once: false. */
   async yieldMemory(): Promise<boolean> {
-    if (this.#state !== 'suspended' || this.#waiters.size > 0 || this.#rest.settings.alwaysOn) return false;
+    if (this.#machine.state !== 'suspended' || this.#waiters.size > 0 || this.#rest.settings.alwaysOn) return false;
     await this.#wishFor('stopped', false);
     return true;
   }
@@ -211,16 +202,15 @@ export class Controller implements Instance {
   }
 
   onChange(listener: (state: InstanceState, previous: InstanceState) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#machine.onChange(listener);
   }
 
   /** Takes over what an earlier platform left. Before any server of ours; who asks meanwhile waits for it. */
   async adopt(): Promise<void> {
-    assert(this.#state === 'stopped' && !this.#adopting, 'adopted late');
+    assert(this.#machine.state === 'stopped' && !this.#adopting, 'adopted late');
     this.#adopting = true;
     try {
-      if ((await this.#server.adopt()) === 'running') this.#dispatch('adopted');
+      if ((await this.#server.adopt()) === 'running') this.#machine.dispatch('adopted');
     } catch (error) {
       // Something of it is alive and does not end. The next start proves that it is gone, or fails and says why.
       this.#logger.log('error', 'database is neither adopted nor ended', {
@@ -239,7 +229,7 @@ export class Controller implements Instance {
     this.#backoff.cancel();
     this.#comeback.cancel();
     this.#waiters.refuse(new DormouseError(reason));
-    for (const { aborter } of this.#fileWork) aborter.abort(new DormouseError(reason));
+    this.#files.end(new DormouseError(reason));
     await this.#wishFor('stopped');
   }
 
@@ -256,7 +246,7 @@ export class Controller implements Instance {
   #lastHoldReleased(): void {
     this.#rest.used();
     if (this.#wishes.size > 0) this.#settle();
-    else this.#rest.arm(this.#state);
+    else this.#rest.arm(this.#machine.state);
   }
 
   #wishFor(rest: Rest, byHand = true): Promise<void> {
@@ -268,7 +258,7 @@ export class Controller implements Instance {
         : {
             ms: DRAIN_MS,
             late: () => {
-              if (this.#state !== 'running') return undefined;
+              if (this.#machine.state !== 'running') return undefined;
               // Those who were not let in for it come in now.
               queueMicrotask(() => this.#settle());
               return new DormouseError('database_busy');
@@ -279,28 +269,12 @@ export class Controller implements Instance {
     return granted;
   }
 
-  /** One event through the table: the only place where the state changes. */
-  #dispatch(event: InstanceEvent): void {
-    const previous = this.#state;
-    const next = TRANSITIONS[previous][event];
-    assert(next !== 'bug', `${event} in state ${previous}`);
-    if (next === previous) return;
-    assert(!this.#dispatching, `${event} while the last change was told around`);
-    this.#dispatching = true;
-    this.#state = next;
-    this.#operation++;
+  #enter(state: InstanceState, previous: InstanceState): void {
     this.#rest.cancel();
     this.#chores.giveUp();
-    this.#enter(next, previous);
-    for (const listener of [...this.#listeners]) listener(next, previous);
-    this.#dispatching = false;
-    this.#settle();
-  }
-
-  #enter(state: InstanceState, previous: InstanceState): void {
     switch (state) {
       case 'starting':
-        this.#begin(state, this.#work.start());
+        this.#begin(state, () => this.#work.start());
         break;
       case 'running':
         this.#setAside = false;
@@ -309,13 +283,15 @@ export class Controller implements Instance {
         if (previous === 'starting' || previous === 'stopped') this.#attendants.announce();
         break;
       case 'suspending':
-        this.#begin(state, this.#suspend());
+        this.#begin(state, (wanted) => this.#work.suspend(wanted));
         break;
       case 'waking':
-        this.#begin(state, this.#work.wake());
+        this.#begin(state, () => this.#work.wake());
         break;
       case 'stopping':
-        this.#begin(state, this.#work.stop(previous, this.#closed === 'database_deleted' ? 'immediate' : 'clean'));
+        this.#begin(state, () =>
+          this.#work.stop(previous, this.#closed === 'database_deleted' ? 'immediate' : 'clean'),
+        );
         break;
       case 'suspended':
         this.#rest.rested();
@@ -328,21 +304,17 @@ export class Controller implements Instance {
     }
   }
 
-  #begin(state: TransientState, operation: Promise<void>): void {
-    const mine = this.#operation;
-    operation.then(
-      () => {
-        if (this.#operation !== mine) return;
+  #begin(state: TransientState, work: (wanted: () => boolean) => Promise<void>): void {
+    this.#machine.begin(work, {
+      done: () => {
         if (state === 'starting') {
           this.#backoff.succeeded();
           this.#failure = undefined;
         }
-        this.#dispatch('done');
+        this.#machine.dispatch('done');
       },
-      (thrown: unknown) => {
-        if (this.#operation === mine) this.#fail(state, toDormouseError(thrown));
-      },
-    );
+      failed: (thrown) => this.#fail(state, toDormouseError(thrown)),
+    });
   }
 
   #fail(state: TransientState, error: DormouseError): void {
@@ -360,70 +332,65 @@ export class Controller implements Instance {
       this.#waiters.refuse(error);
       if (state === 'stopping') this.#wishes.refuse('stopped', error);
     }
-    this.#dispatch('failed');
-  }
-
-  #suspend(): Promise<void> {
-    const mine = this.#operation;
-    return this.#work.suspend(() => this.#operation === mine);
+    this.#machine.dispatch('failed');
   }
 
   /** Looks at who wants what, and does the next thing. Called after every change of state and of wishes. */
   #settle(): void {
-    if (this.#dispatching || this.#adopting) return;
+    if (this.#machine.dispatching || this.#adopting) return;
     this.#grantWishes();
-    switch (this.#state) {
-      case 'running':
-        if (this.#wishes.has('stopped')) this.#dispatch('stop');
-        else if (this.#wishes.has('suspended')) {
-          if (this.#chores.busy) this.#chores.giveUp();
-          else if (this.#holds.open === 0) this.#dispatch('suspend');
-        } else {
-          this.#waiters.serve(() => this.#newHold());
-          if (this.#holds.open === 0) this.#rest.arm('running');
-        }
+    const step = nextStep(this.#machine.state, {
+      stop: this.#wishes.has('stopped'),
+      suspend: this.#wishes.has('suspended'),
+      waiters: this.#waiters.size > 0,
+      holds: this.#holds.open > 0,
+      chores: this.#chores.busy,
+      kept: this.#kept,
+      files: this.#files.busy,
+    });
+    switch (step) {
+      case 'run':
+      case 'suspend':
+      case 'stop':
+        this.#machine.dispatch(step);
         break;
-      case 'suspended':
-        if (this.#wishes.has('stopped')) this.#dispatch('stop');
-        else if (this.#waiters.size > 0 || this.#kept) this.#dispatch('run');
-        else this.#rest.arm('suspended');
+      case 'retry':
+        if (this.#backoff.over(() => this.#settle())) this.#machine.dispatch('run');
         break;
-      case 'stopped':
-        if (this.#waiters.size > 0) {
-          if (this.#fileWork.size === 0) this.#dispatch('run');
-          else this.#yieldFiles();
-        } else if (this.#kept && this.#fileWork.size === 0 && this.#comeback.due(() => this.#settle())) {
-          this.#dispatch('run');
-        }
+      case 'come-back':
+        if (this.#comeback.due(() => this.#settle())) this.#machine.dispatch('run');
         break;
-      case 'failed':
-        if (this.#wishes.has('stopped')) this.#dispatch('stop');
-        else if ((this.#waiters.size > 0 || this.#kept) && this.#backoff.over(() => this.#settle()))
-          this.#dispatch('run');
+      case 'serve':
+        this.#waiters.serve(() => this.#newHold());
+        if (this.#holds.open === 0) this.#rest.arm('running');
         break;
-      default:
-        // Something is under way; its end brings us here again.
+      case 'rest':
+        this.#rest.arm(this.#machine.state);
+        break;
+      case 'end-chores':
+        this.#chores.giveUp();
+        break;
+      case 'end-files':
+        this.#files.yield(new DormouseError('database_busy'));
+        break;
+      case 'wait':
         break;
     }
   }
 
-  #yieldFiles(): void {
-    for (const { yields, aborter } of this.#fileWork) if (yields) aborter.abort(new DormouseError('database_busy'));
-  }
-
   #grantWishes(): void {
     // A stopped database rests deeper than a suspended one; a failed one has nothing to freeze.
-    if (this.#state === 'stopped' && this.#wishes.grant('stopped')) this.#setAside = true;
-    if (this.#state === 'stopped' || this.#state === 'suspended' || this.#state === 'failed') {
+    if (this.#machine.state === 'stopped' && this.#wishes.grant('stopped')) this.#setAside = true;
+    if (this.#machine.state === 'stopped' || this.#machine.state === 'suspended' || this.#machine.state === 'failed') {
       if (this.#wishes.grant('suspended')) this.#setAside = true;
     }
   }
 
   #lookAtRest(): void {
-    const state = this.#state;
+    const state = this.#machine.state;
     if (state === 'running' ? this.#holds.open > 0 || this.#chores.busy : this.#sessions > 0) return;
     if (!this.#rest.over(state)) this.#rest.arm(state);
-    else if (state === 'suspended') this.#dispatch('stop');
-    else if (state === 'running' && !this.#chores.begin()) this.#dispatch('suspend');
+    else if (state === 'suspended') this.#machine.dispatch('stop');
+    else if (state === 'running' && !this.#chores.begin()) this.#machine.dispatch('suspend');
   }
 }
