@@ -96,6 +96,23 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard in Chromium', () => {
     await platform.json('db', 'delete', 'focus', '--yes');
   });
 
+  it('keeps a database always on, and says what each takes', async () => {
+    await platform.createDatabase('kept');
+    await page.goto(address());
+    await card('kept').waitFor();
+    const button = page.getByRole('button', { name: 'Keep kept always on', exact: true });
+    expect(await button.getAttribute('aria-pressed')).toBe('false');
+    await button.click();
+    // Nobody has asked it anything.
+    await shows('kept', 'running');
+    await card('kept').getByText('always on', { exact: false }).first().waitFor();
+    await page.locator('[aria-label="Keep kept always on"][aria-pressed="true"]').waitFor();
+    await button.click();
+    await page.locator('[aria-label="Keep kept always on"][aria-pressed="false"]').waitFor();
+    expect(complaints).toEqual([]);
+    await platform.json('db', 'delete', 'kept', '--yes');
+  });
+
   it('creates a database, and says why it cannot', async () => {
     await page.goto(address());
     await live();
