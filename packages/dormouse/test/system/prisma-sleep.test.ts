@@ -182,10 +182,12 @@ describe('a database that nobody uses', () => {
       const watched = await watchStates(platform, id);
       try {
         for (let round = 0; round < 2; round++) {
-          watched.states.length = 0;
           expect(await prisma.account.count()).toBe(0);
-          await until(async () => watched.states.includes('stopped'), { what: 'the database stops' });
-          expect(watched.states.slice(-4)).toEqual(['suspending', 'suspended', 'stopping', 'stopped']);
+          // What came before the query is not of this round: it may have met the database on its way to an earlier rest.
+          watched.states.length = 0;
+          await until(() => watched.states.slice(-3).join() === 'suspended,stopping,stopped', {
+            what: 'the database goes to rest',
+          });
           expect((await platform.cli('db', 'show', name)).code).toBe(0);
           expect((await platform.cli('db', 'list')).code).toBe(0);
           expect((await platform.cli('status')).code).toBe(0);
