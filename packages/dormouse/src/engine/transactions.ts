@@ -1,4 +1,4 @@
-import type { QueryPlanNode } from '@prisma/client-engine-runtime';
+import { isDriverAdapterError } from '@prisma/driver-adapter-utils';
 import {
   assert,
   type Call,
@@ -299,26 +299,17 @@ export class Transactions {
     }
   }
 
+  /** Runs a statement of our own; what Postgres raises becomes the error that it would in any plan. */
   async #command(statements: Statements, sql: string): Promise<void> {
-    await this.#options.executor.execute(commandPlan(sql), {}, statements, { inTransaction: true });
+    try {
+      await statements.command(sql);
+    } catch (error) {
+      if (isDriverAdapterError(error)) await this.#options.executor.raise(error);
+      throw error;
+    }
   }
 }
 
 function connectionLost(error: unknown): boolean {
   return error instanceof DormouseError && (error.code === 'database_crashed' || error.code === 'database_stopped');
-}
-
-/** A statement as a plan, so that what Postgres raises becomes the error that it would in any other plan. */
-function commandPlan(sql: string): QueryPlanNode {
-  return {
-    type: 'execute',
-    args: {
-      type: 'templateSql',
-      fragments: [{ type: 'stringChunk', chunk: sql }],
-      placeholderFormat: { prefix: '$', hasNumbering: true },
-      args: [],
-      argTypes: [],
-      chunkable: false,
-    },
-  };
 }
