@@ -13,7 +13,8 @@ import type { Engine, EngineDatabase, EngineDatabaseOptions, EngineLimits } from
 import { CompiledExecutor } from './executor/index.ts';
 import { PlanCache } from './plan-cache.ts';
 import { PlanExecutor } from './plan-execution.ts';
-import { type Prisma6Parts, Prisma6Routes } from './prisma6.ts';
+import { Prisma6Routes } from './prisma6.ts';
+import type { Prisma6Parts } from './prisma6-queries.ts';
 import { Prisma7Routes } from './prisma7.ts';
 import { QueryPlanner } from './query-planning.ts';
 import { type Route, routeOf } from './routes.ts';

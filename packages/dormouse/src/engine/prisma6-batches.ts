@@ -1,0 +1,221 @@
+import { type CompactedBatchResponse, UserFacingError } from '@prisma/client-engine-runtime';
+import { DormouseError } from '../base/index.ts';
+import { compactedResults, compactedTexts, haveTexts, type Row } from './compacted-results.ts';
+import { type KeyedRecords, Written } from './executor/index.ts';
+import { type JsonQuery, jsonQuery, replyFrameOf, resultName } from './json-query.ts';
+import { errorOf, type Operation, type Prisma6Parts, type Prisma6Queries } from './prisma6-queries.ts';
+import { isolationLevel } from './prisma7.ts';
+import type { PlannedBatch, PlannedQuery } from './query-planning.ts';
+import { isObject, type JsonObject } from './request-body.ts';
+import type { Statements } from './statements.ts';
+import { isolationLevelInvalid, transactionAborted } from './transaction-errors.ts';
+import { clientError } from './user-errors.ts';
+
+/** Queries one batch may hold. */
+const BATCH_MAX = 10_000;
+
+/** Runs batches of Prisma 6: transactions, queries that came together by chance, and findUniques that became one query. */
+export class Prisma6Batches {
+  readonly #parts: Prisma6Parts;
+  readonly #queries: Prisma6Queries;
+
+  constructor(parts: Prisma6Parts, queries: Prisma6Queries) {
+    this.#parts = parts;
+    this.#queries = queries;
+  }
+
+  /** Gives the reply as an object, or already written. */
+  async run(operation: Operation, body: JsonObject, given: readonly unknown[]): Promise<object> {
+    if (given.length > BATCH_MAX) {
+      throw new DormouseError('request_invalid', { message: `A batch holds at most ${BATCH_MAX} queries.` });
+    }
+    const queries = given.map(jsonQuery);
+    const [first] = queries;
+    if (first === undefined) return { batchResult: [] };
+    const transaction = isObject(body.transaction) ? body.transaction : undefined;
+    let planned: PlannedBatch;
+    try {
+      planned = await this.#parts.planner.planBatch(operation, queries, transaction);
+    } catch (thrown) {
+      return { errors: [errorOf(thrown, first)] };
+    }
+    if (planned.kind === 'compacted') return this.#compacted(operation, planned, first);
+    return transaction !== undefined || operation.inTransaction
+      ? this.#inOrder(operation, planned.queries, queries, transaction)
+      : this.#eachAlone(operation, planned.queries, queries);
+  }
+
+  /** All queries of the batch in one transaction: all or nothing. */
+  async #inOrder(
+    operation: Operation,
+    plans: readonly PlannedQuery[],
+    queries: readonly JsonQuery[],
+    transaction: JsonObject | undefined,
+  ): Promise<object> {
+    if (!operation.inTransaction && this.#areReads(operation, plans)) {
+      try {
+        return await operation.run(async (statements) => {
+          statements.begin(beginStatement(transaction));
+          const batchResult = await this.#answers(operation, plans, queries, statements, true);
+          if (!(await statements.commit())) throw transactionAborted();
+          return batchReply(batchResult, operation.bounds.rowBytesMax);
+        });
+      } catch (thrown) {
+        // Whose failure it was, and in what words, tells doing it again one after the other: they only read.
+        if (clientError(thrown, 'query_invalid') instanceof DormouseError) throw thrown;
+      }
+    }
+    let index = 0;
+    try {
+      return await operation.run(async (statements) => {
+        const own = !operation.inTransaction;
+        if (own) statements.begin(beginStatement(transaction));
+        const batchResult: object[] = [];
+        for (; index < plans.length; index++) {
+          const [plan, query] = [plans[index], queries[index]];
+          if (plan === undefined || query === undefined) break;
+          batchResult.push(await this.#queries.answer(operation, plan, query, statements, true));
+        }
+        if (own && !(await statements.commit())) throw transactionAborted();
+        // When it throws instead, the connection is given back inside of its transaction, and so rolled back.
+        return batchReply(batchResult, operation.bounds.rowBytesMax);
+      });
+    } catch (thrown) {
+      const at = Math.min(index, queries.length - 1);
+      const query = queries[at];
+      const error = errorOf(thrown, query);
+      error.user_facing_error.batch_request_idx = at;
+      return { errors: [error] };
+    }
+  }
+
+  /** Queries that came together by chance: each has its own result or error. */
+  async #eachAlone(
+    operation: Operation,
+    plans: readonly PlannedQuery[],
+    queries: readonly JsonQuery[],
+  ): Promise<object> {
+    if (this.#areReads(operation, plans)) {
+      const batchResult = await operation.run((statements) =>
+        this.#answers(operation, plans, queries, statements, false, (thrown, query) => ({
+          errors: [errorOf(thrown, query)],
+        })),
+      );
+      return batchReply(batchResult, operation.bounds.rowBytesMax);
+    }
+    const batchResult: object[] = [];
+    for (const [index, plan] of plans.entries()) {
+      const query = queries[index];
+      if (query === undefined) break;
+      try {
+        batchResult.push(
+          await operation.run((statements) => this.#queries.answer(operation, plan, query, statements, false)),
+        );
+      } catch (thrown) {
+        batchResult.push({ errors: [errorOf(thrown, query)] });
+      }
+    }
+    return batchReply(batchResult, operation.bounds.rowBytesMax);
+  }
+
+  /** Whether all are programs that only read, so that they may go out together, and again. */
+  #areReads({ telemetry, comments }: Operation, plans: readonly PlannedQuery[]): boolean {
+    if (telemetry !== undefined || comments !== undefined) return false;
+    return plans.every(({ plan, scope }) => {
+      const compiled = this.#queries.plans.peek(plan);
+      return compiled?.reads === true && compiled.accepts(scope);
+    });
+  }
+
+  /** The answers to queries that do not wait for each other. */
+  #answers(
+    operation: Operation,
+    plans: readonly PlannedQuery[],
+    queries: readonly JsonQuery[],
+    statements: Statements,
+    inTransaction: boolean,
+    failed?: (thrown: unknown, query: JsonQuery) => object,
+  ): Promise<object[]> {
+    return Promise.all(
+      plans.map((plan, index) => {
+        const query = queries[index] as JsonQuery;
+        const answer = this.#queries.answer(operation, plan, query, statements, inTransaction);
+        return failed === undefined ? answer : answer.catch((thrown) => failed(thrown, query));
+      }),
+    );
+  }
+
+  /** Several findUnique that the compiler made one query of. */
+  async #compacted(
+    operation: Operation,
+    { batch, scope }: Extract<PlannedBatch, { kind: 'compacted' }>,
+    query: JsonQuery,
+  ): Promise<object> {
+    const { before, after } = replyFrameOf(query);
+    const error = (thrown: unknown): object => ({ errors: [errorOf(thrown, query)] });
+    try {
+      const records = await operation.run((statements) => this.#keyed(operation, batch, scope, statements));
+      if (records.written) {
+        const parts = compactedTexts(records.records, batch, scope).map((text) =>
+          text instanceof UserFacingError ? error(text) : new Written(`${before}${text}${after}`),
+        );
+        return batchReply(parts, operation.bounds.rowBytesMax);
+      }
+      const name = resultName(query);
+      const results = compactedResults(records.mapped as Row[], batch, scope);
+      return {
+        batchResult: results.map((result) =>
+          result instanceof UserFacingError ? error(result) : { data: { [name]: result } },
+        ),
+      };
+    } catch (thrown) {
+      return error(thrown);
+    }
+  }
+
+  /** The records of a query that stands for several. */
+  async #keyed(
+    operation: Operation,
+    batch: CompactedBatchResponse,
+    scope: Row,
+    statements: Statements,
+  ): Promise<KeyedRecords> {
+    const { inTransaction, telemetry, comments, bounds } = operation;
+    const compiled =
+      telemetry === undefined && comments === undefined ? this.#queries.plans.find(batch.plan) : undefined;
+    // A key that only the runtime's way of comparing knows: an instant, a decimal.
+    if (compiled?.accepts(scope) !== true || !haveTexts(batch, scope)) {
+      return {
+        written: false,
+        mapped: await this.#queries.execute(operation, { plan: batch.plan, scope }, statements, inTransaction),
+      };
+    }
+    return this.#parts.compiledExecutor.executeKeyed(compiled, scope, statements, {
+      inTransaction,
+      keys: batch.keys,
+      members: new Set(batch.nestedSelection),
+      bytesMax: bounds.rowBytesMax,
+    });
+  }
+}
+
+/** The reply of a batch: written, if a part of it is. */
+function batchReply(batchResult: readonly object[], bytesMax: number): object {
+  if (!batchResult.some((part) => part instanceof Written)) return { batchResult };
+  let length = 0;
+  const parts = batchResult.map((part) => {
+    const text = part instanceof Written ? Buffer.from(part.body).toString() : JSON.stringify(part);
+    length += text.length;
+    if (length > bytesMax) throw new DormouseError('reply_too_large');
+    return text;
+  });
+  return new Written(`{"batchResult":[${parts.join()}]}`);
+}
+
+function beginStatement(transaction: JsonObject | undefined): string {
+  const level = transaction?.isolationLevel;
+  if (level === undefined || level === null) return 'BEGIN';
+  const sql = isolationLevel(level);
+  if (sql === undefined) throw isolationLevelInvalid(String(level));
+  return `BEGIN ISOLATION LEVEL ${sql}`;
+}
