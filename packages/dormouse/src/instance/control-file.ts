@@ -7,6 +7,8 @@ import { addCrc32c, CRC32C_INIT, endCrc32c } from './crc32c.ts';
 export interface ControlFile {
   readonly systemId: bigint;
   readonly version: number;
+  /** The server was stopped cleanly: no WAL before the last checkpoint's segment is needed. */
+  readonly cleanlyStopped: boolean;
   /** The location of the last checkpoint. */
   readonly checkpoint: bigint;
   readonly bytes: Buffer;
@@ -18,6 +20,9 @@ export const CONTROL_FILE: string = join('global', 'pg_control');
 
 const SYSTEM_ID_OFFSET = 0;
 const VERSION_OFFSET = 8;
+const STATE_OFFSET = 16;
+/** `DB_SHUTDOWNED` */
+const SHUT_DOWN = 1;
 const CHECKPOINT_OFFSET = 32;
 /** The struct has grown over the years (296 bytes in PostgreSQL 18) and must stay within one sector. */
 const CRC_OFFSET_MIN = 128;
@@ -36,6 +41,7 @@ export async function readControlFile(data: string): Promise<ControlFile> {
   return {
     systemId: bytes.readBigUInt64LE(SYSTEM_ID_OFFSET),
     version: bytes.readUInt32LE(VERSION_OFFSET),
+    cleanlyStopped: bytes.readUInt32LE(STATE_OFFSET) === SHUT_DOWN,
     checkpoint: bytes.readBigUInt64LE(CHECKPOINT_OFFSET),
     bytes,
     crcOffset,

@@ -8,6 +8,7 @@ import { probe } from './probe.ts';
 import type { ProcessWorld } from './process-server.ts';
 import type { ForkOrder, ForkResult } from './runtime.ts';
 import { makeStorage, stripServerTraces } from './storage.ts';
+import { trimWal } from './trim-wal.ts';
 
 /** How often a copy of files is measured, for progress. */
 const MEASURE_MS = 250;
@@ -55,6 +56,7 @@ export async function forkStorage(order: ForkOrder, { layout, world, clones }: F
           stop();
         }
         await stripServerTraces(draft.data);
+        await trimWal(draft.data);
       },
     });
     return { way: 'files', pausedMs: 0 };

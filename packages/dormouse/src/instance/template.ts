@@ -1,11 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { chown, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { chown, mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DormouseError } from '../base/index.ts';
 import type { Account } from './account.ts';
 import type { Binaries } from './binaries.ts';
-import { readControlFile } from './control-file.ts';
 import {
   diskError,
   readIfPresent,
@@ -19,14 +18,8 @@ import {
   writeIfChanged,
 } from './files.ts';
 import type { DataLayout } from './layout.ts';
-import {
-  INITDB_ARGUMENTS,
-  pgHbaConf,
-  postgresqlConf,
-  TEMPLATE_SQL,
-  TEMPLATE_VERSION,
-  WAL_SEGMENT_MIB,
-} from './settings.ts';
+import { INITDB_ARGUMENTS, pgHbaConf, postgresqlConf, TEMPLATE_SQL, TEMPLATE_VERSION } from './settings.ts';
+import { trimWal } from './trim-wal.ts';
 
 /** Beside the template's data: which version of ours it is. */
 const TEMPLATE_FILE = 'template.json';
@@ -113,21 +106,4 @@ export async function configure(data: string, account: Account, pgMajor: number)
     writeIfChanged(join(data, 'postgresql.conf'), postgresqlConf(pgMajor), account),
     writeIfChanged(join(data, 'pg_hba.conf'), pgHbaConf(), account),
   ]);
-}
-
-/** Removes WAL segments that were made ahead of use; of a cleanly stopped server only the one with the last checkpoint is needed. */
-async function trimWal(data: string): Promise<void> {
-  const last = segmentName((await readControlFile(data)).checkpoint);
-  const wal = join(data, 'pg_wal');
-  const segments = (await readdir(wal)).filter((name) => /^[0-9A-F]{24}$/.test(name));
-  if (!segments.includes(last)) return;
-  for (const name of segments) if (name !== last) await rm(join(wal, name));
-}
-
-/** The segment file of a WAL location on timeline 1. */
-function segmentName(lsn: bigint): string {
-  const segment = lsn / BigInt(WAL_SEGMENT_MIB * 1024 * 1024);
-  const segmentsPerId = BigInt(4096 / WAL_SEGMENT_MIB);
-  const hex = (value: bigint): string => value.toString(16).toUpperCase().padStart(8, '0');
-  return `00000001${hex(segment / segmentsPerId)}${hex(segment % segmentsPerId)}`;
 }

@@ -92,6 +92,9 @@ it('copies a stopped database without starting it, with or without recovery to d
   const clean = await owner.branch(source, newId());
   expect(clean.way).toBe('files');
   expect(await owner.state(source)).toMatchObject({ state: 'stopped', generation });
+  // Of the WAL only what its first start reads.
+  const wal = readdirSync(join(clean.directory, 'pgdata', 'pg_wal')).filter((name) => /^[0-9A-F]{24}$/.test(name));
+  expect(wal.length).toBeLessThanOrEqual(2);
   await owner.hold(testId(next));
   await checkTransfers(clean.socket, [0]);
   expect(await queryOnce(clean.socket, 'SELECT * FROM scratchpad')).toEqual([{ v: 1 }]);
