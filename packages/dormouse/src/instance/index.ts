@@ -3,7 +3,7 @@
  *   cost together (memory keeper), and the maintenance that is done before a rest.
  * Never: knows who asks, what a query is, or what lies in the registry; gives a server to anyone but through a hold.
  * Limits: one platform a data directory (its lock); a server's log; every wait has a bound; holds are counted, not limited.
- * Fails with: `wake_timeout`, `start_failed`, `disk_full`, `database_busy`, `database_deleted`, `branch_failed`, `shutting_down`; at set-up
+ * Fails with: `wake_timeout`, `start_failed`, `binaries_missing`, `disk_full`, `database_busy`, `database_deleted`, `branch_failed`, `shutting_down`; at set-up
  * `data_locked`, `data_unusable`, `account_unusable`, `binaries_missing`.
  */
 export type { BranchOptions } from './branches.ts';

@@ -15,7 +15,7 @@ export interface Server {
   readonly endpoint: Endpoint;
   /**
    * Starts; done once connections are accepted and the start is recorded. Proves first that no earlier server is alive on the same
-   * data. Fails with `start_failed`, `disk_full`, leaving nothing alive.
+   * data. Fails with `start_failed`, `binaries_missing`, `disk_full`, leaving nothing alive.
    */
   start(deadline: Deadline): Promise<void>;
   /** Freezes in place; done once nothing of it runs. If it fails the server runs on. */

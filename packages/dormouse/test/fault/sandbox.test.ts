@@ -205,6 +205,38 @@ describe('a server in a sandbox', () => {
   });
 });
 
+describe('where no sandbox can be made', () => {
+  /** What is chosen by an account that may make no user namespace: it has one of its own in which that is so. */
+  function chosen(wanted: 'sandbox' | undefined): string {
+    const [version] = readdirSync(join(dataDirectory(), 'postgres')).filter((name) => !name.startsWith('.'));
+    const binaries = { bin: join(dataDirectory(), 'postgres', version as string, 'bin'), version: '18', major: 18 };
+    const account = { name: 'somebody', uid: 0, gid: 0, dropped: false };
+    const program = `
+      const { chooseIsolation } = await import(${JSON.stringify(new URL('../../dist/instance/isolation.js', import.meta.url).href)});
+      const options = ${JSON.stringify({ account, binaries, ...(wanted ? { wanted } : {}) })};
+      const { kind, reason } = await chooseIsolation(options).catch((error) => ({ kind: error.code, reason: error.message }));
+      console.log(JSON.stringify([kind, reason]));`;
+    const script = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$0" --input-type=module -e "$1"';
+    return execFileSync('unshare', ['--user', '--map-root-user', 'sh', '-c', script, process.execPath, program], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+      cwd: '/',
+    }).trim();
+  }
+
+  it('servers are processes, and it is said why; asked for, it is refused', ({ skip }) => {
+    if (!works) skip();
+    const [kind, reason] = JSON.parse(chosen(undefined)) as string[];
+    expect(kind).toBe('process');
+    expect(reason).toMatch(/^bwrap: .*user namespaces may be switched off for the account "somebody"/);
+    const refused = JSON.parse(chosen('sandbox')) as string[];
+    expect(refused).toEqual([
+      'usage_invalid',
+      expect.stringContaining(`--isolation sandbox does not work here: ${reason}`),
+    ]);
+  });
+});
+
 describe('two postmasters on one data directory', () => {
   it.for([
     ['the record', ['process.json']],
