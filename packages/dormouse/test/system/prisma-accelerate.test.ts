@@ -1,26 +1,14 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CLIENT_VERSIONS, type Loose, requireOf } from '../support/clients.ts';
 import { emptyTables } from '../support/library.ts';
 import type { DatabaseUrls } from '../support/platform.ts';
 import { runSql } from '../support/push-schema.ts';
-import { clientOptions, startTargets, type Target, type Targets } from '../support/target.ts';
+import { clientOptions, type Target } from '../support/target.ts';
 import { until } from '../support/until.ts';
+import { failure, useTargets } from '../support/use-targets.ts';
 
 // What only the platform offers: these suites have no vendor to be compared with.
-let targets: Targets;
-beforeAll(async () => {
-  targets = await startTargets({ kind: 'platform' });
-});
-afterAll(() => targets?.stop());
-
-async function failure(promise: Promise<unknown>): Promise<Loose> {
-  return promise.then(
-    (value) => {
-      throw new Error(`expected a failure, got ${JSON.stringify(value)}`);
-    },
-    (error: unknown) => error,
-  );
-}
+const targets = useTargets({ kind: 'platform' });
 
 describe.each(CLIENT_VERSIONS)('the stock Accelerate extension of Prisma %i', (version) => {
   let target: Target;

@@ -1,22 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CLIENT_VERSIONS, type Loose } from '../support/clients.ts';
 import { emptyTables } from '../support/library.ts';
-import { startTargets, type Targets, targetKind } from '../support/target.ts';
+import { targetKind } from '../support/target.ts';
+import { failure, useTargets } from '../support/use-targets.ts';
 
-let targets: Targets;
-beforeAll(async () => {
-  targets = await startTargets();
-});
-afterAll(() => targets?.stop());
-
-async function failure(promise: Promise<unknown>): Promise<Loose> {
-  return promise.then(
-    (value) => {
-      throw new Error(`expected a failure, got ${JSON.stringify(value)}`);
-    },
-    (error: unknown) => error,
-  );
-}
+const targets = useTargets();
 
 describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (version) => {
   let prisma: Loose;

@@ -1,14 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CLIENT_VERSIONS, type Loose } from '../support/clients.ts';
 import { emptyTables } from '../support/library.ts';
 import { plain } from '../support/plain.ts';
-import { startTargets, type Targets, targetKind } from '../support/target.ts';
+import { targetKind } from '../support/target.ts';
+import { useTargets } from '../support/use-targets.ts';
 
-let targets: Targets;
-beforeAll(async () => {
-  targets = await startTargets();
-});
-afterAll(() => targets?.stop());
+const targets = useTargets();
 
 describe.each(CLIENT_VERSIONS)('values through the stock client of Prisma %i', (version) => {
   let prisma: Loose;
