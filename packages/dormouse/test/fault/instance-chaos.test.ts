@@ -122,13 +122,26 @@ async function moment(ms: number): Promise<void> {
   while (performance.now() < atMs) await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** The directory of a process's cgroup of version 2; undefined in the root group, where a server that was never frozen is. */
+function groupOf(pid: number): string | undefined {
+  try {
+    const group = /^0::(?<path>.+)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'latin1'))?.groups?.path;
+    const mount = readFileSync('/proc/self/mounts', 'utf8').match(/ (?<at>\S+) cgroup2 /)?.groups?.at;
+    return group?.includes('/dormouse-') && mount !== undefined ? join(mount, group) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Groups that servers were seen in. */
+const groups = new Set<string>();
+
 function standsStill(pid: number): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     if (/[TZX]/.test(stat.slice(stat.lastIndexOf(')') + 2)[0] ?? '')) return true;
-    const group = /^0::(?<path>.+)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'latin1'))?.groups?.path ?? '';
-    const mount = readFileSync('/proc/self/mounts', 'utf8').match(/ (?<at>\S+) cgroup2 /)?.groups?.at ?? '';
-    return /^frozen 1$/m.test(readFileSync(join(mount, group, 'cgroup.events'), 'latin1'));
+    const group = groupOf(pid);
+    return group !== undefined && /^frozen 1$/m.test(readFileSync(join(group, 'cgroup.events'), 'latin1'));
   } catch {
     return !existsSync(`/proc/${pid}`);
   }
@@ -151,6 +164,10 @@ async function checkTruth({ owner, id, directory }: Scene): Promise<Described> {
     { what: 'a state that stays', withinMs: ORDER_MS },
   );
   const members = membersOf(directory);
+  for (const { pid } of members) {
+    const group = groupOf(pid);
+    if (group !== undefined) groups.add(group);
+  }
   switch (described.state) {
     case 'running':
       expect(postmasters(directory), 'a running database has a server').toBe(1);
@@ -267,7 +284,7 @@ it(
     // Whose victim may have ended by itself finds none now and then; the others always do.
     if (rounds >= faults.length) expect([...hits.keys()].length).toBeGreaterThan(faults.length / 3);
 
-    // At the end nothing is left: no process, no socket, no descriptor of the platform's.
+    // At the end nothing is left: no process, no socket, no descriptor of the platform's, no group.
     await owner.stop(id);
     expect(processesOf(directory)).toEqual([]);
     expect(readdirSync(join(directory, 'run'))).toEqual([]);
@@ -278,6 +295,7 @@ it(
     expect(readdirSync(join(data, 'databases'))).toEqual([]);
     await owner.close();
     expect(processesOf(data)).toEqual([]);
+    expect([...groups].filter((group) => existsSync(group))).toEqual([]);
   },
   (ROUNDS > 0 ? ROUNDS * 10_000 : 10 * CI_ROUNDS_MS) + 120_000,
 );
