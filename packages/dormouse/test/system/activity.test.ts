@@ -21,7 +21,13 @@ let platform: Platform;
 let PrismaClient: Loose;
 beforeAll(async () => {
   PrismaClient = (await loadClient(7)).PrismaClient;
-  platform = await startPlatform({ flags: ['--suspend-after', SUSPEND_AFTER, '--stop-after', STOP_AFTER] });
+  platform = await startPlatform({
+    flags: [
+      ...['--suspend-after', SUSPEND_AFTER, '--stop-after', STOP_AFTER],
+      // What goes on goes on until it is ended.
+      ...['--query-timeout', '10m', '--transaction-timeout', '10m'],
+    ],
+  });
 });
 afterAll(() => platform?.stop());
 
@@ -83,12 +89,12 @@ const TABLE: Readonly<Record<string, Row>> = {
     ways: {
       async query(urls) {
         const prisma = prismaOn(urls);
-        const asked = prisma.$queryRawUnsafe('SELECT pg_sleep(50)::text').catch(() => {});
+        const asked = prisma.$queryRawUnsafe('SELECT pg_sleep(500)::text').catch(() => {});
         return {
           async end() {
             const other = await session(urls);
             await other.query(
-              "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(50)%' AND pid <> pg_backend_pid()",
+              "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(500)%' AND pid <> pg_backend_pid()",
             );
             await other.end();
             await asked;
@@ -118,7 +124,7 @@ const TABLE: Readonly<Record<string, Row>> = {
             entered();
             await left;
           },
-          { maxWait: 30_000, timeout: 80_000 },
+          { maxWait: 30_000, timeout: 500_000 },
         );
         await Promise.race([inside, whole]);
         return {
