@@ -4,7 +4,7 @@ import { echoOf, unitsOf } from './engine-units.ts';
 import type { BenchFlags } from './flags.ts';
 import { load, percentile, type Units } from './load.ts';
 import { type PeerProcess, startPeer } from './peer-process.ts';
-import { compare, type Peer, show, table, threadsCpuMs } from './rounds.ts';
+import { compare, type Peer, show, table, ownCpuMs } from './rounds.ts';
 import { openStage, type Stage } from './stage.ts';
 
 const CONNECTIONS = [1, 16, 64];
@@ -84,12 +84,12 @@ async function compareAll(
       const overHttp = (name: string, port: number, pid: number, units: Units): Peer => ({
         name,
         async run() {
-          const beforeMs = threadsCpuMs(pid);
+          const beforeMs = ownCpuMs(pid);
           const result = await load({ host: '127.0.0.1', port, units, connections, seconds });
           if (result.failures > 0) throw new Error(`${name}: ${result.failures} replies were errors`);
           return {
             rate: result.done / result.seconds,
-            cpuUs: ((threadsCpuMs(pid) - beforeMs) * 1000) / result.done,
+            cpuUs: ((ownCpuMs(pid) - beforeMs) * 1000) / result.done,
             p50: percentile(result.latencies, 0.5),
             p99: percentile(result.latencies, 0.99),
           };

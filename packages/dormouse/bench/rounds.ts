@@ -71,7 +71,10 @@ export function ownCpuMs(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
-/** CPU time of the threads that a process has now, milliseconds, to the nanosecond. For short runs: `ownCpuMs` counts by tens. */
+/**
+ * CPU time of the threads that a process has now, milliseconds, to the nanosecond; a thread that ends takes its time with it. For
+ * processes that hardly work: `ownCpuMs` counts by tens.
+ */
 export function threadsCpuMs(pid: number): number {
   let ns = 0;
   for (const thread of readdirSync(`/proc/${pid}/task`)) {
