@@ -4,7 +4,7 @@ import { echoOf, unitsOf } from './engine-units.ts';
 import type { BenchFlags } from './flags.ts';
 import { load, percentile, type Units } from './load.ts';
 import { type PeerProcess, startPeer } from './peer-process.ts';
-import { compare, type Peer, show, table, ownCpuMs } from './rounds.ts';
+import { compare, ownCpuMs, type Peer, show, table } from './rounds.ts';
 import { openStage, type Stage } from './stage.ts';
 
 const CONNECTIONS = [1, 16, 64];
