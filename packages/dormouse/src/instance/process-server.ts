@@ -36,6 +36,8 @@ export interface ProcessWorld {
 
 /** A clean stop writes all dirty pages: at most shared_buffers, but the disk may be slow. */
 export const CLEAN_STOP_MS = 30_000;
+/** A stopping postmaster takes the same signal again for nothing. */
+const REPEAT_MS = 500;
 /** An immediate stop writes nothing. */
 const IMMEDIATE_STOP_MS = 5000;
 /** When the postmaster has died its children end by themselves within milliseconds, unless frozen or computing. */
@@ -324,8 +326,11 @@ export class ProcessServer implements Server {
         break;
       }
       this.#world.freezer.thawForeign(root.pid);
-      signal(root.pid, name);
-      if (await this.#goneWithin(life, waitMs)) return result;
+      // Again and again: process 1 of a namespace hears nothing before it listens, which one that is just starting does not yet.
+      for (let waitedMs = 0; waitedMs < waitMs; waitedMs += REPEAT_MS) {
+        if (this.#world.table.identify(root.pid)?.startTime === root.startTime) signal(root.pid, name);
+        if (await this.#goneWithin(life, REPEAT_MS)) return result;
+      }
     }
     await this.#kill(life);
     return 'killed';

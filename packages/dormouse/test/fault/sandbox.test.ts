@@ -117,7 +117,7 @@ describe('a server in a sandbox', () => {
       // The attempts are real: a plain process succeeds at what its account may do.
       expect(await ask(plain.socket, attempts[0] as string)).toHaveLength(1);
       expect(await ask(plain.socket, attempts[1] as string)).toEqual(['18\n']);
-      expect(await ask(plain.socket, "COPY (SELECT 1) TO PROGRAM 'true'")).toEqual([]);
+      expect(await ask(plain.socket, "COPY (SELECT 1) TO PROGRAM 'cat > /dev/null'")).toEqual([]);
     } finally {
       await outside.close();
     }
@@ -130,7 +130,7 @@ describe('a server in a sandbox', () => {
       new Set(['pgdata', 'run']),
     );
     // No shell, nothing to write on but its own, no network but an own loopback, no process but its own.
-    expect(await ask(socket, "COPY (SELECT 1) TO PROGRAM 'true'")).not.toEqual([]);
+    expect(await ask(socket, "COPY (SELECT 1) TO PROGRAM 'cat > /dev/null'")).not.toEqual([]);
     for (const path of ['/x', '/usr/lib/x', '/dev/x', '/proc/x']) {
       expect(await ask(socket, `COPY (SELECT 1) TO '${path}'`), path).toMatch(/25006|58P01|42501|58030|42809/);
     }
@@ -325,15 +325,17 @@ describe('two postmasters on one data directory', () => {
             const value = 100 * (one === owner ? 1 : 2) + round;
             const wrote = await queryOnce(socket, `INSERT INTO t VALUES (${value})`).catch(() => undefined);
             if (wrote !== undefined) acknowledged += 1;
-            await one.release(id);
+            await one.release(id).catch(() => {});
           }),
         );
-        await Promise.all([owner.stop(id), second.stop(id)]);
+        // One may have ended over the other's deeds: what counts is the data.
+        await Promise.all([owner, second].map((one) => one.stop(id).catch(() => {})));
       }
       done = true;
       await watching;
       expect(most).toBe(1);
-      await second.kill();
+      await Promise.all([owner.kill(), second.kill()]);
+      owner = await platform();
       await owner.hold(id);
       expect(postmasters(directory)).toEqual([recordedPid(directory)]);
       const [row] = await queryOnce(socket, 'SELECT count(*)::int AS n FROM t');
