@@ -23,6 +23,8 @@ import { WaitQueue } from './wait-queue.ts';
 export const POOL_CONNECTIONS_MAX = 10;
 /** Callers that wait for one; beyond it the honest answer is to slow down. */
 export const POOL_WAITERS_MAX = 1_000;
+/** Idle connections that stay through a freeze: the first query after it finds one, the others would be 2.5 MB each for nothing. */
+const KEPT_ASLEEP = 1;
 /** Between tries to connect while the server starts, recovers or is full. */
 const RECONNECT_MS = 20;
 /** Bytes of a server that has ended are in our socket already; a moment of the event loop delivers them. */
@@ -104,6 +106,7 @@ export class ServerPool implements Pool {
     ]);
     this.#detach = options.instance.attach({
       started: () => {},
+      suspending: async () => this.#dropIdle(KEPT_ASLEEP),
       stopping: async () => this.#dropIdle(),
       stopped: () => this.#dropDead(),
     });
@@ -299,8 +302,9 @@ export class ServerPool implements Pool {
     member.backend.terminate();
   }
 
-  #dropIdle(): void {
-    for (const member of this.#idle.splice(0)) this.#drop(member);
+  /** All but the warmest few. */
+  #dropIdle(kept = 0): void {
+    for (const member of this.#idle.splice(0, this.#idle.length - kept)) this.#drop(member);
   }
 
   /**

@@ -226,6 +226,7 @@ export async function startBareInstance(
     },
     async suspend() {
       enter('suspending');
+      await Promise.all([...attachments].map((attachment) => attachment.suspending?.()));
       freeze(instance.postmasterPid);
       enter('suspended');
     },

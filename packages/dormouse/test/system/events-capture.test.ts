@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { allEvents, type CapturedMachine, lineOf, startCapturedMachine } from '../support/captured-database.ts';
+import { processesOf } from '../support/reaper.mjs';
 import { until } from '../support/until.ts';
 
 let machine: CapturedMachine;
@@ -219,13 +221,26 @@ test('what was written just before a stop is in the log when the stop returns', 
   expect(await allEvents(log)).toHaveLength(5000);
 });
 
-test('what was written just before a freeze is in the log while the server is frozen', async () => {
-  const { sql, instance, log } = await machine.create();
+test('what was written just before a freeze is in the log while the server is frozen, and the stream costs nothing there', async () => {
+  const { record, sql, instance, log, capture } = await machine.create();
   await sql('CREATE TABLE t (id int PRIMARY KEY)');
   await sql('INSERT INTO t SELECT generate_series(1, 1000)');
   await instance.suspend();
   expect(await allEvents(log)).toHaveLength(1000);
   expect(instance.state).toBe('suspended');
+  expect(capture.caughtUp()).toBe(true);
+  const commands = processesOf(machine.instances.directory(record.id)).map((pid) =>
+    readFileSync(`/proc/${pid}/cmdline`, 'latin1'),
+  );
+  expect(commands.length).toBeGreaterThan(4);
+  expect(commands.filter((command) => command.includes('walsender'))).toEqual([]);
+  // It comes back by itself after a wake, and a stop in between needs no stream.
+  await sql('INSERT INTO t VALUES (1001)');
+  await until(async () => (await allEvents(log)).length === 1001, { what: 'the stream to be back' });
+  await instance.suspend();
+  await instance.stop();
+  await sql('INSERT INTO t VALUES (1002)');
+  await until(async () => (await allEvents(log)).length === 1002, { what: 'the stream after a stop' });
 });
 
 test('a lost slot becomes a gap and a new epoch', async () => {

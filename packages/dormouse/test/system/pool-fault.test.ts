@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DormouseError, Timings } from '../../src/base/index.ts';
+import type { Lease } from '../../src/pool/index.ts';
 import { ask, lease, soon, usePools } from '../support/pools.ts';
 import { until } from '../support/until.ts';
 
@@ -19,6 +20,19 @@ describe('a server that sleeps, dies and comes back', () => {
     expect(world.instance.holds).toBe(1);
     expect(await ask(two, 'select pg_backend_pid()')).toEqual(pid);
     two.release();
+  });
+
+  it('keeps one idle connection through a freeze, the warmest', async () => {
+    const pool = world.open();
+    const three = await Promise.all([lease(pool), lease(pool), lease(pool)]);
+    const warmest = await ask(three[2] as Lease, 'select pg_backend_pid()');
+    for (const each of three) each.release();
+    await world.instance.suspend();
+    await until(async () => pool.stats.open === 1, { what: 'the others to be closed' });
+    const again = await Promise.all([lease(pool), lease(pool), lease(pool)]);
+    const pids = await Promise.all(again.map((each) => ask(each, 'select pg_backend_pid()')));
+    expect(pids).toContainEqual(warmest);
+    for (const each of again) each.release();
   });
 
   it('is rebuilt after a stop, a crash and a stop behind our back, without a caller noticing', async () => {
