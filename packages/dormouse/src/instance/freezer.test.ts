@@ -83,4 +83,21 @@ describe.runIf(group !== undefined)('a group', () => {
     await freezer.close();
     expect(existsSync(base)).toBe(false);
   });
+
+  it('that another platform left is removed by one that freezes by signals', async () => {
+    if (!place) return;
+    const base = join(place.mount, place.own, name);
+    const child = spawn('sleep', ['1000'], { stdio: 'ignore' });
+    const thaw = await (cgroupFreezer(procProcessTable(), systemClock, place, name) as Freezer).freeze(
+      'left',
+      child.pid as number,
+    );
+    thaw();
+    const next = signalFreezer(procProcessTable(), systemClock, place, name);
+    child.kill('SIGKILL');
+    await new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    expect(existsSync(join(base, 'left'))).toBe(true);
+    await next.close();
+    expect(existsSync(base)).toBe(false);
+  });
 });

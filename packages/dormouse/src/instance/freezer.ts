@@ -89,8 +89,8 @@ function continueTree(table: ProcessTable, pid: number): void {
   signal(pid, 'SIGCONT');
 }
 
-/** By SIGSTOP and SIGCONT: works everywhere. */
-export function signalFreezer(table: ProcessTable, clock: Clock, place?: CgroupPlace): Freezer {
+/** By SIGSTOP and SIGCONT: works everywhere. At the end it removes what an earlier platform that froze by groups left in `name`. */
+export function signalFreezer(table: ProcessTable, clock: Clock, place?: CgroupPlace, name?: string): Freezer {
   return {
     kind: 'signal',
     async freeze(_name, pid) {
@@ -113,7 +113,9 @@ export function signalFreezer(table: ProcessTable, clock: Clock, place?: CgroupP
     },
     thawForeign: (pid) => thawForeign(place, table, pid),
     release() {},
-    async close() {},
+    async close() {
+      if (place !== undefined && name !== undefined) await removeEmptyGroups(join(place.mount, place.own, name), clock);
+    },
   };
 }
 

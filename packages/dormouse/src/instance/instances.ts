@@ -304,9 +304,9 @@ function chooseFreezer(
   wanted: 'cgroup' | 'signal' | undefined,
 ): Freezer {
   const place = findCgroup();
+  // Two platforms with different data directories must not share groups.
+  const name = `${CGROUP_PREFIX}${createHash('sha256').update(layout.root).digest('hex').slice(0, 12)}`;
   if (wanted !== 'signal') {
-    // Two platforms with different data directories must not share groups.
-    const name = `${CGROUP_PREFIX}${createHash('sha256').update(layout.root).digest('hex').slice(0, 12)}`;
     const freezer = place && cgroupFreezer(table, clock, place, name);
     if (freezer !== undefined) return freezer;
     if (wanted === 'cgroup') {
@@ -315,7 +315,7 @@ function chooseFreezer(
       });
     }
   }
-  return signalFreezer(table, clock, place);
+  return signalFreezer(table, clock, place, name);
 }
 
 async function eachTogether<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
