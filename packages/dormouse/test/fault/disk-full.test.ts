@@ -1,6 +1,4 @@
-import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -11,7 +9,7 @@ import { type DatabaseUrls, type Platform, startPlatform } from '../support/plat
 import { pushSchema } from '../support/push-schema.ts';
 import { processesOf } from '../support/reaper.mjs';
 import { recordPlan } from '../support/recorded-plan.ts';
-import { type Scratch, scratch } from '../support/scratch.ts';
+import { memoryDisk, NoMount, type SmallDisk } from '../support/small-disk.ts';
 import { checkSubscriber, NamedSubscriber, readWholeLog, type StreamSource, tailOf } from '../support/stream-reader.ts';
 import { until } from '../support/until.ts';
 
@@ -20,57 +18,31 @@ import { until } from '../support/until.ts';
 /** Binaries, template and three databases with some WAL. */
 const DISK_MIB = 400;
 
-let home: Scratch;
-let disk: string;
-let mounted = false;
+let disk: SmallDisk | undefined;
 let platform: Platform | undefined;
 
 beforeAll(() => {
-  home = scratch('disk');
-  disk = join(home.path, 'disk');
-  mkdirSync(disk);
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MIB}m,mode=0755`, 'tmpfs', disk], { stdio: 'pipe' });
-    mounted = true;
+    disk = memoryDisk(DISK_MIB);
   } catch (error) {
-    console.log(
-      `skipped: a disk of its own cannot be mounted here (${String((error as { stderr?: unknown }).stderr).trim()})`,
-    );
+    if (!(error instanceof NoMount)) throw error;
+    console.log(`skipped: a disk of its own cannot be mounted here (${error.message})`);
   }
 });
 afterAll(async () => {
   await platform?.stop();
-  if (mounted) execFileSync('umount', ['-l', disk]);
-  home.remove();
+  disk?.remove();
 });
-
-const ballast = (): string => join(disk, 'ballast');
-
-/** Leaves `spareBytes` on the disk, and takes these too if it is 0. */
-function fill(): void {
-  const file = openSync(ballast(), 'a');
-  try {
-    for (let block = Buffer.alloc(1024 * 1024); block.length >= 512; ) {
-      try {
-        if (writeSync(file, block) < block.length) block = block.subarray(0, block.length / 2);
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-        block = block.subarray(0, block.length / 2);
-      }
-    }
-  } finally {
-    closeSync(file);
-  }
-}
 
 const MARKS = /No space left|disk is full|53100|disk_full/i;
 /** Full itself (P2039 carries the 53100 of Postgres), or what a full disk makes of a server: it crashed, it does not start, it is between two lives. */
 const CODES = /^(53100|57P0[123]|08...|P6008|P6004|P2024|P2039)$/;
 
 it('refuses writes while it is full, loses nothing, and goes on once there is room', async ({ skip }) => {
-  if (!mounted) skip();
+  if (disk === undefined) return skip();
+  const small = disk;
   platform = await startPlatform({
-    flags: ['--data', join(disk, 'data'), '--wake-timeout', '5s', '--query-timeout', '5s'],
+    flags: ['--data', join(small.path, 'data'), '--wake-timeout', '5s', '--query-timeout', '5s'],
   });
   const running = platform;
   const database = await running.createDatabase('full');
@@ -129,9 +101,9 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
     const left = { tcp: times, prisma: times };
     await until(
       async () => {
-        fill();
+        small.fill();
         if (!(await tcp())) left.tcp--;
-        fill();
+        small.fill();
         if (!(await prisma())) left.prisma--;
         return left.tcp <= 0 && left.prisma <= 0;
       },
@@ -146,7 +118,7 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
   // The worst of it: no room for the WAL ends the whole server, and it cannot start again.
   await until(
     async () => {
-      fill();
+      small.fill();
       return withSession(database, async (client) => {
         await client.query("SELECT pg_logical_emit_message(true, 'test', repeat('x', 900000))");
         return false;
@@ -172,7 +144,7 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
   ]);
   expect(running.child.exitCode).toBe(null);
 
-  rmSync(ballast());
+  small.drain();
   await until(both, { what: 'writes through both doors again', withinMs: 60_000 });
   const rows = await readTexts(database);
   expect(ledger.checkRows(rows, new Map())).toEqual([]);
@@ -188,7 +160,7 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
   expect((await readTexts(other, 'SELECT 1::text AS text')).length).toBe(1);
   await running.createDatabase('third');
   expect(await running.terminate()).toBe(0);
-  expect(processesOf(disk)).toEqual([]);
+  expect(processesOf(small.path)).toEqual([]);
 });
 
 async function withSession<T>({ postgresUrl }: DatabaseUrls, work: (client: pg.Client) => Promise<T>): Promise<T> {
