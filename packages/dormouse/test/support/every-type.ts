@@ -5,7 +5,7 @@ import type { Seeded } from './seeded.ts';
 // Postgres can hold, and random questions in the JSON protocol of Prisma 6, which needs no generated client.
 
 /** A column: how the schema declares it, and SQL of values that it can hold. */
-interface Column {
+export interface Column {
   readonly name: string;
   readonly prisma: string;
   readonly sql: string;
@@ -38,7 +38,7 @@ const JSONS = [
   `'{"quote": "\\"", "u": "\\u00e9\\u2028", "slash": "a/b", "tab": "\\t"}'`,
 ];
 
-const COLUMNS: readonly Column[] = [
+export const COLUMNS: readonly Column[] = [
   { name: 'small', prisma: 'Int? @db.SmallInt', sql: 'int2', values: ['0', '-32768', '7'], asked: [0, 7] },
   { name: 'int', prisma: 'Int?', sql: 'int4', values: ['0', '-2147483648', '42'], asked: [0, 42, -1] },
   { name: 'oid', prisma: 'Int? @db.Oid', sql: 'oid', values: ['0', '2147483647'] },

@@ -1,21 +1,33 @@
 import type { BareEngine } from './bare-engine.ts';
 
-/** Tables of the library, those that others refer to first. */
-const TABLES = [
-  'users',
-  '"Profile"',
-  'posts',
-  '"Category"',
-  '"_CategoryToPost"',
-  '"Label"',
-  'post_labels',
-  'memberships',
-  'invoices',
-];
-/** What writes now and then is told apart from what was given. */
-const TOUCHED = "CASE WHEN updated_at > '2025-01-01' THEN NULL ELSE updated_at END";
+/** Tables to keep, as SQL names. */
+export interface TablesToKeep {
+  /** Those that others refer to first. */
+  readonly tables: readonly string[];
+  /** SQL that names their sequences. */
+  readonly sequences: readonly string[];
+  /** Makes equal, in a row's text, what is not the same twice. */
+  equalize(text: string): string;
+}
 
-/** The rows of the library as they are at one moment, to be put back and to be compared. */
+/** The library's (library.ts); what writes now and then is told apart from what was given. */
+export const LIBRARY_TABLES: TablesToKeep = {
+  tables: [
+    'users',
+    '"Profile"',
+    'posts',
+    '"Category"',
+    '"_CategoryToPost"',
+    '"Label"',
+    'post_labels',
+    'memberships',
+    'invoices',
+  ],
+  sequences: ['users', 'posts', '"Profile"', '"Category"'].map((table) => `pg_get_serial_sequence('${table}', 'id')`),
+  equalize: (text) => text.replace(/"updated_at": "20(?:2[5-9]|[3-9]\d)[^"]*"/, '"updated_at": "touched"'),
+};
+
+/** The rows of tables as they are at one moment, to be put back and to be compared. */
 export interface KeptTables {
   /** Makes all tables what they were when they were kept. */
   restore(): Promise<void>;
@@ -23,33 +35,32 @@ export interface KeptTables {
   rows(): Promise<string>;
 }
 
-export async function keepTables(engine: BareEngine): Promise<KeptTables> {
+export async function keepTables(
+  engine: BareEngine,
+  { tables, sequences, equalize }: TablesToKeep,
+): Promise<KeptTables> {
   await engine.sql(
     [
       'DROP SCHEMA IF EXISTS kept CASCADE',
       'CREATE SCHEMA kept',
-      ...TABLES.map((t) => `CREATE TABLE kept.${t} AS TABLE public.${t}`),
+      ...tables.map((table) => `CREATE TABLE kept.${table} AS TABLE public.${table}`),
     ].join(';'),
   );
   const restore = [
-    `TRUNCATE ${TABLES.map((table) => `public.${table}`).join()} RESTART IDENTITY CASCADE`,
-    ...TABLES.map((table) => `INSERT INTO public.${table} SELECT * FROM kept.${table}`),
+    `TRUNCATE ${tables.map((table) => `public.${table}`).join()} RESTART IDENTITY CASCADE`,
+    ...tables.map((table) => `INSERT INTO public.${table} SELECT * FROM kept.${table}`),
     // What sequences make is far from what is given.
-    ...['users', 'posts', '"Profile"', '"Category"'].map(
-      (table) => `SELECT setval(pg_get_serial_sequence('${table}', 'id'), 1000)`,
-    ),
+    ...sequences.map((sequence) => `SELECT setval(${sequence}, 1000)`),
   ].join(';');
-  const rows = `SELECT json_build_array(${TABLES.map((table) => {
-    const of = table === 'users' ? `(SELECT *, ${TOUCHED} AS updated FROM users)` : table;
-    const record = table === 'users' ? "to_jsonb(t) - 'updated_at'" : 'to_jsonb(t)';
-    return `(SELECT json_agg(${record} ORDER BY (${record})::text) FROM ${of} t)`;
-  }).join()})::text`;
+  const texts = tables.map((table) => `coalesce((SELECT json_agg(to_jsonb(t)::text) FROM ${table} t), '[]')`);
   return {
     async restore() {
       await engine.sql(restore);
     },
     async rows() {
-      return (await engine.sql(rows))[0] ?? '';
+      const [all] = await engine.sql(`SELECT json_build_array(${texts.join()})::text`);
+      const byTable = JSON.parse(all ?? '[]') as string[][];
+      return byTable.map((rows, place) => `${tables[place]}\n${rows.map(equalize).sort().join('\n')}`).join('\n');
     },
   };
 }

@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cancellation } from '../../src/base/index.ts';
-import { type Answer, type AskOptions, type BareEngine, startBareEngine, uploadOf } from '../support/bare-engine.ts';
+import { type Answer, type AskOptions, type BareEngine, startBareEngine } from '../support/bare-engine.ts';
 import { type Loose, loadClient } from '../support/clients.ts';
 import {
   type EngineDoor,
@@ -19,6 +19,7 @@ import {
   sampleRead,
   sampleWrite,
 } from '../support/every-type.ts';
+import { type JsonDoor, openJsonDoor, SEEN } from '../support/json-door.ts';
 import { seedLibrary } from '../support/library.ts';
 import { pushSchema } from '../support/push-schema.ts';
 import { type RandomRead, randomRead } from '../support/random-queries.ts';
@@ -327,45 +328,17 @@ describe('what ends a compiled plan', () => {
 
 // Prisma 6 sends no plans: what asks for its queries back is answered by the runtime, with more behind the data.
 
-const VERSION = '6.19.0';
-const upload = uploadOf(EVERY_TYPE_SCHEMA);
-const SEEN = { 'x-capture-telemetry': 'query' };
-
-async function askSample(query: object, headers: Record<string, string>, under = ''): Promise<ExchangeReply> {
-  const path = `/${VERSION}/${upload.hash}${under}/graphql`;
-  const body = Buffer.from(JSON.stringify(query));
-  const reply = await exchange(engine.database, { method: 'POST', path, headers, body });
-  const at = headers === SEEN ? reply.body.lastIndexOf(',"extensions":') : -1;
-  return at < 0 ? reply : { status: reply.status, body: `${reply.body.slice(0, at)}}` };
-}
-
-/** Runs a query in a transaction that is rolled back, so that the next one finds what it found. */
-async function askAndUndo(query: object, headers: Record<string, string>): Promise<ExchangeReply> {
-  const base = `/${VERSION}/${upload.hash}`;
-  const start = {
-    method: 'POST',
-    path: `${base}/transaction/start`,
-    headers: {},
-    body: Buffer.from('{"max_wait":9000,"timeout":9000}'),
-  };
-  const { id } = JSON.parse((await exchange(engine.database, start)).body);
-  try {
-    return await askSample(query, headers, `/itx/${id}`);
-  } finally {
-    await exchange(engine.database, { ...start, path: `${base}/itx/${id}/rollback` });
-  }
-}
+let samples: JsonDoor;
 
 describe('every type, by the JSON protocol', () => {
   beforeAll(async () => {
     for (const statement of everyTypeSql(seeded(SEED)).split(';\n')) await engine.sql(statement);
-    const path = `/${VERSION}/${upload.hash}/schema`;
-    await exchange(engine.database, { method: 'PUT', path, headers: {}, body: Buffer.from(upload.base64) });
+    samples = await openJsonDoor(engine.database, EVERY_TYPE_SCHEMA);
   });
 
-  it.each<[string, fc.Arbitrary<SampleQuery>, typeof askSample, number]>([
-    ['reads', sampleRead, askSample, 400],
-    ['writes', sampleWrite, askAndUndo, 200],
+  it.each<[string, fc.Arbitrary<SampleQuery>, 'ask' | 'askAndUndo', number]>([
+    ['reads', sampleRead, 'ask', 400],
+    ['writes', sampleWrite, 'askAndUndo', 200],
   ])('%s get the same reply', async (_name, arbitrary, ask, numRuns) => {
     const before = engine.executions();
     let asked = 0;
@@ -373,9 +346,9 @@ describe('every type, by the JSON protocol', () => {
     await fc.assert(
       fc.asyncProperty(arbitrary, async (query) => {
         asked++;
-        const runtime = await ask(query, SEEN);
-        await ask(query, {});
-        const executor = await ask(query, {});
+        const runtime = await samples[ask](query, SEEN);
+        await samples[ask](query, {});
+        const executor = await samples[ask](query, {});
         expect(executor).toEqual(runtime);
         if (runtime.body.startsWith('{"errors"')) errors++;
       }),
@@ -393,9 +366,9 @@ describe('every type, by the JSON protocol', () => {
     await fc.assert(
       fc.asyncProperty(batch, async ([queries, together]) => {
         const asked = { batch: queries, ...(together ? { transaction: {} } : {}) };
-        const runtime = await askSample(asked, SEEN);
-        await askSample(asked, {});
-        expect(await askSample(asked, {})).toEqual(runtime);
+        const runtime = await samples.ask(asked, SEEN);
+        await samples.ask(asked, {});
+        expect(await samples.ask(asked, {})).toEqual(runtime);
       }),
       { seed: SEED, numRuns: 60, endOnFailure: false },
     );
@@ -408,9 +381,9 @@ describe('every type, by the JSON protocol', () => {
     await fc.assert(
       fc.asyncProperty(sampleKeyed, async (queries) => {
         asked++;
-        const runtime = await askSample({ batch: queries }, SEEN);
-        await askSample({ batch: queries }, {});
-        expect(await askSample({ batch: queries }, {})).toEqual(runtime);
+        const runtime = await samples.ask({ batch: queries }, SEEN);
+        await samples.ask({ batch: queries }, {});
+        expect(await samples.ask({ batch: queries }, {})).toEqual(runtime);
       }),
       { seed: SEED, numRuns: 100, endOnFailure: false },
     );

@@ -10,7 +10,7 @@ import {
   exchange,
   openEngineDoor,
 } from '../support/engine-door.ts';
-import { type KeptTables, keepTables } from '../support/kept-tables.ts';
+import { type KeptTables, keepTables, LIBRARY_TABLES } from '../support/kept-tables.ts';
 import { seedLibrary } from '../support/library.ts';
 import { pushSchema } from '../support/push-schema.ts';
 import { randomManyWrite } from '../support/random-many-writes.ts';
@@ -67,7 +67,7 @@ beforeAll(async () => {
   await seedLibrary(seeding, module.Prisma);
   await seeding.$disconnect();
   await plainDoor.close();
-  tables = await keepTables(engine);
+  tables = await keepTables(engine, LIBRARY_TABLES);
   door = await openEngineDoor(both);
   prisma = new module.PrismaClient({ accelerateUrl: door.prismaUrl });
 });
