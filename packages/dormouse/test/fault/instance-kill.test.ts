@@ -317,13 +317,14 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
       const { id, directory } = await database();
       const { pid } = recordOf(directory);
       const mapped = readFileSync(`/proc/${pid}/maps`, 'utf8');
+      // Its seventh line: the key and the id of the segment (pg_ctl's own reading of it).
+      const segment = readFileSync(join(directory, 'pgdata', 'postmaster.pid'), 'latin1')
+        .split('\n')[6]
+        ?.trim();
+      const systemV = `System V ${segment?.split(/\s+/)[1]}`;
       const own = memory().filter((name) =>
         name.startsWith('System V ')
-          ? mapped.includes('/SYSV') &&
-            readFileSync(join(directory, 'pgdata', 'postmaster.pid'), 'latin1')
-              .split('\n')[6]
-              ?.trim()
-              .endsWith(name.slice(9))
+          ? mapped.includes('/SYSV') && name === systemV
           : mapped.includes(`/dev/shm/${name}`),
       );
       // In a sandbox it is all in there, and ends with it.
