@@ -76,7 +76,9 @@ export class Backend {
     this.#deadlines = new DeadlineTimer(options.clock, (nowMs) => this.#expire(nowMs));
     this.#onLost = options.onLost;
     this.#prepared = new PreparedStatements(options.statementsMax, options.schemaChanges ?? new SchemaChanges());
-    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    const receive = (chunk: Buffer): void => this.#receive(chunk);
+    this.#socket.on('data', receive);
+    this.#socket.readTo?.(receive);
     this.#socket.on('error', (cause: Error) => this.#lose(cause));
     this.#socket.on('end', () => this.#lose(undefined));
     this.#socket.on('close', () => this.#lose(undefined));

@@ -74,6 +74,23 @@ describe('createHttpDoor', () => {
     expect(reply.headers.get('content-length')).not.toBeNull();
   });
 
+  it('writes texts and bytes of any length and script as they are', async () => {
+    const bodies = ['', 'é', 'plain', 'ÿ'.repeat(10_000), '\u{1f42d} 日本', 'x'.repeat(15 * 1024), 'é'.repeat(40_000)];
+    const { url } = await door({
+      handle: ({ path, search }) => {
+        const body = bodies[Number(path.slice(1))] ?? '';
+        return { status: 200, headers: {}, body: search === 'bytes' ? Buffer.from(body) : body };
+      },
+    });
+    for (const [at, body] of bodies.entries()) {
+      for (const form of ['text', 'bytes']) {
+        const reply = await fetch(`${url}/${at}?${form}`);
+        expect(await reply.text()).toBe(body);
+        expect(reply.headers.get('content-length')).toBe(String(Buffer.byteLength(body)));
+      }
+    }
+  });
+
   it('collects bodies of any framing', async () => {
     const { url } = await door();
     const stream = new ReadableStream({
