@@ -10,19 +10,12 @@
 export { Admission, type AdmissionOptions } from './admission.ts';
 export { type ApiOptions, apiError, createApi } from './api.ts';
 export { type ApiEventsOptions, createApiEvents } from './api-events.ts';
-export {
-  Control,
-  type ControlOptions,
-  DATABASES_MAX,
-  type DatabaseDetail,
-  type DatabaseSummary,
-  KEYS_MAX,
-  type KeyDetail,
-  type KeySummary,
-} from './control.ts';
+export { DATABASES_MAX } from './birth-and-end.ts';
+export { Control, type ControlOptions, KEYS_MAX } from './control.ts';
 export { DATA_FORMAT, type DataDirectory, type DataDirectoryOptions, openDataDirectory } from './data-directory.ts';
 export type { Fleet } from './fleet.ts';
 export { Registry } from './registry.ts';
 export { Secrets } from './secrets.ts';
 export { type Addresses, type DatabaseUrls, parsePublicUrl } from './urls.ts';
+export type { DatabaseDetail, DatabaseSummary, KeyDetail, KeySummary } from './views.ts';
 export { type ControlEvent, type Watcher, Watchers } from './watchers.ts';

@@ -5,7 +5,7 @@ import { cloneTree, copyTree, diskError, treeBytes, unfinishedPath } from './fil
 import type { DataLayout } from './layout.ts';
 import { lifelineHeld } from './lifeline.ts';
 import { probe } from './probe.ts';
-import type { ProcessWorld } from './process-server.ts';
+import type { ProcessWorld } from './process-world.ts';
 import type { ForkOrder, ForkResult } from './runtime.ts';
 import { makeStorage, stripServerTraces } from './storage.ts';
 import { trimWal } from './trim-wal.ts';

@@ -1,0 +1,18 @@
+import type { Clock, Logger } from '../base/index.ts';
+import type { Account } from './account.ts';
+import type { Binaries } from './binaries.ts';
+import type { Freezer } from './freezer.ts';
+import type { Isolation } from './isolation.ts';
+import type { ProcessTable } from './process-table.ts';
+
+/** What every server of one machine shares. */
+export interface ProcessWorld {
+  readonly account: Account;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly table: ProcessTable;
+  readonly freezer: Freezer;
+  /** Known once the machine is prepared. */
+  readonly isolation: Isolation;
+  binaries(pgMajor: number): Binaries;
+}
