@@ -11,6 +11,7 @@ import {
 } from '../wire/index.ts';
 import { TransactionAssembler } from './assembler.ts';
 import type { EventLog } from './event-log.ts';
+import { openMainDatabase } from './main-database.ts';
 import { Progress } from './progress.ts';
 import { type Connect, ReplicationConnection } from './replication-connection.ts';
 import { ensureSlot, slotName } from './slot.ts';
@@ -66,6 +67,8 @@ export class Capture implements Attachment {
   #connection: ReplicationConnection | undefined;
   #assembler = new TransactionAssembler(PIECE_BYTES);
   #streaming = false;
+  /** This stream has brought something into the log. */
+  #advanced = false;
   /** The epoch has its slot: known once, true for good. */
   #prepared = false;
   #storedLsn: Lsn = 0n;
@@ -210,11 +213,11 @@ export class Capture implements Attachment {
     let attempt = 0;
     while (this.#wanted) {
       try {
-        await this.#session(() => {
-          attempt = 0;
-        });
+        await this.#session();
       } catch (error) {
         if (!this.#wanted) return;
+        // One that began, stored nothing and ended would do so again: what it cannot decode comes first in the next one too.
+        if (this.#advanced || this.#resting) attempt = 0;
         if (this.#resting) {
           await this.#wait(Number.POSITIVE_INFINITY);
           if (!this.#wanted) return;
@@ -232,9 +235,10 @@ export class Capture implements Attachment {
   }
 
   /** One connection from login to its end; always ends by throwing. */
-  async #session(streaming: () => void): Promise<never> {
+  async #session(): Promise<never> {
     const { log, connect, instance, logger } = this.#options;
-    const connection = await ReplicationConnection.open(connect, instance.endpoint, true);
+    this.#advanced = false;
+    const connection = await openMainDatabase(connect, instance.endpoint);
     this.#connection = connection;
     const watchdog = this.#watch(connection);
     connection.onClose(() => this.#progress.step());
@@ -253,7 +257,6 @@ export class Capture implements Attachment {
         { onData: (payload) => this.#onData(payload), onChunkEnd: () => this.#onChunkEnd() },
       );
       this.#streaming = true;
-      streaming();
       await new Promise<void>((resolve) => connection.onClose(resolve));
       throw connection.failure ?? new DormouseError('database_stopped');
     } finally {
@@ -317,6 +320,7 @@ export class Capture implements Attachment {
     this.#appending = true;
     try {
       await append();
+      this.#advanced = true;
       if (endLsn !== undefined) this.#storedLsn = endLsn;
     } catch (error) {
       this.#options.logger.log('error', 'the event log cannot be written', { error: String(error) });

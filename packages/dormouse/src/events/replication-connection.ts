@@ -23,7 +23,7 @@ export type Connect = (endpoint: Endpoint) => Duplex;
 /** The superuser: ours only. The template creates it, the private socket lets nobody else use it. */
 const SUPERUSER = 'dormouse';
 /** DESIGN: the main database of every server. */
-const DATABASE = 'postgres';
+export const MAIN_DATABASE = 'postgres';
 
 /** A value over this is not taken into the log: V8 strings end at 512 MiB, and a row of that size would hold up everything. */
 const FRAME_BYTES_MAX = 128 * 1024 * 1024;
@@ -89,12 +89,17 @@ export class ReplicationConnection {
   }
 
   /** Connects and logs in. `replication` gives a walsender, which takes statements too. */
-  static async open(connect: Connect, endpoint: Endpoint, replication: boolean): Promise<ReplicationConnection> {
+  static async open(
+    connect: Connect,
+    endpoint: Endpoint,
+    replication: boolean,
+    database: string = MAIN_DATABASE,
+  ): Promise<ReplicationConnection> {
     const connection = new ReplicationConnection(connect(endpoint));
     const options = SESSION_SETTINGS.map(([name, value]) => `-c ${name}=${value}`).join(' ');
     const parameters: [string, string][] = [
       ['user', SUPERUSER],
-      ['database', DATABASE],
+      ['database', database],
       ['application_name', 'dormouse-events'],
       ['client_encoding', 'UTF8'],
       ['options', options],
@@ -124,6 +129,8 @@ export class ReplicationConnection {
     this.#handlers = handlers;
     encodeQuery(this.#writer, sql);
     await this.#ask();
+    // A stream may begin and fail in one chunk.
+    if (this.#failure !== undefined) throw this.#failure;
     assert(this.#streaming, 'START_REPLICATION opens a stream');
   }
 

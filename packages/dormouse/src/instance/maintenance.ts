@@ -9,7 +9,7 @@ const LOOK_MS = 60_000;
 /** A turn is given up after this; what could not be done in it gets twice as long at the next, up to the second bound. */
 const TURN_MS = 30_000;
 const TURN_MS_MAX: number = 15 * 60_000;
-/** A statement that was cancelled has this long to say so before its connection is cut. */
+/** A statement that was cancelled has this long to say so before its session is ended, and that as long again. */
 const CANCEL_MS = 2000;
 /** A warning is logged from here on: Postgres refuses writes at 2 100 million. */
 const AGE_WARN = 1_000_000_000;
@@ -146,9 +146,12 @@ export class Maintenance implements Chores {
     const session = await OwnSession.open(endpoint, database, TURN_MS_MAX + CANCEL_MS);
     const giveUp = (): void => {
       session.cancel();
-      cut = clock.after(CANCEL_MS, () => session.destroy());
+      cut = clock.after(CANCEL_MS, () => {
+        ended = session.terminate(CANCEL_MS);
+      });
     };
     let cut: { cancel(): void } | undefined;
+    let ended: Promise<void> | undefined;
     signal.addEventListener('abort', giveUp);
     if (signal.aborted) giveUp();
     try {
@@ -162,6 +165,7 @@ export class Maintenance implements Chores {
       const late = clock.after(CANCEL_MS, () => session.destroy());
       await session.close();
       late.cancel();
+      await ended;
     }
   }
 }

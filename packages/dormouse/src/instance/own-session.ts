@@ -104,6 +104,20 @@ export class OwnSession {
     socket.end(writer.take());
   }
 
+  /** Ends it from another session, whatever it does: a function of the tenant's may catch a cancellation, this it cannot. Never rejects. */
+  async terminate(timeoutMs: number): Promise<void> {
+    const processId = this.#key?.processId;
+    try {
+      if (processId === undefined) return;
+      const other = await OwnSession.open(this.#endpoint, 'postgres', timeoutMs);
+      await other.query(`SELECT pg_terminate_backend(${processId}, ${timeoutMs})`).finally(() => other.close());
+    } catch {
+      // The server is gone, or has no room for another session.
+    } finally {
+      this.destroy();
+    }
+  }
+
   /** Resolves when the server has let go of it: no process of it is left that counts. */
   close(): Promise<void> {
     return new Promise((resolve) => {

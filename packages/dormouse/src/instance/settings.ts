@@ -34,6 +34,11 @@ const SETTINGS: readonly (readonly [name: string, value: string, reason: string]
   ['full_page_writes', 'on', ''],
   ['synchronous_commit', 'on', ''],
   ['wal_level', 'logical', 'events'],
+  [
+    'client_connection_check_interval',
+    '2s',
+    'whose client is gone ends, though his function catches every cancellation',
+  ],
   ['max_wal_senders', '4', ''],
   ['max_replication_slots', '4', ''],
   ['max_slot_wal_keep_size', '1GB', 'a reader that never returns must not fill the disk'],

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadClient } from '../support/clients.ts';
+import { membersOf } from '../support/instance-faults.ts';
 import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
 import { pushSchema } from '../support/push-schema.ts';
 import { recordPlan } from '../support/recorded-plan.ts';
@@ -72,6 +74,9 @@ describe('the owner', () => {
         'ALTER ROLE owner CREATEROLE',
         'ALTER ROLE owner REPLICATION',
         'ALTER ROLE owner BYPASSRLS',
+        'ALTER ROLE owner NOLOGIN',
+        'ALTER ROLE owner CONNECTION LIMIT 0',
+        "ALTER ROLE reader VALID UNTIL '2001-01-01'",
         'ALTER ROLE writer SUPERUSER',
         'ALTER ROLE dormouse PASSWORD NULL',
         'ALTER ROLE reader RENAME TO other',
@@ -179,6 +184,9 @@ describe('the owner', () => {
         "ALTER PUBLICATION dormouse SET (publish = 'insert')",
         'ALTER PUBLICATION dormouse OWNER TO owner',
         "COMMENT ON PUBLICATION dormouse IS 'evil'",
+        'DROP PUBLICATION dormouse_listed',
+        'ALTER PUBLICATION dormouse_listed ADD TABLE samples',
+        'CREATE EVENT TRIGGER evil ON login EXECUTE FUNCTION dormouse.on_ddl()',
         'CREATE PUBLICATION evil FOR ALL TABLES',
         "CREATE SUBSCRIPTION evil CONNECTION 'host=/tmp' PUBLICATION evil",
         'DROP SCHEMA dormouse CASCADE',
@@ -429,12 +437,16 @@ describe('the owner', () => {
 
   it('who takes the names that we might want does not stop capture', async () => {
     await connected('owner', async (client) => {
-      await client.query('CREATE PUBLICATION dormouse_listed FOR TABLE "Category"').catch(() => {});
+      // With a list of columns beside ours it would end the stream, and every one after it.
+      expect(await outcome(client, 'CREATE PUBLICATION dormouse_listed FOR TABLE samples (id)')).toBe('42710');
       await client.query('CREATE TABLE squat (a int, b int GENERATED ALWAYS AS (a * 2) VIRTUAL)');
       await client.query('INSERT INTO squat VALUES (1)');
-      await client.query('DROP PUBLICATION IF EXISTS dormouse_listed').catch(() => {});
       await client.query('UPDATE squat SET a = 2').catch(() => {});
+      await client.query('CREATE PUBLICATION evil FOR TABLE samples (id)');
+      await client.query("INSERT INTO samples (text) VALUES ('published twice')");
+      await client.query('DROP PUBLICATION evil; DROP TABLE squat');
     });
+    await stillCaptured();
     await platform.cli('db', 'stop', 'hostile');
     await stillCaptured();
   });
@@ -531,10 +543,55 @@ describe('every role', () => {
   });
 
   it('is let in again after the owner let nobody in', async () => {
-    await connected('owner', (client) => client.query('ALTER DATABASE postgres CONNECTION LIMIT 0'));
-    await platform.cli('db', 'stop', 'hostile');
-    await until(() => connected('reader', () => Promise.resolve(true)).catch(() => undefined), { what: 'a way in' });
+    const second = new URL(database.postgresUrl);
+    second.pathname = '/second';
+    await connected('owner', (client) => client.query('CREATE DATABASE second'));
+    for (const sql of [
+      'ALTER DATABASE postgres CONNECTION LIMIT 0',
+      'ALTER DATABASE postgres ALLOW_CONNECTIONS false',
+    ]) {
+      await connected('owner', (client) => client.query(sql), { connectionString: second.href });
+      await platform.cli('db', 'stop', 'hostile');
+      await until(() => connected('reader', () => Promise.resolve(true)).catch(() => undefined), {
+        what: `a way in after ${sql}`,
+      });
+      await stillCaptured();
+    }
+    await connected('owner', (client) => client.query('DROP DATABASE second'));
+  });
+
+  it('leaves nothing that runs on: the end of his connection ends what catches every cancellation', async () => {
+    const running = () =>
+      membersOf(join(platform.data, 'databases', database.id)).filter(({ title }) => /reader .* DO\s*$/.test(title));
+    const client = new pg.Client({ connectionString: keys.get('reader')?.postgresUrl });
+    client.on('error', () => {});
+    await client.connect();
+    const work = client
+      .query(
+        'DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$',
+      )
+      .catch(() => {});
+    await until(() => running().length === 1, { what: 'the loop' });
+    (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
+    await work;
+    await until(() => running().length === 0, { what: 'its end' });
+  });
+
+  it.each(ROLES)('stops no events by a lock on its own settings: the %s', async (role) => {
+    const streams = () =>
+      membersOf(join(platform.data, 'databases', database.id)).filter(({ title }) => title.includes('walsender'));
     await stillCaptured();
+    await connected(role, async (client) => {
+      await client.query(`ALTER ROLE ${role} SET work_mem = '1MB'`);
+      await client.query(`BEGIN; ALTER ROLE ${role} SET work_mem = '2MB'`);
+      // The next stream looks at what is ours, and at what it must take back.
+      const before = streams();
+      expect(before.length).toBe(1);
+      for (const { pid } of before) process.kill(pid, 'SIGTERM');
+      await until(() => streams().some(({ pid }) => pid !== before[0]?.pid), { what: 'another stream' });
+      await stillCaptured();
+      await client.query(`ROLLBACK; ALTER ROLE ${role} RESET work_mem`);
+    });
   });
 });
 
