@@ -1,7 +1,7 @@
 import { WORKLOADS, type Workload } from './engine-queries.ts';
 import { DRIVER, EXECUTOR, IN_PROCESS, JSON_QUERIES, type Measured, PLANS, targetTable } from './engine-targets.ts';
 import { echoOf, unitsOf } from './engine-units.ts';
-import type { BenchFlags } from './flags.ts';
+import { type BenchFlags, UsageError } from './flags.ts';
 import { load, percentile, type Units } from './load.ts';
 import { type PeerProcess, startPeer } from './peer-process.ts';
 import { compare, ownCpuMs, type Peer, show, table } from './rounds.ts';
@@ -27,7 +27,8 @@ interface Servers {
 export async function engine(flags: BenchFlags): Promise<string> {
   const only = flags.list('only');
   const workloads = WORKLOADS.filter(({ name }) => only?.some((part) => name.includes(part.trim())) ?? true);
-  if (workloads.length === 0) throw new Error(`--only takes parts of: ${WORKLOADS.map(({ name }) => name).join('; ')}`);
+  if (workloads.length === 0)
+    throw new UsageError(`--only takes parts of: ${WORKLOADS.map(({ name }) => name).join('; ')}.`);
   const stage = await openStage(['--suspend-after', 'never']);
   const servers: Servers = {
     stage,

@@ -8,8 +8,16 @@ export interface BenchFlags {
   numbers(name: string, otherwise: readonly number[]): readonly number[];
 }
 
-/** Cuts a command line into names of benchmarks and flags. Throws for what is neither. */
-export function readFlags(line: readonly string[]): { readonly names: string[]; readonly flags: BenchFlags } {
+/** The command line makes no sense; the message says why. */
+export class UsageError extends Error {}
+
+/** Cuts a command line into names of benchmarks and flags. Throws `UsageError` for what is neither. */
+export function readFlags(line: readonly string[]): {
+  readonly names: readonly string[];
+  /** Names of the flags that are there. */
+  readonly given: readonly string[];
+  readonly flags: BenchFlags;
+} {
   const names: string[] = [];
   const given = new Map<string, string>();
   for (let at = 0; at < line.length; at += 1) {
@@ -21,12 +29,12 @@ export function readFlags(line: readonly string[]): { readonly names: string[]; 
     }
     at += 1;
     const value = line[at];
-    if (value === undefined) throw new Error(`${word} takes a value`);
+    if (value === undefined) throw new UsageError(`${word} takes a value.`);
     given.set(word.slice(2), value);
   }
   const number = (name: string, text: string): number => {
     const value = Number(text);
-    if (!Number.isFinite(value) || value <= 0) throw new Error(`--${name} takes a number over 0`);
+    if (!Number.isFinite(value) || value <= 0) throw new UsageError(`--${name} takes a number over 0, not "${text}".`);
     return value;
   };
   const list: BenchFlags['list'] = (name) => given.get(name)?.split(',');
@@ -36,6 +44,7 @@ export function readFlags(line: readonly string[]): { readonly names: string[]; 
   };
   return {
     names,
+    given: [...given.keys()],
     flags: Object.assign(one, {
       list,
       numbers: (name: string, otherwise: readonly number[]) =>

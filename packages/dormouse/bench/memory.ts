@@ -1,10 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import type { Loose } from '../test/support/clients.ts';
+import { type Loose, loadClient } from '../test/support/clients.ts';
+import { pushSchema } from '../test/support/push-schema.ts';
 import { seeded } from '../test/support/seeded.ts';
+import { clientOptions } from '../test/support/target.ts';
 import type { BenchFlags } from './flags.ts';
 import { inTurn, load, type RecordedRequest, type Units } from './load.ts';
+import { apiKeyOf, forKey } from './requests.ts';
 import { table } from './rounds.ts';
-import { openStage } from './stage.ts';
+import { openStage, type Stage } from './stage.ts';
 
 const QUERIES = 1_000_000;
 const SHAPES = 10_000;
@@ -38,11 +41,33 @@ function shape(number: number): (prisma: Loose) => Promise<unknown> {
   return (prisma) => prisma.post.findMany({ select, where: FILTERS[filter]?.(number), orderBy, take: 3 });
 }
 
-/** Resident memory of the platform and of its servers over many queries of many shapes, by both protocols in turn. */
+/** Keys of further databases that know the same queries: empty, their schema uploaded. */
+async function furtherKeys(stage: Stage, count: number): Promise<string[]> {
+  const keys: string[] = [];
+  const { PrismaClient } = await loadClient(6);
+  for (let number = 0; number < count; number++) {
+    const database = await stage.platform.createDatabase(`further-${number}`);
+    await pushSchema(database.postgresUrl, 7);
+    const client = new PrismaClient(clientOptions(6, database.prismaUrl));
+    try {
+      await shape(0)(client);
+    } finally {
+      await client.$disconnect();
+    }
+    keys.push(apiKeyOf(database));
+  }
+  return keys;
+}
+
+/**
+ * Resident memory of the platform and of its servers over many queries of many shapes, by both protocols in turn; each of several
+ * databases is asked all shapes.
+ */
 export async function memory(flags: BenchFlags): Promise<string> {
   const queries = flags('queries', QUERIES);
   const shapes = flags('shapes', SHAPES);
   const connections = flags('connections', CONNECTIONS);
+  const databases = flags('databases', 1);
   const stage = await openStage(['--suspend-after', 'never']);
   const pid = stage.platform.child.pid as number;
   try {
@@ -54,7 +79,8 @@ export async function memory(flags: BenchFlags): Promise<string> {
       for (const number of numbers.keys())
         recorded.push(six[number] as RecordedRequest, seven[number] as RecordedRequest);
     }
-    const units = mixed(recorded);
+    const keys = [stage.apiKey, ...(await furtherKeys(stage, databases - 1))];
+    const units = mixed(recorded, stage.apiKey, keys);
     const rows: string[][] = [];
     const residents: number[] = [];
     let done = 0;
@@ -72,7 +98,7 @@ export async function memory(flags: BenchFlags): Promise<string> {
     const growth = (residents.at(-1) as number) / (residents[LOOKS.indexOf(0.5)] as number);
     const verdict = growth <= GROWTH_MAX ? 'flat' : 'not flat';
     return [
-      `${shapes} shapes by both protocols, ${connections} connections.\n`,
+      `${shapes} shapes by both protocols, ${connections} connections, databases: ${databases}.\n`,
       table(['queries', 'platform, MiB resident', "its servers' own, MiB", 'queries/s'], rows),
       `\nAt the end ${growth.toFixed(2)} times the memory at half of the queries: ${verdict} (at most ${GROWTH_MAX}).`,
     ].join('\n');
@@ -81,11 +107,15 @@ export async function memory(flags: BenchFlags): Promise<string> {
   }
 }
 
-function mixed(recorded: readonly RecordedRequest[]): Units {
+function mixed(recorded: readonly RecordedRequest[], recordedKey: string, keys: readonly string[]): Units {
   const random = seeded(1);
   const all = inTurn(recorded);
   const hot = Math.min(2 * HOT_SHAPES, recorded.length);
-  return () => all(random.below(10) === 0 ? random.below(recorded.length) : random.below(hot));
+  return () => {
+    const unit = all(random.below(10) === 0 ? random.below(recorded.length) : random.below(hot));
+    const key = keys[random.below(keys.length)] as string;
+    return key === recordedKey ? unit : unit.map((step) => forKey(step as RecordedRequest, recordedKey, key));
+  };
 }
 
 /** A line of a process' status, in MiB. */

@@ -24,6 +24,7 @@ export interface PlatformOptions {
   readonly tcpConnections: number;
   readonly schemasMax: number;
   readonly schemaMax: number;
+  readonly plansMax: number;
   readonly cacheMax: number;
   readonly pgBin: readonly string[];
   readonly pgUser: string | undefined;

@@ -93,6 +93,7 @@ async function open(
       transactionsMax: options.transactionsMax,
       schemasMax: options.schemasMax,
       schemaBytesMax: options.schemaMax,
+      keptBytesMax: options.plansMax,
     },
   });
   opened.push(() => engine.close());

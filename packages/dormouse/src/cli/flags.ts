@@ -111,6 +111,7 @@ export const START_FLAGS: FlagsOf<StartValues> = {
   tcpConnections: count('Limits', 20, 'Direct Postgres sessions of a database'),
   schemasMax: count('Limits', 100, 'Prisma schemas kept for a database'),
   schemaMax: bytes('Limits', MiB, 'Largest Prisma schema'),
+  plansMax: bytes('Limits', 256 * MiB, 'Memory of plans and schemas kept for all databases'),
   cacheMax: bytes('Limits', 64 * MiB, 'Memory of the query cache'),
 
   pgBin: texts('Postgres', 'DIR', 'Directory of the programs of another PostgreSQL: the first for new databases', {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +19,7 @@ import {
 } from '../base/index.ts';
 import type { Pool } from '../pool/index.ts';
 import { createEngine } from './create-engine.ts';
-import type { Engine, EngineDatabase } from './engine.ts';
+import type { Engine, EngineDatabase, EngineLimits } from './engine.ts';
 
 /** There is no server here: whatever gets as far as a connection is told so. */
 const unreachable: Pool = {
@@ -28,31 +29,23 @@ const unreachable: Pool = {
 };
 const HASH = 'a'.repeat(64);
 
+const LIMITS: EngineLimits = {
+  replyBytesMax: 1e6,
+  queryMs: 10_000,
+  transactionMs: 10_000,
+  transactionsMax: 10,
+  schemasMax: 5,
+  schemaBytesMax: 100_000,
+  keptBytesMax: 2 ** 26,
+};
+
 let directory: string;
 let engine: Engine;
 let database: EngineDatabase;
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'dormouse-engine-'));
-  engine = createEngine({
-    clock: systemClock,
-    random: cryptoRandom,
-    log: silentLogger,
-    limits: {
-      replyBytesMax: 1e6,
-      queryMs: 10_000,
-      transactionMs: 10_000,
-      transactionsMax: 10,
-      schemasMax: 5,
-      schemaBytesMax: 100_000,
-    },
-  });
-  database = engine.openDatabase({
-    databaseId: 'db_fuzz' as DatabaseId,
-    pool: () => unreachable,
-    schemaDirectory: directory,
-    publicUrl: 'http://localhost',
-    onOperation: () => undefined,
-  });
+  engine = createEngine({ clock: systemClock, random: cryptoRandom, log: silentLogger, limits: LIMITS });
+  database = openDatabase(engine, 'db_fuzz');
 });
 afterAll(async () => {
   await database?.close();
@@ -60,15 +53,26 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
+function openDatabase(by: Engine, id: string): EngineDatabase {
+  return by.openDatabase({
+    databaseId: id as DatabaseId,
+    pool: () => unreachable,
+    schemaDirectory: join(directory, id),
+    publicUrl: 'http://localhost',
+    onOperation: () => undefined,
+  });
+}
+
 /** A reply, or the code of an error of ours. Anything else fails the test. */
 async function ask(
   method: string,
   path: string,
   body: Uint8Array | string,
   headers: object = {},
+  of: EngineDatabase = database,
 ): Promise<MinimalReply | string> {
   try {
-    return await database.handle(
+    return await of.handle(
       {
         method,
         path,
@@ -212,5 +216,42 @@ describe('whatever is sent', () => {
   it('as a plan that needs no database is answered', async () => {
     const body = JSON.stringify({ operation: 'x', plan: { type: 'value', args: [1, 'x', null] }, params: {} });
     expect(await ask('POST', '/query', body)).toMatchObject({ status: 200, body: '{"data":[1,"x",null]}' });
+  });
+});
+
+describe('what an engine keeps', () => {
+  it('is bounded over all of its databases, and goes with a database that is closed', async () => {
+    const keptBytesMax = 200_000;
+    const limits = { ...LIMITS, keptBytesMax };
+    const crowded = createEngine({ clock: systemClock, random: cryptoRandom, log: silentLogger, limits });
+    const databases = Array.from({ length: 20 }, (_, number) => openDatabase(crowded, `db_${number}`));
+    const schema = 'datasource db {\n provider = "postgresql"\n url = env("A")\n}\nmodel A {\n id Int @id\n}\n';
+    const base64 = Buffer.from(schema).toString('base64');
+    const hash = createHash('sha256').update(base64).digest('hex');
+    let highest = 0;
+    try {
+      for (const each of databases) {
+        expect(await ask('PUT', `/6/${hash}/schema`, base64, {}, each)).toMatchObject({ status: 200 });
+        for (let plan = 0; plan < 10; plan++) {
+          const body = JSON.stringify({
+            model: 'A',
+            operation: 'x',
+            plan: { type: 'value', args: [plan] },
+            params: {},
+          });
+          for (let turn = 0; turn < 3; turn++) {
+            expect(await ask('POST', '/query', body, {}, each)).toMatchObject({ body: `{"data":[${plan}]}` });
+          }
+        }
+        highest = Math.max(highest, crowded.keptBytes);
+      }
+      expect(highest).toBeLessThanOrEqual(keptBytesMax);
+      // Room was made, more than once, and never more than needed.
+      expect(highest).toBeGreaterThan(keptBytesMax / 2);
+      for (const each of databases) await each.close();
+      expect(crowded.keptBytes).toBe(0);
+    } finally {
+      await crowded.close();
+    }
   });
 });

@@ -1,3 +1,4 @@
+import type { BatchResponse, QueryPlanNode } from '@prisma/client-engine-runtime';
 import {
   type Call,
   type Clock,
@@ -11,6 +12,7 @@ import type { ClientLimits } from './client-limits.ts';
 import { Compiler } from './compiler.ts';
 import type { Engine, EngineDatabase, EngineDatabaseOptions, EngineLimits } from './engine.ts';
 import { CompiledExecutor } from './executor/index.ts';
+import { MemoryBudget, SWEEP_MS } from './memory-budget.ts';
 import { PlanCache } from './plan-cache.ts';
 import { PlanExecutor } from './plan-execution.ts';
 import { Prisma6Routes } from './prisma6.ts';
@@ -34,13 +36,34 @@ export function createEngine(options: EngineOptions): Engine {
   const compiler = new Compiler({ clock: options.clock, log: options.log });
   const executor = new PlanExecutor();
   const compiledExecutor = new CompiledExecutor(executor, options.clock);
+  const budget = new MemoryBudget(options.limits.keptBytesMax);
+  const shared: SharedParts = { compiler, executor, compiledExecutor, budget };
+  let sweeps = options.clock.after(SWEEP_MS, sweep);
+  function sweep(): void {
+    budget.sweep();
+    sweeps = options.clock.after(SWEEP_MS, sweep);
+  }
   return {
-    openDatabase: (database) => new OpenDatabase(options, database, compiler, executor, compiledExecutor),
+    openDatabase: (database) => new OpenDatabase(options, database, shared),
+    get keptBytes() {
+      return budget.bytes;
+    },
     get compiledExecutions() {
       return compiledExecutor.counts;
     },
-    close: () => compiler.close(),
+    close: () => {
+      sweeps.cancel();
+      return compiler.close();
+    },
   };
+}
+
+/** What all databases share. */
+interface SharedParts {
+  readonly compiler: Compiler;
+  readonly executor: PlanExecutor;
+  readonly compiledExecutor: CompiledExecutor;
+  readonly budget: MemoryBudget;
 }
 
 class OpenDatabase implements EngineDatabase {
@@ -49,21 +72,23 @@ class OpenDatabase implements EngineDatabase {
   readonly #prisma7: Prisma7Routes;
   #closed = false;
 
-  constructor(
-    options: EngineOptions,
-    database: EngineDatabaseOptions,
-    compiler: Compiler,
-    executor: PlanExecutor,
-    compiledExecutor: CompiledExecutor,
-  ) {
+  readonly #schemas: SchemaStore;
+  readonly #planner: QueryPlanner;
+
+  constructor(options: EngineOptions, database: EngineDatabaseOptions, shared: SharedParts) {
+    const { compiler, executor, compiledExecutor, budget } = shared;
     const { clock, random, log, limits } = options;
     this.#transactions = new Transactions({ clock, random, executor, openMax: limits.transactionsMax });
-    const schemas = new SchemaStore({
+    const owner = database.databaseId;
+    const cache = new PlanCache<QueryPlanNode | BatchResponse>(budget);
+    this.#planner = new QueryPlanner({ clock, compiler, cache, budget, owner });
+    this.#schemas = new SchemaStore({
       directory: database.schemaDirectory,
       schemasMax: limits.schemasMax,
       schemaBytesMax: limits.schemaBytesMax,
       compiler,
-      owner: database.databaseId,
+      budget,
+      owner,
       random,
       log,
     });
@@ -74,8 +99,9 @@ class OpenDatabase implements EngineDatabase {
       limits,
       executor,
       compiledExecutor,
-      planner: new QueryPlanner({ clock, compiler, cache: new PlanCache(), owner: database.databaseId }),
-      schemas,
+      budget,
+      planner: this.#planner,
+      schemas: this.#schemas,
       transactions: this.#transactions,
       publicUrl: database.publicUrl,
       pool: (role) => database.pool(role),
@@ -106,6 +132,9 @@ class OpenDatabase implements EngineDatabase {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#planner.clear();
+    this.#prisma7.clear();
+    this.#schemas.clear();
     await this.#transactions.close();
   }
 }

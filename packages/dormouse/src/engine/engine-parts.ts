@@ -2,6 +2,7 @@ import type { Call, Clock, Logger, RandomBytes, Role } from '../base/index.ts';
 import type { Pool } from '../pool/index.ts';
 import type { ClientLimits } from './client-limits.ts';
 import type { CompiledExecutor } from './executor/index.ts';
+import type { MemoryBudget } from './memory-budget.ts';
 import type { PlanExecutor } from './plan-execution.ts';
 import type { OperationBounds, Statements } from './statements.ts';
 import type { Transactions } from './transactions.ts';
@@ -17,6 +18,8 @@ export interface EngineParts {
   /** For the plans that it compiles. */
   readonly compiledExecutor: CompiledExecutor;
   readonly transactions: Transactions;
+  /** For what is kept of queries. */
+  readonly budget: MemoryBudget;
   pool(role: Role): Pool;
   bounds(call: Call, limits: ClientLimits): OperationBounds;
   /** Runs an operation outside of transactions, on a connection of the caller's role. */

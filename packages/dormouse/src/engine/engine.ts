@@ -11,6 +11,8 @@ export interface EngineLimits {
   /** Uploaded schemas kept a database. */
   readonly schemasMax: number;
   readonly schemaBytesMax: number;
+  /** Memory of plans and schemas kept, of all databases together. */
+  readonly keptBytesMax: number;
 }
 
 export interface EngineDatabaseOptions {
@@ -37,6 +39,8 @@ export interface EngineDatabase {
 /** The engine of one process: holds the compiler's worker. */
 export interface Engine {
   openDatabase(options: EngineDatabaseOptions): EngineDatabase;
+  /** Bytes of plans and schemas kept for all databases, by estimate. */
+  readonly keptBytes: number;
   /** Executions by the engine's own executor; of those `handedOver`, Prisma's runtime wrote the reply. All others it ran alone. */
   readonly compiledExecutions: { readonly compiled: number; readonly handedOver: number };
   close(): Promise<void>;

@@ -26,10 +26,16 @@ const COMMENTS_MAX = 64;
 /** The routes that Prisma Client 7 calls: it compiles by itself and sends plans. */
 export class Prisma7Routes {
   readonly #parts: EngineParts;
-  readonly #texts = new PlanTexts();
+  readonly #texts: PlanTexts;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
+    this.#texts = new PlanTexts(parts.budget);
+  }
+
+  /** Forgets all plans. */
+  clear(): void {
+    this.#texts.clear();
   }
 
   async handle(route: Prisma7Route, request: MinimalRequest, call: Call): Promise<MinimalReply> {

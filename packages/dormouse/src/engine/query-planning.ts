@@ -8,6 +8,7 @@ import {
 import type { Clock } from '../base/index.ts';
 import type { Compiler } from './compiler.ts';
 import type { JsonQuery } from './json-query.ts';
+import type { MemoryBudget } from './memory-budget.ts';
 import type { PlanCache } from './plan-cache.ts';
 import { type KnownQuery, QueryTexts } from './query-texts.ts';
 import { rawQueryPlan } from './raw-queries.ts';
@@ -37,6 +38,7 @@ export interface QueryPlannerOptions {
   readonly clock: Clock;
   readonly compiler: Compiler;
   readonly cache: PlanCache<QueryPlanNode | BatchResponse>;
+  readonly budget: MemoryBudget;
   /** Whose turn it is at the compiler: the database's id. */
   readonly owner: string;
 }
@@ -50,10 +52,17 @@ const SHAPELESS = new Set(['createMany', 'createManyAndReturn']);
  */
 export class QueryPlanner {
   readonly #options: QueryPlannerOptions;
-  readonly #texts = new QueryTexts();
+  readonly #texts: QueryTexts;
 
   constructor(options: QueryPlannerOptions) {
     this.#options = options;
+    this.#texts = new QueryTexts(options.budget);
+  }
+
+  /** Forgets all plans. */
+  clear(): void {
+    this.#options.cache.clear();
+    this.#texts.clear();
   }
 
   /** The plan of a body whose form was met before; undefined for any other, and for batches. */

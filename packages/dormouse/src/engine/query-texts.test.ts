@@ -3,6 +3,7 @@ import { parameterizeQuery, type QueryPlanNode } from '@prisma/client-engine-run
 import { ParamGraph } from '@prisma/param-graph';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { MemoryBudget } from './memory-budget.ts';
 import type { Metadata } from './metadata.ts';
 import { buildParameterGraph } from './parameter-graph.ts';
 import { QueryTexts } from './query-texts.ts';
@@ -72,7 +73,7 @@ function planOf(shape: string): QueryPlanNode {
 
 let texts: QueryTexts;
 beforeEach(() => {
-  texts = new QueryTexts();
+  texts = new QueryTexts(new MemoryBudget(2 ** 24));
 });
 
 function learn(query: unknown, text: string = JSON.stringify(query)): void {
@@ -242,7 +243,7 @@ it('whatever is found of a text is what the long way makes of it', () => {
 });
 
 it('holds no more than it may', () => {
-  texts = new QueryTexts(100_000);
+  texts = new QueryTexts(new MemoryBudget(100_000));
   for (let index = 0; index < 500; index++) learn(many({ [`field${index}`]: index }));
   expect(texts.weight).toBeLessThanOrEqual(100_000);
   expect(found(many({ field499: 499 }))).toBe(true);

@@ -1,4 +1,5 @@
 import type { QueryPlanNode } from '@prisma/client-engine-runtime';
+import type { Kept, MemoryBudget, Share } from './memory-budget.ts';
 import { learnTemplate, type QueryTemplate, type ReadQuery } from './query-template.ts';
 import { TextScan } from './text-scan.ts';
 
@@ -21,7 +22,8 @@ const BUCKET_MAX = 16;
 /** A hash whose texts could not be learned or were not met again so often takes no more: they differ each time. */
 const LOST_MAX = 64;
 
-interface Bucket {
+interface Bucket extends Kept {
+  readonly hash: number;
   readonly templates: QueryTemplate[];
   lost: number;
 }
@@ -32,19 +34,17 @@ interface Bucket {
  * is made from what the long way made of a query, and serves only texts of which the long way would make the same.
  */
 export class QueryTexts {
-  /** Least recently used first. */
   readonly #buckets = new Map<number, Bucket>();
   readonly #scan = new TextScan();
-  readonly #weightMax: number;
-  #weight = 0;
+  readonly #share: Share<Bucket>;
 
-  constructor(weightMax: number = WEIGHT_MAX) {
-    this.#weightMax = weightMax;
+  constructor(budget: MemoryBudget, weightMax: number = WEIGHT_MAX) {
+    this.#share = budget.share(weightMax, ({ hash }) => this.#buckets.delete(hash));
   }
 
   /** Estimated bytes held. */
   get weight(): number {
-    return this.#weight;
+    return this.#share.bytes;
   }
 
   /** Looks for the form of a text and cuts out its values; undefined for one not known. */
@@ -56,8 +56,7 @@ export class QueryTexts {
     for (const template of bucket.templates) {
       const scope = template.match(schemaHash, this.#scan);
       if (scope === undefined) continue;
-      this.#buckets.delete(hash);
-      this.#buckets.set(hash, bucket);
+      this.#share.use(bucket);
       return { plan: template.plan, scope, template };
     }
     return undefined;
@@ -74,32 +73,27 @@ export class QueryTexts {
       return;
     }
     bucket.templates.push(template);
-    this.#weight += weightOf(template);
+    let grown = weightOf(template);
     if (bucket.templates.length > BUCKET_MAX) {
-      this.#weight -= weightOf(bucket.templates.shift() as QueryTemplate);
+      grown -= weightOf(bucket.templates.shift() as QueryTemplate);
       bucket.lost++;
     }
-    this.#shrink();
+    this.#share.grow(bucket, grown);
+  }
+
+  /** Forgets all. */
+  clear(): void {
+    this.#share.clear();
   }
 
   #bucket(hash: number): Bucket {
     let bucket = this.#buckets.get(hash);
     if (bucket === undefined) {
-      bucket = { templates: [], lost: 0 };
+      bucket = { hash, templates: [], lost: 0, weight: WEIGHT_BASE, usedAt: 0 };
       this.#buckets.set(hash, bucket);
-      this.#weight += WEIGHT_BASE;
-      this.#shrink();
+      this.#share.add(bucket);
     }
     return bucket;
-  }
-
-  #shrink(): void {
-    for (const [hash, { templates }] of this.#buckets) {
-      if (this.#weight <= this.#weightMax) return;
-      this.#buckets.delete(hash);
-      this.#weight -= WEIGHT_BASE;
-      for (const template of templates) this.#weight -= weightOf(template);
-    }
   }
 }
 

@@ -5,6 +5,7 @@ import type { ParamGraph } from '@prisma/param-graph';
 import { type Deadline, DormouseError, type Logger, type RandomBytes } from '../base/index.ts';
 import type { Compiler, SchemaSource } from './compiler.ts';
 import type { SchemaFacts } from './compiler-protocol.ts';
+import type { Kept, MemoryBudget, Share } from './memory-budget.ts';
 import { graphBytes, openGraph } from './packed-graph.ts';
 
 export interface SchemaStoreOptions {
@@ -14,6 +15,8 @@ export interface SchemaStoreOptions {
   readonly schemasMax: number;
   readonly schemaBytesMax: number;
   readonly compiler: Compiler;
+  /** Shared with all that is kept of queries, of all databases. */
+  readonly budget: MemoryBudget;
   /** Whose turn it is at the compiler: the database's id. */
   readonly owner: string;
   readonly random: RandomBytes;
@@ -29,15 +32,18 @@ export interface KnownSchema extends SchemaSource {
    * an enum value as the schema does, while one taken out is called as the database calls it.
    */
   readonly batchGraph: ParamGraph | undefined;
-  /** Bytes that it holds. */
-  readonly bytes: number;
 }
 
 /** Graphs held a database: one of a schema of 1000 models has 14 MB, of 20 models 0.3. Others are read again when used. */
 const BYTES_MAX = 64 * 2 ** 20;
+/** What else a schema holds: its enums and maps. */
+const WEIGHT_BASE = 4096;
 
 const SUFFIX = '.prisma';
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+
+/** By hash, what is in memory or on its way there. */
+type Known = Map<string, Promise<HeldSchema> | undefined>;
 
 /**
  * The schemas that Prisma 6 clients of one database have uploaded: a file each, named by its hash, which is the SHA-256 of
@@ -46,24 +52,35 @@ const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 export class SchemaStore {
   readonly #options: SchemaStoreOptions;
   /** Least recently used first; loaded into memory by its first use. */
-  #known: Promise<Map<string, Promise<KnownSchema> | undefined>> | undefined;
+  #known: Promise<Known> | undefined;
+  /** The same, once it is there. */
+  #index: Known = new Map();
   /** Those that are ready. */
-  readonly #ready = new Map<string, KnownSchema>();
+  readonly #ready = new Map<string, HeldSchema>();
+  readonly #share: Share<HeldSchema>;
   /** The one used last, which most databases have one of. */
-  #latest: KnownSchema | undefined;
+  #latest: HeldSchema | undefined;
 
   constructor(options: SchemaStoreOptions) {
     this.#options = options;
+    this.#share = options.budget.share(BYTES_MAX, (schema) => this.#forget(schema));
   }
 
   /** The schema of this hash if it is the one that was used last, at once. */
   latest(hash: string): KnownSchema | undefined {
-    return this.#latest?.hash === hash ? this.#latest : undefined;
+    if (this.#latest?.hash !== hash) return undefined;
+    this.#share.use(this.#latest);
+    return this.#latest;
+  }
+
+  /** Lets go all that it holds in memory; the files stay. */
+  clear(): void {
+    this.#share.clear();
   }
 
   /** The schema of this hash, or undefined if it was never uploaded or had to go. */
   async find(hash: string, deadline: Deadline): Promise<KnownSchema | undefined> {
-    const known = await this.#index();
+    const known = await this.#listed();
     if (!known.has(hash)) return undefined;
     const loading = known.get(hash) ?? this.#load(hash, deadline);
     known.delete(hash);
@@ -71,7 +88,7 @@ export class SchemaStore {
     try {
       const schema = await loading;
       // It may have had to go while it was read.
-      if (known.get(hash) === loading) this.#use(schema, known);
+      if (known.get(hash) === loading) this.#use(schema);
       return schema;
     } catch (error) {
       if (known.get(hash) === loading) known.set(hash, undefined);
@@ -100,46 +117,61 @@ export class SchemaStore {
     }
     if (schemasMax < 1) throw new DormouseError('schemas_exhausted');
     const schema = bytes.toString('utf8');
-    const known = await this.#index();
+    const known = await this.#listed();
     const facts = await compiler.load(owner, schema, deadline);
     if (!known.has(hash)) await this.#write(hash, schema);
     const held = this.#schema(hash, facts);
     known.delete(hash);
+    known.set(hash, undefined);
+    this.#use(held);
     known.set(hash, Promise.resolve(held));
-    this.#use(held, known);
     while (known.size > schemasMax) {
       const [oldest] = known.keys();
       if (oldest === undefined) break;
       known.delete(oldest);
-      this.#ready.delete(oldest);
+      const ready = this.#ready.get(oldest);
+      if (ready !== undefined) this.#share.drop(ready);
       await unlink(join(directory, oldest + SUFFIX)).catch(ignoreMissing);
     }
   }
 
-  /** Notes that it is the one used last, and lets those go that were used longest ago, if all have too many bytes. */
-  #use(schema: KnownSchema, known: Map<string, Promise<KnownSchema> | undefined>): void {
+  /** Notes that it is the one used last. */
+  #use(schema: HeldSchema): void {
     this.#latest = schema;
-    this.#ready.delete(schema.hash);
-    this.#ready.set(schema.hash, schema);
-    let bytes = 0;
-    for (const ready of this.#ready.values()) bytes += ready.bytes;
-    for (const [hash, ready] of this.#ready) {
-      if (bytes <= BYTES_MAX || ready === schema) return;
-      bytes -= ready.bytes;
-      this.#ready.delete(hash);
-      known.set(hash, undefined);
+    const before = this.#ready.get(schema.hash);
+    if (before === schema) {
+      this.#share.use(schema);
+      return;
     }
+    if (before !== undefined) this.#share.drop(before);
+    this.#latest = schema;
+    this.#ready.set(schema.hash, schema);
+    this.#share.add(schema);
   }
 
-  #index(): Promise<Map<string, Promise<KnownSchema> | undefined>> {
-    this.#known ??= this.#list().catch((error: unknown) => {
-      this.#known = undefined;
-      throw error;
-    });
+  /** It had to go; its file is read again when it is asked for. */
+  #forget(schema: HeldSchema): void {
+    if (this.#latest === schema) this.#latest = undefined;
+    if (this.#ready.get(schema.hash) !== schema) return;
+    this.#ready.delete(schema.hash);
+    if (this.#index.has(schema.hash)) this.#index.set(schema.hash, undefined);
+  }
+
+  #listed(): Promise<Known> {
+    this.#known ??= this.#list().then(
+      (found) => {
+        this.#index = found;
+        return found;
+      },
+      (error: unknown) => {
+        this.#known = undefined;
+        throw error;
+      },
+    );
     return this.#known;
   }
 
-  async #list(): Promise<Map<string, undefined>> {
+  async #list(): Promise<Known> {
     const { directory } = this.#options;
     const names = await readdir(directory).catch((error: unknown) => {
       ignoreMissing(error);
@@ -159,7 +191,7 @@ export class SchemaStore {
     return new Map(found.map(({ hash }) => [hash, undefined]));
   }
 
-  async #load(hash: string, deadline: Deadline): Promise<KnownSchema> {
+  async #load(hash: string, deadline: Deadline): Promise<HeldSchema> {
     const { compiler, owner } = this.#options;
     const schema = await this.#read(hash);
     try {
@@ -171,7 +203,7 @@ export class SchemaStore {
     }
   }
 
-  #schema(hash: string, facts: SchemaFacts): KnownSchema {
+  #schema(hash: string, facts: SchemaFacts): HeldSchema {
     return new HeldSchema(hash, facts, () => this.#read(hash));
   }
 
@@ -213,8 +245,10 @@ export class SchemaStore {
   }
 }
 
-class HeldSchema implements KnownSchema {
+class HeldSchema implements KnownSchema, Kept {
   readonly hash: string;
+  usedAt = 0;
+  readonly weight: number;
   readonly text: () => Promise<string>;
   readonly #facts: SchemaFacts;
   #graph: ParamGraph | undefined;
@@ -224,6 +258,7 @@ class HeldSchema implements KnownSchema {
     this.hash = hash;
     this.text = text;
     this.#facts = facts;
+    this.weight = WEIGHT_BASE + (facts.parameters === undefined ? 0 : graphBytes(facts.parameters.graph));
   }
 
   get graph(): ParamGraph | undefined {
@@ -238,11 +273,6 @@ class HeldSchema implements KnownSchema {
     const { parameters } = this.#facts;
     if (parameters !== undefined) this.#batchGraph ??= openGraph(parameters.graph, () => undefined);
     return this.#batchGraph;
-  }
-
-  get bytes(): number {
-    const { parameters } = this.#facts;
-    return parameters === undefined ? 0 : graphBytes(parameters.graph);
   }
 }
 

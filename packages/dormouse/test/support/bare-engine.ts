@@ -27,6 +27,7 @@ export const LIMITS: EngineLimits = {
   transactionsMax: 20,
   schemasMax: 5,
   schemaBytesMax: 2 ** 20,
+  keptBytesMax: 2 ** 26,
 };
 
 /** Who asks, how, and what becomes of it. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { MemoryBudget } from '../memory-budget.ts';
 import { PlanTexts } from './plan-texts.ts';
 
 const plan = (sql: string): object => ({
@@ -28,7 +29,7 @@ const twice = (texts: PlanTexts, bytes: Buffer): void => {
 
 describe('PlanTexts', () => {
   it('knows a plan from the third time on, with other parameters too', () => {
-    const texts = new PlanTexts();
+    const texts = new PlanTexts(new MemoryBudget(2 ** 24));
     const first = body('SELECT 1', { a: 1 });
     expect(texts.find(first)).toBeUndefined();
     texts.note(first);
@@ -42,7 +43,7 @@ describe('PlanTexts', () => {
   });
 
   it('is not misled by text that looks like the parameters', () => {
-    const texts = new PlanTexts();
+    const texts = new PlanTexts(new MemoryBudget(2 ** 24));
     const tricky = body('SELECT \',"params":{}\'');
     twice(texts, tricky);
     expect(texts.find(tricky)?.plan).toEqual(plan('SELECT \',"params":{}\''));
@@ -57,14 +58,14 @@ describe('PlanTexts', () => {
     ['another plan of the same length', (text: string) => text.replace('SELECT 1', 'SELECT 2')],
     ['another operation', (text: string) => text.replace('findMany', 'findAlle')],
   ])('does not take %s for a known request', (_name, change) => {
-    const texts = new PlanTexts();
+    const texts = new PlanTexts(new MemoryBudget(2 ** 24));
     const known = body('SELECT 1');
     twice(texts, known);
     expect(texts.find(Buffer.from(change(known.toString())))).toBeUndefined();
   });
 
   it('does not take parameters that are no UTF-8', () => {
-    const texts = new PlanTexts();
+    const texts = new PlanTexts(new MemoryBudget(2 ** 24));
     const known = body('SELECT 1', { a: 'é' });
     twice(texts, known);
     const broken = Buffer.from(known);
@@ -74,7 +75,7 @@ describe('PlanTexts', () => {
   });
 
   it('drops what was not used for longest when it is full', () => {
-    const texts = new PlanTexts(400_000);
+    const texts = new PlanTexts(new MemoryBudget(400_000));
     const kept = body('SELECT 0');
     twice(texts, kept);
     for (let number = 1; number < 300; number++) {
@@ -86,7 +87,7 @@ describe('PlanTexts', () => {
   });
 
   it('keeps plans apart that differ in a byte that nobody looks at', () => {
-    const texts = new PlanTexts();
+    const texts = new PlanTexts(new MemoryBudget(2 ** 24));
     const sqls = Array.from({ length: 10 }, (_, digit) => `SELECT ${'x'.repeat(3000)}${digit}${'y'.repeat(3000)}`);
     for (const sql of sqls) twice(texts, body(sql));
     for (const sql of sqls) expect(texts.find(body(sql))?.plan).toEqual(plan(sql));

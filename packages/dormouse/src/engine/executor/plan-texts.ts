@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { QueryPlanNode } from '@prisma/client-engine-runtime';
+import type { Kept, MemoryBudget, Share } from '../memory-budget.ts';
 import { checkPlan } from '../plan-shape.ts';
 import { isObject, type JsonObject, parseBody } from '../request-body.ts';
 import { type CompiledPlan, compilePlan } from './compiled-plan.ts';
@@ -12,12 +13,13 @@ export interface KnownRequest {
   readonly comments: unknown;
 }
 
-interface PlanText {
+interface PlanText extends Kept {
+  /** Of the head. */
+  readonly print: number;
   /** The body up to the parameters. */
   readonly head: Buffer;
   readonly plan: QueryPlanNode;
   readonly compiled: CompiledPlan | undefined;
-  used: number;
 }
 
 /** Kept a database. A plan in memory, compiled, is about this many times its text (measured). */
@@ -43,12 +45,10 @@ const OPEN = 0x7b;
 export class PlanTexts {
   readonly #buckets = new Map<number, PlanText[]>();
   readonly #seen = new Set<number>();
-  readonly #weightMax: number;
-  #weight = 0;
-  #uses = 0;
+  readonly #share: Share<PlanText>;
 
-  constructor(weightMax: number = WEIGHT_MAX) {
-    this.#weightMax = weightMax;
+  constructor(budget: MemoryBudget, weightMax: number = WEIGHT_MAX) {
+    this.#share = budget.share(weightMax, (known) => this.#forget(known));
   }
 
   /** Looks for the plan of a body. Undefined for one not known, or a body of another form. */
@@ -61,7 +61,7 @@ export class PlanTexts {
       if (known.head.length !== at || body.compare(known.head, 0, at, 0, at) !== 0) continue;
       const tail = tailOf(body, at);
       if (tail === undefined) return undefined;
-      known.used = ++this.#uses;
+      this.#share.use(known);
       return { plan: known.plan, compiled: known.compiled, params: tail.params, comments: tail.comments };
     }
     return undefined;
@@ -79,43 +79,35 @@ export class PlanTexts {
     }
     const plan = planOf(body, at);
     if (plan === undefined || tailOf(body, at) === undefined) return;
-    const weight = weightOf(at);
-    if (weight > this.#weightMax / 8) return;
-    const bucket = this.#buckets.get(print) ?? [];
-    if (bucket.length === 0) this.#buckets.set(print, bucket);
-    bucket.push({ head: Buffer.from(body.subarray(0, at)), plan, compiled: compilePlan(plan), used: ++this.#uses });
-    this.#weight += weight;
-    if (bucket.length > BUCKET_MAX) this.#drop(print, bucket);
-    if (this.#weight > this.#weightMax) this.#shrink();
-  }
-
-  /** Drops what was not used for longest until a tenth is free. Rare: once in some thousand plans. */
-  #shrink(): void {
-    const all = [...this.#buckets].flatMap(([print, bucket]) => bucket.map((known) => ({ print, known })));
-    all.sort((a, b) => a.known.used - b.known.used);
-    for (const { print, known } of all) {
-      if (this.#weight <= this.#weightMax * 0.9) return;
-      this.#remove(print, known);
-    }
-  }
-
-  #drop(print: number, bucket: PlanText[]): void {
-    let oldest = bucket[0] as PlanText;
-    for (const known of bucket) if (known.used < oldest.used) oldest = known;
-    this.#remove(print, oldest);
-  }
-
-  #remove(print: number, known: PlanText): void {
+    const weight = WEIGHT_BASE + at * WEIGHT_PER_BYTE;
+    if (!this.#share.takes(weight)) return;
+    const head = Buffer.from(body.subarray(0, at));
+    const known: PlanText = { print, head, plan, compiled: compilePlan(plan), weight, usedAt: 0 };
     const bucket = this.#buckets.get(print);
+    if (bucket === undefined) this.#buckets.set(print, [known]);
+    else if (bucket.push(known) > BUCKET_MAX) this.#share.drop(oldestOf(bucket));
+    this.#share.add(known);
+  }
+
+  /** Forgets all. */
+  clear(): void {
+    this.#seen.clear();
+    this.#share.clear();
+  }
+
+  #forget(known: PlanText): void {
+    const bucket = this.#buckets.get(known.print);
     if (bucket === undefined) return;
     bucket.splice(bucket.indexOf(known), 1);
-    if (bucket.length === 0) this.#buckets.delete(print);
-    this.#weight -= weightOf(known.head.length);
+    if (bucket.length === 0) this.#buckets.delete(known.print);
   }
 }
 
-function weightOf(bytes: number): number {
-  return WEIGHT_BASE + bytes * WEIGHT_PER_BYTE;
+/** Without the last, which is new. */
+function oldestOf(bucket: readonly PlanText[]): PlanText {
+  let oldest = bucket[0] as PlanText;
+  for (const known of bucket.slice(0, -1)) if (known.usedAt < oldest.usedAt) oldest = known;
+  return oldest;
 }
 
 /** A number by the length and the bytes of a plan: a hint where to look, never a proof. */
