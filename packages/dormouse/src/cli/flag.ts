@@ -73,14 +73,19 @@ export function port(group: string, fallback: number, summary: string): Flag<num
   return { group, placeholder: 'PORT', summary, fallback, fallbackShown: String(fallback), parse: parsePort };
 }
 
-export function count(group: string, fallback: number, summary: string, min = 1): Flag<number> {
+export function count(
+  group: string,
+  fallback: number,
+  summary: string,
+  { min = 1, max }: { readonly min?: number; readonly max?: number } = {},
+): Flag<number> {
   return {
     group,
     placeholder: 'N',
     summary,
     fallback,
     fallbackShown: String(fallback),
-    parse: (value) => parseCount(value, min),
+    parse: (value) => parseCount(value, min, max),
   };
 }
 

@@ -9,6 +9,10 @@ import { parseBytes, parseHttpUrl, parseIsolation, parseLogLevel, parseRegion } 
  */
 
 const MiB = 1024 * 1024;
+/** 18 MB each, kept for good: more than a burst of creations takes is a slip of the keyboard. */
+const SPARES_MAX = 1000;
+/** A server has 60 connections (instance/settings.ts), of which 3 are reserved and some are ours: what is promised must be there. */
+const CONNECTIONS_MAX = 50;
 
 /** Flags of any command that asks the running platform. */
 export interface ConnectionValues {
@@ -99,16 +103,19 @@ export const START_FLAGS: FlagsOf<StartValues> = {
   },
   wakeTimeout: duration('Sleep', 30_000, 'How long a query waits for its database to wake'),
 
-  spares: count('Storage', 3, 'Empty databases that lie ready for db create, 18 MB each; 0 for none', 0),
+  spares: count('Storage', 3, 'Empty databases that lie ready for db create, 18 MB each; 0 for none', {
+    min: 0,
+    max: SPARES_MAX,
+  }),
 
   bodyMax: bytes('Limits', 16 * MiB, 'Largest request body'),
   replyMax: bytes('Limits', 64 * MiB, 'Largest reply'),
   queryTimeout: duration('Limits', 60_000, 'Longest query over HTTP'),
   transactionTimeout: duration('Limits', 90_000, 'Longest interactive transaction'),
   transactionsMax: count('Limits', 100, 'Open interactive transactions of a database'),
-  poolConnections: count('Limits', 10, 'Connections for HTTP, of a database and role'),
+  poolConnections: count('Limits', 10, 'Connections for HTTP, of a database and role', { max: CONNECTIONS_MAX }),
   poolWaiters: count('Limits', 1000, 'Requests that may wait for such a connection'),
-  tcpConnections: count('Limits', 20, 'Direct Postgres sessions of a database'),
+  tcpConnections: count('Limits', 20, 'Direct Postgres sessions of a database', { max: CONNECTIONS_MAX }),
   schemasMax: count('Limits', 100, 'Prisma schemas kept for a database'),
   schemaMax: bytes('Limits', MiB, 'Largest Prisma schema'),
   plansMax: bytes('Limits', 256 * MiB, 'Memory of plans and schemas kept for all databases'),

@@ -58,6 +58,16 @@ describe('help', () => {
     expect(out).not.toContain('key create');
   });
 
+  it('shows the commands of a group, however it is asked', async () => {
+    for (const line of ['help db', 'db help', 'db --help', 'db -h']) {
+      const { code, out, err } = await tried(line);
+      expect([code, err]).toEqual([0, '']);
+      expect(out).toContain('  db branch SOURCE NAME');
+      expect(out).not.toContain('  status');
+    }
+    expect(await tried('db help create')).toEqual(await tried('help db create'));
+  });
+
   it('keeps every line within 140 columns and free of escapes', async () => {
     for (const command of commands) {
       const { out } = await tried(`help ${command.name}`);
@@ -82,6 +92,9 @@ describe('mistakes', () => {
     ['db branch main', 'NAME is missing'],
     ['key create main --role admin', 'owner, writer, reader'],
     ['start --pgport 1', 'Did you mean --pg-port?'],
+    ['start --body-max 5', '--body-max: "5" is not a size: write a number and its unit'],
+    ['start --spares 1000000', '--spares: "1000000" is too many: at most 1000.'],
+    ['start --tcp-connections 1000', '--tcp-connections: "1000" is too many: at most'],
     ['start extra', '"extra" is one word too many'],
   ])('dormouse %s', async (line, words) => {
     const { code, out, err } = await tried(line);

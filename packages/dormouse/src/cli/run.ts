@@ -52,6 +52,10 @@ async function dispatch(
     });
   }
 
+  if (isGroup(first, commands) && ['help', '--help', '-h'].includes(words[1] ?? '')) {
+    world.stdout.write(helpOn([first, ...words.slice(2)], commands));
+    return 0;
+  }
   const command = find(words, commands);
   const rest = words.slice(command.name.split(' ').length);
   const end = rest.indexOf('--');
@@ -82,10 +86,15 @@ async function interruptible(
   }
 }
 
+/** Whether commands begin with this word and need another one. */
+function isGroup(word: string | undefined, commands: readonly Command[]): word is string {
+  return word !== undefined && commands.some(({ name }) => name.startsWith(`${word} `));
+}
+
 function find(words: readonly string[], commands: readonly Command[]): Command {
   const found = commands.find((command) => command.name.split(' ').every((part, index) => part === words[index]));
   if (found) return found;
-  const group = commands.some((command) => command.name.startsWith(`${words[0]} `)) ? (words[0] as string) : undefined;
+  const group = isGroup(words[0], commands) ? words[0] : undefined;
   const second = words[1]?.startsWith('-') ? undefined : words[1];
   if (group !== undefined && second === undefined) {
     throw new DormouseError('usage_invalid', {
@@ -105,8 +114,6 @@ function find(words: readonly string[], commands: readonly Command[]): Command {
 function helpOn(words: readonly string[], commands: readonly Command[]): string {
   const names = words.filter((word) => !word.startsWith('-'));
   if (names.length === 0) return overview(commands);
-  if (names.length === 1 && commands.some((command) => command.name.startsWith(`${names[0]} `))) {
-    return overview(commands, names[0]);
-  }
+  if (names.length === 1 && isGroup(names[0], commands)) return overview(commands, names[0]);
   return commandHelp(find(names, commands));
 }

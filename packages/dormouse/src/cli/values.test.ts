@@ -40,7 +40,7 @@ describe('durations', () => {
 
 describe('sizes', () => {
   it.each([
-    ['1', 1],
+    ['1B', 1],
     ['16MiB', 16_777_216],
     ['16 mib', 16_777_216],
     ['5MB', 5_000_000],
@@ -48,7 +48,7 @@ describe('sizes', () => {
     ['1GiB', 1_073_741_824],
   ])('%s is %d bytes', (text, bytes) => expect(parseBytes(text)).toBe(bytes));
 
-  it.each(['', '0', '-1', 'MiB', '1TiB', '1M', '9999999999999999', '0x10', '0.1'])('refuses %j', (text) => {
+  it.each(['', '0', '5', '0B', '-1', 'MiB', '1TiB', '1M', '9999999999999999', '0x10', '0.1'])('refuses %j', (text) => {
     expect(() => parseBytes(text)).toThrow(refused);
   });
 
@@ -64,11 +64,15 @@ describe('ports, counts, addresses, regions', () => {
     expect(parsePort('0')).toBe(0);
     expect(parsePort('65535')).toBe(65_535);
     expect(parseCount('20')).toBe(20);
+    expect(parseCount('20', 1, 20)).toBe(20);
     expect(parseHttpUrl('https://db.example.com/')).toBe('https://db.example.com');
     expect(parseHttpUrl('http://127.0.0.1:4400')).toBe('http://127.0.0.1:4400');
     expect(parseRegion('eu1')).toBe('eu1');
   });
 
+  it('refuses more than there may be, naming how many', () => {
+    expect(() => parseCount('21', 1, 20)).toThrow('"21" is too many: at most 20.');
+  });
   it.each(['', '65536', '-1', '1.5', '080000', 'http'])('refuses the port %j', (text) => {
     expect(() => parsePort(text)).toThrow(refused);
   });

@@ -32,10 +32,10 @@ export function parseDuration(text: string, allowNever = false): number {
   return ms;
 }
 
-/** Bytes of `16MiB`, `64KiB`, `5MB`, `1048576`. Throws `usage_invalid`. */
+/** Bytes of `16MiB`, `64KiB`, `5MB`, `1024B`. A bare number is refused: who writes 5 means no bytes. Throws `usage_invalid`. */
 export function parseBytes(text: string): number {
-  const match = /^(\d+(?:\.\d+)?) ?([kmg]i?b|b)?$/i.exec(text);
-  const unit = BYTES[(match?.[2] ?? 'b').toLowerCase()];
+  const match = /^(\d+(?:\.\d+)?) ?([kmg]i?b|b)$/i.exec(text);
+  const unit = BYTES[(match?.[2] ?? '').toLowerCase()];
   const bytes = match && unit !== undefined ? Math.round(Number(match[1]) * unit) : Number.NaN;
   if (!Number.isSafeInteger(bytes) || bytes < 1) {
     refuse(`"${text}" is not a size: write a number and its unit, such as 512KiB, 16MiB, 1GiB.`);
@@ -43,10 +43,11 @@ export function parseBytes(text: string): number {
   return bytes;
 }
 
-/** A whole number of at least `min`. Throws `usage_invalid`. */
-export function parseCount(text: string, min = 1): number {
+/** A whole number from `min` to `max`. Throws `usage_invalid`. */
+export function parseCount(text: string, min = 1, max: number = Number.MAX_SAFE_INTEGER): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (!Number.isSafeInteger(value) || value < min) refuse(`"${text}" is not a whole number of at least ${min}.`);
+  if (!(value >= min)) refuse(`"${text}" is not a whole number of at least ${min}.`);
+  if (value > max) refuse(`"${text}" is too many: at most ${max}.`);
   return value;
 }
 
