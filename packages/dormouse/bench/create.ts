@@ -9,13 +9,18 @@ import { type Platform, startPlatform } from '../test/support/platform.ts';
 import { runSql } from '../test/support/push-schema.ts';
 import { scratch } from '../test/support/scratch.ts';
 import { until } from '../test/support/until.ts';
+import { each } from './each.ts';
 import type { BenchFlags } from './flags.ts';
+import { percentile } from './load.ts';
 import { call } from './requests.ts';
 import { compare, type Peer, show, table } from './rounds.ts';
 
 const ROUNDS = 5;
 /** As many spares as the platform keeps by default. */
 const SPARES = 3;
+/** Files of a suite, and workers of its runner. */
+const IN_A_ROW = 20;
+const WORKERS = 4;
 
 /** A new database and its first query over TCP; a test suite's copy of a migrated one; beside what one would do without us. */
 export async function create(flags: BenchFlags): Promise<string> {
@@ -25,23 +30,34 @@ export async function create(flags: BenchFlags): Promise<string> {
   const plain = await startPlainPostgres({ settings: { fsync: 'on' } });
   const home = scratch('initdb');
   try {
-    const template = await bare.createDatabase('template');
-    await runSql(template.postgresUrl, TABLES);
-    await call(bare, 'POST', '/databases/template/stop');
+    for (const platform of [bare, spared]) {
+      const template = await platform.createDatabase('template');
+      await runSql(template.postgresUrl, TABLES);
+      await call(platform, 'POST', '/databases/template/stop');
+    }
+    // The first of a suite: after it others lie ready.
+    await testDatabase(spared);
     await runSql(await plain.createDatabase('template'), TABLES);
     const figures = await compare(
       [
         {
           name: 'Dormouse, a spare lies ready',
           async run() {
-            const ready = (): string[] =>
-              readdirSync(join(spared.data, 'databases')).filter((name) => name.startsWith('.spare-'));
-            await until(() => ready().length === SPARES, { what: 'spares' });
+            await until(() => waiting(spared, '.spare-') === SPARES, { what: 'spares' });
             return newDatabase(spared);
           },
         },
         { name: 'Dormouse, from the template (--spares 0)', run: () => newDatabase(bare) },
-        testDatabase(bare),
+        {
+          name: 'createTestDatabase, of 20 tables, a copy lies ready',
+          async run() {
+            await until(() => waiting(spared, '.copy-') === SPARES, { what: 'copies' });
+            return testDatabase(spared);
+          },
+        },
+        { name: 'createTestDatabase, in a row', run: () => inARow(spared, 1) },
+        { name: 'createTestDatabase, in four rows at the same time', run: () => inARow(spared, WORKERS) },
+        { name: 'createTestDatabase, no copies (--spares 0)', run: () => testDatabase(bare) },
         plainCopy(plain),
         await initdb(home.path),
       ],
@@ -89,24 +105,36 @@ async function newDatabase(platform: Platform): Promise<Record<string, number>> 
   return { created, queried };
 }
 
-function testDatabase(platform: Platform): Peer {
-  return {
-    name: 'createTestDatabase, of 20 tables',
-    async run() {
-      const startedMs = performance.now();
-      const database = await createTestDatabase({
-        template: 'template',
-        url: platform.http,
-        adminToken: platform.adminToken,
-      });
-      const created = performance.now() - startedMs;
-      const client = await firstQuery(database.postgresUrl);
-      const queried = performance.now() - startedMs;
-      await client.end();
-      await database.drop();
-      return { created, queried };
-    },
-  };
+const waiting = (platform: Platform, prefix: string): number =>
+  readdirSync(join(platform.data, 'databases')).filter((name) => name.startsWith(prefix)).length;
+
+async function testDatabase(platform: Platform): Promise<{ created: number; queried: number }> {
+  const startedMs = performance.now();
+  const database = await createTestDatabase({
+    template: 'template',
+    url: platform.http,
+    adminToken: platform.adminToken,
+  });
+  const created = performance.now() - startedMs;
+  const client = await firstQuery(database.postgresUrl);
+  const queried = performance.now() - startedMs;
+  await client.end();
+  await database.drop();
+  return { created, queried };
+}
+
+/** What a suite does, or its workers: one database after the other, each dropped before the next. Medians. */
+async function inARow(platform: Platform, workers: number): Promise<Record<string, number>> {
+  const made: { created: number; queried: number }[] = [];
+  await each(IN_A_ROW, workers, async () => {
+    made.push(await testDatabase(platform));
+  });
+  const median = (of: 'created' | 'queried'): number =>
+    percentile(
+      made.map((one) => one[of]).sort((a, b) => a - b),
+      0.5,
+    );
+  return { created: median('created'), queried: median('queried') };
 }
 
 /** What suites do on one server: a database copied from another, while nobody uses that. */

@@ -51,7 +51,8 @@ export class Database {
       publicUrl: options.publicUrl,
       onOperation: options.onOperation,
     });
-    this.events = options.events.openDatabase({ databaseId: record.id, directory, instance });
+    const { id: databaseId, throwAway = false } = record;
+    this.events = options.events.openDatabase({ databaseId, directory, instance, throwAway });
     this.#detach = instance.attach(this.events.attachment);
   }
 

@@ -5,7 +5,7 @@ import { createDoors } from './doors.ts';
 import { createEngine } from './engine/index.ts';
 import { createEvents } from './events/index.ts';
 import { MachineFleet } from './fleet.ts';
-import { openInstances, type PrepareResult } from './instance/index.ts';
+import { machineBootId, openInstances, type PrepareResult } from './instance/index.ts';
 import type { Platform, PlatformOptions } from './platform-options.ts';
 import { StartGate } from './start-gate.ts';
 
@@ -60,6 +60,7 @@ async function open(
       alwaysOn: false,
       listenKeepsAwake: options.listenKeepsAwake,
     },
+    bootId: machineBootId(),
     addresses: () => doors.addresses(),
     onRevoked: (keyId) => doors.endSessions(keyId),
   });

@@ -28,6 +28,7 @@ describe('createApiEvents', () => {
       clock: systemClock,
       random: cryptoRandom,
       log: silentLogger,
+      bootId: 'boot-1',
       pgMajor: () => 18,
       rest: { suspendAfterMs: 5000, stopAfterMs: 300_000, alwaysOn: false, listenKeepsAwake: false },
       addresses,

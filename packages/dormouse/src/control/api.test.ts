@@ -47,6 +47,7 @@ describe('createApi', () => {
       clock,
       random: cryptoRandom,
       log: silentLogger,
+      bootId: 'boot-1',
       pgMajor: () => 18,
       rest: { suspendAfterMs: 5000, stopAfterMs: 300_000, alwaysOn: false, listenKeepsAwake: false },
       addresses,

@@ -77,7 +77,10 @@ const ROUTES: readonly ApiRoute[] = [
 
 /** With `wait: false` the reply comes at once: a database in the state `creating`, to be asked for by its id. */
 async function branch({ control, names, body }: ApiRequest): Promise<unknown> {
-  const { id, done } = control.beginBranch(first(names), text(body, 'name'), toggle(body, 'atRest', false));
+  const { id, done } = control.beginBranch(first(names), text(body, 'name'), {
+    atRest: toggle(body, 'atRest', false),
+    throwAway: toggle(body, 'throwAway', false),
+  });
   if (toggle(body, 'wait', true)) return done;
   done.catch(() => {});
   return control.showDatabase(id);

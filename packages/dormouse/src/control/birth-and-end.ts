@@ -31,7 +31,17 @@ export interface BirthAndEndOptions {
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly log: Logger;
+  /** Which boot of the machine this is. */
+  readonly bootId: string;
   readonly fleet: () => Fleet;
+}
+
+/** How a branch is to be made. */
+export interface BranchWish {
+  /** Its source is stopped first. */
+  readonly atRest: boolean;
+  /** It is made faster and never synced: the first start after a boot of the machine deletes it. */
+  readonly throwAway: boolean;
 }
 
 /** How databases come to be, new or as a branch, and how they end: each step durable, and safe to repeat after a kill between two. */
@@ -41,6 +51,13 @@ export class BirthAndEnd {
 
   constructor(options: BirthAndEndOptions) {
     this.#options = options;
+  }
+
+  /** Enters what is on record. A throw-away database of an earlier boot is at its end: nobody knows what of it had reached the disk. */
+  enter(row: DatabaseRow): void {
+    const { roster, bootId } = this.#options;
+    const lost = row.throwAwayBoot !== null && row.throwAwayBoot !== bootId;
+    roster.enter(lost ? { ...row, lifecycle: 'deleting' } : row);
   }
 
   /** Ends what an earlier run left half created or half deleted. */
@@ -59,7 +76,7 @@ export class BirthAndEnd {
   /** Makes a database with a first key of the owner. */
   async create(name: string, pgMajor: number): Promise<DatabaseId> {
     const fleet = this.#options.fleet();
-    const row = this.#begin(name, pgMajor, undefined);
+    const row = this.#begin(name, pgMajor);
     await this.#make(row, () => fleet.create(recordOf(row)));
     return row.id;
   }
@@ -68,11 +85,11 @@ export class BirthAndEnd {
   branch(
     source: DatabaseRow,
     name: string,
-    atRest: boolean,
+    { atRest, throwAway }: BranchWish,
   ): { readonly id: DatabaseId; readonly done: Promise<void> } {
     const { branches, fleet } = this.#options;
     const servers = fleet();
-    const row = this.#begin(name, source.pgMajor, source);
+    const row = this.#begin(name, source.pgMajor, source, throwAway);
     const done = branches.run(row.id, async (job) => {
       let result: ForkResult | undefined;
       await this.#make(row, async () => {
@@ -104,15 +121,16 @@ export class BirthAndEnd {
   }
 
   /** Enters a database that is about to be made. */
-  #begin(name: string, pgMajor: number, parent: DatabaseRow | undefined): DatabaseRow {
+  #begin(name: string, pgMajor: number, parent?: DatabaseRow, throwAway = false): DatabaseRow {
     checkDatabaseName(name);
-    const { registry, roster, clock, random } = this.#options;
+    const { registry, roster, clock, random, bootId } = this.#options;
     if (roster.size >= DATABASES_MAX) {
       throw new DormouseError('quota_exceeded', { message: `A platform has at most ${DATABASES_MAX} databases.` });
     }
     const row: DatabaseRow = {
       ...{ id: newDatabaseId(random), name, pgMajor, lifecycle: 'creating', createdAtMs: clock.now() },
       ...{ parentId: parent?.id ?? null, parentName: parent?.name ?? null, rest: {} },
+      throwAwayBoot: throwAway ? bootId : null,
     };
     registry.addDatabase(row);
     roster.enter(row);
@@ -159,6 +177,6 @@ export class BirthAndEnd {
   }
 }
 
-function recordOf({ id, name, pgMajor, createdAtMs }: DatabaseRow): DatabaseRecord {
-  return { id, name, pgMajor, createdAtMs };
+function recordOf({ id, name, pgMajor, createdAtMs, throwAwayBoot }: DatabaseRow): DatabaseRecord {
+  return { id, name, pgMajor, createdAtMs, ...(throwAwayBoot === null ? {} : { throwAway: true }) };
 }

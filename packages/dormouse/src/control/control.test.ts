@@ -77,7 +77,7 @@ describe('Control', () => {
   let fleet: PaperFleet;
   let control: Control;
 
-  const openControl = async (): Promise<void> => {
+  const openControl = async (bootId = 'boot-1'): Promise<void> => {
     control = new Control({
       registry: new Registry(path.join(directory, 'registry.db')),
       secrets: new Secrets(new Uint8Array(32)),
@@ -86,6 +86,7 @@ describe('Control', () => {
       log: silentLogger,
       pgMajor: () => 18,
       rest: { suspendAfterMs: 5000, stopAfterMs: Number.POSITIVE_INFINITY, alwaysOn: false, listenKeepsAwake: false },
+      bootId,
       addresses: () => ({ publicUrl: 'http://127.0.0.1:4400', httpPort: 4400, postgresPort: 5440 }),
     });
     await control.start(fleet);
@@ -209,7 +210,7 @@ describe('Control', () => {
       const id = 'db_cccccccccccccccccccc' as DatabaseId;
       registry.addDatabase({
         ...{ id, name: 'half', pgMajor: 18, lifecycle, createdAtMs: 1, rest: {} },
-        ...{ parentId: null, parentName: null },
+        ...{ parentId: null, parentName: null, throwAwayBoot: null },
       });
       registry.close();
       await openControl();
@@ -218,6 +219,29 @@ describe('Control', () => {
       await control.createDatabase('half');
     },
   );
+
+  it('deletes throw-away databases when the machine has booted, and only then', async () => {
+    await control.createDatabase('main');
+    const { done } = control.beginBranch('main', 'thrown-away', { atRest: false, throwAway: true });
+    const { id, throwAway } = await done;
+    expect(throwAway).toBe(true);
+    await control.beginBranch('main', 'kept', { atRest: false, throwAway: false }).done;
+    control.close();
+    await openControl();
+    expect(control.catalog.database(id)).toMatchObject({ throwAway: true });
+    expect(control.databases()).toHaveLength(3);
+    fleet.calls.length = 0;
+    control.close();
+    await openControl('boot-2');
+    // Nobody was let near it before it was gone.
+    expect(fleet.calls).toEqual([`destroy ${id}`]);
+    expect(
+      control
+        .listDatabases()
+        .map(({ name, throwAway }) => `${name} ${throwAway}`)
+        .sort(),
+    ).toEqual(['kept false', 'main false']);
+  });
 
   it('starts although something cannot be cleared away', async () => {
     await control.createDatabase('main');

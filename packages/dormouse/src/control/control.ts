@@ -10,7 +10,7 @@ import {
   ROLES,
   type Role,
 } from '../base/index.ts';
-import { BirthAndEnd } from './birth-and-end.ts';
+import { BirthAndEnd, type BranchWish } from './birth-and-end.ts';
 import { BranchJobs } from './branch-jobs.ts';
 import type { Fleet } from './fleet.ts';
 import { MemoryCatalog } from './memory-catalog.ts';
@@ -45,6 +45,8 @@ export interface ControlOptions {
   readonly pgMajor: () => number;
   /** How databases rest that have nothing of their own. */
   readonly rest: RestDefaults;
+  /** Which boot of the machine this is. */
+  readonly bootId: string;
   /** Asked at each use: ports are known only once the doors are open. */
   readonly addresses: () => Addresses;
   /** Told of a key that was just revoked, so that what it holds open ends. */
@@ -62,7 +64,7 @@ export class Control {
   #fleet: Fleet | undefined;
 
   constructor(options: ControlOptions) {
-    const { registry, secrets, addresses, rest, clock, random, log } = options;
+    const { registry, secrets, addresses, rest, clock, random, log, bootId } = options;
     const { watchers } = this;
     this.#options = options;
     const branches = new BranchJobs();
@@ -73,8 +75,8 @@ export class Control {
     this.#usage = usage;
     this.#roster = roster;
     this.#views = views;
-    this.#lives = new BirthAndEnd({ registry, roster, views, branches, watchers, clock, random, log, fleet });
-    for (const row of registry.databases()) roster.enter(row);
+    this.#lives = new BirthAndEnd({ registry, roster, views, branches, watchers, clock, random, log, bootId, fleet });
+    for (const row of registry.databases()) this.#lives.enter(row);
     for (const key of registry.keys()) roster.enterKey(key);
   }
 
@@ -112,10 +114,10 @@ export class Control {
   beginBranch(
     nameOrId: string,
     name: string,
-    atRest: boolean,
+    wish: BranchWish,
   ): { readonly id: DatabaseId; readonly done: Promise<DatabaseDetail> } {
     this.#servers();
-    const { id, done } = this.#lives.branch(this.#roster.findReady(nameOrId), name, atRest);
+    const { id, done } = this.#lives.branch(this.#roster.findReady(nameOrId), name, wish);
     return { id, done: done.then(() => this.showDatabase(id)) };
   }
 

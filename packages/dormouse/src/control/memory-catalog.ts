@@ -34,8 +34,11 @@ export class MemoryCatalog implements Catalog {
     this.#usage.count(keyId, databaseId, operations);
   }
 
-  putDatabase({ id, name, pgMajor, createdAtMs, rest }: DatabaseRow): void {
-    this.#databases.set(id, { id, name, pgMajor, createdAtMs, rest });
+  putDatabase({ id, name, pgMajor, createdAtMs, rest, throwAwayBoot }: DatabaseRow): void {
+    this.#databases.set(id, {
+      ...{ id, name, pgMajor, createdAtMs, rest },
+      ...(throwAwayBoot === null ? {} : { throwAway: true }),
+    });
   }
 
   putKey({ id, databaseId, role, revokedAtMs }: KeyRow): void {

@@ -15,6 +15,7 @@ const database = (name: string, lifecycle: DatabaseRow['lifecycle'] = 'creating'
   rest: {},
   parentId: null,
   parentName: null,
+  throwAwayBoot: null,
 });
 const key = (name: string, of: string): KeyRow => ({
   id: `key_${name}` as KeyId,
@@ -86,7 +87,7 @@ describe('Registry', () => {
     registry.close();
     const raw = new Database(file);
     const rest = ['suspend_after_ms', 'stop_after_ms', 'always_on', 'listen_keeps_awake'];
-    for (const column of [...rest, 'parent_id', 'parent_name']) {
+    for (const column of [...rest, 'parent_id', 'parent_name', 'throw_away_boot']) {
       raw.exec(`ALTER TABLE databases DROP COLUMN ${column}`);
     }
     raw.exec('PRAGMA user_version = 1');

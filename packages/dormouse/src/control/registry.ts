@@ -15,6 +15,8 @@ export interface DatabaseRow {
   /** The database that this one is a branch of, as it was called then; it may be gone. Null if it is none. */
   readonly parentId: DatabaseId | null;
   readonly parentName: string | null;
+  /** For a throw-away database the boot of the machine that it was made in: no other finds it whole. Null for any other. */
+  readonly throwAwayBoot: string | null;
 }
 
 export interface KeyRow {
@@ -67,10 +69,11 @@ const MIGRATIONS: readonly string[] = [
    ALTER TABLE databases ADD COLUMN listen_keeps_awake INTEGER;`,
   `ALTER TABLE databases ADD COLUMN parent_id TEXT;
    ALTER TABLE databases ADD COLUMN parent_name TEXT;`,
+  'ALTER TABLE databases ADD COLUMN throw_away_boot TEXT;',
 ];
 
 const DATABASE_COLUMNS = `id, name, pg_major AS pgMajor, lifecycle, created_at_ms AS createdAtMs,
-  parent_id AS parentId, parent_name AS parentName,
+  parent_id AS parentId, parent_name AS parentName, throw_away_boot AS throwAwayBoot,
   suspend_after_ms AS suspendAfterMs, stop_after_ms AS stopAfterMs, always_on AS alwaysOn,
   listen_keeps_awake AS listenKeepsAwake`;
 const KEY_COLUMNS =
@@ -112,10 +115,12 @@ export class Registry {
       this.#db
         .prepare(
           `INSERT INTO databases (id, name, pg_major, lifecycle, created_at_ms, parent_id, parent_name,
-             suspend_after_ms, stop_after_ms, always_on, listen_keeps_awake) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+             throw_away_boot, suspend_after_ms, stop_after_ms, always_on, listen_keeps_awake)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         )
         .run(
           ...[row.id, row.name, row.pgMajor, row.lifecycle, row.createdAtMs, row.parentId, row.parentName],
+          row.throwAwayBoot,
           ...storedRest(row.rest),
         );
     } catch (cause) {

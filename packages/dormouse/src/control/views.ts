@@ -19,6 +19,8 @@ export interface DatabaseSummary {
   readonly createdAtMs: number;
   /** What it is a branch of, as that was called then; it may be gone. */
   readonly parent: { readonly id: DatabaseId; readonly name: string } | null;
+  /** Made for a test: see `BranchWish`. */
+  readonly throwAway: boolean;
   /** Keys that are not revoked. */
   readonly keys: number;
   readonly operationsToday: number;
@@ -79,7 +81,7 @@ export class Views {
 
   database(row: DatabaseRow): DatabaseSummary {
     const { roster, usage, rest, fleet } = this.#options;
-    const { id, name, pgMajor, createdAtMs, parentId, parentName } = row;
+    const { id, name, pgMajor, createdAtMs, parentId, parentName, throwAwayBoot } = row;
     const [latest] = usage.ofDatabase(id);
     return {
       id,
@@ -88,6 +90,7 @@ export class Views {
       pgMajor,
       createdAtMs,
       parent: parentId === null || parentName === null ? null : { id: parentId, name: parentName },
+      throwAway: throwAwayBoot !== null,
       keys: roster.keysOf(id).filter(({ revokedAtMs }) => revokedAtMs === null).length,
       operationsToday: latest?.day === usage.today() ? latest.operations : 0,
       rest: viewRest(rest, row.rest),

@@ -16,6 +16,8 @@ export interface EventsOfDatabaseOptions {
   readonly databaseId: DatabaseId;
   /** The database's own directory. */
   readonly directory: string;
+  /** Its log is not synced. */
+  readonly throwAway?: boolean;
   readonly instance: {
     readonly endpoint: Endpoint;
     readonly state: InstanceState;
@@ -65,7 +67,8 @@ export class DatabaseEvents {
   ) {
     const { clock, logger, connect } = world;
     this.databaseId = options.databaseId;
-    this.log = world.logs.open(join(options.directory, LOG_FILE), world.limits);
+    const synced = options.throwAway !== true;
+    this.log = world.logs.open(join(options.directory, LOG_FILE), { ...world.limits, synced });
     this.capture = new Capture({ instance: options.instance, log: this.log, clock, connect, logger });
     this.subscribers = new SubscriberCount(world.subscribersMax);
     this.#forget = options.instance.onChange?.((state) => {

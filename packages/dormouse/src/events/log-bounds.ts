@@ -7,6 +7,8 @@ export interface LogLimits {
   readonly bytesMax: number;
   readonly ageMsMax: number;
   readonly cursorsMax: number;
+  /** False: what is committed may be lost with the machine's power. */
+  readonly synced?: boolean;
 }
 
 /** A week of a small application, or a quarter of a GiB: what a reader may be away for without reading everything anew. */

@@ -46,7 +46,7 @@ export class LogFile {
   /** Opens or makes the file. Fails with `data_version` and errors of SQLite. */
   constructor(path: string, limits: LogLimits, random: RandomBytes) {
     this.#random = random;
-    this.#file = new SqlFile(path);
+    this.#file = new SqlFile(path, limits.synced);
     this.#bounds = new LogBounds(this.#file, limits);
     this.#relations = new LogRelations(this.#file);
     this.cursors = new LogCursors(this.#file, limits.cursorsMax);

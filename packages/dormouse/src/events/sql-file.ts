@@ -6,12 +6,12 @@ export class SqlFile {
   readonly #db: Database.Database;
   readonly #statements = new Map<string, Database.Statement>();
 
-  /** Opens or makes the file: WAL journal, synchronous=FULL, so that what a transaction committed is on the disk. */
-  constructor(path: string) {
+  /** Opens or makes the file: WAL journal, and what a transaction committed is on the disk unless `synced` is false. */
+  constructor(path: string, synced = true) {
     this.#db = new Database(path);
     try {
+      this.#db.pragma(`synchronous = ${synced ? 'FULL' : 'OFF'}`);
       this.#db.pragma('journal_mode = WAL');
-      this.#db.pragma('synchronous = FULL');
       migrate(this.#db);
     } catch (error) {
       this.#db.close();

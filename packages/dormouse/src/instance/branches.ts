@@ -1,5 +1,6 @@
-import { type Clock, type DatabaseId, Deadline, DormouseError } from '../base/index.ts';
+import { type Clock, type DatabaseRecord, Deadline, DormouseError } from '../base/index.ts';
 import type { Controller } from './controller.ts';
+import type { ReadyCopies } from './ready-copies.ts';
 import type { ForkResult, Runtime } from './runtime.ts';
 
 export interface BranchOptions {
@@ -10,6 +11,15 @@ export interface BranchOptions {
   readonly signal?: AbortSignal;
 }
 
+interface BranchesOptions {
+  readonly runtime: Runtime;
+  readonly copies: ReadyCopies;
+  readonly clock: Clock;
+}
+
+/** What is made. */
+type Branch = Pick<DatabaseRecord, 'id' | 'throwAway'>;
+
 /** Each is a disk that reads and writes at full speed; the others wait for their turn. */
 const TOGETHER = 4;
 /** A source that has to recover before it can be copied may take as long as any start. */
@@ -18,20 +28,24 @@ const SOURCE_START_MS = 5 * 60_000;
 /** Copies of databases in the making. */
 export class Branches {
   readonly #runtime: Runtime;
+  readonly #copies: ReadyCopies;
   readonly #clock: Clock;
   readonly #waiting: (() => void)[] = [];
   readonly #running = new Set<Promise<unknown>>();
 
-  constructor({ runtime, clock }: { readonly runtime: Runtime; readonly clock: Clock }) {
+  constructor({ runtime, copies, clock }: BranchesOptions) {
     this.#runtime = runtime;
+    this.#copies = copies;
     this.#clock = clock;
   }
 
-  /** Makes the storage of `id` from `source`, in its turn. */
-  async make(source: Controller, id: DatabaseId, options: BranchOptions): Promise<ForkResult> {
+  /** Makes the storage of a branch from `source`, in its turn. */
+  async make(source: Controller, branch: Branch, options: BranchOptions): Promise<ForkResult> {
+    if (branch.throwAway && source.state === 'stopped' && (await this.#copies.take(source.databaseId, branch.id)))
+      return { way: 'files', pausedMs: 0 };
     while (this.#running.size >= TOGETHER) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     options.signal?.throwIfAborted();
-    const work = this.#make(source, id, options).finally(() => {
+    const work = this.#make(source, branch, options).finally(() => {
       this.#running.delete(work);
       this.#waiting.shift()?.();
     });
@@ -44,25 +58,28 @@ export class Branches {
     while (this.#running.size > 0) await Promise.allSettled([...this.#running]);
   }
 
-  async #make(source: Controller, id: DatabaseId, options: BranchOptions): Promise<ForkResult> {
+  async #make(source: Controller, branch: Branch, options: BranchOptions): Promise<ForkResult> {
     const { atRest = false } = options;
     if (atRest || source.state === 'stopped') {
-      const result = await this.#copyFiles(source, id, options, !atRest);
-      if (result !== 'yielded') return result;
+      const result = await this.#copyFiles(source, branch, options, !atRest);
+      if (result !== 'yielded') {
+        if (branch.throwAway) void this.#copies.expectMore(source);
+        return result;
+      }
     }
-    return this.#copyRunning(source, id, options);
+    return this.#copyRunning(source, branch, options);
   }
 
   async #copyFiles(
     source: Controller,
-    id: DatabaseId,
+    { id, throwAway }: Branch,
     { onProgress, signal }: BranchOptions,
     yields: boolean,
   ): Promise<ForkResult | 'yielded'> {
     return source.whileStopped(yields, async (ended) => {
       try {
         return await this.#runtime.fork({
-          ...{ source: source.databaseId, server: source.server, running: false, id, onProgress },
+          ...{ source: source.databaseId, server: source.server, running: false, id, throwAway, onProgress },
           signal: signal === undefined ? ended : AbortSignal.any([signal, ended]),
         });
       } catch (error) {
@@ -73,12 +90,16 @@ export class Branches {
     });
   }
 
-  async #copyRunning(source: Controller, id: DatabaseId, { onProgress, signal }: BranchOptions): Promise<ForkResult> {
+  async #copyRunning(
+    source: Controller,
+    { id, throwAway }: Branch,
+    { onProgress, signal }: BranchOptions,
+  ): Promise<ForkResult> {
     const hold = await source.hold(Deadline.in(this.#clock, SOURCE_START_MS));
     try {
       signal?.throwIfAborted();
       return await this.#runtime.fork({
-        ...{ source: source.databaseId, server: source.server, running: true, id, onProgress, signal },
+        ...{ source: source.databaseId, server: source.server, running: true, id, throwAway, onProgress, signal },
       });
     } catch (error) {
       if (source.closed !== undefined) throw new DormouseError(source.closed);

@@ -42,7 +42,7 @@ export async function forkStorage(order: ForkOrder, { layout, world, clones }: F
   const { server, running, id, signal, onProgress } = order;
   const { account, clock } = world;
   const source = layout.database(order.source);
-  const common = { databases: layout.databases, name: id, account, signal };
+  const common = { databases: layout.databases, name: id, account, signal, throwAway: order.throwAway };
   if (!running) {
     // Nothing of it may be alive: an earlier platform's server that could not be ended, say.
     if (lifelineHeld(source.lifeline)) throw new DormouseError('database_busy');

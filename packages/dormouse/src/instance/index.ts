@@ -14,6 +14,7 @@ export type { IsolationKind } from './isolation.ts';
 export { type DirectoryLock, lockDirectory } from './lock.ts';
 export type { MaintenanceView } from './maintenance.ts';
 export type { MemoryUse } from './memory-keeper.ts';
+export { machineBootId } from './process-table.ts';
 export { DEFAULT_REST, type RestSettings, restOf } from './rest-clock.ts';
 export type { CopyWay, ForkResult } from './runtime.ts';
 export { SUPERUSER } from './settings.ts';

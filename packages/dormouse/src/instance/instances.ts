@@ -29,6 +29,7 @@ import { MemoryKeeper, type MemoryUse } from './memory-keeper.ts';
 import { processRuntime, removeLeftovers, storedDatabases } from './process-runtime.ts';
 import { type ProcessTable, systemProcessTable } from './process-table.ts';
 import type { ProcessWorld } from './process-world.ts';
+import { ReadyCopies } from './ready-copies.ts';
 import { DEFAULT_REST, type RestSettings, restOf } from './rest-clock.ts';
 import type { ForkResult, Runtime } from './runtime.ts';
 import { socketPaths } from './socket-path.ts';
@@ -89,7 +90,7 @@ export interface Instances {
   /**
    * Makes the storage of `record` as a copy of `source` at one moment after the call: all that was acknowledged before it is there.
    * A source that is stopped stays so, unless somebody needs it meanwhile; one that is up serves on. `atRest` stops it first and makes
-   * who needs it wait. Durable when it returns, and never there by half. Fails with `disk_full`, `data_unusable`, `branch_failed`,
+   * who needs it wait. Durable when it returns (unless it is to be thrown away), and never there by half. Fails with `disk_full`, `data_unusable`, `branch_failed`,
    * `database_busy`, `database_deleted`, `shutting_down`, the signal's reason, and what starting the source fails with.
    */
   branch(source: DatabaseRecord, record: DatabaseRecord, options?: BranchOptions): Promise<ForkResult>;
@@ -157,18 +158,19 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
     },
   };
   const runtime: Runtime = processRuntime({ layout, sockets, world, sparesMax: options.sparesMax ?? 0 });
-  const branches = new Branches({ runtime, clock });
+  const copies = new ReadyCopies({ layout, runtime, count: options.sparesMax ?? 0, clock, logger });
+  const branches = new Branches({ runtime, copies, clock });
   const controllers = new Map<DatabaseId, Controller>();
   const maintenances = new Map<DatabaseId, Maintenance>();
   const keeper = new MemoryKeeper({ maxBytes: options.memoryMaxBytes, machine: machineMemory(), clock, logger });
   let closed = false;
 
   const defaults: RestSettings = { ...DEFAULT_REST, ...options.rest };
-  const open = (record: Pick<DatabaseRecord, 'id' | 'rest'>): Controller => {
+  const open = (record: Pick<DatabaseRecord, 'id' | 'rest' | 'throwAway'>): Controller => {
     const known = controllers.get(record.id);
     if (known !== undefined) return known;
     if (closed) throw new DormouseError('shutting_down');
-    const server = runtime.open(record.id);
+    const server = runtime.open(record.id, record.throwAway);
     const maintenance = new Maintenance({ databaseId: record.id, endpoint: server.endpoint, clock, logger });
     const controller: Controller = new Controller({
       databaseId: record.id,
@@ -181,7 +183,9 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
     });
     controller.onChange((state) => {
       keeper.changed(controller, state);
-      if (state === 'starting') maintenance.started();
+      if (state !== 'starting') return;
+      maintenance.started();
+      copies.forget(record.id);
     });
     maintenances.set(record.id, maintenance);
     controllers.set(record.id, controller);
@@ -241,7 +245,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
     open,
     async branch(source, record, options = {}) {
       if (closed) throw new DormouseError('shutting_down');
-      const result = await keepAlive(() => branches.make(open(source), record.id, options));
+      const result = await keepAlive(() => branches.make(open(source), record, options));
       open(record);
       return result;
     },
@@ -258,6 +262,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
     destroy: (id) =>
       keepAlive(async () => {
         const controller = controllers.get(id) ?? open({ id });
+        copies.forget(id);
         await controller.close('database_deleted');
         controllers.delete(id);
         maintenances.delete(id);
@@ -288,6 +293,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
           await controller.close('shutting_down').catch((error: unknown) => failures.push(error));
         });
         await branches.settled();
+        await copies.close();
         keeper.close();
         sockets.close();
         await freezer.close();

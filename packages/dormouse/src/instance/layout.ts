@@ -32,6 +32,8 @@ export interface DataLayout {
 export const UNFINISHED_PREFIX = '.new-';
 /** Copies of the template that wait to become databases carry this prefix, then the mark of their template. */
 export const SPARE_PREFIX = '.spare-';
+/** Copies of a stopped database that wait to become throw-away ones carry this prefix, then its id. No start finds one of use. */
+export const COPY_PREFIX = '.copy-';
 /** Directories on their way out carry this prefix. */
 export const CONDEMNED_PREFIX = '.old-';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { DatabaseId } from '../base/index.ts';
 import { copyTree, readIfPresent, removeTree, removeUnfinished, runAs, syncDirectory } from './files.ts';
 import { canClone, forkStorage } from './fork.ts';
-import { CONDEMNED_PREFIX, type DataLayout, databaseLayout } from './layout.ts';
+import { CONDEMNED_PREFIX, COPY_PREFIX, type DataLayout, databaseLayout, SPARE_PREFIX } from './layout.ts';
 import { ProcessServer } from './process-server.ts';
 import type { ProcessWorld } from './process-world.ts';
 import type { Runtime } from './runtime.ts';
@@ -23,6 +23,9 @@ export interface ProcessRuntimeOptions {
   readonly sparesMax: number;
 }
 
+/** A start of the platform, and a burst of creations, come first: spares are made once it has been quiet for so long. */
+const QUIET_MS = 1000;
+
 /** The runtime that starts servers as processes of this machine. */
 export function processRuntime({ layout, world, sockets, sparesMax }: ProcessRuntimeOptions): Runtime {
   const { account, clock, logger } = world;
@@ -37,7 +40,7 @@ export function processRuntime({ layout, world, sockets, sparesMax }: ProcessRun
     });
   let spareMajor = 0;
   const spares = new Spares({
-    databases,
+    ...{ databases, prefix: SPARE_PREFIX, durable: true, quietMs: QUIET_MS },
     count: sparesMax,
     clock,
     logger,
@@ -59,9 +62,9 @@ export function processRuntime({ layout, world, sockets, sparesMax }: ProcessRun
       return forkStorage(order, { layout, world, clones: await clones });
     },
     close: () => spares.close(),
-    open(id) {
+    open(id, throwAway) {
       const path = sockets.path(id, 'run', `.s.PGSQL.${SOCKET_PORT}`);
-      return new ProcessServer(id, layout.database(id), { kind: 'unix', path }, world);
+      return new ProcessServer(id, layout.database(id), { kind: 'unix', path }, world, throwAway);
     },
     async destroy(id) {
       const { directory } = layout.database(id);
@@ -108,11 +111,13 @@ async function clearSharedMemory(data: string, world: ProcessWorld): Promise<voi
   }
 }
 
-/** Removes what a killed create or destroy left. For the start of a platform, under its lock. */
+/** Removes what a killed create or destroy left, and copies that lay ready for its throw-away databases. For the start of a platform, under its lock. */
 export async function removeLeftovers(layout: DataLayout, world: ProcessWorld): Promise<void> {
   await removeUnfinished(layout.databases);
   for (const name of await readdir(layout.databases)) {
     if (name.startsWith(CONDEMNED_PREFIX)) await removeCondemned(join(layout.databases, name), world);
+    // Never synced: after a power cut nobody knows what is in one.
+    else if (name.startsWith(COPY_PREFIX)) await removeTree(join(layout.databases, name));
   }
 }
 

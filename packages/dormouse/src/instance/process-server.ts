@@ -25,16 +25,18 @@ export class ProcessServer implements Server {
   readonly #name: string;
   readonly #layout: DatabaseLayout;
   readonly #world: ProcessWorld;
+  readonly #throwAway: boolean;
   readonly #tree: ProcessTree;
   readonly #looks: ServerLooks;
   /** The last operation: they are taken one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(name: string, layout: DatabaseLayout, endpoint: Endpoint, world: ProcessWorld) {
+  constructor(name: string, layout: DatabaseLayout, endpoint: Endpoint, world: ProcessWorld, throwAway = false) {
     this.#name = name;
     this.#layout = layout;
     this.endpoint = endpoint;
     this.#world = world;
+    this.#throwAway = throwAway;
     this.#tree = new ProcessTree(name, layout, world);
     this.#looks = new ServerLooks(name, layout, world, this.#tree, {
       onDeaf: (life) => this.#endDeaf(life),
@@ -114,7 +116,7 @@ export class ProcessServer implements Server {
       await this.#looks.cutLog();
       ensureRun(layout, world.account);
       await configure(layout.data, world.account, binaries.major);
-      const spawned = spawnPostgres(this.#name, layout, binaries, world);
+      const spawned = spawnPostgres(this.#name, layout, binaries, world, this.#throwAway);
       logOffset = spawned.logOffset;
       tree.watch(spawned.life);
       const onDied = (): void => this.#postmasterDied(spawned.life);

@@ -177,6 +177,11 @@ export function systemProcessTable(): ProcessTable {
   return process.platform === 'linux' ? procProcessTable() : psProcessTable();
 }
 
+/** Which boot of the machine this is: another one after each. */
+export function machineBootId(): string {
+  return systemProcessTable().bootId;
+}
+
 /** Sends a signal; false if there is no such process. */
 export function signal(pid: number, name: NodeJS.Signals): boolean {
   try {

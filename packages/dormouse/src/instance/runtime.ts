@@ -44,6 +44,8 @@ export interface ForkOrder {
   readonly running: boolean;
   /** The new database. */
   readonly id: DatabaseId;
+  /** See `DatabaseRecord`. */
+  readonly throwAway?: boolean | undefined;
   readonly onProgress?: ((doneBytes: number, totalBytes: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -61,12 +63,12 @@ export interface Runtime {
   /** Makes the storage of a new database. Fails with `disk_full`, `data_unusable`. */
   create(id: DatabaseId, pgMajor: number, signal?: AbortSignal): Promise<void>;
   /**
-   * Makes the storage of a new database as a copy of another at one moment, with an identity of its own. Durable when it returns,
-   * and never there by half. Fails with `disk_full`, `data_unusable`, `branch_failed`, `database_busy`, or the signal's reason.
+   * Makes the storage of a new database as a copy of another at one moment, with an identity of its own. Durable when it returns
+   * (unless it is to be thrown away), and never there by half. Fails with `disk_full`, `data_unusable`, `branch_failed`, `database_busy`, or the signal's reason.
    */
   fork(order: ForkOrder): Promise<ForkResult>;
   /** The server of a database whose storage is there, or was once. */
-  open(id: DatabaseId): Server;
+  open(id: DatabaseId, throwAway?: boolean): Server;
   /** Removes the storage of a database whose server is stopped. Nothing of it remains. */
   destroy(id: DatabaseId): Promise<void>;
   /** Ends what goes on in the background. */

@@ -1,29 +1,32 @@
 import { randomBytes } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
+import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock, Logger, Timer } from '../base/index.ts';
 import { removeTree, renameDurably } from './files.ts';
-import { SPARE_PREFIX } from './layout.ts';
 
-/** A start of the platform, and a burst of creations, come first: spares are made once it has been quiet for so long. */
-export const QUIET_MS = 1000;
 /** After one could not be made (a full disk, say). */
 const RETRY_MS = 60_000;
 
 export interface SparesOptions {
   /** Where databases lie, and spares beside them. */
   readonly databases: string;
+  /** What their names begin with, before the mark of what they are copies of. */
+  readonly prefix: string;
+  /** Whether a database made of one has to outlive a power cut. */
+  readonly durable: boolean;
+  /** How long after the last one was taken, or the start, the next is made. */
+  readonly quietMs: number;
   /** How many lie ready; 0 for none. */
   readonly count: number;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Makes a database's storage under this name from the template; whole and durable, or not at all. */
+  /** Makes a database's storage under this name; whole, and durable if that is asked for, or not at all. */
   make(name: string, signal: AbortSignal): Promise<void>;
 }
 
 /**
- * Copies of the template that lie ready, durable and each with an identity of its own: creating a database from one is a rename. Made
- * in the background, one at a time. A spare is a name on the disk and nothing else, so that one outlives its platform, however that ends.
+ * Copies that lie ready, each with an identity of its own: creating a database from one is a rename. Made in the background, one at a
+ * time. A spare is a name on the disk and nothing else, so that one outlives its platform, however that ends.
  */
 export class Spares {
   readonly #options: SparesOptions;
@@ -43,25 +46,26 @@ export class Spares {
     return this.#ready.length;
   }
 
-  /** Takes over the spares of this template and removes all others, then begins to fill up. Once, under the platform's lock. */
+  /** Takes over the spares with this mark and removes all others, then begins to fill up. Once, under the platform's lock. */
   async open(mark: string): Promise<void> {
-    const { databases, count } = this.#options;
+    const { databases, count, prefix, quietMs } = this.#options;
     this.#mark = mark;
     for (const name of (await readdir(databases)).sort()) {
-      if (!name.startsWith(SPARE_PREFIX)) continue;
-      if (name.startsWith(`${SPARE_PREFIX}${mark}-`) && this.#ready.length < count) this.#ready.push(name);
+      if (!name.startsWith(prefix)) continue;
+      if (name.startsWith(`${prefix}${mark}-`) && this.#ready.length < count) this.#ready.push(name);
       else await removeTree(join(databases, name));
     }
-    this.#later(QUIET_MS);
+    this.#later(quietMs);
   }
 
-  /** Gives a spare the name of a database; false if none lies ready. Durable when it returns. */
+  /** Gives a spare the name of a database; false if none lies ready. Durable when it returns, if that is asked for. */
   async take(mark: string, name: string): Promise<boolean> {
+    const { databases, durable, quietMs } = this.#options;
     if (mark !== this.#mark) return false;
-    this.#later(QUIET_MS);
+    this.#later(quietMs);
     for (let spare = this.#ready.shift(); spare !== undefined; spare = this.#ready.shift()) {
       try {
-        await renameDurably(join(this.#options.databases, spare), join(this.#options.databases, name));
+        await (durable ? renameDurably : rename)(join(databases, spare), join(databases, name));
         return true;
       } catch (error) {
         // Somebody tidied up by hand: the next, or none.
@@ -78,6 +82,13 @@ export class Spares {
     await this.#making;
   }
 
+  /** Makes no more, and removes what lies ready. */
+  async remove(): Promise<void> {
+    const gone = this.#ready.splice(0);
+    await this.close();
+    for (const name of [...gone, ...this.#ready.splice(0)]) await removeTree(join(this.#options.databases, name));
+  }
+
   #later(ms: number): void {
     this.#timer?.cancel();
     if (this.#closing.signal.aborted) return;
@@ -85,9 +96,9 @@ export class Spares {
   }
 
   #fill(): void {
-    const { count, logger } = this.#options;
+    const { count, logger, prefix } = this.#options;
     if (this.#making !== undefined || this.#ready.length >= count || this.#closing.signal.aborted) return;
-    const name = `${SPARE_PREFIX}${this.#mark}-${randomBytes(4).toString('hex')}`;
+    const name = `${prefix}${this.#mark}-${randomBytes(4).toString('hex')}`;
     this.#making = this.#options.make(name, this.#closing.signal).then(
       () => {
         this.#making = undefined;

@@ -29,12 +29,16 @@ export interface SpawnWorld {
   readonly isolation: Isolation;
 }
 
+/** What is lost when the machine loses power is not worth a wait; what is lost when only Postgres dies is nothing still. */
+const THROW_AWAY: readonly string[] = ['-c', 'fsync=off', '-c', 'full_page_writes=off'];
+
 /** Starts a postmaster in a session of its own. Before: proof that none is alive on this data. */
 export function spawnPostgres(
   name: string,
   layout: DatabaseLayout,
   binaries: Binaries,
   { account, isolation }: SpawnWorld,
+  throwAway: boolean,
 ): Spawned {
   clearTraces(layout);
   const lifeline = openLifeline(layout.lifeline);
@@ -48,7 +52,10 @@ export function spawnPostgres(
   }
   const logOffset = logSize(log);
   try {
-    const [program, ...args] = isolation.command(binaries, layout, ['-D', layout.data, '-c', `cluster_name=${name}`]);
+    const [program, ...args] = isolation.command(binaries, layout, [
+      ...['-D', layout.data, '-c', `cluster_name=${name}`],
+      ...(throwAway ? THROW_AWAY : []),
+    ]);
     const child = spawn(program, args, {
       ...spawnIdentity(account),
       // A session of its own: Ctrl-C does not reach it, and our death does not thaw it.

@@ -1,4 +1,4 @@
-import { chmod, chown, mkdir, readdir, rm } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Account } from './account.ts';
 import { diskError, removeTree, renameDurably, syncTree, unfinishedPath } from './files.ts';
@@ -13,6 +13,8 @@ export interface StorageOrder {
   readonly name: string;
   readonly account: Account;
   readonly signal?: AbortSignal | undefined;
+  /** Nothing is synced: a power cut may leave any part of it. */
+  readonly throwAway?: boolean | undefined;
   /** Fills the data directory, which is there and empty. */
   fill(draft: DatabaseLayout): Promise<void>;
 }
@@ -21,7 +23,8 @@ export interface StorageOrder {
  * Makes a database's directory: drafted under another name, filled, given a system identifier of its own, made durable, and only then
  * named. Nothing of it stays if a step fails. Fails with `disk_full`, `data_unusable`, the signal's reason, and what `fill` throws of ours.
  */
-export async function makeStorage({ databases, name, account, signal, fill }: StorageOrder): Promise<void> {
+export async function makeStorage(order: StorageOrder): Promise<void> {
+  const { databases, name, account, signal, throwAway = false, fill } = order;
   const draft = databaseLayout(unfinishedPath(databases, name));
   try {
     await mkdir(draft.directory, { mode: 0o710 });
@@ -37,9 +40,9 @@ export async function makeStorage({ databases, name, account, signal, fill }: St
     await fill(draft);
     signal?.throwIfAborted();
     await setSystemId(draft.data, newSystemId());
-    await syncTree(draft.directory);
+    if (!throwAway) await syncTree(draft.directory);
     signal?.throwIfAborted();
-    await renameDurably(draft.directory, join(databases, name));
+    await (throwAway ? rename : renameDurably)(draft.directory, join(databases, name));
   } catch (error) {
     await removeTree(draft.directory).catch(() => {});
     signal?.throwIfAborted();

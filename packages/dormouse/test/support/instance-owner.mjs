@@ -24,11 +24,12 @@ const commands = {
     opened.set(id, await instances.create(record(id)));
     return describe(id);
   },
-  async branch({ source, id, atRest }) {
+  async branch({ source, id, atRest, throwAway }) {
     let progress = 0;
     const onProgress = () => progress++;
-    const result = await instances.branch(record(source), record(id), { atRest: atRest === true, onProgress });
-    opened.set(id, instances.open(record(id)));
+    const made = { ...record(id), throwAway: throwAway === true };
+    const result = await instances.branch(record(source), made, { atRest: atRest === true, onProgress });
+    opened.set(id, instances.open(made));
     return { ...result, progress, ...describe(id) };
   },
   async hold({ id, ms }) {

@@ -39,7 +39,7 @@ export interface Owner {
   prepare(): Promise<PrepareResult>;
   recover(ids: readonly string[]): Promise<RecoverResult>;
   create(id: string): Promise<Described>;
-  branch(source: string, id: string, atRest?: boolean): Promise<Branched>;
+  branch(source: string, id: string, atRest?: boolean, throwAway?: boolean): Promise<Branched>;
   hold(id: string, ms?: number): Promise<Described>;
   release(id: string): Promise<Described>;
   suspend(id: string): Promise<Described>;
@@ -110,7 +110,7 @@ export async function startOwner(
     prepare: () => ask('prepare'),
     recover: (ids) => ask('recover', { ids }),
     create: (id) => ask('create', { id }),
-    branch: (source, id, atRest) => ask('branch', { source, id, atRest }),
+    branch: (source, id, atRest, throwAway) => ask('branch', { source, id, atRest, throwAway }),
     hold: (id, ms) => ask('hold', { id, ms }),
     release: (id) => ask('release', { id }),
     suspend: (id) => ask('suspend', { id }),
