@@ -106,10 +106,10 @@ export class Prisma7Routes {
     const { executor, compiledExecutor } = this.#parts;
     const compiled = known?.compiled;
     // What the client wants to see of its queries, the runtime tells.
-    if (compiled?.accepts(params) && comments === undefined && observer === undefined) {
+    if (compiled?.accepts(params) && observer === undefined) {
       const bytesMax = limits.replyBytesMax;
       return (statements) =>
-        compiledExecutor.execute(compiled, params, statements, { inTransaction, frame: FRAME, bytesMax });
+        compiledExecutor.execute(compiled, params, statements, { inTransaction, comments, frame: FRAME, bytesMax });
     }
     const scope = guardedScope(plan, params);
     return async (statements) => {

@@ -42,7 +42,7 @@ export function testRun(statements: Partial<StatementRunner> = {}): Run & { read
     {
       nowMs: () => 0,
       generate: (call) => runtime.generate(call),
-      interpret: (node, given, inTransaction) => runtime.execute(node, {}, given, { inTransaction }),
+      interpret: (node, given, options) => runtime.execute(node, {}, given, options),
     },
     { inTransaction: false, pace: new Pace({ deadline: Deadline.in(systemClock, 60_000), cancellation }) },
   );

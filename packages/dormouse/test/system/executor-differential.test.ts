@@ -33,6 +33,8 @@ import { seeded } from '../support/seeded.ts';
 let engine: BareEngine;
 let door: EngineDoor;
 let prisma: Loose;
+/** What the client's plugin says of its queries. */
+let tags: Record<string, string> = {};
 /** What the executor and the runtime said last, when they differ. */
 let differences: { asked: string; executor: ExchangeReply; runtime: ExchangeReply }[] = [];
 
@@ -63,7 +65,7 @@ beforeAll(async () => {
   await seeding.$disconnect();
   await plainDoor.close();
   door = await openEngineDoor(both);
-  prisma = new module.PrismaClient({ accelerateUrl: door.prismaUrl });
+  prisma = new module.PrismaClient({ accelerateUrl: door.prismaUrl, comments: [() => tags] });
 });
 afterAll(async () => {
   await prisma?.$disconnect();
@@ -88,7 +90,8 @@ describe('reads of Prisma 7', () => {
     let asked = 0;
     await fc.assert(
       fc.asyncProperty(randomRead, async (read) => {
-        asked++;
+        // Every other with comments, which are no reason for another reply.
+        tags = asked++ % 2 === 0 ? {} : { route: `/page/${asked}` };
         await ask(read);
       }),
       { seed: SEED, numRuns: 300, endOnFailure: false },
@@ -212,6 +215,54 @@ async function bothOf(
   if (executor.status === 200) expect(after.compiled + after.handedOver).toBe(before.compiled + before.handedOver + 1);
   return { runtime, executor };
 }
+
+describe('comments', () => {
+  const commented = (plan: string, comments: Record<string, string>): string =>
+    JSON.stringify({ ...JSON.parse(plan), comments });
+
+  it('stand behind the statement as the runtime writes them', async () => {
+    const plan = samplePlan('SELECT current_query() AS v', 'string');
+    const text = fc.string({ unit: 'grapheme', maxLength: 12 });
+    const awkward = fc.constantFrom("it's */ 100%", '', '__proto__', 'ä', 'Z', 'a', '\0');
+    let asked = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.dictionary(fc.oneof(text, awkward), fc.oneof(text, awkward), { maxKeys: 5 }),
+        async (given) => {
+          const { runtime, executor } = await bothOf(commented(plan, given));
+          expect(executor).toEqual(runtime);
+          expect(executor.status).toBe(200);
+          if (Object.keys(given).length > 0) asked++;
+        },
+      ),
+      { seed: SEED, numRuns: 40 },
+    );
+    expect(asked).toBeGreaterThan(20);
+    const { executor } = await bothOf(commented(plan, { b: "it's */ 100%", a: '1' }));
+    expect(executor.json.data).toEqual([{ v: "SELECT current_query() AS v /*a='1',b='it\\'s%20*%2F%20100%25'*/" }]);
+  });
+
+  it('reach what is left to the runtime, and leave with the request', async () => {
+    const plan = JSON.parse(samplePlan('SELECT right(current_query(), 20) AS v WHERE 1 IN ', 'string'));
+    const { args } = plan.plan.args.expr;
+    const tuple = { type: 'parameterTuple', itemPrefix: '', itemSeparator: ',', itemSuffix: '' };
+    args.fragments.push(tuple, { type: 'stringChunk', chunk: ' AND 1 IN ' }, tuple);
+    args.chunkable = true;
+    for (const name of ['one', 'other']) {
+      args.args.push({ prisma__type: 'param', prisma__value: { name, type: 'Int' } });
+      args.argTypes.push({ arity: 'scalar', scalarType: 'int', dbType: 'INTEGER' });
+      // Together more values than one statement may have: the runtime splits it in two.
+      plan.params[name] = Array.from({ length: 20_000 }, () => 1);
+    }
+    const text = JSON.stringify(plan);
+    const { runtime, executor } = await bothOf(commented(text, { n: '7' }));
+    expect(executor).toEqual(runtime);
+    expect(executor.json.data).toHaveLength(2);
+    for (const { v } of executor.json.data) expect(v).toMatch(/\/\*n='7'\*\/$/);
+    const plain = (await bothOf(text)).executor.json.data;
+    for (const { v } of plain) expect(v).toMatch(/\)$/);
+  });
+});
 
 describe('what ends a compiled plan', () => {
   it.each<[string, string, AskOptions, object]>([

@@ -18,6 +18,8 @@ export interface ReplyFrame {
 export interface CompiledExecutionOptions {
   /** Whether the statements already are a transaction. */
   readonly inTransaction: boolean;
+  /** Tags for the SQL comment of every statement. */
+  readonly comments?: Readonly<Record<string, string>> | undefined;
   readonly frame: ReplyFrame;
   readonly bytesMax: number;
 }
@@ -67,7 +69,7 @@ export class CompiledExecutor {
     this.#world = {
       nowMs: () => clock.now(),
       generate: (call) => runtime.generate(call),
-      interpret: (node, statements, inTransaction) => runtime.execute(node, {}, statements, { inTransaction }),
+      interpret: (node, statements, operation) => runtime.execute(node, {}, statements, operation),
     };
   }
 
@@ -81,8 +83,9 @@ export class CompiledExecutor {
     statements: Statements,
     options: CompiledExecutionOptions,
   ): Promise<Written> {
-    const { inTransaction } = options;
-    const run = new Run(parameters, statements, this.#world, { inTransaction, pace: new Pace(statements.bounds) });
+    const { inTransaction, comments } = options;
+    const pace = new Pace(statements.bounds);
+    const run = new Run(parameters, statements, this.#world, { inTransaction, comments, pace });
     try {
       const body = compiled.transactional
         ? await run.within(async () => this.#body(compiled, await compiled.evaluate(run), run, options))

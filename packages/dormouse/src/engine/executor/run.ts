@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto';
 import type { PrismaValue, QueryPlanNode } from '@prisma/client-engine-runtime';
 import { DormouseError } from '../../base/index.ts';
 import type { ParameterValue, StatementResult } from '../../pool/index.ts';
-import type { PlanStatements } from '../plan-execution.ts';
+import type { ExecutionOptions, PlanStatements } from '../plan-execution.ts';
 import type { JsonObject } from '../request-body.ts';
 import type { Pace } from './pace.ts';
+import { sqlComment } from './sql-comment.ts';
 
 /** What runs the statements of one operation. */
 export interface StatementRunner extends PlanStatements {
@@ -18,7 +19,7 @@ export interface RunWorld {
   /** Evaluates a generator as Prisma's runtime does. */
   generate(call: PrismaValue): Promise<unknown>;
   /** Evaluates a part of a plan by Prisma's runtime; it gives and takes values as the runtime holds them. */
-  interpret(node: QueryPlanNode, statements: PlanStatements, inTransaction: boolean): Promise<unknown>;
+  interpret(node: QueryPlanNode, statements: PlanStatements, options: ExecutionOptions): Promise<unknown>;
 }
 
 /** One execution of a compiled plan. */
@@ -27,6 +28,8 @@ export class Run {
   readonly statements: StatementRunner;
   /** For work over many rows. */
   readonly pace: Pace;
+  /** What stands behind the text of every statement. */
+  readonly comment: string;
   /** The values of the plan's own variables. */
   readonly variables: unknown[] = [];
   /** Whether the statements are in a transaction already. */
@@ -34,19 +37,22 @@ export class Run {
   /** Whether a part of it was left to Prisma's runtime. */
   handedOver = false;
   readonly #world: RunWorld;
+  readonly #comments: ExecutionOptions['comments'];
   #now: string | undefined;
 
   constructor(
     parameters: JsonObject,
     statements: StatementRunner,
     world: RunWorld,
-    options: { readonly inTransaction: boolean; readonly pace: Pace },
+    options: Pick<ExecutionOptions, 'inTransaction' | 'comments'> & { readonly pace: Pace },
   ) {
     this.parameters = parameters;
     this.statements = statements;
     this.#world = world;
     this.inTransaction = options.inTransaction;
     this.pace = options.pace;
+    this.#comments = options.comments;
+    this.comment = sqlComment(options.comments);
   }
 
   /** The instant of this execution: the same wherever the plan asks. */
@@ -67,7 +73,8 @@ export class Run {
   /** A part of the plan that only the runtime knows how to evaluate, or to refuse in its words. */
   interpret(node: QueryPlanNode): Promise<unknown> {
     this.handedOver = true;
-    return this.#world.interpret(node, this.statements, this.inTransaction);
+    const { inTransaction } = this;
+    return this.#world.interpret(node, this.statements, { inTransaction, comments: this.#comments });
   }
 
   /** Runs `work` in a transaction, if it is not in one: what it throws rolls back, and so does what the commit throws. */

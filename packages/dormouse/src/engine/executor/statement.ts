@@ -88,7 +88,7 @@ export class Statement {
       // The runtime splits such a statement, or refuses it in its own words.
       if (values.length > BIND_VALUES_MAX) throw new NotCovered();
     }
-    return run.statements.execute(this.#fixed ?? this.#textFor(sizes), values, this.reads);
+    return run.statements.execute((this.#fixed ?? this.#textFor(sizes)) + run.comment, values, this.reads);
   }
 
   /** The same for Prisma's runtime, its values in it. */
