@@ -15,6 +15,9 @@ export const CACHE_TTL_SECONDS_MAX = 31_536_000;
 /** Tags a query, the protocol's own bound. */
 export const CACHE_TAGS_MAX = 5;
 
+/** Five tags have under 400. */
+const INVALIDATION_BYTES_MAX = 16 * 1024;
+
 const TAG = /^[A-Za-z0-9_]{1,64}$/;
 const NO_TAGS: readonly string[] = [];
 
@@ -70,6 +73,9 @@ export function parseTags(tags: readonly unknown[]): readonly string[] {
 
 /** Reads the body of `POST /invalidate`: `{"tags":["a"]}` or `{"tags":"all"}`. Throws `request_invalid`. */
 export function parseInvalidation(body: Uint8Array): readonly string[] | 'all' {
+  if (body.byteLength > INVALIDATION_BYTES_MAX) {
+    throw new DormouseError('request_invalid', { message: 'The body is too long for an invalidation of 1 to 5 tags.' });
+  }
   let tags: unknown;
   try {
     tags = (JSON.parse(new TextDecoder().decode(body)) as { tags?: unknown } | null)?.tags;

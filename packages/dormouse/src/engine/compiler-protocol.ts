@@ -9,8 +9,8 @@ export interface CompilerJob {
   readonly request: string;
 }
 
-/** What the compiler's thread starts with: a compiled module, so that a replacement is quick. */
-export interface CompilerThreadData {
+/** What a thread with a compiler starts with: a compiled module, so that a replacement is quick. */
+export interface CompilerModule {
   readonly compilerModule: WebAssembly.Module;
   /** `import`able URL of the compiler's JavaScript part. */
   readonly compilerUrl: string;

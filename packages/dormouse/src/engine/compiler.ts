@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { type Clock, Deadline, DormouseError, type Logger } from '../base/index.ts';
-import type { CompilerJob, CompilerThreadData, SchemaFacts, SchemaJob, SchemaThreadData } from './compiler-protocol.ts';
+import type { CompilerJob, CompilerModule, SchemaFacts, SchemaJob, SchemaThreadData } from './compiler-protocol.ts';
 import { JobFailed, JobThread } from './job-thread.ts';
 import { CONNECTION_INFO } from './plan-execution.ts';
 import { forSchemaValidator, providerOf } from './schema-dialect.ts';
+import { threadFile } from './thread-file.ts';
 import { withMemoryLimit } from './wasm-memory.ts';
 
 /** A compile job takes under a millisecond; large hostile queries were measured at 150 to 450 ms. */
@@ -65,6 +66,7 @@ export interface CompilerOptions {
 export class Compiler {
   readonly #options: CompilerOptions;
   readonly #compiler: JobThread<CompilerJob>;
+  #module: Promise<CompilerModule> | undefined;
   readonly #validator: JobThread<SchemaJob>;
   /** Apart from the validator: a schema is checked while the metadata of a large one is read. */
   readonly #reader: JobThread<SchemaJob>;
@@ -75,7 +77,7 @@ export class Compiler {
     this.#compiler = new JobThread({
       name: 'dormouse-compiler',
       file: threadFile('compiler-worker'),
-      prepare: prepareCompiler,
+      prepare: () => this.module(),
       clock,
       log,
       memoryBytesMax: options.compilerBytesMax ?? COMPILER_BYTES_MAX,
@@ -164,12 +166,19 @@ export class Compiler {
     }
   }
 
+  /** What a thread with a compiler of its own starts with; made once. */
+  module(): Promise<CompilerModule> {
+    this.#module ??= prepareCompiler();
+    return this.#module;
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.#compiler.close(), this.#validator.close(), this.#reader.close()]);
   }
 }
 
-function compileError(error: unknown): unknown {
+/** What the failure of a compile job is to the client. */
+export function compileError(error: unknown): unknown {
   if (!(error instanceof JobFailed)) return error;
   switch (error.reason) {
     case 'refused':
@@ -200,7 +209,7 @@ function validatorMessage(text: string): string {
 }
 
 /** Compiles the module once, off the main loop; threads share it. */
-async function prepareCompiler(): Promise<CompilerThreadData> {
+async function prepareCompiler(): Promise<CompilerModule> {
   const require = createRequire(import.meta.url);
   const wasm = await readFile(require.resolve('@prisma/query-compiler-wasm/postgresql/query_compiler_fast_bg.wasm'));
   const bindings = require.resolve('@prisma/query-compiler-wasm/postgresql/query_compiler_fast_bg.js');
@@ -210,12 +219,4 @@ async function prepareCompiler(): Promise<CompilerThreadData> {
     schemaCharactersMax: SCHEMA_CHARACTERS_MAX,
     connectionInfo: CONNECTION_INFO,
   };
-}
-
-/** A thread cannot run TypeScript: from src/ the built file in dist/ is taken. */
-function threadFile(name: string): string {
-  const here = fileURLToPath(import.meta.url);
-  return here.endsWith('.ts')
-    ? here.replace(/([\\/])src([\\/]engine[\\/])compiler\.ts$/, `$1dist$2${name}.js`)
-    : here.replace(/compiler\.js$/, `${name}.js`);
 }

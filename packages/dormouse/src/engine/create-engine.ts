@@ -1,27 +1,32 @@
 import type { BatchResponse, QueryPlanNode } from '@prisma/client-engine-runtime';
 import {
+  assert,
   type Call,
   type Clock,
   DormouseError,
+  LARGE_BODY_BYTES,
   type Logger,
   type MinimalReply,
   type MinimalRequest,
   type RandomBytes,
 } from '../base/index.ts';
-import type { ClientLimits } from './client-limits.ts';
+import { limitsOf } from './client-limits.ts';
 import { Compiler } from './compiler.ts';
 import type { Engine, EngineDatabase, EngineDatabaseOptions, EngineLimits } from './engine.ts';
 import { CompiledExecutor } from './executor/index.ts';
+import { HeavyRequests } from './heavy/index.ts';
 import { MemoryBudget, SWEEP_MS } from './memory-budget.ts';
+import { operationBounds } from './operation-bounds.ts';
 import { PlanCache } from './plan-cache.ts';
 import { PlanExecutor } from './plan-execution.ts';
 import { Prisma6Routes } from './prisma6.ts';
 import type { Prisma6Parts } from './prisma6-queries.ts';
 import { Prisma7Routes } from './prisma7.ts';
 import { QueryPlanner } from './query-planning.ts';
-import { type Route, routeOf } from './routes.ts';
-import { SchemaStore } from './schema-store.ts';
-import { type OperationBounds, withStatements } from './statements.ts';
+import { schemaMissing } from './replies.ts';
+import { isQueryRoute, type QueryRoute, type Route, routeOf } from './routes.ts';
+import { type KnownSchema, SchemaStore } from './schema-store.ts';
+import { withStatements } from './statements.ts';
 import { Transactions } from './transactions.ts';
 
 export interface EngineOptions {
@@ -29,6 +34,8 @@ export interface EngineOptions {
   readonly random: RandomBytes;
   readonly log: Logger;
   readonly limits: EngineLimits;
+  /** Bodies beyond this are read in a thread; smaller in tests. */
+  readonly heavyBodyBytes?: number;
 }
 
 /** The engine of this process. The compiler's thread starts with the first query that needs it. */
@@ -37,7 +44,9 @@ export function createEngine(options: EngineOptions): Engine {
   const executor = new PlanExecutor();
   const compiledExecutor = new CompiledExecutor(executor, options.clock);
   const budget = new MemoryBudget(options.limits.keptBytesMax);
-  const shared: SharedParts = { compiler, executor, compiledExecutor, budget };
+  const { clock, log, limits } = options;
+  const heavy = new HeavyRequests({ clock, log, limits, compiler, counts: compiledExecutor.counts });
+  const shared: SharedParts = { compiler, executor, compiledExecutor, budget, heavy };
   let sweeps = options.clock.after(SWEEP_MS, sweep);
   function sweep(): void {
     budget.sweep();
@@ -51,9 +60,9 @@ export function createEngine(options: EngineOptions): Engine {
     get compiledExecutions() {
       return compiledExecutor.counts;
     },
-    close: () => {
+    close: async () => {
       sweeps.cancel();
-      return compiler.close();
+      await Promise.all([compiler.close(), heavy.close()]);
     },
   };
 }
@@ -64,22 +73,29 @@ interface SharedParts {
   readonly executor: PlanExecutor;
   readonly compiledExecutor: CompiledExecutor;
   readonly budget: MemoryBudget;
+  readonly heavy: HeavyRequests;
 }
 
 class OpenDatabase implements EngineDatabase {
+  readonly #parts: Prisma6Parts;
+  readonly #heavy: HeavyRequests;
+  readonly #heavyBodyBytes: number;
+  readonly #owner: string;
   readonly #transactions: Transactions;
   readonly #prisma6: Prisma6Routes;
   readonly #prisma7: Prisma7Routes;
-  #closed = false;
-
   readonly #schemas: SchemaStore;
   readonly #planner: QueryPlanner;
+  #closed = false;
 
   constructor(options: EngineOptions, database: EngineDatabaseOptions, shared: SharedParts) {
-    const { compiler, executor, compiledExecutor, budget } = shared;
-    const { clock, random, log, limits } = options;
-    this.#transactions = new Transactions({ clock, random, executor, openMax: limits.transactionsMax });
+    const { compiler, executor, compiledExecutor, budget, heavy } = shared;
+    const { clock, random, log, limits, heavyBodyBytes = LARGE_BODY_BYTES } = options;
+    this.#heavy = heavy;
+    this.#heavyBodyBytes = heavyBodyBytes;
     const owner = database.databaseId;
+    this.#owner = owner;
+    this.#transactions = new Transactions({ clock, random, executor, openMax: limits.transactionsMax });
     const cache = new PlanCache<QueryPlanNode | BatchResponse>(budget);
     this.#planner = new QueryPlanner({ clock, compiler, cache, budget, owner });
     this.#schemas = new SchemaStore({
@@ -105,10 +121,11 @@ class OpenDatabase implements EngineDatabase {
       transactions: this.#transactions,
       publicUrl: database.publicUrl,
       pool: (role) => database.pool(role),
-      bounds: (call, lowered) => boundsOf(clock, call, lowered),
+      bounds: (call, lowered) => operationBounds(clock, call, lowered),
       withStatements: (call, bounds, work) => withStatements(database.pool(call.principal.role), bounds, work),
       onOperation: (call, operations) => database.onOperation(call, operations),
     };
+    this.#parts = parts;
     this.#prisma6 = new Prisma6Routes(parts);
     this.#prisma7 = new Prisma7Routes(parts);
   }
@@ -125,9 +142,37 @@ class OpenDatabase implements EngineDatabase {
     } catch (error) {
       return Promise.reject(error);
     }
+    if (request.body.byteLength > this.#heavyBodyBytes) {
+      if (isQueryRoute(route)) return this.#heavyQuery(route, request, call);
+      if (route.to !== 'schema' && request.body.byteLength > LARGE_BODY_BYTES) return Promise.reject(tooLong());
+    }
     return 'schemaHash' in route
       ? this.#prisma6.handle(route, request, call)
       : this.#prisma7.handle(route, request, call);
+  }
+
+  /** A query whose body is too large to be read here. */
+  async #heavyQuery(route: QueryRoute, request: MinimalRequest, call: Call): Promise<MinimalReply> {
+    const { limits, pool, transactions, schemas, bounds: boundsOf, onOperation } = this.#parts;
+    const bounds = boundsOf(call, limitsOf(request, limits));
+    let schema: KnownSchema | undefined;
+    if ('schemaHash' in route) {
+      const { schemaHash } = route;
+      schema = schemas.latest(schemaHash) ?? (await schemas.find(schemaHash, bounds.deadline));
+      if (schema === undefined) return schemaMissing();
+    }
+    return this.#heavy.handle(this.#owner, route, request, {
+      call,
+      bounds,
+      pool: pool(call.principal.role),
+      transactions,
+      transactionId: 'transactionId' in route ? route.transactionId : undefined,
+      schema: async () => {
+        assert(schema !== undefined, 'only queries of Prisma 6 have a schema');
+        return { text: await schema.text(), facts: schema.facts };
+      },
+      onOperation: (count) => onOperation(call, count),
+    });
   }
 
   async close(): Promise<void> {
@@ -139,14 +184,8 @@ class OpenDatabase implements EngineDatabase {
   }
 }
 
-function boundsOf(clock: Clock, call: Call, limits: ClientLimits): OperationBounds {
-  return {
-    clock,
-    role: call.principal.role,
-    deadline: call.deadline.within(limits.queryMs),
-    cancellation: call.cancellation,
-    timings: call.timings,
-    key: call.principal.keyId,
-    rowBytesMax: limits.replyBytesMax,
-  };
+function tooLong(): DormouseError {
+  return new DormouseError('body_too_large', {
+    message: `The body of a request that is no query has at most ${LARGE_BODY_BYTES} bytes.`,
+  });
 }

@@ -17,7 +17,7 @@ export interface EngineParts {
   readonly executor: PlanExecutor;
   /** For the plans that it compiles. */
   readonly compiledExecutor: CompiledExecutor;
-  readonly transactions: Transactions;
+  readonly transactions: Pick<Transactions, 'run' | 'start' | 'startNested' | 'commit' | 'rollback'>;
   /** For what is kept of queries. */
   readonly budget: MemoryBudget;
   pool(role: Role): Pool;

@@ -1,5 +1,6 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { type Clock, type Deadline, DormouseError, type Logger, type Timer } from '../base/index.ts';
+import { startThread } from './start-thread.ts';
 
 /** A job for a thread, and what it answers. `memoryBytes` is what its WebAssembly memory holds by now. */
 export type NumberedJob<Job> = Job & { readonly id: number };
@@ -211,23 +212,7 @@ export class JobThread<Job extends object> {
   async #start(): Promise<Worker> {
     const { file, name, heapMbMax, prepare } = this.#options;
     this.#prepared ??= prepare();
-    const worker = new Worker(file, {
-      name,
-      workerData: await this.#prepared,
-      resourceLimits: { maxOldGenerationSizeMb: heapMbMax },
-    });
-    worker.unref();
-    await new Promise<void>((resolve, reject) => {
-      // Not removeAllListeners: it takes those by which a Worker receives at all.
-      const settle = (error?: Error): void => {
-        worker.off('message', ready).off('error', settle).off('exit', ended);
-        if (error === undefined) resolve();
-        else reject(error);
-      };
-      const ready = (): void => settle();
-      const ended = (code: number): void => settle(new Error(`the thread ended with ${code}`));
-      worker.on('message', ready).on('error', settle).on('exit', ended);
-    });
+    const worker = await startThread({ name, file, data: await this.#prepared, heapMbMax });
     worker.on('message', (reply: JobReply) => this.#answered(reply));
     worker.on('error', (error) => this.#broke(worker, error));
     worker.on('exit', () => this.#broke(worker, new Error('the thread ended')));

@@ -12,7 +12,7 @@ import { clientError } from './user-errors.ts';
 
 export interface Prisma6Parts extends EngineParts {
   readonly planner: QueryPlanner;
-  readonly schemas: SchemaStore;
+  readonly schemas: Pick<SchemaStore, 'latest' | 'find' | 'put'>;
   readonly publicUrl: string;
 }
 

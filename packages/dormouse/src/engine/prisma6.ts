@@ -6,7 +6,7 @@ import { Prisma6Batches } from './prisma6-batches.ts';
 import { prisma6Error } from './prisma6-errors.ts';
 import { type Operation, type Prisma6Parts, Prisma6Queries } from './prisma6-queries.ts';
 import { isolationLevel, milliseconds } from './prisma7.ts';
-import { jsonReply, writtenReply } from './replies.ts';
+import { jsonReply, schemaMissing, writtenReply } from './replies.ts';
 import { bodyText, type JsonObject, parseBody } from './request-body.ts';
 import type { Prisma6QueryRoute, Prisma6Route, Prisma6TransactionRoute } from './routes.ts';
 import type { OperationBounds } from './statements.ts';
@@ -94,7 +94,7 @@ export class Prisma6Routes {
     const known = latest === undefined ? undefined : planner.known(latest, text);
     const body = known === undefined ? parseBody(text) : {};
     const schema = latest ?? (await schemas.find(route.schemaHash, bounds.deadline));
-    if (schema === undefined) return jsonReply(404, { EngineNotStarted: { reason: 'SchemaMissing' } });
+    if (schema === undefined) return schemaMissing();
     const wish = parseTelemetryWish(request.header('x-capture-telemetry'));
     const telemetry = wish === undefined ? undefined : new Telemetry(wish, PRISMA6_TELEMETRY, clock, random);
     const inTransaction = route.to === 'itx-graphql';

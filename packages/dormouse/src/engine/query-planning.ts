@@ -36,7 +36,7 @@ export interface PlanningContext {
 
 export interface QueryPlannerOptions {
   readonly clock: Clock;
-  readonly compiler: Compiler;
+  readonly compiler: Pick<Compiler, 'compile'>;
   readonly cache: PlanCache<QueryPlanNode | BatchResponse>;
   readonly budget: MemoryBudget;
   /** Whose turn it is at the compiler: the database's id. */

@@ -17,6 +17,11 @@ export function writtenReply(body: string | Uint8Array, bytesMax: number): Minim
   return { status: 200, headers: { 'content-type': JSON_TYPE }, body };
 }
 
+/** What makes a Prisma 6 client upload its schema and try again. */
+export function schemaMissing(): MinimalReply {
+  return jsonReply(404, { EngineNotStarted: { reason: 'SchemaMissing' } });
+}
+
 /** A UTF-16 unit is at most three bytes of UTF-8: most replies need no count. */
 function tooLong(text: string, bytesMax: number): boolean {
   return text.length * 3 > bytesMax && Buffer.byteLength(text) > bytesMax;

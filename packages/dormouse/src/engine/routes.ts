@@ -29,6 +29,11 @@ export type Prisma6TransactionRoute = Prisma6Prefix &
 
 export type Prisma6Route = (Prisma6Prefix & { readonly to: 'schema' }) | Prisma6QueryRoute | Prisma6TransactionRoute;
 
+/** A route that takes a query, or a batch of them. */
+export type QueryRoute =
+  | Prisma6QueryRoute
+  | Extract<Prisma7Route, { readonly to: 'query' } | { readonly to: 'transaction-query' }>;
+
 /** Where a request of either Accelerate protocol leads. */
 export type Route = Prisma6Route | Prisma7Route;
 
@@ -89,4 +94,16 @@ function match(path: string): { route: Route; takes: 'GET' | 'POST' | 'PUT' } {
     }
   }
   throw new DormouseError('route_unknown');
+}
+
+export function isQueryRoute(route: Route): route is QueryRoute {
+  switch (route.to) {
+    case 'graphql':
+    case 'itx-graphql':
+    case 'query':
+    case 'transaction-query':
+      return true;
+    default:
+      return false;
+  }
 }

@@ -32,6 +32,8 @@ export interface KnownSchema extends SchemaSource {
    * an enum value as the schema does, while one taken out is called as the database calls it.
    */
   readonly batchGraph: ParamGraph | undefined;
+  /** What a thread needs beside the text to have it too. */
+  readonly facts: SchemaFacts;
 }
 
 /** Graphs held a database: one of a schema of 1000 models has 14 MB, of 20 models 0.3. Others are read again when used. */
@@ -106,15 +108,13 @@ export class SchemaStore {
   async put(hash: string, base64: string, deadline: Deadline): Promise<void> {
     const { schemaBytesMax, schemasMax, compiler, owner, directory } = this.#options;
     const text = base64.trim();
+    // Before the whole of it is looked at: four characters stand for three bytes.
+    if (text.length > schemaBytesMax * 2 + 4) throw tooLarge(text.length * 0.75, schemaBytesMax);
     if (!BASE64.test(text) || sha256(text) !== hash) {
       throw new DormouseError('request_invalid', { message: 'The uploaded schema is not the one its hash names.' });
     }
     const bytes = Buffer.from(text, 'base64');
-    if (bytes.byteLength > schemaBytesMax) {
-      throw new DormouseError('body_too_large', {
-        message: `The uploaded schema has ${bytes.byteLength} bytes; at most ${schemaBytesMax} are taken.`,
-      });
-    }
+    if (bytes.byteLength > schemaBytesMax) throw tooLarge(bytes.byteLength, schemaBytesMax);
     if (schemasMax < 1) throw new DormouseError('schemas_exhausted');
     const schema = bytes.toString('utf8');
     const known = await this.#listed();
@@ -245,24 +245,25 @@ export class SchemaStore {
   }
 }
 
-class HeldSchema implements KnownSchema, Kept {
+/** A schema with what was read of it; `facts` may be filled in later. */
+export class HeldSchema implements KnownSchema, Kept {
   readonly hash: string;
   usedAt = 0;
   readonly weight: number;
   readonly text: () => Promise<string>;
-  readonly #facts: SchemaFacts;
+  readonly facts: SchemaFacts;
   #graph: ParamGraph | undefined;
   #batchGraph: ParamGraph | undefined;
 
   constructor(hash: string, facts: SchemaFacts, text: () => Promise<string>) {
     this.hash = hash;
     this.text = text;
-    this.#facts = facts;
+    this.facts = facts;
     this.weight = WEIGHT_BASE + (facts.parameters === undefined ? 0 : graphBytes(facts.parameters.graph));
   }
 
   get graph(): ParamGraph | undefined {
-    const { parameters } = this.#facts;
+    const { parameters } = this.facts;
     if (parameters === undefined) return undefined;
     const { graph, enums } = parameters;
     this.#graph ??= openGraph(graph, (name) => (Object.hasOwn(enums, name) ? enums[name] : undefined));
@@ -270,10 +271,16 @@ class HeldSchema implements KnownSchema, Kept {
   }
 
   get batchGraph(): ParamGraph | undefined {
-    const { parameters } = this.#facts;
+    const { parameters } = this.facts;
     if (parameters !== undefined) this.#batchGraph ??= openGraph(parameters.graph, () => undefined);
     return this.#batchGraph;
   }
+}
+
+function tooLarge(bytes: number, bytesMax: number): DormouseError {
+  return new DormouseError('body_too_large', {
+    message: `The uploaded schema has ${Math.floor(bytes)} bytes; at most ${bytesMax} are taken.`,
+  });
 }
 
 class UnusableFile extends Error {}

@@ -176,7 +176,7 @@ function ignore(): void {}
 
 /** Runs an operation outside of transactions: one connection, acquired by its first statement, given back at its end. */
 export async function withStatements<T>(
-  pool: Pool,
+  pool: Pick<Pool, 'acquire'>,
   bounds: OperationBounds,
   work: (statements: Statements) => Promise<T>,
 ): Promise<T> {

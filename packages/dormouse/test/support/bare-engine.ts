@@ -8,6 +8,7 @@ import {
   Deadline,
   DormouseError,
   type KeyId,
+  LARGE_BODY_BYTES,
   type RequestId,
   type Role,
   silentLogger,
@@ -84,7 +85,11 @@ export async function askEngine(
   body: unknown,
   options: AskOptions = {},
 ): Promise<Answer> {
-  const bytes = body instanceof Uint8Array ? body : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+  // A copy: what is read in a thread is handed over.
+  const bytes =
+    body instanceof Uint8Array
+      ? new Uint8Array(body)
+      : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
   const request = {
     method: options.method ?? 'POST',
     path,
@@ -105,8 +110,15 @@ export async function askEngine(
   }
 }
 
+/** `DORMOUSE_HEAVY_BODY_BYTES=0` runs the queries of any test in threads, as those with large bodies are. */
+const HEAVY_BODY_BYTES = process.env.DORMOUSE_HEAVY_BODY_BYTES;
+
 export async function startBareEngine(
-  options: { readonly limits?: Partial<EngineLimits>; readonly settings?: Readonly<Record<string, string>> } = {},
+  options: {
+    readonly limits?: Partial<EngineLimits>;
+    readonly settings?: Readonly<Record<string, string>>;
+    readonly heavyBodyBytes?: number;
+  } = {},
 ): Promise<BareEngine> {
   const instance = await startBareInstance(options.settings === undefined ? {} : { settings: options.settings });
   const schemas = scratch('engine');
@@ -132,7 +144,15 @@ export async function startBareEngine(
   const engines: Engine[] = [];
   const open = (): EngineDatabase => {
     const limits = { ...LIMITS, ...options.limits };
-    const engine = createEngine({ clock: systemClock, random: cryptoRandom, log: silentLogger, limits });
+    const heavyBodyBytes =
+      options.heavyBodyBytes ?? (HEAVY_BODY_BYTES === undefined ? LARGE_BODY_BYTES : Number(HEAVY_BODY_BYTES));
+    const engine = createEngine({
+      clock: systemClock,
+      random: cryptoRandom,
+      log: silentLogger,
+      limits,
+      heavyBodyBytes,
+    });
     engines.push(engine);
     const opened = engine.openDatabase({
       databaseId: 'db_bare' as DatabaseId,

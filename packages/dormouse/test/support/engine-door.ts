@@ -26,7 +26,8 @@ export async function exchange(database: EngineDatabase, asked: Exchange): Promi
     path: asked.path,
     search: '',
     header: (name: string) => asked.headers[name],
-    body: asked.body,
+    // A copy: what is read in a thread is handed over.
+    body: new Uint8Array(asked.body),
   };
   try {
     const { status, body } = await database.handle(request, callOf({ cancellation: new Cancellation() }));
