@@ -1,13 +1,16 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { schemaText } from '../support/clients.ts';
-import { startPlainPostgres } from '../support/plain-postgres.ts';
+import { CLIENT_VERSIONS, loadClient, schemaText } from '../support/clients.ts';
+import { type PlainPostgres, startPlainPostgres } from '../support/plain-postgres.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
 import { type MigrationList, NO_FILTERS, pushSchema, runSql, withSchemaEngine } from '../support/push-schema.ts';
+import { scratch } from '../support/scratch.ts';
+import { clientOptions } from '../support/target.ts';
 
 const run = promisify(execFile);
 const DUMP = [
@@ -35,14 +38,34 @@ const list = (migrations: readonly { name: string; sql: string }[]): MigrationLi
   })),
 });
 
+/** The commands of docs/MOVING.md that copy a database, word for word. */
+async function copyAsDocumented(oldUrl: string, directUrl: string): Promise<void> {
+  const page = readFileSync(fileURLToPath(new URL('../../../../docs/MOVING.md', import.meta.url)), 'utf8');
+  const commands = /```sh\n(.*?)```/s.exec(page)?.[1] ?? '';
+  expect(commands).toContain('pg_restore');
+  const home = scratch('moving');
+  try {
+    const PATH = `${path.dirname(DUMP as string)}:${process.env.PATH}`;
+    const env = { ...process.env, PATH, OLD_URL: oldUrl, DIRECT_URL: directUrl };
+    await run('bash', ['-euc', commands], { cwd: home.path, env });
+  } finally {
+    home.remove();
+  }
+}
+
 /** A database's tables come by migrations, and it leaves by a dump. */
 describe('moving in and out', () => {
   let platform: Platform;
+  let plain: PlainPostgres;
 
   beforeAll(async () => {
     platform = await startPlatform();
+    plain = await startPlainPostgres();
   });
-  afterAll(() => platform?.stop());
+  afterAll(async () => {
+    await plain?.stop();
+    await platform?.stop();
+  });
 
   it('is migrated as `prisma migrate dev` does it, with a shadow database', async () => {
     const { postgresUrl } = await platform.createDatabase('migrated');
@@ -70,6 +93,39 @@ describe('moving in and out', () => {
     expect(shadows).toEqual([]);
   });
 
+  it.skipIf(DUMP === undefined)(
+    'is copied by the commands of docs/MOVING.md, from elsewhere and from here',
+    async () => {
+      const plain = await startPlainPostgres();
+      try {
+        const old = await plain.createDatabase('old');
+        await pushSchema(old, 7);
+        await runSql(
+          old,
+          "insert into users (email, name, updated_at) select 'u' || i || '@example.com', 'U' || i, now() from generate_series(1, 50) i; create publication theirs for all tables; grant all on users to public",
+        );
+        const moved = await platform.createDatabase('moved');
+        await copyAsDocumented(old, moved.postgresUrl);
+        const again = await platform.createDatabase('moved-again');
+        await copyAsDocumented(moved.postgresUrl, again.postgresUrl);
+        for (const { prismaUrl } of [moved, again]) {
+          for (const version of CLIENT_VERSIONS) {
+            const { PrismaClient } = await loadClient(version);
+            const prisma = new PrismaClient(clientOptions(version, prismaUrl));
+            const { id } = await prisma.user.create({ data: { email: `new-${version}@example.com` } });
+            // After the last of those that came along: the sequences did too.
+            expect(id).toBe(51 + CLIENT_VERSIONS.indexOf(version));
+            await prisma.user.delete({ where: { id } });
+            expect(await prisma.user.count()).toBe(50);
+            await prisma.$disconnect();
+          }
+        }
+      } finally {
+        await plain.stop();
+      }
+    },
+  );
+
   if (DUMP === undefined) console.warn('skipped: no pg_dump 18; run .ci/postgres-client');
   it.skipIf(DUMP === undefined)('is dumped whole and restores into a plain Postgres, which then writes', async () => {
     const { postgresUrl } = await platform.createDatabase('leaving');
@@ -81,20 +137,15 @@ describe('moving in and out', () => {
     const { stdout } = await run(DUMP as string, [postgresUrl, '--no-owner', '--no-privileges'], {
       maxBuffer: 64 * 1024 * 1024,
     });
-    const plain = await startPlainPostgres();
-    try {
-      const restored = await plain.createDatabase('restored');
-      const psql = run('psql', [restored, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', '-']);
-      psql.child.stdin?.end(stdout);
-      await psql;
-      expect(await rows(restored, 'select count(*)::int as n from users')).toEqual([{ n: 50 }]);
-      await runSql(
-        restored,
-        'update keyless set n = 2; create table more (n int); insert into more values (1); update more set n = 2',
-      );
-      expect(await rows(restored, 'select n from keyless union all select n from more')).toEqual([{ n: 2 }, { n: 2 }]);
-    } finally {
-      await plain.stop();
-    }
+    const restored = await plain.createDatabase('restored');
+    const psql = run('psql', [restored, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', '-']);
+    psql.child.stdin?.end(stdout);
+    await psql;
+    expect(await rows(restored, 'select count(*)::int as n from users')).toEqual([{ n: 50 }]);
+    await runSql(
+      restored,
+      'update keyless set n = 2; create table more (n int); insert into more values (1); update more set n = 2',
+    );
+    expect(await rows(restored, 'select n from keyless union all select n from more')).toEqual([{ n: 2 }, { n: 2 }]);
   });
 });

@@ -117,7 +117,7 @@ function nextSteps(database: Platform['databases'][number] | undefined): string 
     `    psql "${database.postgresUrl}"`,
     '',
     '  With Prisma Client 7, cached (DATABASE_URL is the Prisma URL above):',
-    '    const prisma = new PrismaClient({ accelerateUrl: process.env.DATABASE_URL }).$extends(withAccelerate())',
+    '    const prisma = new PrismaClient({ accelerateUrl: process.env.DATABASE_URL! }).$extends(withAccelerate())',
     '    await prisma.post.findMany({ cacheStrategy: { ttl: 60, swr: 60 } })',
     '  With Prisma Client 6, in schema.prisma:',
     '    datasource db { provider = "postgresql"  url = env("DATABASE_URL") }',
