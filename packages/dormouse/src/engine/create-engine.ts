@@ -36,6 +36,8 @@ export interface EngineOptions {
   readonly limits: EngineLimits;
   /** Bodies beyond this are read in a thread; smaller in tests. */
   readonly heavyBodyBytes?: number;
+  /** Longest that a thread may read and compile one; shorter or longer in tests. */
+  readonly heavyPrepareMs?: number;
 }
 
 /** The engine of this process. The compiler's thread starts with the first query that needs it. */
@@ -44,8 +46,15 @@ export function createEngine(options: EngineOptions): Engine {
   const executor = new PlanExecutor();
   const compiledExecutor = new CompiledExecutor(executor, options.clock);
   const budget = new MemoryBudget(options.limits.keptBytesMax);
-  const { clock, log, limits } = options;
-  const heavy = new HeavyRequests({ clock, log, limits, compiler, counts: compiledExecutor.counts });
+  const { clock, log, limits, heavyPrepareMs } = options;
+  const heavy = new HeavyRequests({
+    clock,
+    log,
+    limits,
+    compiler,
+    counts: compiledExecutor.counts,
+    prepareMsMax: heavyPrepareMs,
+  });
   const shared: SharedParts = { compiler, executor, compiledExecutor, budget, heavy };
   let sweeps = options.clock.after(SWEEP_MS, sweep);
   function sweep(): void {

@@ -63,7 +63,9 @@ export interface BareEngine {
   /** Runs SQL as the owner, past the engine; gives the first row's values as text. */
   sql(text: string): Promise<(string | null)[]>;
   /** A second engine over the same server and schemas, as after a restart. */
-  reopen(): EngineDatabase;
+  reopen(heavyBodyBytes?: number): EngineDatabase;
+  /** Another database of the first engine's, though on the same server. */
+  neighbour(): EngineDatabase;
   close(): Promise<void>;
 }
 
@@ -118,6 +120,7 @@ export async function startBareEngine(
     readonly limits?: Partial<EngineLimits>;
     readonly settings?: Readonly<Record<string, string>>;
     readonly heavyBodyBytes?: number;
+    readonly heavyPrepareMs?: number;
   } = {},
 ): Promise<BareEngine> {
   const instance = await startBareInstance(options.settings === undefined ? {} : { settings: options.settings });
@@ -142,33 +145,38 @@ export async function startBareEngine(
   let operations = 0;
   const closes: (() => Promise<void>)[] = [];
   const engines: Engine[] = [];
-  const open = (): EngineDatabase => {
+  const start = (heavyBodyBytes: number): Engine => {
     const limits = { ...LIMITS, ...options.limits };
-    const heavyBodyBytes =
-      options.heavyBodyBytes ?? (HEAVY_BODY_BYTES === undefined ? LARGE_BODY_BYTES : Number(HEAVY_BODY_BYTES));
+    const { heavyPrepareMs } = options;
     const engine = createEngine({
       clock: systemClock,
       random: cryptoRandom,
       log: silentLogger,
       limits,
       heavyBodyBytes,
+      ...(heavyPrepareMs === undefined ? {} : { heavyPrepareMs }),
     });
     engines.push(engine);
+    closes.push(() => engine.close());
+    return engine;
+  };
+  const openOn = (engine: Engine, id: string, directory: string): EngineDatabase => {
     const opened = engine.openDatabase({
-      databaseId: 'db_bare' as DatabaseId,
+      databaseId: id as DatabaseId,
       pool,
-      schemaDirectory: join(schemas.path, 'schemas'),
+      schemaDirectory: join(schemas.path, directory),
       publicUrl: 'http://localhost:1234/',
       onOperation: (_call, count) => {
         operations += count;
       },
     });
-    closes.push(async () => {
-      await opened.close();
-      await engine.close();
-    });
+    // What is in it ends before its engine does.
+    closes.unshift(() => opened.close());
     return opened;
   };
+  const heavyBodyBytes =
+    options.heavyBodyBytes ?? (HEAVY_BODY_BYTES === undefined ? LARGE_BODY_BYTES : Number(HEAVY_BODY_BYTES));
+  const open = (bytes = heavyBodyBytes): EngineDatabase => openOn(start(bytes), 'db_bare', 'schemas');
   const database = open();
   return {
     instance,
@@ -192,6 +200,7 @@ export async function startBareEngine(
       }
     },
     reopen: open,
+    neighbour: () => openOn(engines[0] as Engine, 'db_neighbour', 'neighbour'),
     async close() {
       for (const close of closes) await close();
       await Promise.all([...pools.values()].map((each) => each.close()));

@@ -7,8 +7,6 @@ import type { HeavyWorld } from './heavy-world.ts';
 import { packError, unpackError } from './packed-errors.ts';
 import { packRows } from './packed-rows.ts';
 
-/** Reading, planning and compiling one body; those that are not hostile take a second at most. */
-const PREPARE_MS_MAX = 5_000;
 /** How long a thread may take to see that its request is cancelled or late, before it is ended. */
 const GRACE_MS = 1_000;
 
@@ -30,6 +28,12 @@ export interface JobThreadLink {
   kill(reason: string): void;
 }
 
+export interface HeavyJobOptions {
+  /** Executions by the engine's own executor are added to these. */
+  readonly counts: ExecutionCounts;
+  readonly prepareMsMax: number;
+}
+
 /** One heavy request on the main thread: gives its thread what only the main thread has, and holds it to its time. */
 export class HeavyJob {
   readonly id: number;
@@ -40,7 +44,7 @@ export class HeavyJob {
   readonly reply: Promise<MinimalReply>;
   readonly #world: HeavyWorld;
   readonly #request: HeavyRequest;
-  readonly #counts: ExecutionCounts;
+  readonly #options: HeavyJobOptions;
   readonly #clock: Clock;
   readonly #cancellation = new Cancellation();
   readonly #sessions = new Map<number, Session>();
@@ -58,13 +62,13 @@ export class HeavyJob {
   #sent = false;
   #ended = false;
 
-  constructor(id: number, world: HeavyWorld, request: HeavyRequest, counts: ExecutionCounts) {
+  constructor(id: number, world: HeavyWorld, request: HeavyRequest, options: HeavyJobOptions) {
     this.id = id;
     this.bytes = request.body.byteLength;
     this.urgent = world.transactionId !== undefined;
     this.#world = world;
     this.#request = request;
-    this.#counts = counts;
+    this.#options = options;
     this.#clock = world.bounds.clock;
     this.reply = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -96,7 +100,7 @@ export class HeavyJob {
     if (this.#ended) return;
     switch (message.from) {
       case 'begun':
-        this.#preparing = this.#clock.after(PREPARE_MS_MAX, () => {
+        this.#preparing = this.#clock.after(this.#options.prepareMsMax, () => {
           const text = 'The query took too long to compile. Make it smaller.';
           this.#kill(new DormouseError('query_timeout', { message: text }));
         });
@@ -117,8 +121,9 @@ export class HeavyJob {
     const { timings } = this.#world.call;
     if (compileMs !== undefined) timings.add('compile', compileMs);
     if (sqlMs !== undefined) timings.add('sql', sqlMs);
-    this.#counts.compiled += compiled;
-    this.#counts.handedOver += handedOver;
+    const { counts } = this.#options;
+    counts.compiled += compiled;
+    counts.handedOver += handedOver;
     if ('reply' in outcome) this.#end(outcome.reply);
     else this.#end(unpackError(outcome.error));
   }

@@ -12,7 +12,7 @@ import type { EngineLimits } from '../engine.ts';
 import type { ExecutionCounts } from '../executor/index.ts';
 import type { QueryRoute } from '../routes.ts';
 import { threadFile } from '../thread-file.ts';
-import { HeavyJob } from './heavy-job.ts';
+import { HeavyJob, type HeavyJobOptions } from './heavy-job.ts';
 import { HEADERS, transferable } from './heavy-protocol.ts';
 import { HeavyThreads } from './heavy-threads.ts';
 import type { HeavyWorld } from './heavy-world.ts';
@@ -24,16 +24,20 @@ export interface HeavyRequestsOptions {
   readonly compiler: Pick<Compiler, 'module'>;
   /** Executions are counted with those of the main thread. */
   readonly counts: ExecutionCounts;
+  readonly prepareMsMax?: number | undefined;
 }
+
+/** Reading, planning and compiling one body: those that are not hostile take a second at most. */
+const PREPARE_MS_MAX = 5_000;
 
 /** Runs requests with large bodies in threads, so that reading, planning and answering them holds up nobody else. */
 export class HeavyRequests {
-  readonly #counts: ExecutionCounts;
+  readonly #jobOptions: HeavyJobOptions;
   readonly #threads: HeavyThreads;
   #jobs = 0;
 
-  constructor({ clock, log, limits, compiler, counts }: HeavyRequestsOptions) {
-    this.#counts = counts;
+  constructor({ clock, log, limits, compiler, counts, prepareMsMax = PREPARE_MS_MAX }: HeavyRequestsOptions) {
+    this.#jobOptions = { counts, prepareMsMax };
     this.#threads = new HeavyThreads({
       file: threadFile('heavy-worker'),
       prepare: async () => ({ compiler: await compiler.module(), limits }),
@@ -53,7 +57,7 @@ export class HeavyRequests {
     if (cancellation.cancelled) throw new DormouseError('interrupted');
     const body = transferable(request.body);
     const sent = { route, headers, body, requestId, principal, remainingMs: 0 };
-    const job = new HeavyJob(++this.#jobs, world, sent, this.#counts);
+    const job = new HeavyJob(++this.#jobs, world, sent, this.#jobOptions);
     try {
       this.#threads.submit(owner, job);
     } catch (error) {

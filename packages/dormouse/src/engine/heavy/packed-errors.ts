@@ -13,10 +13,12 @@ export type PackedError =
       readonly cause?: string;
     }
   | { readonly kind: 'postgres'; readonly fields: PostgresErrorFields }
-  | { readonly kind: 'adapter'; readonly cause: ConstructorParameters<typeof DriverAdapterError>[0] }
+  /** `hidden` are the members that nobody enumerates, which a clone would leave out. */
+  | { readonly kind: 'adapter'; readonly cause: AdapterCause; readonly hidden: Readonly<Record<string, unknown>> }
   | { readonly kind: 'user'; readonly code: string; readonly message: string; readonly meta: Meta }
   | { readonly kind: 'other'; readonly message: string; readonly stack: string | undefined };
 
+type AdapterCause = ConstructorParameters<typeof DriverAdapterError>[0];
 type Meta = Readonly<Record<string, unknown>> | undefined;
 
 export function packError(error: unknown): PackedError {
@@ -25,7 +27,7 @@ export function packError(error: unknown): PackedError {
     return { kind: 'dormouse', code, message, meta, ...(cause === undefined ? {} : { cause: textOf(cause) }) };
   }
   if (error instanceof PostgresError) return { kind: 'postgres', fields: error.fields };
-  if (isDriverAdapterError(error)) return { kind: 'adapter', cause: error.cause };
+  if (isDriverAdapterError(error)) return { kind: 'adapter', cause: error.cause, hidden: hiddenOf(error.cause) };
   if (error instanceof UserFacingError) {
     return { kind: 'user', code: error.code, message: error.message, meta: error.meta };
   }
@@ -45,7 +47,7 @@ export function unpackError(packed: PackedError): Error {
     case 'postgres':
       return new PostgresError(packed.fields);
     case 'adapter':
-      return new DriverAdapterError(packed.cause);
+      return new DriverAdapterError(withHidden(packed.cause, packed.hidden));
     case 'user':
       return new UserFacingError(packed.message, packed.code, packed.meta);
     case 'other': {
@@ -58,4 +60,19 @@ export function unpackError(packed: PackedError): Error {
 
 function textOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+function hiddenOf(cause: AdapterCause): Record<string, unknown> {
+  const hidden: Record<string, unknown> = {};
+  for (const [name, { enumerable, value }] of Object.entries(Object.getOwnPropertyDescriptors(cause))) {
+    if (enumerable !== true) hidden[name] = value;
+  }
+  return hidden;
+}
+
+function withHidden(cause: AdapterCause, hidden: Readonly<Record<string, unknown>>): AdapterCause {
+  for (const [name, value] of Object.entries(hidden)) {
+    Object.defineProperty(cause, name, { value, enumerable: false });
+  }
+  return cause;
 }
