@@ -52,8 +52,23 @@ export class Database {
       onOperation: options.onOperation,
     });
     const { id: databaseId, throwAway = false } = record;
-    this.events = options.events.openDatabase({ databaseId, directory, instance, throwAway });
+    this.events = options.events.openDatabase({
+      databaseId,
+      directory,
+      instance,
+      throwAway,
+      ask: (sql) => this.#askIdle(sql),
+    });
     this.#detach = instance.attach(this.events.attachment);
+  }
+
+  /** Any pool's: the server says the same to all roles. */
+  async #askIdle(sql: string): Promise<string | undefined> {
+    for (const role of ROLES) {
+      const answer = await this.#pools[role].askIdle(sql);
+      if (answer !== undefined) return answer;
+    }
+    return undefined;
   }
 
   /** Details for status and dashboard. */

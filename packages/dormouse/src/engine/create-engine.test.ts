@@ -23,6 +23,7 @@ import type { Engine, EngineDatabase, EngineLimits } from './engine.ts';
 
 /** There is no server here: whatever gets as far as a connection is told so. */
 const unreachable: Pool = {
+  askIdle: async () => undefined,
   acquire: () => Promise.reject(new DormouseError('start_failed')),
   stats: { open: 0, idle: 0, leased: 0, waiting: 0 },
   close: async () => undefined,

@@ -50,7 +50,12 @@ export interface CaptureOptions {
   readonly clock: Clock;
   readonly connect: Connect;
   readonly logger: Logger;
+  /** Asks the running server for one text over a connection that is there already; undefined if there is none. */
+  readonly ask?: ((sql: string) => Promise<string | undefined>) | undefined;
 }
+
+/** Behind every commit that was acknowledged before the question. */
+const INSERT_LSN = 'SELECT pg_catalog.pg_current_wal_insert_lsn()';
 
 /**
  * Reads one database's committed changes into its log, in commit order, each once, while the server runs. Never holds or wakes it.
@@ -177,19 +182,11 @@ export class Capture implements Attachment {
    */
   async drain(ms: number = DRAIN_MS): Promise<boolean> {
     if (!this.#wanted) return false;
-    const { clock, connect, instance, logger } = this.#options;
+    const { clock, logger } = this.#options;
     const deadlineMs = clock.monotonic() + ms;
     let target: Lsn;
     try {
-      // A stream takes no statements, so the question goes over a second connection.
-      const asking = await ReplicationConnection.open(connect, instance.endpoint, false);
-      try {
-        const [row] = await asking.query('SELECT pg_catalog.pg_current_wal_insert_lsn()');
-        target = parseLsn(row?.[0] ?? '') ?? 0n;
-      } finally {
-        asking.terminate();
-        asking.destroy();
-      }
+      target = await this.#insertLsn();
     } catch (error) {
       logger.log('warn', 'capture cannot ask how far to drain', { error: String(error) });
       return false;
@@ -206,6 +203,21 @@ export class Capture implements Attachment {
     // The freeze may last: let the server forget what we have.
     await this.#storeIdle(true);
     return true;
+  }
+
+  /** How far the WAL goes now. A stream takes no statements, so the question goes over another connection: one that is there, or a new one. */
+  async #insertLsn(): Promise<Lsn> {
+    const { connect, instance, ask } = this.#options;
+    const answer = parseLsn((await ask?.(INSERT_LSN)) ?? '');
+    if (answer !== undefined) return answer;
+    const asking = await ReplicationConnection.open(connect, instance.endpoint, false);
+    try {
+      const [row] = await asking.query(INSERT_LSN);
+      return parseLsn(row?.[0] ?? '') ?? 0n;
+    } finally {
+      asking.terminate();
+      asking.destroy();
+    }
   }
 
   async #run(): Promise<void> {

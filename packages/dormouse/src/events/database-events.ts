@@ -18,6 +18,8 @@ export interface EventsOfDatabaseOptions {
   readonly directory: string;
   /** Its log is not synced. */
   readonly throwAway?: boolean;
+  /** See `CaptureOptions`. */
+  readonly ask?: (sql: string) => Promise<string | undefined>;
   readonly instance: {
     readonly endpoint: Endpoint;
     readonly state: InstanceState;
@@ -69,7 +71,10 @@ export class DatabaseEvents {
     this.databaseId = options.databaseId;
     const synced = options.throwAway !== true;
     this.log = world.logs.open(join(options.directory, LOG_FILE), { ...world.limits, synced });
-    this.capture = new Capture({ instance: options.instance, log: this.log, clock, connect, logger });
+    this.capture = new Capture({
+      ...{ instance: options.instance, ask: options.ask },
+      ...{ log: this.log, clock, connect, logger },
+    });
     this.subscribers = new SubscriberCount(world.subscribersMax);
     this.#forget = options.instance.onChange?.((state) => {
       // Opens the log while the server starts, so that capture does not wait for it; and drops what is too old.

@@ -69,6 +69,11 @@ export interface Lease {
 export interface Pool {
   /** Wakes the database if need be. Fails with `queue_full`, `connection_timeout`, and what `Instance.hold` fails with. */
   acquire(options: AcquireOptions): Promise<Lease>;
+  /**
+   * Asks for one text over a connection that lies idle, without a hold: for last words before a rest, while the server still runs. Never
+   * rejects: undefined if no connection lies idle, or there is no answer.
+   */
+  askIdle(sql: string): Promise<string | undefined>;
   readonly stats: { readonly open: number; readonly idle: number; readonly leased: number; readonly waiting: number };
   close(): Promise<void>;
 }

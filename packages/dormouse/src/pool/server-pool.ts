@@ -1,14 +1,14 @@
 import {
   type Cancellation,
   type Clock,
-  type Deadline,
+  Deadline,
   DormouseError,
   type Logger,
   type RandomBytes,
   type Role,
 } from '../base/index.ts';
 import type { Hold, Instance } from '../instance/index.ts';
-import { PostgresError } from '../wire/index.ts';
+import { decodeDataRow, PostgresError } from '../wire/index.ts';
 import { Backend } from './backend.ts';
 import type { Connect } from './connect.ts';
 import type { ConnectionLost } from './connection-lost.ts';
@@ -25,6 +25,8 @@ export const POOL_CONNECTIONS_MAX = 10;
 export const POOL_WAITERS_MAX = 1_000;
 /** Idle connections that stay through a freeze: the first query after it finds one, the others would be 2.5 MB each for nothing. */
 const KEPT_ASLEEP = 1;
+/** A question without a lease is one whose answer is at hand. */
+const ASK_MS = 500;
 /** Between tries to connect while the server starts, recovers or is full. */
 const RECONNECT_MS = 20;
 /** Bytes of a server that has ended are in our socket already; a moment of the event loop delivers them. */
@@ -134,6 +136,28 @@ export class ServerPool implements Pool {
       }
     }
     return this.#open(hold, options, this.#clock.monotonic());
+  }
+
+  async askIdle(sql: string): Promise<string | undefined> {
+    if (this.#permits === 0 || this.#closed) return undefined;
+    const member = this.#takeIdle();
+    if (member === undefined) return undefined;
+    this.#permits -= 1;
+    try {
+      const { rows } = await member.backend.script(sql, { deadline: Deadline.in(this.#clock, ASK_MS) });
+      const [value] = rows[0] === undefined ? [] : decodeDataRow(rows[0]);
+      return value?.toString('utf8');
+    } catch {
+      return undefined;
+    } finally {
+      const { backend, generation } = member;
+      const { lost, busy, transactionStatus, changed } = backend;
+      const asBefore = lost === undefined && !busy && transactionStatus === 'I' && !changed;
+      if (asBefore && !this.#closed && generation === this.#instance.generation) this.#idle.push(member);
+      else this.#drop(member);
+      // Not given to a waiter at once: he needs a hold first.
+      this.#returnPermit();
+    }
   }
 
   close(): Promise<void> {

@@ -21,7 +21,8 @@ import {
   type EventsLimits,
   type StoredEvent,
 } from '../../src/events/index.ts';
-import { type Instance, type Instances, openInstances } from '../../src/instance/index.ts';
+import { type Endpoint, type Instance, type Instances, openInstances } from '../../src/instance/index.ts';
+import { connectSocket, createPool, type Pool } from '../../src/pool/index.ts';
 import { type Scratch, scratch } from './scratch.ts';
 
 /** Real servers with capture, without doors or registry. */
@@ -30,6 +31,8 @@ export interface CapturedMachine {
   readonly events: Events;
   readonly home: Scratch;
   readonly warnings: string[];
+  /** Connections that capture has opened. */
+  readonly connects: () => number;
   create(): Promise<CapturedDatabase>;
   /** Opens a database that an earlier machine created in the same directory; not attached yet. */
   open(record: DatabaseRecord): CapturedDatabase;
@@ -57,6 +60,8 @@ export interface CapturedDatabase {
   detach(): void;
   readonly log: EventLog;
   readonly capture: Capture;
+  /** The owner's connections, of which an idle one is asked before a freeze. */
+  readonly pool: Pool;
   /** A session of the owner's, or of another role. Wakes the database. */
   session(user?: string): Promise<pg.Client>;
   /** Runs statements in one session of the owner's. */
@@ -79,15 +84,25 @@ export async function startCapturedMachine(
     },
   };
   const limits = options.limits ?? {};
-  const events = createEvents({ clock: systemClock, random: cryptoRandom, logger, limits });
+  let connects = 0;
+  const connect = (endpoint: Endpoint): ReturnType<typeof connectSocket> => {
+    connects += 1;
+    return connectSocket(endpoint);
+  };
+  const events = createEvents({ clock: systemClock, random: cryptoRandom, logger, limits, connect });
   const databases = new Map<string, CapturedDatabase>();
   const detaching = new Map<CapturedDatabase, () => void>();
   const open = (record: DatabaseRecord): CapturedDatabase => {
     const instance = instances.open(record);
     const directory = instances.directory(record.id);
-    const ofDatabase = events.openDatabase({ databaseId: record.id, directory, instance });
+    const pool = createPool({
+      ...{ instance, role: 'owner', clock: systemClock, random: cryptoRandom, connect: connectSocket, log: logger },
+    });
+    const ask = (sql: string): Promise<string | undefined> => pool.askIdle(sql);
+    const ofDatabase = events.openDatabase({ databaseId: record.id, directory, instance, ask });
     const database: CapturedDatabase = {
       ...capturedDatabase(record, instance, ofDatabase),
+      pool,
       attach: () => void detaching.set(database, instance.attach(ofDatabase.attachment)),
       detach: () => detaching.get(database)?.(),
     };
@@ -99,6 +114,7 @@ export async function startCapturedMachine(
     events,
     home,
     warnings,
+    connects: () => connects,
     open,
     async create() {
       const id = newDatabaseId(cryptoRandom);
@@ -143,6 +159,7 @@ export async function startCapturedMachine(
     },
     async close() {
       try {
+        await Promise.all([...databases.values()].map(({ pool }) => pool.close()));
         await instances.close();
         for (const database of databases.values()) await database.events.close();
         await events.close();
@@ -157,7 +174,7 @@ function capturedDatabase(
   record: DatabaseRecord,
   instance: Instance,
   events: DatabaseEvents,
-): Omit<CapturedDatabase, 'attach' | 'detach'> {
+): Omit<CapturedDatabase, 'attach' | 'detach' | 'pool'> {
   const session = async (user = 'owner'): Promise<pg.Client> => {
     await instance.wake();
     const { endpoint } = instance;

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Deadline, systemClock } from '../../src/base/index.ts';
+import type { Lease } from '../../src/pool/index.ts';
 import { allEvents, type CapturedMachine, lineOf, startCapturedMachine } from '../support/captured-database.ts';
 import { processesOf } from '../support/reaper.mjs';
 import { until } from '../support/until.ts';
@@ -211,6 +213,31 @@ test('suspend, thaw, stop and start lose nothing and repeat nothing', async () =
   await instance.wake();
   await until(() => capture.drain(), { what: 'the rest' });
   expect((await allEvents(log)).map(lineOf)).toEqual(Array.from({ length: 12 }, (_, i) => `insert public.t ${i + 1}`));
+});
+
+test('a freeze asks how far to drain over a connection that lies idle, and forks none for it', async () => {
+  const { sql, instance, log, pool } = await machine.create();
+  await sql('CREATE TABLE t (id int PRIMARY KEY)');
+  const lease = (): Promise<Lease> => pool.acquire({ deadline: Deadline.in(systemClock, 60_000) });
+  for (let i = 1; i <= 5; i++) {
+    const held = await lease();
+    await held.execute(`INSERT INTO t VALUES (${i})`, []);
+    // Its stream is there, opened anew after the thaw, and nothing else is being opened.
+    await until(async () => (await allEvents(log)).length === i, { what: 'the event' });
+    const before = machine.connects();
+    held.release();
+    await instance.suspend();
+    expect(machine.connects()).toBe(before);
+    expect(pool.stats).toMatchObject({ open: 1, idle: 1 });
+  }
+  // One that is in use is nobody's to ask, and one that gives an error is no answer.
+  const held = await lease();
+  expect(await pool.askIdle('SELECT 1')).toBeUndefined();
+  held.release();
+  expect(await pool.askIdle('SELECT 1/0')).toBeUndefined();
+  expect(await pool.askIdle("SET statement_timeout = '1h'; SELECT 1")).toBe('1');
+  // It was left as nobody may find it.
+  expect(pool.stats).toMatchObject({ open: 0 });
 });
 
 test('what was written just before a stop is in the log when the stop returns', async () => {
