@@ -11,7 +11,7 @@ import { parseBytes, parseHttpUrl, parseIsolation, parseLogLevel, parseRegion } 
 const MiB = 1024 * 1024;
 /** 18 MB each, kept for good: more than a burst of creations takes is a slip of the keyboard. */
 const SPARES_MAX = 1000;
-/** A server has 60 connections (instance/settings.ts), of which 3 are reserved and some are ours: what is promised must be there. */
+/** A server has 56 connections (instance/settings.ts), of which 3 are reserved and some are ours: what is promised must be there. */
 const CONNECTIONS_MAX = 50;
 
 /** Flags of any command that asks the running platform. */

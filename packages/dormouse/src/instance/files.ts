@@ -98,9 +98,35 @@ export async function copyTree(from: string, to: string, account: Account, signa
   await runCopy(process.platform === 'darwin' ? ['-cRp'] : ['-a', '--reflink=auto'], from, to, account, signal);
 }
 
-/** Copies a tree by sharing all blocks. Fails where the file system cannot. */
-export async function cloneTree(from: string, to: string, account: Account): Promise<void> {
-  await runCopy(process.platform === 'darwin' ? ['-cRp'] : ['-a', '--reflink=always'], from, to, account);
+/** A clone whose program waits for the word: who stands still for it does not wait for the program's start, which is half of it. */
+export interface ReadyClone {
+  /** Clones now. Once. */
+  go(): Promise<void>;
+  /** Ends one that is not wanted any more; of one that is done it does nothing. */
+  cancel(): void;
+}
+
+/** Makes ready to copy a tree by sharing all blocks. Where the file system cannot, `go` fails. */
+export async function readyClone(from: string, to: string, account: Account): Promise<ReadyClone> {
+  const flags = process.platform === 'darwin' ? ['-cRp'] : ['-a', '--reflink=always'];
+  // Without a word, ours or that of a platform that was killed, it ends.
+  const pending = run('sh', ['-c', 'echo && read -r word && exec cp "$@"', 'sh', ...flags, from, to], {
+    ...spawnIdentity(account),
+    maxBuffer: OUTPUT_BYTES_MAX,
+    cwd: '/',
+  });
+  pending.catch(() => {});
+  const { stdin, stdout } = pending.child;
+  stdin?.on('error', () => {});
+  const waits = new Promise<void>((resolve) => stdout?.once('data', () => resolve()));
+  await Promise.race([waits, pending]);
+  return {
+    async go() {
+      stdin?.end('go\n');
+      await pending;
+    },
+    cancel: () => void stdin?.end(),
+  };
 }
 
 async function runCopy(

@@ -1,7 +1,7 @@
 import { constants, copyFile, rm, statfs, writeFile } from 'node:fs/promises';
 import { DormouseError } from '../base/index.ts';
 import { BackupError, baseBackup } from './base-backup.ts';
-import { cloneTree, copyTree, diskError, treeBytes, unfinishedPath } from './files.ts';
+import { copyTree, diskError, readyClone, treeBytes, unfinishedPath } from './files.ts';
 import type { DataLayout } from './layout.ts';
 import { lifelineHeld } from './lifeline.ts';
 import { probe } from './probe.ts';
@@ -68,9 +68,14 @@ export async function forkStorage(order: ForkOrder, { layout, world, clones }: F
     await makeStorage({
       ...common,
       async fill(draft) {
-        const startedMs = clock.monotonic();
-        await server.paused(() => cloneTree(`${source.data}/.`, draft.data, account));
-        pausedMs = clock.monotonic() - startedMs;
+        const clone = await readyClone(`${source.data}/.`, draft.data, account);
+        try {
+          const startedMs = clock.monotonic();
+          await server.paused(() => clone.go());
+          pausedMs = clock.monotonic() - startedMs;
+        } finally {
+          clone.cancel();
+        }
         await stripServerTraces(draft.data);
       },
     });

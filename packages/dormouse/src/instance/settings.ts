@@ -26,8 +26,8 @@ const SETTINGS: readonly (readonly [name: string, value: string, reason: string]
   ['port', String(SOCKET_PORT), ''],
   ['unix_socket_directories', `'${SOCKET_DIRECTORY}'`, ''],
   ['unix_socket_permissions', '0700', ''],
-  // 3 roles × 10 pooled, 20 direct sessions, capture and our own queries come on top, 3 reserved.
-  ['max_connections', '60', ''],
+  // 3 roles × 10 pooled, 20 direct sessions, 3 of our own, 3 reserved; streams of WAL have places of theirs. Each costs a sleeper 35 kB.
+  ['max_connections', '56', ''],
   ['superuser_reserved_connections', '3', ''],
   ['shared_buffers', '16MB', 'the page cache holds the rest, and is given back while the tenant sleeps'],
   ['fsync', 'on', ''],
