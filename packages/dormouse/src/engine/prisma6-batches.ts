@@ -1,15 +1,20 @@
 import { type CompactedBatchResponse, UserFacingError } from '@prisma/client-engine-runtime';
 import { DormouseError } from '../base/index.ts';
 import { compactedResults, compactedTexts, haveTexts, type Row } from './compacted-results.ts';
-import { type KeyedRecords, Written } from './executor/index.ts';
+import { type KeyedRecords, Pace, SLICE_BYTES, type Slices, Written } from './executor/index.ts';
 import { type JsonQuery, jsonQuery, replyFrameOf, resultName } from './json-query.ts';
 import { errorOf, type Operation, type Prisma6Parts, type Prisma6Queries } from './prisma6-queries.ts';
 import { isolationLevel } from './prisma7.ts';
 import type { PlannedBatch, PlannedQuery } from './query-planning.ts';
+import { jsonText } from './replies.ts';
 import { isObject, type JsonObject } from './request-body.ts';
 import type { Statements } from './statements.ts';
 import { isolationLevelInvalid, transactionAborted } from './transaction-errors.ts';
 import { clientError } from './user-errors.ts';
+
+const BATCH_BEGIN = Buffer.from('{"batchResult":[');
+const COMMA = Buffer.from(',');
+const BATCH_END = Buffer.from(']}');
 
 /** Queries one batch may hold. */
 const BATCH_MAX = 10_000;
@@ -58,7 +63,7 @@ export class Prisma6Batches {
           statements.begin(beginStatement(transaction));
           const batchResult = await this.#answers(operation, plans, queries, statements, true);
           if (!(await statements.commit())) throw transactionAborted();
-          return batchReply(batchResult, operation.bounds.rowBytesMax);
+          return await batchReply(batchResult, operation);
         });
       } catch (thrown) {
         // Whose failure it was, and in what words, tells doing it again one after the other: they only read.
@@ -78,7 +83,7 @@ export class Prisma6Batches {
         }
         if (own && !(await statements.commit())) throw transactionAborted();
         // When it throws instead, the connection is given back inside of its transaction, and so rolled back.
-        return batchReply(batchResult, operation.bounds.rowBytesMax);
+        return await batchReply(batchResult, operation);
       });
     } catch (thrown) {
       const at = Math.min(index, queries.length - 1);
@@ -101,7 +106,7 @@ export class Prisma6Batches {
           errors: [errorOf(thrown, query)],
         })),
       );
-      return batchReply(batchResult, operation.bounds.rowBytesMax);
+      return batchReply(batchResult, operation);
     }
     const batchResult: object[] = [];
     for (const [index, plan] of plans.entries()) {
@@ -115,7 +120,7 @@ export class Prisma6Batches {
         batchResult.push({ errors: [errorOf(thrown, query)] });
       }
     }
-    return batchReply(batchResult, operation.bounds.rowBytesMax);
+    return batchReply(batchResult, operation);
   }
 
   /** Whether all are programs that only read, so that they may go out together, and again. */
@@ -159,15 +164,14 @@ export class Prisma6Batches {
         const parts = compactedTexts(records.records, batch, scope).map((text) =>
           text instanceof UserFacingError ? error(text) : new Written(`${before}${text}${after}`),
         );
-        return batchReply(parts, operation.bounds.rowBytesMax);
+        return await batchReply(parts, operation);
       }
       const name = resultName(query);
       const results = compactedResults(records.mapped as Row[], batch, scope);
-      return {
-        batchResult: results.map((result) =>
-          result instanceof UserFacingError ? error(result) : { data: { [name]: result } },
-        ),
-      };
+      const parts = results.map((result) =>
+        result instanceof UserFacingError ? error(result) : { data: { [name]: result } },
+      );
+      return await batchReply(parts, operation);
     } catch (thrown) {
       return error(thrown);
     }
@@ -199,17 +203,31 @@ export class Prisma6Batches {
   }
 }
 
-/** The reply of a batch: written, if a part of it is. */
-function batchReply(batchResult: readonly object[], bytesMax: number): object {
-  if (!batchResult.some((part) => part instanceof Written)) return { batchResult };
+/** The reply of a batch, written in slices; as an object where more is to stand behind the results. */
+async function batchReply(batchResult: readonly object[], { bounds, telemetry }: Operation): Promise<object> {
+  if (telemetry !== undefined) return { batchResult };
+  const written = new Pace(bounds).work(writing(batchResult, bounds.rowBytesMax));
+  return new Written(written instanceof Promise ? await written : written);
+}
+
+function* writing(batchResult: readonly object[], bytesMax: number): Slices<Uint8Array> {
+  const parts: Uint8Array[] = [BATCH_BEGIN];
   let length = 0;
-  const parts = batchResult.map((part) => {
-    const text = part instanceof Written ? Buffer.from(part.body).toString() : JSON.stringify(part);
-    length += text.length;
+  let sliceEnd = SLICE_BYTES;
+  for (const part of batchResult) {
+    if (length > sliceEnd) {
+      sliceEnd = length + SLICE_BYTES;
+      yield;
+    }
+    if (parts.length > 1) parts.push(COMMA);
+    const body = part instanceof Written ? part.body : jsonText(part);
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    length += bytes.byteLength;
     if (length > bytesMax) throw new DormouseError('reply_too_large');
-    return text;
-  });
-  return new Written(`{"batchResult":[${parts.join()}]}`);
+    parts.push(bytes);
+  }
+  parts.push(BATCH_END);
+  return Buffer.concat(parts);
 }
 
 function beginStatement(transaction: JsonObject | undefined): string {

@@ -5,7 +5,7 @@ const JSON_TYPE = 'application/json';
 
 /** A JSON reply. Throws `reply_too_large` when its text has more than `bytesMax` bytes. */
 export function jsonReply(status: number, value: unknown, bytesMax: number = Number.POSITIVE_INFINITY): MinimalReply {
-  const body = stringify(value);
+  const body = jsonText(value);
   if (tooLong(body, bytesMax)) throw new DormouseError('reply_too_large');
   return { status, headers: { 'content-type': JSON_TYPE }, body };
 }
@@ -27,7 +27,8 @@ function tooLong(text: string, bytesMax: number): boolean {
   return text.length * 3 > bytesMax && Buffer.byteLength(text) > bytesMax;
 }
 
-function stringify(value: unknown): string {
+/** A value as JSON. Throws `reply_too_large`. */
+export function jsonText(value: unknown): string {
   try {
     return JSON.stringify(value);
   } catch (error) {
