@@ -92,7 +92,7 @@ describe('a memory budget', () => {
           const after = new Set(caches.flatMap(({ entries }) => [...entries.values()]));
           for (const { entries, share } of caches) {
             expect(share.bytes).toBe([...entries.values()].reduce((sum, held) => sum + held.weight, 0));
-            expect(new Set(share.entries())).toEqual(new Set(entries.values()));
+            expect(new Set(share.entries)).toEqual(new Set(entries.values()));
           }
           expect(budget.bytes).toBe([...after].reduce((sum, held) => sum + held.weight, 0));
           if (what === 'put' || what === 'grow') {

@@ -52,22 +52,12 @@ export class MemoryBudget {
   /** For shares: lets go what all can do without, if together they have too much. */
   makeRoom(): void {
     if (this.#bytes <= this.bytesMax) return;
-    const all: { readonly share: Share; readonly entry: Kept }[] = [];
-    for (const share of this.#shares) for (const entry of share.entries()) all.push({ share, entry });
-    all.sort((left, right) => left.entry.usedAt - right.entry.usedAt);
-    // The newest is what room is made for.
-    all.pop();
-    for (const { share, entry } of all) {
-      if (this.#bytes <= this.bytesMax * (1 - ROOM)) return;
-      share.drop(entry);
-    }
+    dropOldest([...this.#shares], () => this.#bytes <= this.bytesMax * (1 - ROOM));
   }
 
   /** Lets go what was not used since the sweep before. */
   sweep(): void {
-    for (const share of [...this.#shares]) {
-      for (const entry of [...share.entries()]) if (entry.usedAt <= this.#usesAtSweep) share.drop(entry);
-    }
+    for (const share of [...this.#shares]) share.dropUsedUpTo(this.#usesAtSweep);
     this.#usesAtSweep = this.#uses;
   }
 }
@@ -91,7 +81,7 @@ export class Share<Entry extends Kept = Kept> {
     return this.#bytes;
   }
 
-  entries(): Iterable<Entry> {
+  get entries(): ReadonlySet<Entry> {
     return this.#entries;
   }
 
@@ -129,9 +119,14 @@ export class Share<Entry extends Kept = Kept> {
     this.#drop(entry);
   }
 
+  /** Lets go what was used last at this use or before. */
+  dropUsedUpTo(use: number): void {
+    for (const entry of this.#entries) if (entry.usedAt <= use) this.drop(entry);
+  }
+
   /** Lets all go. */
   clear(): void {
-    for (const entry of [...this.#entries]) this.drop(entry);
+    for (const entry of this.#entries) this.drop(entry);
   }
 
   #change(by: number): void {
@@ -141,13 +136,24 @@ export class Share<Entry extends Kept = Kept> {
 
   #makeRoom(): void {
     if (this.#bytes > this.bytesMax) {
-      const all = [...this.#entries].sort((left, right) => left.usedAt - right.usedAt);
-      all.pop();
-      for (const entry of all) {
-        if (this.#bytes <= this.bytesMax * (1 - ROOM)) break;
-        this.drop(entry);
-      }
+      dropOldest([this as unknown as Share], () => this.#bytes <= this.bytesMax * (1 - ROOM));
     }
     this.#budget.makeRoom();
+  }
+}
+
+/**
+ * Drops the least recently used, a part of all at a time, until it is enough; never the newest, for which room is made. Looks at
+ * each entry twice and sorts numbers: 20 000 entries take two milliseconds, once in some thousand new ones.
+ */
+function dropOldest(shares: readonly Share[], isEnough: () => boolean): void {
+  while (!isEnough()) {
+    const uses = new Float64Array(shares.reduce((sum, { entries }) => sum + entries.size, 0));
+    if (uses.length < 2) return;
+    let at = 0;
+    for (const { entries } of shares) for (const { usedAt } of entries) uses[at++] = usedAt;
+    uses.sort();
+    const last = uses[Math.min(Math.floor(uses.length * ROOM), uses.length - 2)] as number;
+    for (const share of shares) share.dropUsedUpTo(last);
   }
 }
