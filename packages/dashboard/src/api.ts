@@ -8,6 +8,15 @@ export interface Rest {
   readonly own: readonly string[];
 }
 
+/** What a database may take. */
+export interface Limits {
+  readonly memoryLimitBytes: number | 'none';
+  readonly cpuLimit: number | 'none';
+  readonly cpuWeight: number;
+  readonly processLimit: number | 'none';
+  readonly tempLimitBytes: number | 'none';
+}
+
 export interface Database {
   readonly id: string;
   readonly name: string;
@@ -16,6 +25,7 @@ export interface Database {
   readonly keys: number;
   readonly operationsToday: number;
   readonly rest: Rest;
+  readonly limits: Limits;
   /** What it is a branch of, as that was called then; it may be gone. */
   readonly parent: { readonly name: string } | null;
   /** As measured last; null if that is not known (yet). */

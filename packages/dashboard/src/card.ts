@@ -1,5 +1,5 @@
 import type { Action, Database, DatabaseUrls } from './api.ts';
-import { actionsIn, describeMemory, describeRest, masked, toneOf } from './databases.ts';
+import { actionsIn, describeLimits, describeMemory, describeRest, masked, toneOf } from './databases.ts';
 
 export interface CardHandlers {
   act(id: string, action: Action): Promise<void>;
@@ -76,6 +76,7 @@ export class Card {
         `${plural(database.operationsToday, 'query', 'queries')} today`,
         plural(database.keys, 'key', 'keys'),
         describeRest(database.rest),
+        describeLimits(database.limits),
         ...(database.parent === null ? [] : [`branch of ${database.parent.name}`]),
         describeMemory(database.memoryBytes),
       ]

@@ -1,6 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import type { Database } from './api.ts';
-import { actionsIn, applyChange, describeMemory, describeRest, masked, summarize, toneOf } from './databases.ts';
+import {
+  actionsIn,
+  applyChange,
+  describeLimits,
+  describeMemory,
+  describeRest,
+  masked,
+  summarize,
+  toneOf,
+} from './databases.ts';
 
 const one = (id: string, createdAtMs: number, state = 'stopped'): Database => ({
   id,
@@ -10,6 +19,7 @@ const one = (id: string, createdAtMs: number, state = 'stopped'): Database => ({
   keys: 1,
   operationsToday: 0,
   rest: { suspendAfterMs: 5000, stopAfterMs: 300_000, alwaysOn: false, own: [] },
+  limits: { memoryLimitBytes: 'none', cpuLimit: 'none', cpuWeight: 100, processLimit: 'none', tempLimitBytes: 'none' },
   parent: null,
   memoryBytes: 0,
 });
@@ -43,6 +53,17 @@ describe('the list', () => {
       one('b', 2),
     ]);
     expect(applyChange([one('b', 2)], { kind: 'changed', database: changed })).toEqual([one('b', 2)]);
+  });
+
+  it('says what each may take', () => {
+    const { limits } = one('a', 1);
+    expect(describeLimits(limits)).toBe('');
+    expect(describeLimits({ ...limits, memoryLimitBytes: 2 ** 29, cpuLimit: 1.5, cpuWeight: 50 })).toBe(
+      'at most 512 MiB, 1.5 CPUs, CPU weight 50',
+    );
+    expect(describeLimits({ ...limits, tempLimitBytes: 2 ** 30 })).toBe(
+      'at most 1024 MiB of temporary files a session',
+    );
   });
 
   it('says when each rests', () => {

@@ -1,4 +1,4 @@
-import type { Database, Rest } from './api.ts';
+import type { Database, Limits, Rest } from './api.ts';
 
 /** What the platform tells as it happens. */
 export type Change =
@@ -88,6 +88,20 @@ export function describeRest({ alwaysOn, suspendAfterMs, stopAfterMs }: Rest): s
   if (suspendAfterMs === 'never') return 'never suspends by itself';
   const suspends = `suspends after ${duration(suspendAfterMs)}`;
   return stopAfterMs === 'never' ? `${suspends}, never stops` : `${suspends}, stops ${duration(stopAfterMs)} later`;
+}
+
+/** `at most 512 MiB, 1.5 CPUs`; nothing for a database without limits. */
+export function describeLimits(limits: Limits): string {
+  const { memoryLimitBytes, cpuLimit, cpuWeight, processLimit, tempLimitBytes } = limits;
+  const most = [
+    memoryLimitBytes === 'none' ? '' : describeMemory(memoryLimitBytes),
+    cpuLimit === 'none' ? '' : `${cpuLimit} CPUs`,
+    processLimit === 'none' ? '' : `${processLimit} processes`,
+    tempLimitBytes === 'none' ? '' : `${describeMemory(tempLimitBytes)} of temporary files a session`,
+  ].filter(Boolean);
+  return [most.length === 0 ? '' : `at most ${most.join(', ')}`, cpuWeight === 100 ? '' : `CPU weight ${cpuWeight}`]
+    .filter(Boolean)
+    .join(', ');
 }
 
 /** `7.8 MiB`; nothing for a database that takes none, or of which it is not known. */

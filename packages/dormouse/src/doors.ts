@@ -30,6 +30,8 @@ export interface DoorsOptions {
   readonly ready: () => boolean;
   /** What servers run on and are kept apart by; undefined until that is known. */
   readonly servers: () => object | undefined;
+  /** Whether the kernel holds servers to limits. */
+  readonly limits: () => object;
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly log: Logger;
@@ -78,6 +80,7 @@ export function createDoors(parts: DoorsOptions): Doors {
     startedAtMs,
     nowMs: clock.now(),
     servers: servers(),
+    limits: parts.limits(),
     memory: parts.memory(),
     oldest: parts.oldest() ?? null,
     health: { ready: ready(), cache: edge.stats, postgres: postgres.stats, residentBytes: process.memoryUsage.rss() },

@@ -2,6 +2,7 @@ import type {
   Call,
   DatabaseId,
   DatabaseRecord,
+  LimitOverrides,
   MinimalReply,
   MinimalRequest,
   Origin,
@@ -81,6 +82,9 @@ export class MachineFleet implements Fleet, Origin {
   }
   setRest(id: DatabaseId, own: RestOverrides): void {
     this.#instances.setRest(id, own);
+  }
+  setLimits(id: DatabaseId, own: LimitOverrides): Promise<void> {
+    return this.#instances.setLimits(id, own);
   }
   memoryBytes(id: DatabaseId): number | undefined {
     return this.#instances.memoryOf(id);

@@ -12,6 +12,13 @@ export interface PlatformOptions {
   readonly listenKeepsAwake: boolean;
   /** Of all servers together; undefined for a share of the machine's. */
   readonly memoryMax: number | undefined;
+  /** Of each database that has none of its own; Infinity for no limit. */
+  readonly memoryLimit: number;
+  /** Processors. */
+  readonly cpuLimit: number;
+  readonly cpuWeight: number;
+  readonly processLimit: number;
+  readonly tempLimit: number;
   readonly wakeTimeout: number;
   readonly spares: number;
   readonly bodyMax: number;

@@ -42,6 +42,9 @@ async function open(
   const random = cryptoRandom;
   const publicUrl = options.publicUrl === undefined ? undefined : parsePublicUrl(options.publicUrl);
 
+  const { memoryLimit, cpuLimit, cpuWeight, processLimit, tempLimit } = options;
+  const limits = { memoryLimitBytes: memoryLimit, cpuLimit, cpuWeight, processLimit, tempLimitBytes: tempLimit };
+
   // The lock comes first: nothing is touched that another platform uses.
   const data = openDataDirectory(options.data, { userId: process.getuid?.() });
   opened.push(() => data.close());
@@ -61,6 +64,7 @@ async function open(
       listenKeepsAwake: options.listenKeepsAwake,
     },
     bootId: machineBootId(),
+    limits,
     addresses: () => doors.addresses(),
     onRevoked: (keyId) => doors.endSessions(keyId),
   });
@@ -74,6 +78,7 @@ async function open(
   const instances = await openInstances({
     dataDirectory: data.path,
     rest: { suspendAfterMs: options.suspendAfter, stopAfterMs: options.stopAfter },
+    limits,
     sparesMax: options.spares,
     memoryMaxBytes: options.memoryMax,
     clock,
@@ -116,6 +121,7 @@ async function open(
     },
     database: (id) => gate.now().get(id),
     memory: () => instances.memory(),
+    limits: () => instances.limits(),
     oldest: () => instances.oldest(),
     ready: () => gate.isOpen,
     servers: () => prepared,

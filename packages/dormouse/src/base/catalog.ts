@@ -14,6 +14,20 @@ export interface RestOverrides {
   readonly listenKeepsAwake?: boolean;
 }
 
+/** Where one database departs from what the platform lets each take. Infinity for no limit. */
+export interface LimitOverrides {
+  /** Of all its server's processes and of the files the kernel caches for them; over it the server is ended. */
+  readonly memoryLimitBytes?: number;
+  /** Processors it may use, also a part of one. */
+  readonly cpuLimit?: number;
+  /** Its share where processors are short, beside the others' shares: 1 to 10000, 100 as it comes. */
+  readonly cpuWeight?: number;
+  /** Processes of its server. */
+  readonly processLimit?: number;
+  /** Temporary files of one session. */
+  readonly tempLimitBytes?: number;
+}
+
 /** What the data plane may know of a database. */
 export interface DatabaseRecord {
   readonly id: DatabaseId;
@@ -26,6 +40,7 @@ export interface DatabaseRecord {
   readonly rest?: RestOverrides;
   /** For a test: nothing of it is synced, and it does not outlive a boot of the machine. Absent: a database like any other. */
   readonly throwAway?: boolean;
+  readonly limits?: LimitOverrides;
 }
 
 /** What the data plane may know of a key. */

@@ -60,6 +60,7 @@ export type ErrorCode =
   | 'data_unusable'
   | 'binaries_missing'
   | 'account_unusable'
+  | 'limits_unavailable'
   | 'platform_unreachable'
   | 'usage_invalid'
   | 'interrupted'
@@ -551,6 +552,16 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     '58000',
     2,
     'The unprivileged account that runs Postgres cannot be used. Name another with --pg-user.',
+  ),
+  limits_unavailable: row(
+    'service',
+    'never',
+    409,
+    'P5000',
+    'P6000',
+    '55000',
+    2,
+    'Limits of memory, processor and processes cannot be enforced here. Start Dormouse as a systemd service with Delegate=yes.',
   ),
   platform_unreachable: row(
     'service',

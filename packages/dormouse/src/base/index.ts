@@ -12,5 +12,6 @@ export * from './deadline.ts';
 export * from './errors.ts';
 export * from './http.ts';
 export * from './ids.ts';
+export * from './limits.ts';
 export * from './log.ts';
 export * from './timings.ts';

@@ -14,6 +14,16 @@ export interface Rest {
   readonly own: readonly string[];
 }
 
+/** What a database may take; `own` names what does not follow the platform's flags. */
+export interface Limits {
+  readonly memoryLimitBytes: number | 'none';
+  readonly cpuLimit: number | 'none';
+  readonly cpuWeight: number;
+  readonly processLimit: number | 'none';
+  readonly tempLimitBytes: number | 'none';
+  readonly own: readonly string[];
+}
+
 /** A database as lists show it. */
 export interface DatabaseItem {
   readonly id: string;
@@ -23,6 +33,8 @@ export interface DatabaseItem {
   readonly keys: number;
   readonly operationsToday: number;
   readonly rest: Rest;
+  /** Platforms of an earlier version do not say. */
+  readonly limits?: Limits;
   /** What it is a branch of, as that was called then; platforms of an earlier version do not say. */
   readonly parent?: { readonly name: string } | null;
   /** Null if that is not known (yet). */
@@ -70,6 +82,8 @@ export interface Status {
   readonly operationsToday: number;
   /** Absent while the platform starts. */
   readonly servers?: { readonly pgVersion: string; readonly isolation: string; readonly account: string };
+  /** Whether the kernel holds servers to limits, and why not although some have one. */
+  readonly limits?: { readonly enforced: boolean; readonly reason?: string };
   /** The database nearest to running out of transaction ids; null until one was looked at. */
   readonly oldest?: { readonly id: string; readonly frozenXidAge: number } | null;
   readonly memory: {

@@ -1,5 +1,14 @@
-import { DormouseError } from '../base/index.ts';
-import { formatBytes, formatDuration, parseBytes, parseCount, parseDuration, parsePort, parseText } from './values.ts';
+import { DormouseError, type LimitOverrides, NO_LIMITS } from '../base/index.ts';
+import {
+  formatBytes,
+  formatDuration,
+  parseBytes,
+  parseCount,
+  parseDuration,
+  parseLimit,
+  parsePort,
+  parseText,
+} from './values.ts';
 
 /** One flag: how it reads, what it gives, and how help shows it. */
 export interface Flag<T> {
@@ -106,6 +115,35 @@ export function ownRest(group: string, summary: string): Flag<number | 'default'
     summary: `${summary}, never, or default`,
     fallback: undefined,
     parse: (value) => (value === 'default' ? value : parseDuration(value, true)),
+  };
+}
+
+/** A limit of each database. */
+export function limit(name: keyof LimitOverrides, placeholder: string, summary: string): Flag<number> {
+  const fallback = NO_LIMITS[name];
+  return {
+    group: 'Limits of a database',
+    placeholder,
+    summary,
+    fallback,
+    fallbackShown: fallback === Number.POSITIVE_INFINITY ? 'none' : String(fallback),
+    parse: (value) => parseLimit(name, value),
+  };
+}
+
+/** As `limit`, of one database: absent changes nothing, `default` goes back to what the platform's flags say. */
+export function ownLimit(
+  name: keyof LimitOverrides,
+  placeholder: string,
+  summary: string,
+): Flag<number | 'default' | undefined> {
+  const { group } = limit(name, placeholder, summary);
+  return {
+    group,
+    placeholder,
+    summary: `${summary}${name === 'cpuWeight' ? '' : ', none'}, or default`,
+    fallback: undefined,
+    parse: (value) => (value === 'default' ? value : parseLimit(name, value)),
   };
 }
 

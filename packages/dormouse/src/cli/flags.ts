@@ -1,6 +1,20 @@
 import type { LogLevel } from '../base/index.ts';
 import type { PlatformOptions } from '../platform.ts';
-import { bytes, count, duration, type Flag, type FlagsOf, ownRest, port, rest, text, texts, toggle } from './flag.ts';
+import {
+  bytes,
+  count,
+  duration,
+  type Flag,
+  type FlagsOf,
+  limit,
+  ownLimit,
+  ownRest,
+  port,
+  rest,
+  text,
+  texts,
+  toggle,
+} from './flag.ts';
 import { parseBytes, parseHttpUrl, parseIsolation, parseLogLevel, parseRegion } from './values.ts';
 
 /**
@@ -68,6 +82,25 @@ export const DATABASE_REST_FLAGS: FlagsOf<DatabaseRestValues> = {
   noListenKeepsAwake: toggle('Sleep', 'LISTEN does not keep it awake'),
 };
 
+const OWN_MEMORY = 'Memory of its server, page cache included; over it the server is ended and started again';
+const OWN_CPUS = 'Processors its server may use, such as 0.5';
+const OWN_WEIGHT = 'Its share when processors are short, beside the shares of others, 1 to 10000';
+const OWN_PROCESSES = 'Processes of its server';
+const OWN_TEMP = 'Temporary files of one session: sorts and joins that do not fit into work_mem';
+
+/** Further flags of `dormouse db set`. */
+export type DatabaseLimitValues = Readonly<
+  Record<'memoryLimit' | 'cpuLimit' | 'cpuWeight' | 'processLimit' | 'tempLimit', number | 'default' | undefined>
+>;
+
+export const DATABASE_LIMIT_FLAGS: FlagsOf<DatabaseLimitValues> = {
+  memoryLimit: ownLimit('memoryLimitBytes', 'SIZE', OWN_MEMORY),
+  cpuLimit: ownLimit('cpuLimit', 'N', OWN_CPUS),
+  cpuWeight: ownLimit('cpuWeight', 'N', OWN_WEIGHT),
+  processLimit: ownLimit('processLimit', 'N', OWN_PROCESSES),
+  tempLimit: ownLimit('tempLimitBytes', 'SIZE', OWN_TEMP),
+};
+
 /** Flags of `dormouse start`; every limit of the platform is one of them. */
 export interface StartValues extends Omit<PlatformOptions, 'data' | 'version'> {
   readonly data: string | undefined;
@@ -102,6 +135,12 @@ export const START_FLAGS: FlagsOf<StartValues> = {
     parse: parseBytes,
   },
   wakeTimeout: duration('Sleep', 30_000, 'How long a query waits for its database to wake'),
+
+  memoryLimit: limit('memoryLimitBytes', 'SIZE', OWN_MEMORY),
+  cpuLimit: limit('cpuLimit', 'N', OWN_CPUS),
+  cpuWeight: limit('cpuWeight', 'N', OWN_WEIGHT),
+  processLimit: limit('processLimit', 'N', OWN_PROCESSES),
+  tempLimit: limit('tempLimitBytes', 'SIZE', OWN_TEMP),
 
   spares: count('Storage', 3, 'Empty databases that lie ready for db create, 18 MB each; 0 for none', {
     min: 0,

@@ -1,5 +1,5 @@
-import type { Rest } from './api-shapes.ts';
-import { formatDuration } from './values.ts';
+import type { Limits, Rest } from './api-shapes.ts';
+import { formatBytes, formatDuration } from './values.ts';
 
 /** Transaction ids compare modulo 2^32: a row must be frozen before it is half of them old. */
 const XIDS = 2 ** 31;
@@ -17,7 +17,23 @@ export function restPairs(rest: Rest): [string, string][] {
   return pairs;
 }
 
-/** The same in one cell of a table. */
+/** What a database may take, one line a limit that it has. */
+export function limitPairs(limits: Limits | undefined): [string, string][] {
+  if (limits === undefined) return [];
+  const pairs: [string, string][] = [];
+  const add = (label: string, name: keyof Limits, text: string): void => {
+    if (limits[name] === 'none' && !limits.own.includes(name)) return;
+    pairs.push([label, `${limits[name] === 'none' ? 'none' : text}${limits.own.includes(name) ? '' : ' (default)'}`]);
+  };
+  add('Memory limit', 'memoryLimitBytes', formatBytes(Number(limits.memoryLimitBytes)));
+  add('CPU limit', 'cpuLimit', String(limits.cpuLimit));
+  if (limits.cpuWeight !== 100) add('CPU weight', 'cpuWeight', String(limits.cpuWeight));
+  add('Process limit', 'processLimit', String(limits.processLimit));
+  add('Temporary files', 'tempLimitBytes', `${formatBytes(Number(limits.tempLimitBytes))} a session`);
+  return pairs;
+}
+
+/** When it rests, in one cell of a table. */
 export function restCell(rest: Rest): string {
   return rest.alwaysOn ? 'always on' : `${time(rest.suspendAfterMs)} / ${time(rest.stopAfterMs)}`;
 }

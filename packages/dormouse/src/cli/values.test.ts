@@ -7,11 +7,38 @@ import {
   parseCount,
   parseDuration,
   parseHttpUrl,
+  parseLimit,
   parsePort,
   parseRegion,
 } from './values.ts';
 
 const refused = expect.objectContaining({ code: 'usage_invalid' });
+
+describe('limits of a database', () => {
+  it.each([
+    ['memoryLimitBytes', '64MiB', 64 * 2 ** 20],
+    ['memoryLimitBytes', 'none', Number.POSITIVE_INFINITY],
+    ['cpuLimit', '0.5', 0.5],
+    ['cpuWeight', '10000', 10_000],
+    ['processLimit', '16', 16],
+    ['tempLimitBytes', '1GiB', 2 ** 30],
+  ] as const)('reads %s %s', (name, text, value) => {
+    expect(parseLimit(name, text)).toBe(value);
+  });
+
+  it.each([
+    ['memoryLimitBytes', '1MiB', 'from 64MiB'],
+    ['memoryLimitBytes', 'lots', 'is not a size'],
+    ['cpuLimit', '0', 'from 0.05'],
+    ['cpuLimit', '-1', 'from 0.05'],
+    ['cpuLimit', '1e9', 'from 0.05'],
+    ['cpuWeight', 'none', 'from 1 to 10000'],
+    ['processLimit', '17.5', 'a whole number from 16'],
+    ['tempLimitBytes', '5B', 'from 1KiB'],
+  ] as const)('refuses %s %s', (name, text, words) => {
+    expect(() => parseLimit(name, text)).toThrow(words);
+  });
+});
 
 describe('durations', () => {
   it.each([

@@ -1,4 +1,4 @@
-import { DormouseError, type LogLevel } from '../base/index.ts';
+import { DormouseError, LIMIT_BOUNDS, type LimitOverrides, type LogLevel, limitFits } from '../base/index.ts';
 
 /** Timers of JavaScript hold 31 bits of milliseconds: 24.8 days. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -41,6 +41,19 @@ export function parseBytes(text: string): number {
     refuse(`"${text}" is not a size: write a number and its unit, such as 512KiB, 16MiB, 1GiB.`);
   }
   return bytes;
+}
+
+/** A limit of one database: a size, a number of processors or a count; `none` is Infinity. Throws `usage_invalid`. */
+export function parseLimit(name: keyof LimitOverrides, text: string): number {
+  if (text === 'none' && name !== 'cpuWeight') return Number.POSITIVE_INFINITY;
+  const size = name.endsWith('Bytes');
+  const value = size ? parseBytes(text) : /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (limitFits(name, value)) return value;
+  const { min, max, whole } = LIMIT_BOUNDS[name];
+  const range = size
+    ? `a size from ${formatBytes(min)} to ${formatBytes(max)}`
+    : `a${whole ? ' whole' : ''} number from ${min} to ${max}`;
+  return refuse(`"${text}" will not do: ${range}${name === 'cpuWeight' ? '' : ', or none'}.`);
 }
 
 /** A whole number from `min` to `max`. Throws `usage_invalid`. */

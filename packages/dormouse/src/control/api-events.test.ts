@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { cryptoRandom, type DatabaseId, silentLogger, systemClock } from '../base/index.ts';
+import { cryptoRandom, type DatabaseId, NO_LIMITS, silentLogger, systemClock } from '../base/index.ts';
 import { createHttpDoor, DEFAULT_HTTP_LIMITS, type HttpDoor } from '../front/http/index.ts';
 import type { InstanceState } from '../instance/index.ts';
 import { Admission, Control, createApiEvents, Registry, Secrets } from './index.ts';
@@ -31,6 +31,7 @@ describe('createApiEvents', () => {
       bootId: 'boot-1',
       pgMajor: () => 18,
       rest: { suspendAfterMs: 5000, stopAfterMs: 300_000, alwaysOn: false, listenKeepsAwake: false },
+      limits: NO_LIMITS,
       addresses,
     });
     await control.start({
@@ -41,6 +42,7 @@ describe('createApiEvents', () => {
       stop: async () => {},
       wake: async () => {},
       setRest: () => {},
+      setLimits: async () => {},
       memoryBytes: () => 0,
       state: () => 'stopped',
       describe: () => ({}),

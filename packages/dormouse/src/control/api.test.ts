@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
-import { cryptoRandom, type MinimalReply, silentLogger } from '../base/index.ts';
+import { cryptoRandom, type MinimalReply, NO_LIMITS, silentLogger } from '../base/index.ts';
 import { Admission, Control, createApi, type Fleet, Registry, Secrets } from './index.ts';
 
 /** The parts of replies that these tests read; absent where a reply has none. */
@@ -22,6 +22,7 @@ const fleet: Fleet = {
   stop: async () => {},
   wake: async () => {},
   setRest: () => {},
+  setLimits: async () => {},
   memoryBytes: () => 0,
   state: () => 'stopped',
   describe: () => ({}),
@@ -50,6 +51,7 @@ describe('createApi', () => {
       bootId: 'boot-1',
       pgMajor: () => 18,
       rest: { suspendAfterMs: 5000, stopAfterMs: 300_000, alwaysOn: false, listenKeepsAwake: false },
+      limits: NO_LIMITS,
       addresses,
     });
     await control.start(fleet);

@@ -42,7 +42,7 @@ const ROUTES: readonly ApiRoute[] = [
   {
     method: 'PATCH',
     path: '/api/databases/:',
-    answer: ({ control, names, body }) => control.setRest(first(names), body),
+    answer: ({ control, names, body }) => control.change(first(names), body),
   },
   { method: 'DELETE', path: '/api/databases/:', answer: ({ control, names }) => control.deleteDatabase(first(names)) },
   { method: 'POST', path: '/api/databases/:/branches', status: 201, answer: branch },

@@ -129,7 +129,7 @@ export class BirthAndEnd {
     }
     const row: DatabaseRow = {
       ...{ id: newDatabaseId(random), name, pgMajor, lifecycle: 'creating', createdAtMs: clock.now() },
-      ...{ parentId: parent?.id ?? null, parentName: parent?.name ?? null, rest: {} },
+      ...{ parentId: parent?.id ?? null, parentName: parent?.name ?? null, rest: {}, limits: {} },
       throwAwayBoot: throwAway ? bootId : null,
     };
     registry.addDatabase(row);

@@ -8,6 +8,8 @@ import {
   type DatabaseId,
   DormouseError,
   type KeyId,
+  type LimitOverrides,
+  NO_LIMITS,
   type RestOverrides,
   silentLogger,
 } from '../base/index.ts';
@@ -48,6 +50,9 @@ class PaperFleet implements Fleet {
   memoryBytes(): number {
     return 0;
   }
+  async setLimits(id: DatabaseId, limits: LimitOverrides): Promise<void> {
+    this.calls.push(`limits ${id} ${JSON.stringify(limits)}`);
+  }
   setRest(id: DatabaseId, rest: RestOverrides): void {
     this.calls.push(`rest ${id} ${JSON.stringify(rest)}`);
   }
@@ -87,6 +92,7 @@ describe('Control', () => {
       pgMajor: () => 18,
       rest: { suspendAfterMs: 5000, stopAfterMs: Number.POSITIVE_INFINITY, alwaysOn: false, listenKeepsAwake: false },
       bootId,
+      limits: NO_LIMITS,
       addresses: () => ({ publicUrl: 'http://127.0.0.1:4400', httpPort: 4400, postgresPort: 5440 }),
     });
     await control.start(fleet);
@@ -146,7 +152,7 @@ describe('Control', () => {
       usage: [{ day: '2026-11-23', operations: 7 }],
     });
     expect(control.databases()).toEqual([
-      { id: made.id, name: 'main', pgMajor: 18, createdAtMs: clock.now(), rest: {} },
+      { id: made.id, name: 'main', pgMajor: 18, createdAtMs: clock.now(), rest: {}, limits: {} },
     ]);
   });
 
@@ -175,14 +181,14 @@ describe('Control', () => {
       ...{ suspendAfterMs: 5000, stopAfterMs: 'never', alwaysOn: false, listenKeepsAwake: false },
       own: [],
     });
-    const changed = await control.setRest('main', { suspendAfterMs: 'never', stopAfterMs: 60_000, alwaysOn: true });
+    const changed = await control.change('main', { suspendAfterMs: 'never', stopAfterMs: 60_000, alwaysOn: true });
     expect(changed.rest).toEqual({
       ...{ suspendAfterMs: 'never', stopAfterMs: 60_000, alwaysOn: true, listenKeepsAwake: false },
       own: ['suspendAfterMs', 'stopAfterMs', 'alwaysOn'],
     });
     expect(fleet.calls.at(-1)).toMatch(`rest ${id} {`);
     expect(events.at(-1)).toMatchObject({ event: 'changed', data: { id, rest: { alwaysOn: true } } });
-    await control.setRest('main', { suspendAfterMs: null, alwaysOn: null });
+    await control.change('main', { suspendAfterMs: null, alwaysOn: null });
     control.close();
     await openControl();
     expect(control.databases()).toMatchObject([{ id, rest: { stopAfterMs: 60_000 } }]);
@@ -192,13 +198,17 @@ describe('Control', () => {
   it.each([
     { suspendAfterMs: -1 },
     { suspendAfterMs: '5s' },
+    { memoryLimitBytes: 5 },
+    { memoryLimitBytes: '1GiB' },
+    { cpuWeight: 'none' },
+    { processLimit: 20.5 },
     { stopAfterMs: 1.5 },
     { stopAfterMs: 2 ** 31 },
     { alwaysOn: 'yes' },
     { name: 'other' },
   ])('refuses what cannot be set: %o', async (patch) => {
     await control.createDatabase('main');
-    await expect(control.setRest('main', patch)).rejects.toMatchObject({ code: 'request_invalid' });
+    await expect(control.change('main', patch)).rejects.toMatchObject({ code: 'request_invalid' });
     expect(control.listDatabases()[0]?.rest.own).toEqual([]);
   });
 
@@ -209,7 +219,7 @@ describe('Control', () => {
       const registry = new Registry(path.join(directory, 'registry.db'));
       const id = 'db_cccccccccccccccccccc' as DatabaseId;
       registry.addDatabase({
-        ...{ id, name: 'half', pgMajor: 18, lifecycle, createdAtMs: 1, rest: {} },
+        ...{ id, name: 'half', pgMajor: 18, lifecycle, createdAtMs: 1, rest: {}, limits: {} },
         ...{ parentId: null, parentName: null, throwAwayBoot: null },
       });
       registry.close();

@@ -13,6 +13,7 @@ import {
 import { BirthAndEnd, type BranchWish } from './birth-and-end.ts';
 import { BranchJobs } from './branch-jobs.ts';
 import type { Fleet } from './fleet.ts';
+import { LIMITS, type LimitDefaults, patchLimits } from './limits-patch.ts';
 import { MemoryCatalog } from './memory-catalog.ts';
 import type { KeyRow, Registry } from './registry.ts';
 import { patchRest, type RestDefaults } from './rest-patch.ts';
@@ -47,6 +48,8 @@ export interface ControlOptions {
   readonly rest: RestDefaults;
   /** Which boot of the machine this is. */
   readonly bootId: string;
+  /** What databases may take that have no limits of their own. */
+  readonly limits: LimitDefaults;
   /** Asked at each use: ports are known only once the doors are open. */
   readonly addresses: () => Addresses;
   /** Told of a key that was just revoked, so that what it holds open ends. */
@@ -62,16 +65,18 @@ export class Control {
   readonly #lives: BirthAndEnd;
   readonly watchers: Watchers = new Watchers();
   #fleet: Fleet | undefined;
+  /** Changes of databases are taken one after the other. */
+  #lastChange: Promise<unknown> = Promise.resolve();
 
   constructor(options: ControlOptions) {
-    const { registry, secrets, addresses, rest, clock, random, log, bootId } = options;
+    const { registry, secrets, addresses, rest, limits, clock, random, log, bootId } = options;
     const { watchers } = this;
     this.#options = options;
     const branches = new BranchJobs();
     const usage = new Usage({ registry, clock, log });
     const roster = new Roster(new MemoryCatalog(secrets, usage), branches);
     const fleet = (): Fleet => this.#servers();
-    const views = new Views({ roster, usage, branches, secrets, addresses, rest, fleet });
+    const views = new Views({ roster, usage, branches, secrets, addresses, rest, limits, fleet });
     this.#usage = usage;
     this.#roster = roster;
     this.#views = views;
@@ -143,16 +148,14 @@ export class Control {
     return this.showDatabase(id);
   }
 
-  /** Changes when a database rests: durable, and in effect at once. Fails with `request_invalid`. */
-  async setRest(nameOrId: string, patch: Readonly<Record<string, unknown>>): Promise<DatabaseDetail> {
-    const row = this.#roster.findReady(nameOrId);
-    const rest = patchRest(row.rest, patch);
-    const changed = { ...row, rest };
-    this.#options.registry.setRest(row.id, rest);
-    this.#roster.enter(changed);
-    this.#servers().setRest(row.id, rest);
-    this.watchers.tell({ event: 'changed', data: this.#views.database(changed) });
-    return this.showDatabase(row.id);
+  /**
+   * Changes when a database rests and what it may take: durable, and in effect at once. Fails with `request_invalid`,
+   * `limits_unavailable`, and then nothing has changed.
+   */
+  change(nameOrId: string, patch: Readonly<Record<string, unknown>>): Promise<DatabaseDetail> {
+    const done = this.#lastChange.then(() => this.#change(nameOrId, patch));
+    this.#lastChange = done.catch(() => {});
+    return done;
   }
 
   listKeys(nameOrId: string): readonly KeySummary[] {
@@ -209,6 +212,25 @@ export class Control {
     } finally {
       this.#options.registry.close();
     }
+  }
+
+  async #change(nameOrId: string, patch: Readonly<Record<string, unknown>>): Promise<DatabaseDetail> {
+    const { registry } = this.#options;
+    const { id, ...old } = this.#roster.findReady(nameOrId);
+    const rest = patchRest(old.rest, patch);
+    const limits = patchLimits(old.limits, patch);
+    if (LIMITS.some((name) => limits[name] !== old.limits[name])) {
+      await this.#servers().setLimits(id, limits);
+      // It may have been deleted meanwhile.
+      this.#roster.findReady(id);
+      registry.setLimits(id, limits);
+    }
+    registry.setRest(id, rest);
+    const changed = { ...this.#roster.findReady(id), rest, limits };
+    this.#roster.enter(changed);
+    this.#servers().setRest(id, rest);
+    this.watchers.tell({ event: 'changed', data: this.#views.database(changed) });
+    return this.showDatabase(id);
   }
 
   #servers(): Fleet {

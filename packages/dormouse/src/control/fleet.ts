@@ -1,4 +1,4 @@
-import type { DatabaseId, DatabaseRecord, RestOverrides } from '../base/index.ts';
+import type { DatabaseId, DatabaseRecord, LimitOverrides, RestOverrides } from '../base/index.ts';
 import type { BranchOptions, ForkResult, InstanceState } from '../instance/index.ts';
 
 /** The servers of all databases, as far as management needs them. The platform implements it over instance/. */
@@ -18,6 +18,8 @@ export interface Fleet {
   wake(id: DatabaseId): Promise<void>;
   /** Changes when a database rests, at once. */
   setRest(id: DatabaseId, own: RestOverrides): void;
+  /** Changes what a database may take, at once. Fails with `limits_unavailable`, and then what held before still does. */
+  setLimits(id: DatabaseId, own: LimitOverrides): Promise<void>;
   /** What its server takes, as measured last: 0 if it is stopped, undefined if that is not known (yet). */
   memoryBytes(id: DatabaseId): number | undefined;
   /** At once, from memory. */

@@ -13,6 +13,7 @@ const database = (name: string, lifecycle: DatabaseRow['lifecycle'] = 'creating'
   lifecycle,
   createdAtMs: 1,
   rest: {},
+  limits: {},
   parentId: null,
   parentName: null,
   throwAwayBoot: null,
@@ -82,12 +83,24 @@ describe('Registry', () => {
     expect(registry.databases().map(({ rest }) => rest)).toEqual([{ alwaysOn: true }, {}]);
   });
 
+  it('keeps limits of its own, none and nothing apart', () => {
+    const own = { memoryLimitBytes: 2 ** 40, cpuLimit: 0.25, cpuWeight: 10, processLimit: Number.POSITIVE_INFINITY };
+    registry.addDatabase(database('one'));
+    registry.addDatabase(database('two'));
+    registry.setLimits('db_one' as DatabaseId, own);
+    reopen();
+    expect(registry.databases().map(({ limits }) => limits)).toEqual([own, {}]);
+    registry.setLimits('db_one' as DatabaseId, { tempLimitBytes: 1024 });
+    expect(registry.databases().map(({ limits }) => limits)).toEqual([{ tempLimitBytes: 1024 }, {}]);
+  });
+
   it('takes over a registry from before that', () => {
     registry.addDatabase(database('one'));
     registry.close();
     const raw = new Database(file);
     const rest = ['suspend_after_ms', 'stop_after_ms', 'always_on', 'listen_keeps_awake'];
-    for (const column of [...rest, 'parent_id', 'parent_name', 'throw_away_boot']) {
+    const limits = ['memory_limit_bytes', 'cpu_limit', 'cpu_weight', 'process_limit', 'temp_limit_bytes'];
+    for (const column of [...rest, 'parent_id', 'parent_name', 'throw_away_boot', ...limits]) {
       raw.exec(`ALTER TABLE databases DROP COLUMN ${column}`);
     }
     raw.exec('PRAGMA user_version = 1');

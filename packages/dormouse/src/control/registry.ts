@@ -1,5 +1,13 @@
 import Database from 'libsql';
-import { assert, type DatabaseId, DormouseError, type KeyId, type RestOverrides, type Role } from '../base/index.ts';
+import {
+  assert,
+  type DatabaseId,
+  DormouseError,
+  type KeyId,
+  type LimitOverrides,
+  type RestOverrides,
+  type Role,
+} from '../base/index.ts';
 
 /** Where a database stands in its life; what its server does meanwhile is the fleet's to say. */
 export type Lifecycle = 'creating' | 'ready' | 'deleting';
@@ -12,6 +20,7 @@ export interface DatabaseRow {
   readonly createdAtMs: number;
   /** Empty: nothing of its own. */
   readonly rest: RestOverrides;
+  readonly limits: LimitOverrides;
   /** The database that this one is a branch of, as it was called then; it may be gone. Null if it is none. */
   readonly parentId: DatabaseId | null;
   readonly parentName: string | null;
@@ -70,12 +79,20 @@ const MIGRATIONS: readonly string[] = [
   `ALTER TABLE databases ADD COLUMN parent_id TEXT;
    ALTER TABLE databases ADD COLUMN parent_name TEXT;`,
   'ALTER TABLE databases ADD COLUMN throw_away_boot TEXT;',
+  // NULL: as the platform's flags say; -1: no limit.
+  `ALTER TABLE databases ADD COLUMN memory_limit_bytes INTEGER;
+   ALTER TABLE databases ADD COLUMN cpu_limit REAL;
+   ALTER TABLE databases ADD COLUMN cpu_weight INTEGER;
+   ALTER TABLE databases ADD COLUMN process_limit INTEGER;
+   ALTER TABLE databases ADD COLUMN temp_limit_bytes INTEGER;`,
 ];
 
 const DATABASE_COLUMNS = `id, name, pg_major AS pgMajor, lifecycle, created_at_ms AS createdAtMs,
   parent_id AS parentId, parent_name AS parentName, throw_away_boot AS throwAwayBoot,
   suspend_after_ms AS suspendAfterMs, stop_after_ms AS stopAfterMs, always_on AS alwaysOn,
-  listen_keeps_awake AS listenKeepsAwake`;
+  listen_keeps_awake AS listenKeepsAwake,
+  memory_limit_bytes AS memoryLimitBytes, cpu_limit AS cpuLimit, cpu_weight AS cpuWeight,
+  process_limit AS processLimit, temp_limit_bytes AS tempLimitBytes`;
 const KEY_COLUMNS =
   'id, database_id AS databaseId, role, label, created_at_ms AS createdAtMs, revoked_at_ms AS revokedAtMs';
 
@@ -142,6 +159,22 @@ export class Registry {
           'UPDATE databases SET suspend_after_ms = ?, stop_after_ms = ?, always_on = ?, listen_keeps_awake = ? WHERE id = ?',
         )
         .run(...storedRest(rest), id),
+    );
+  }
+
+  /** Replaces the limits that a database has of its own. */
+  setLimits(id: DatabaseId, limits: LimitOverrides): void {
+    const stored = LIMITS.map((name) => {
+      const value = limits[name];
+      return value === Number.POSITIVE_INFINITY ? -1 : (value ?? null);
+    });
+    this.#atomically(() =>
+      this.#db
+        .prepare(
+          `UPDATE databases SET memory_limit_bytes = ?, cpu_limit = ?, cpu_weight = ?, process_limit = ?,
+             temp_limit_bytes = ? WHERE id = ?`,
+        )
+        .run(...stored, id),
     );
   }
 
@@ -235,8 +268,11 @@ export class Registry {
   }
 }
 
+/** In the order of the columns. */
+const LIMITS = ['memoryLimitBytes', 'cpuLimit', 'cpuWeight', 'processLimit', 'tempLimitBytes'] as const;
+
 /** A row as SQLite gives it. */
-interface StoredDatabase extends Omit<DatabaseRow, 'rest'> {
+interface StoredDatabase extends Omit<DatabaseRow, 'rest' | 'limits'>, Record<(typeof LIMITS)[number], number | null> {
   readonly suspendAfterMs: number | null;
   readonly stopAfterMs: number | null;
   readonly alwaysOn: number | null;
@@ -244,10 +280,18 @@ interface StoredDatabase extends Omit<DatabaseRow, 'rest'> {
 }
 
 function readDatabase(row: StoredDatabase): DatabaseRow {
-  const { suspendAfterMs, stopAfterMs, alwaysOn, listenKeepsAwake, ...rest } = row;
+  const { suspendAfterMs, stopAfterMs, alwaysOn, listenKeepsAwake, ...others } = row;
+  const { memoryLimitBytes, cpuLimit, cpuWeight, processLimit, tempLimitBytes, ...rest } = others;
+  const stored = { memoryLimitBytes, cpuLimit, cpuWeight, processLimit, tempLimitBytes };
+  const limits: { -readonly [Name in keyof LimitOverrides]: LimitOverrides[Name] } = {};
+  for (const name of LIMITS) {
+    const value = stored[name];
+    if (value !== null) limits[name] = value < 0 ? Number.POSITIVE_INFINITY : value;
+  }
   const ms = (stored: number): number => (stored < 0 ? Number.POSITIVE_INFINITY : stored);
   return {
     ...rest,
+    limits,
     rest: {
       ...(suspendAfterMs === null ? {} : { suspendAfterMs: ms(suspendAfterMs) }),
       ...(stopAfterMs === null ? {} : { stopAfterMs: ms(stopAfterMs) }),

@@ -1,4 +1,5 @@
 import { DormouseError, type RestOverrides } from '../base/index.ts';
+import { isLimit, LIMITS } from './limits-patch.ts';
 
 /** When a database rests, as the management API shows it: `never` where a time is Infinity, which JSON cannot say. */
 export interface RestView {
@@ -30,16 +31,18 @@ export function viewRest(defaults: RestDefaults, own: RestOverrides): RestView {
 }
 
 /**
- * A database's own settings after a change that names what changes: milliseconds or `"never"`, true or false, null for the platform's.
+ * A database's own times of rest after a change that names what changes: milliseconds or `"never"`, true or false, null for the platform's. Limits
+ * are passed over: `patchLimits` reads them.
  * Fails with `request_invalid`.
  */
 export function patchRest(own: RestOverrides, body: Readonly<Record<string, unknown>>): RestOverrides {
   const next: { -readonly [Name in keyof RestOverrides]: RestOverrides[Name] } = { ...own };
   for (const [name, value] of Object.entries(body)) {
+    if (isLimit(name)) continue;
     const time = TIMES.find((known) => known === name);
     const turn = SWITCHES.find((known) => known === name);
     if (time === undefined && turn === undefined) {
-      refuse(`"${name.slice(0, 80)}" cannot be set. What can: ${[...TIMES, ...SWITCHES].join(', ')}.`);
+      refuse(`"${name.slice(0, 80)}" cannot be set. What can: ${[...TIMES, ...SWITCHES, ...LIMITS].join(', ')}.`);
     } else if (value === null) {
       delete next[name as keyof RestOverrides];
     } else if (time !== undefined) {

@@ -2,6 +2,7 @@ import type { DatabaseId, KeyId, Role } from '../base/index.ts';
 import type { ForkResult } from '../instance/index.ts';
 import type { BranchJobs, BranchProgress } from './branch-jobs.ts';
 import type { Fleet } from './fleet.ts';
+import { type LimitDefaults, type LimitsView, viewLimits } from './limits-patch.ts';
 import type { DatabaseRow, KeyRow } from './registry.ts';
 import { type RestDefaults, type RestView, viewRest } from './rest-patch.ts';
 import type { Roster } from './roster.ts';
@@ -25,6 +26,7 @@ export interface DatabaseSummary {
   readonly keys: number;
   readonly operationsToday: number;
   readonly rest: RestView;
+  readonly limits: LimitsView;
   /** What its server takes (PSS), as measured last; null if that is not known (yet). */
   readonly memoryBytes: number | null;
 }
@@ -68,6 +70,8 @@ export interface ViewsOptions {
   readonly addresses: () => Addresses;
   /** How databases rest that have nothing of their own. */
   readonly rest: RestDefaults;
+  /** What databases may take that have no limits of their own. */
+  readonly limits: LimitDefaults;
   readonly fleet: () => Fleet;
 }
 
@@ -80,7 +84,7 @@ export class Views {
   }
 
   database(row: DatabaseRow): DatabaseSummary {
-    const { roster, usage, rest, fleet } = this.#options;
+    const { roster, usage, rest, limits, fleet } = this.#options;
     const { id, name, pgMajor, createdAtMs, parentId, parentName, throwAwayBoot } = row;
     const [latest] = usage.ofDatabase(id);
     return {
@@ -94,6 +98,7 @@ export class Views {
       keys: roster.keysOf(id).filter(({ revokedAtMs }) => revokedAtMs === null).length,
       operationsToday: latest?.day === usage.today() ? latest.operations : 0,
       rest: viewRest(rest, row.rest),
+      limits: viewLimits(limits, row.limits),
       memoryBytes: row.lifecycle === 'ready' ? (fleet().memoryBytes(id) ?? null) : null,
     };
   }

@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { until } from '../../test/support/until.ts';
 import { systemClock } from '../base/index.ts';
-import { CGROUP_PREFIX, cgroupFreezer, type Freezer, findCgroup, signalFreezer, type Thaw } from './freezer.ts';
+import { CGROUP_PREFIX, findCgroup } from './cgroup.ts';
+import { cgroupFreezer, type Freezer, signalFreezer, type Thaw } from './freezer.ts';
 import { type ProcessTable, procProcessTable, psProcessTable } from './process-table.ts';
 
 const tables: [string, () => ProcessTable][] = [['ps', psProcessTable]];
 if (process.platform === 'linux') tables.unshift(['/proc', procProcessTable]);
 const place = findCgroup();
-const name = `${CGROUP_PREFIX}test-${process.pid}`;
+const name = `${CGROUP_PREFIX}${process.pid.toString(16).padStart(12, '0')}`;
 const group = place && cgroupFreezer(procProcessTable(), systemClock, place, name);
 if (group === undefined) console.warn('skipped: freezing by cgroup needs a writable cgroup version 2');
 await group?.close();

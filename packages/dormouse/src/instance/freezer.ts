@@ -1,7 +1,15 @@
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Clock } from '../base/index.ts';
+import {
+  CGROUP_PREFIX,
+  type CgroupPlace,
+  descendants,
+  gather,
+  removeEmptyGroups,
+  removeGroup,
+  serverGroup,
+} from './cgroup.ts';
 import { type ProcessTable, signal } from './process-table.ts';
 
 /**
@@ -28,12 +36,6 @@ const FREEZE_MS_MAX = 5000;
 /** Between two looks at whether all stand still; usually the first is enough. */
 const LOOK_MS = 1;
 
-function descendants(table: ProcessTable, pid: number): number[] {
-  const found: number[] = [];
-  for (const child of table.children(pid)) found.push(child, ...descendants(table, child));
-  return found;
-}
-
 async function until(clock: Clock, condition: () => boolean): Promise<boolean> {
   const atMs = clock.monotonic() + FREEZE_MS_MAX;
   while (!condition()) {
@@ -41,40 +43,6 @@ async function until(clock: Clock, condition: () => boolean): Promise<boolean> {
     await new Promise<void>((resolve) => clock.after(LOOK_MS, resolve));
   }
   return true;
-}
-
-/** Where cgroup version 2 is mounted, and the path of our own group in it. */
-export interface CgroupPlace {
-  readonly mount: string;
-  readonly own: string;
-}
-
-/** Undefined where there is no cgroup version 2. */
-export function findCgroup(): CgroupPlace | undefined {
-  try {
-    const mount = readFileSync('/proc/self/mounts', 'utf8')
-      .split('\n')
-      .map((line) => line.split(' '))
-      .find((fields) => fields[2] === 'cgroup2')?.[1];
-    const own = /^0::(?<path>.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.groups?.path;
-    // A group outside of our namespace shows as a path upwards: not ours to make groups below.
-    return mount === undefined || own === undefined || own.includes('..') ? undefined : { mount, own };
-  } catch {
-    return undefined;
-  }
-}
-
-/** Groups of ours are called so, followed by a mark of the data directory. */
-export const CGROUP_PREFIX = 'dormouse-';
-
-/** The group of a process if some platform made it for a server, else undefined. */
-function serverGroup(place: CgroupPlace, pid: number): string | undefined {
-  try {
-    const path = /^0::(?<path>.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'latin1'))?.groups?.path ?? '';
-    return basename(dirname(path)).startsWith(CGROUP_PREFIX) ? join(place.mount, path) : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function thawForeign(place: CgroupPlace | undefined, table: ProcessTable, pid: number): void {
@@ -118,9 +86,6 @@ export function signalFreezer(table: ProcessTable, clock: Clock, place?: CgroupP
     },
   };
 }
-
-/** Moves of one freeze: what is forked in between by a parent that is moved already is a member by birth. */
-const MOVE_ROUNDS = 10;
 
 /**
  * By the freezer of cgroup version 2, one group a server below our own group, in `name`. A tree moves into its group before its first
@@ -166,54 +131,4 @@ export function cgroupFreezer(
       await removeEmptyGroups(base, clock);
     },
   };
-}
-
-/** Moves the whole tree into the group, away from our thread; false if that cannot be. */
-async function gather(table: ProcessTable, group: string, pid: number): Promise<boolean> {
-  const procs = join(group, 'cgroup.procs');
-  try {
-    await mkdir(group, { recursive: true });
-    for (let round = 0; round < MOVE_ROUNDS; round++) {
-      // In this order: a child that is forked in between is a member by birth, one that ends in between is no more.
-      const tree = [pid, ...descendants(table, pid)];
-      const members = new Set((await readFile(procs, 'latin1')).split('\n').filter(Boolean).map(Number));
-      const outside = tree.filter((one) => !members.has(one) && table.identify(one) !== undefined);
-      if (outside.length === 0) return true;
-      for (const one of outside) {
-        await writeFile(procs, String(one)).catch((error: NodeJS.ErrnoException) => {
-          if (error.code !== 'ESRCH') throw error;
-        });
-      }
-    }
-  } catch {
-    // Not ours to move.
-  }
-  return false;
-}
-
-/** A process leaves its group a little after its files are closed, which is when we hear of its end. */
-const LEAVE_MS_MAX = 500;
-
-async function removeGroup(group: string, clock: Clock, waitMs: number = LEAVE_MS_MAX): Promise<void> {
-  for (const untilMs = clock.monotonic() + waitMs; ; ) {
-    try {
-      rmdirSync(group);
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || clock.monotonic() >= untilMs) return;
-    }
-    await new Promise<void>((resolve) => clock.after(LOOK_MS, resolve));
-  }
-}
-
-/** Removes the groups of servers that have ended, and `base` if none is left. */
-async function removeEmptyGroups(base: string, clock: Clock, waitMs: number = LEAVE_MS_MAX): Promise<void> {
-  try {
-    for (const entry of readdirSync(base, { withFileTypes: true })) {
-      if (entry.isDirectory()) await removeGroup(join(base, entry.name), clock, waitMs);
-    }
-  } catch {
-    return;
-  }
-  await removeGroup(base, clock, waitMs);
 }

@@ -11,6 +11,7 @@ export type { Attachment, Endpoint, Hold, Instance, InstanceState } from './inst
 export type { Instances, InstancesOptions, PrepareResult, RecoverResult } from './instances.ts';
 export { openInstances } from './instances.ts';
 export type { IsolationKind } from './isolation.ts';
+export type { Limits } from './limits.ts';
 export { type DirectoryLock, lockDirectory } from './lock.ts';
 export type { MaintenanceView } from './maintenance.ts';
 export type { MemoryUse } from './memory-keeper.ts';

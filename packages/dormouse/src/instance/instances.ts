@@ -7,7 +7,9 @@ import {
   type DatabaseId,
   type DatabaseRecord,
   DormouseError,
+  type LimitOverrides,
   type Logger,
+  NO_LIMITS,
   type RestOverrides,
   silentLogger,
   systemClock,
@@ -15,25 +17,28 @@ import {
 import { checkReachable, resolveAccount } from './account.ts';
 import { Branches, type BranchOptions } from './branches.ts';
 import { type Builds, prepareBuilds } from './builds.ts';
+import { CGROUP_PREFIX, type CgroupPlace, findCgroup } from './cgroup.ts';
 import { Controller } from './controller.ts';
 import { diskError } from './files.ts';
-import { CGROUP_PREFIX, cgroupFreezer, type Freezer, findCgroup, signalFreezer } from './freezer.ts';
+import { cgroupFreezer, type Freezer, signalFreezer } from './freezer.ts';
 import type { Instance } from './instance.ts';
 import { chooseIsolation, type Isolation, type IsolationKind } from './isolation.ts';
 import { keepAlive } from './keep-alive.ts';
-import { type DataLayout, dataLayout } from './layout.ts';
+import { dataLayout } from './layout.ts';
+import { LimitGroups, limitsUnavailable } from './limit-groups.ts';
+import { type Limits, limitsOf } from './limits.ts';
 import { lockDirectory } from './lock.ts';
 import { machineMemory } from './machine-memory.ts';
 import { Maintenance, type MaintenanceView } from './maintenance.ts';
 import { MemoryKeeper, type MemoryUse } from './memory-keeper.ts';
 import { processRuntime, removeLeftovers, storedDatabases } from './process-runtime.ts';
-import { type ProcessTable, systemProcessTable } from './process-table.ts';
+import { type ProcessTable, signal, systemProcessTable } from './process-table.ts';
 import type { ProcessWorld } from './process-world.ts';
 import { ReadyCopies } from './ready-copies.ts';
 import { DEFAULT_REST, type RestSettings, restOf } from './rest-clock.ts';
 import type { ForkResult, Runtime } from './runtime.ts';
 import { socketPaths } from './socket-path.ts';
-import { prepareTemplate } from './template.ts';
+import { configure, dataMajor, prepareTemplate } from './template.ts';
 
 export interface InstancesOptions {
   /** The machine's data directory; made if absent. */
@@ -45,6 +50,8 @@ export interface InstancesOptions {
   readonly rest?: Partial<RestSettings>;
   /** What all servers together may take; by default a share of the machine's memory. */
   readonly memoryMaxBytes?: number | undefined;
+  /** What each database may take that has no limits of its own; none if absent. */
+  readonly limits?: Limits;
   /** How servers are frozen: by default by cgroup version 2 where it is writable, else by signals. */
   readonly freezer?: 'cgroup' | 'signal';
   /** Copies of the template to keep ready for new databases; none if absent. */
@@ -63,6 +70,14 @@ export interface PrepareResult {
   readonly isolation: IsolationKind;
   /** Why servers are not in sandboxes although nobody asked for that. */
   readonly isolationReason?: string;
+}
+
+/** Whether the kernel can hold servers to limits of memory, processor and processes. */
+export interface LimitsState {
+  /** Whether it does: only once a limit was asked for. */
+  readonly enforced: boolean;
+  /** Why it does not, although one of the databases has a limit. */
+  readonly reason?: string;
 }
 
 export interface RecoverResult {
@@ -87,6 +102,12 @@ export interface Instances {
   create(record: DatabaseRecord, options?: { readonly signal?: AbortSignal }): Promise<Instance>;
   /** Changes when an open database rests, at once; undefined for one that is not open. Gives what holds from now on. */
   setRest(id: DatabaseId, own: RestOverrides): RestSettings | undefined;
+  /**
+   * Changes what an open database may take, at once also for its running server. Fails with `limits_unavailable`, and then what held
+   * before still does.
+   */
+  setLimits(id: DatabaseId, own: LimitOverrides): Promise<void>;
+  limits(): LimitsState;
   /**
    * Makes the storage of `record` as a copy of `source` at one moment after the call: all that was acknowledged before it is there.
    * A source that is stopped stays so, unless somebody needs it meanwhile; one that is up serves on. `atRest` stops it first and makes
@@ -138,7 +159,13 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
   const clock = options.clock ?? systemClock;
   const logger = options.logger ?? silentLogger;
   const table = systemProcessTable();
-  const freezer = chooseFreezer(layout, table, clock, options.freezer);
+  const place = findCgroup();
+  // Two platforms with different data directories must not share groups.
+  const groupName = `${CGROUP_PREFIX}${createHash('sha256').update(layout.root).digest('hex').slice(0, 12)}`;
+  const freezer = chooseFreezer({ place, name: groupName, table, clock, wanted: options.freezer });
+  const limits = new LimitGroups({ place, name: groupName, table, clock, logger });
+  const defaultLimits = options.limits ?? NO_LIMITS;
+  let limitsReason: string | undefined;
   const sockets = socketPaths(layout.databases);
   let builds: Builds | undefined;
   let isolation: Isolation | undefined;
@@ -148,6 +175,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
     logger,
     table,
     freezer,
+    limits,
     get isolation() {
       assert(isolation !== undefined, 'a server is started before the machine is prepared');
       return isolation;
@@ -166,10 +194,11 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
   let closed = false;
 
   const defaults: RestSettings = { ...DEFAULT_REST, ...options.rest };
-  const open = (record: Pick<DatabaseRecord, 'id' | 'rest' | 'throwAway'>): Controller => {
+  const open = (record: Pick<DatabaseRecord, 'id' | 'rest' | 'limits' | 'throwAway'>): Controller => {
     const known = controllers.get(record.id);
     if (known !== undefined) return known;
     if (closed) throw new DormouseError('shutting_down');
+    limits.note(record.id, limitsOf(defaultLimits, record.limits));
     const server = runtime.open(record.id, record.throwAway);
     const maintenance = new Maintenance({ databaseId: record.id, endpoint: server.endpoint, clock, logger });
     const controller: Controller = new Controller({
@@ -194,6 +223,8 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
 
   return {
     async prepare(onProgress) {
+      const obstacle = limits.obstacle(defaultLimits);
+      if (obstacle !== undefined) throw limitsUnavailable(obstacle);
       const progress = onProgress === undefined ? {} : { onProgress };
       try {
         builds = await prepareBuilds({
@@ -231,6 +262,14 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
         await controller.adopt();
         if (controller.state === 'running') adopted.push(record.id);
       });
+      // After those who run are known: they may have to move.
+      await limits.enable(defaultLimits);
+      for (const { id } of records) {
+        await limits.enable(limits.of(id)).catch((error: unknown) => {
+          limitsReason = (error as Error).message;
+        });
+      }
+      if (limitsReason !== undefined) logger.log('warn', limitsReason);
       if (builds !== undefined) await runtime.prepare(builds.newest.major);
       const unknown = [...stored];
       await eachTogether(unknown, async (id) => {
@@ -259,6 +298,22 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
       controller?.setRest(restOf(defaults, own));
       return controller?.rest;
     },
+    async setLimits(id, own) {
+      const before = limits.of(id);
+      const next = limitsOf(defaultLimits, own);
+      await limits.change(id, next);
+      if (next.tempLimitBytes === before.tempLimitBytes) return;
+      const root = limits.rootOf(id);
+      if (root === undefined) return;
+      // Its sessions follow between two statements; a sleeping one after its thaw.
+      const { data } = layout.database(id);
+      await configure(data, account, dataMajor(data), next.tempLimitBytes);
+      if (limits.rootOf(id) === root) signal(root.pid, 'SIGHUP');
+    },
+    limits: () => ({
+      enforced: limits.on,
+      ...(limits.on || limitsReason === undefined ? {} : { reason: limitsReason }),
+    }),
     destroy: (id) =>
       keepAlive(async () => {
         const controller = controllers.get(id) ?? open({ id });
@@ -266,6 +321,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
         await controller.close('database_deleted');
         controllers.delete(id);
         maintenances.delete(id);
+        limits.forget(id);
         await runtime.destroy(id);
       }),
     directory: (id) => layout.database(id).directory,
@@ -297,21 +353,22 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
         keeper.close();
         sockets.close();
         await freezer.close();
+        await limits.close();
         lock.release();
         if (failures.length > 0) throw failures[0];
       }),
   };
 }
 
-function chooseFreezer(
-  layout: DataLayout,
-  table: ProcessTable,
-  clock: Clock,
-  wanted: 'cgroup' | 'signal' | undefined,
-): Freezer {
-  const place = findCgroup();
-  // Two platforms with different data directories must not share groups.
-  const name = `${CGROUP_PREFIX}${createHash('sha256').update(layout.root).digest('hex').slice(0, 12)}`;
+interface FreezerChoice {
+  readonly place: CgroupPlace | undefined;
+  readonly name: string;
+  readonly table: ProcessTable;
+  readonly clock: Clock;
+  readonly wanted: 'cgroup' | 'signal' | undefined;
+}
+
+function chooseFreezer({ place, name, table, clock, wanted }: FreezerChoice): Freezer {
   if (wanted !== 'signal') {
     const freezer = place && cgroupFreezer(table, clock, place, name);
     if (freezer !== undefined) return freezer;

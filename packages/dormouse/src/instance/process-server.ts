@@ -115,13 +115,17 @@ export class ProcessServer implements Server {
       await this.#proveGone();
       await this.#looks.cutLog();
       ensureRun(layout, world.account);
-      await configure(layout.data, world.account, binaries.major);
-      const spawned = spawnPostgres(this.#name, layout, binaries, world, this.#throwAway);
+      const name = this.#name;
+      await configure(layout.data, world.account, binaries.major, world.limits.of(name).tempLimitBytes);
+      const spawned = spawnPostgres(name, layout, binaries, world, {
+        throwAway: this.#throwAway,
+        held: world.limits.on,
+      });
       logOffset = spawned.logOffset;
       tree.watch(spawned.life);
       const onDied = (): void => this.#postmasterDied(spawned.life);
       const onKeeperLost = (root: ProcessIdentity): void => this.#looks.beginAtAdopted(root);
-      await followStart({ spawned, tree, layout, world, deadline, onDied, onKeeperLost });
+      await followStart({ name, spawned, tree, layout, world, deadline, onDied, onKeeperLost });
       this.#looks.begin();
     } catch (error) {
       await this.#stop('immediate');
@@ -164,6 +168,7 @@ export class ProcessServer implements Server {
       this.#world.freezer.thawForeign(root.pid);
       if (await this.#proveHealthy()) {
         await writeRecord(this.#layout.record, { ...root, bootId: this.#world.table.bootId });
+        this.#world.limits.started(this.#name, root);
         this.#looks.beginAtAdopted(root);
         this.#looks.begin();
         return 'running';

@@ -90,6 +90,7 @@ export class ProcessTree {
       await this.keeperGone();
       if (this.#life !== life) return;
       this.#root = undefined;
+      this.#world.limits.ended(this.#name);
       this.#world.freezer.release(this.#name);
       this.onGone?.(this.#ending);
     });
@@ -104,6 +105,7 @@ export class ProcessTree {
   startedAs(root: ProcessIdentity, child: ChildProcess): void {
     this.#root = root;
     this.#child = child;
+    this.#world.limits.started(this.#name, root);
   }
 
   /** Watches a server that an earlier platform started, if one is alive. */
@@ -184,6 +186,8 @@ export class ProcessTree {
     const { clock } = this.#world;
     const keeper = this.#keeper;
     if (keeper === undefined) return;
+    // In the group of the server from its start, it stands still with it.
+    if (this.frozen && this.is(keeper)) this.#world.freezer.thawForeign(keeper.pid);
     const untilMs = clock.monotonic() + KEEPER_MS;
     while (this.is(keeper) && clock.monotonic() < untilMs) {
       await new Promise<void>((resolve) => clock.after(1, resolve));

@@ -3,6 +3,7 @@ import type { Account } from './account.ts';
 import type { Binaries } from './binaries.ts';
 import type { Freezer } from './freezer.ts';
 import type { Isolation } from './isolation.ts';
+import type { LimitGroups } from './limit-groups.ts';
 import type { ProcessTable } from './process-table.ts';
 
 /** What every server of one machine shares. */
@@ -12,6 +13,7 @@ export interface ProcessWorld {
   readonly logger: Logger;
   readonly table: ProcessTable;
   readonly freezer: Freezer;
+  readonly limits: LimitGroups;
   /** Known once the machine is prepared. */
   readonly isolation: Isolation;
   binaries(pgMajor: number): Binaries;

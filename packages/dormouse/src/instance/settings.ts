@@ -77,11 +77,19 @@ const SETTINGS: readonly (readonly [name: string, value: string, reason: string]
   ['log_min_error_statement', 'panic', 'statements hold values'],
 ];
 
-/** The text of postgresql.conf for a server of this major version. */
-export function postgresqlConf(pgMajor: number): string {
-  const lines = SETTINGS.filter(([name]) => pgMajor >= (SINCE[name] ?? 0)).map(
-    ([name, value, reason]) => `${name} = ${value}${reason === '' ? '' : ` # ${reason}`}`,
-  );
+/** The setting is a number of KiB, of 31 bits. */
+const TEMP_KIB_MAX = 2 ** 31 - 1;
+
+/** The text of postgresql.conf for a server of this major version; temporary files of one session up to a size, or Infinity. */
+export function postgresqlConf(pgMajor: number, tempLimitBytes: number = Number.POSITIVE_INFINITY): string {
+  const tempKib = Math.min(Math.ceil(tempLimitBytes / 1024), TEMP_KIB_MAX);
+  const settings: typeof SETTINGS =
+    tempLimitBytes === Number.POSITIVE_INFINITY
+      ? SETTINGS
+      : [...SETTINGS, ['temp_file_limit', `${tempKib}kB`, 'a flag of the platform, or of this database']];
+  const lines = settings
+    .filter(([name]) => pgMajor >= (SINCE[name] ?? 0))
+    .map(([name, value, reason]) => `${name} = ${value}${reason === '' ? '' : ` # ${reason}`}`);
   return `# Written by Dormouse before every start; changes made here are lost.\n${lines.join('\n')}\n`;
 }
 

@@ -21,7 +21,15 @@ export interface Spawned {
   readonly life: LifelineWatch;
   /** What the log holds from here on is of this start. */
   readonly logOffset: number;
+  /** Lets a held start go on. */
+  readonly go: (() => void) | undefined;
 }
+
+/**
+ * Becomes the program after it was told to: it keeps the pid. Without the word, because we have died, it ends. A group must be entered
+ * before, by us: the account of the server may not, and what was charged elsewhere stays charged there.
+ */
+const GATE: readonly string[] = ['/bin/sh', '-c', 'read -r go && exec "$@" </dev/null', 'sh'];
 
 /** What every start of one machine shares. */
 export interface SpawnWorld {
@@ -32,13 +40,19 @@ export interface SpawnWorld {
 /** What is lost when the machine loses power is not worth a wait; what is lost when only Postgres dies is nothing still. */
 const THROW_AWAY: readonly string[] = ['-c', 'fsync=off', '-c', 'full_page_writes=off'];
 
+export interface SpawnOptions {
+  readonly throwAway: boolean;
+  /** Whether it waits for `go`. */
+  readonly held: boolean;
+}
+
 /** Starts a postmaster in a session of its own. Before: proof that none is alive on this data. */
 export function spawnPostgres(
   name: string,
   layout: DatabaseLayout,
   binaries: Binaries,
   { account, isolation }: SpawnWorld,
-  throwAway: boolean,
+  { throwAway, held }: SpawnOptions,
 ): Spawned {
   clearTraces(layout);
   const lifeline = openLifeline(layout.lifeline);
@@ -52,20 +66,24 @@ export function spawnPostgres(
   }
   const logOffset = logSize(log);
   try {
-    const [program, ...args] = isolation.command(binaries, layout, [
+    const command = isolation.command(binaries, layout, [
       ...['-D', layout.data, '-c', `cluster_name=${name}`],
       ...(throwAway ? THROW_AWAY : []),
     ]);
+    const [program = '', ...args] = held ? [...GATE, ...command] : command;
     const child = spawn(program, args, {
       ...spawnIdentity(account),
       // A session of its own: Ctrl-C does not reach it, and our death does not thaw it.
       detached: true,
-      stdio: ['ignore', log, log, lifeline.writeFd],
+      stdio: [held ? 'pipe' : 'ignore', log, log, lifeline.writeFd],
       cwd: '/',
       env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
     });
     child.unref();
-    return { child, logOffset, life: lifeline.watch() };
+    const { stdin } = child;
+    // It ends before it has read: its exit says so.
+    stdin?.on('error', () => {});
+    return { child, logOffset, life: lifeline.watch(), go: stdin === null ? undefined : () => stdin.end('go\n') };
   } finally {
     lifeline.closeWrite();
     closeSync(log);

@@ -14,6 +14,7 @@ import { type Spawned, untilConfined, untilReady } from './spawn-postgres.ts';
 
 /** A start under way. */
 export interface Start {
+  readonly name: string;
   readonly spawned: Spawned;
   readonly tree: ProcessTree;
   readonly layout: DatabaseLayout;
@@ -58,8 +59,8 @@ export function ensureRun({ run }: DatabaseLayout, account: Account): void {
 /** Follows a start from the spawn to the first accepted connection, which the record on disk precedes. */
 export async function followStart(start: Start): Promise<void> {
   const { spawned, tree, layout, world, deadline } = start;
-  const { child, life } = spawned;
-  const { table, clock, isolation } = world;
+  const { child, life, go } = spawned;
+  const { table, clock, isolation, limits } = world;
   let failure: Error | undefined;
   child.on('error', (error) => {
     failure = error;
@@ -83,6 +84,10 @@ export async function followStart(start: Start): Promise<void> {
     // Its end is known before the news of it, which says why.
     await exited;
     throw failure ?? new Error('postgres ended at once');
+  }
+  if (go !== undefined) {
+    await limits.admit(start.name, pid);
+    go();
   }
   const wait = { clock, deadline, failure: () => failure };
   let root = first;

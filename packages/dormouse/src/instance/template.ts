@@ -101,9 +101,14 @@ export function dataMajor(data: string): number {
 }
 
 /** Writes our settings into a data directory that is not in use. */
-export async function configure(data: string, account: Account, pgMajor: number): Promise<void> {
+export async function configure(
+  data: string,
+  account: Account,
+  pgMajor: number,
+  tempLimitBytes: number = Number.POSITIVE_INFINITY,
+): Promise<void> {
   await Promise.all([
-    writeIfChanged(join(data, 'postgresql.conf'), postgresqlConf(pgMajor), account),
+    writeIfChanged(join(data, 'postgresql.conf'), postgresqlConf(pgMajor, tempLimitBytes), account),
     writeIfChanged(join(data, 'pg_hba.conf'), pgHbaConf(), account),
   ]);
 }

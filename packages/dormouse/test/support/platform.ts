@@ -78,7 +78,12 @@ function announcementOf(line: string): Announcement | undefined {
 
 /** Starts a platform and waits for its announcement. `flags` follow `start`; `env` adds to the environment. */
 export async function startPlatform(
-  options: { readonly flags?: readonly string[]; readonly env?: Readonly<Record<string, string>> } = {},
+  options: {
+    readonly flags?: readonly string[];
+    readonly env?: Readonly<Record<string, string>>;
+    /** A command that becomes the one that follows it: it starts the platform elsewhere, or as somebody else. */
+    readonly through?: readonly string[];
+  } = {},
 ): Promise<Platform> {
   const home = scratch('platform');
   const data = join(home.path, 'data');
@@ -89,7 +94,8 @@ export async function startPlatform(
   async function launch(ports: readonly string[]): Promise<void> {
     // Spares are work in the background that most tests have no use for.
     const flags = ['--data', data, '--spares', '0', ...ports, ...(options.flags ?? [])];
-    child = spawn(process.execPath, [LAUNCHER, 'start', '--json', ...flags], {
+    const command = [...(options.through ?? []), process.execPath, LAUNCHER, 'start', '--json', ...flags];
+    child = spawn(command[0] as string, command.slice(1), {
       cwd: home.path,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...options.env },

@@ -2,13 +2,20 @@ import { DormouseError } from '../../base/index.ts';
 import { readDatabaseDetail } from '../api-shapes.ts';
 import { type Command, defineCommand } from '../command.ts';
 import { findPlatform } from '../find-platform.ts';
-import { CONNECTION_FLAGS, DATABASE_REST_FLAGS, type DatabaseRestValues, JSON_FLAG } from '../flags.ts';
+import {
+  CONNECTION_FLAGS,
+  DATABASE_LIMIT_FLAGS,
+  DATABASE_REST_FLAGS,
+  type DatabaseLimitValues,
+  type DatabaseRestValues,
+  JSON_FLAG,
+} from '../flags.ts';
 import { formatPairs, printJson } from '../output.ts';
-import { restPairs } from '../rest-text.ts';
+import { limitPairs, restPairs } from '../rest-text.ts';
 import { databasePath } from '../urls.ts';
 
 /** What the platform is asked to change: only what was written out. Throws `usage_invalid`. */
-function patchOf(values: DatabaseRestValues): Readonly<Record<string, unknown>> {
+function patchOf(values: DatabaseRestValues & DatabaseLimitValues): Readonly<Record<string, unknown>> {
   const patch: Record<string, unknown> = {};
   if (values.suspendAfter !== undefined) patch.suspendAfterMs = timeOf(values.suspendAfter);
   if (values.stopAfter !== undefined) patch.stopAfterMs = timeOf(values.stopAfter);
@@ -16,6 +23,16 @@ function patchOf(values: DatabaseRestValues): Readonly<Record<string, unknown>> 
   if (alwaysOn !== undefined) patch.alwaysOn = alwaysOn;
   const listen = either('listen-keeps-awake', values.listenKeepsAwake, values.noListenKeepsAwake);
   if (listen !== undefined) patch.listenKeepsAwake = listen;
+  const limits = {
+    memoryLimitBytes: values.memoryLimit,
+    cpuLimit: values.cpuLimit,
+    cpuWeight: values.cpuWeight,
+    processLimit: values.processLimit,
+    tempLimitBytes: values.tempLimit,
+  };
+  for (const [name, value] of Object.entries(limits)) {
+    if (value !== undefined) patch[name] = limitOf(value);
+  }
   if (Object.keys(patch).length === 0) {
     throw new DormouseError('usage_invalid', {
       message: 'Nothing to set: name at least one of the flags that `dormouse help db set` lists.',
@@ -30,6 +47,11 @@ function timeOf(value: number | 'default'): number | 'never' | null {
   return value === Number.POSITIVE_INFINITY ? 'never' : value;
 }
 
+function limitOf(value: number | 'default'): number | 'none' | null {
+  if (value === 'default') return null;
+  return value === Number.POSITIVE_INFINITY ? 'none' : value;
+}
+
 function either(name: string, yes: boolean, no: boolean): boolean | undefined {
   if (yes && no)
     throw new DormouseError('usage_invalid', { message: `--${name} and --no-${name} exclude each other.` });
@@ -38,12 +60,13 @@ function either(name: string, yes: boolean, no: boolean): boolean | undefined {
 
 export const dbSet: Command = defineCommand({
   name: 'db set',
-  summary: 'Change when a database rests',
+  summary: 'Change when a database rests, and what it may take',
   arguments: ['NAME'],
-  flags: { ...DATABASE_REST_FLAGS, ...CONNECTION_FLAGS, json: JSON_FLAG },
+  flags: { ...DATABASE_REST_FLAGS, ...DATABASE_LIMIT_FLAGS, ...CONNECTION_FLAGS, json: JSON_FLAG },
   examples: [
     'dormouse db set main --suspend-after 30s --stop-after never',
     'dormouse db set main --always-on',
+    'dormouse db set main --memory-limit 512MiB --cpu-limit 1.5',
     'dormouse db set main --no-always-on --suspend-after default --stop-after default',
   ],
   async run({ values, given, arguments: [name = ''], world, signal }) {
@@ -52,7 +75,10 @@ export const dbSet: Command = defineCommand({
     const reply = await platform.request('PATCH', databasePath(name), patch);
     const database = readDatabaseDetail(reply);
     if (values.json) printJson(world.stdout, reply);
-    else world.stdout.write(`${database.name} is ${database.state}.\n${formatPairs(restPairs(database.rest))}`);
+    else {
+      const pairs = [...restPairs(database.rest), ...limitPairs(database.limits)];
+      world.stdout.write(`${database.name} is ${database.state}.\n${formatPairs(pairs)}`);
+    }
     return 0;
   },
 });

@@ -3,7 +3,7 @@ import { type Command, defineCommand } from '../command.ts';
 import { findPlatform } from '../find-platform.ts';
 import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
 import { formatAge, formatPairs, formatSize, printJson } from '../output.ts';
-import { ageText, restPairs } from '../rest-text.ts';
+import { ageText, limitPairs, restPairs } from '../rest-text.ts';
 import { databasePath, urlPairs } from '../urls.ts';
 
 export const dbShow: Command = defineCommand({
@@ -29,6 +29,7 @@ export const dbShow: Command = defineCommand({
           ['State', database.state],
           ['Memory', database.memoryBytes === null ? 'not known' : formatSize(database.memoryBytes)],
           ...restPairs(database.rest),
+          ...limitPairs(database.limits),
           ...(age === undefined ? [] : [['Transaction age', ageText(age)] as const]),
           ['Created', `${formatAge(world.now() - database.createdAtMs)} ago`],
           ...(database.parent ? [['Branch of', database.parent.name] as const] : []),

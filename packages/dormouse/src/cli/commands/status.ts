@@ -29,6 +29,7 @@ export const status: Command = defineCommand({
           ['Databases', `${now.databases.total}${states.length > 0 ? ` (${states.join(', ')})` : ''}`],
           ...(now.servers === undefined ? [] : [['Servers', describeServers(now.servers)] as const]),
           ['Memory', memoryText(now.memory)],
+          ...(now.limits === undefined ? [] : limitsPair(now.limits)),
           ...(now.oldest
             ? [['Transaction age', `${ageText(now.oldest.frozenXidAge)} (${now.oldest.id})`] as const]
             : []),
@@ -44,6 +45,12 @@ export const status: Command = defineCommand({
 
 function describeServers({ pgVersion, isolation, account }: NonNullable<Status['servers']>): string {
   return `PostgreSQL ${pgVersion}, ${isolation === 'sandbox' ? 'each in a sandbox' : 'as processes'}, account ${account}`;
+}
+
+/** Nothing where nobody has asked for a limit. */
+function limitsPair({ enforced, reason }: NonNullable<Status['limits']>): [string, string][] {
+  if (enforced) return [['Limits', 'enforced by control groups']];
+  return reason === undefined ? [] : [['Limits', `not enforced. ${reason}`]];
 }
 
 /** What the servers take; those that were not measured are counted by an assumption, which is said. */

@@ -1,0 +1,65 @@
+import pg from 'pg';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
+
+// What works without control groups, and what is said without them. The limits that need them: test/vm.
+
+/** Runs what follows where no control group can be seen: in a namespace of its own, a directory lies over them. */
+const WITHOUT_GROUPS = ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"', 'sh'];
+
+let platform: Platform;
+let main: DatabaseUrls;
+beforeAll(async () => {
+  platform = await startPlatform({
+    flags: ['--temp-limit', '64MiB', '--suspend-after', 'never'],
+    ...(process.getuid?.() === 0 ? { through: WITHOUT_GROUPS } : {}),
+  });
+  main = platform.databases[0] as DatabaseUrls;
+});
+afterAll(() => platform?.stop());
+
+interface Shown {
+  readonly limits: { readonly memoryLimitBytes: number | 'none'; readonly own: readonly string[] };
+}
+
+/** Sorts more than fits into the memory of a session. */
+const SORT = 'SELECT count(*) FROM (SELECT repeat(n::text, 20) AS t FROM generate_series(1, 40000) n ORDER BY t) s';
+
+it('keeps the temporary files of a session small, at once also for one that is open', async () => {
+  const client = new pg.Client(main.postgresUrl);
+  await client.connect();
+  await client.query("SET work_mem = '64kB'");
+  expect((await client.query('SHOW temp_file_limit')).rows).toEqual([{ temp_file_limit: '64MB' }]);
+  await client.query(SORT);
+  const shown = await platform.json<Shown>('db', 'set', 'main', '--temp-limit', '1MiB');
+  expect(shown.limits).toMatchObject({ tempLimitBytes: 2 ** 20, own: ['tempLimitBytes'] });
+  await expect
+    .poll(async () => (await client.query('SHOW temp_file_limit')).rows, { timeout: 30_000 })
+    .toEqual([{ temp_file_limit: '1MB' }]);
+  await expect(client.query(SORT)).rejects.toMatchObject({ code: '53400' });
+  // Not the tenant's to change.
+  await expect(client.query("SET temp_file_limit = '1GB'")).rejects.toMatchObject({ code: '42501' });
+  await client.end();
+  await platform.json('db', 'stop', 'main');
+  const again = new pg.Client(main.postgresUrl);
+  await again.connect();
+  expect((await again.query('SHOW temp_file_limit')).rows).toEqual([{ temp_file_limit: '1MB' }]);
+  await again.end();
+  expect((await platform.cli('db', 'show', 'main')).stdout).toMatch(/Temporary files +1MiB a session\n/);
+});
+
+it.runIf(process.getuid?.() === 0)(
+  'refuses what the kernel cannot enforce, says what to do, and changes nothing',
+  async () => {
+    const refused = await platform.cli('db', 'set', 'main', '--memory-limit', '256MiB', '--always-on');
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain('[limits_unavailable]');
+    expect(refused.stderr).toContain('Delegate=yes');
+    const shown = await platform.json<Shown & { rest: { alwaysOn: boolean } }>('db', 'show', 'main');
+    expect(shown.limits.memoryLimitBytes).toBe('none');
+    expect(shown.rest.alwaysOn).toBe(false);
+    await expect(startPlatform({ flags: ['--cpu-limit', '2'], through: WITHOUT_GROUPS })).rejects.toThrow(
+      /Limits of memory, processor and processes cannot be enforced here/,
+    );
+  },
+);
