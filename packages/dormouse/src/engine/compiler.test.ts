@@ -24,6 +24,10 @@ const monstrous = findMany({
     next: { is: { next: { is: { name: { contains: `x${index}` } } } } },
   })),
 });
+/** It takes the compiler some hundred milliseconds. */
+const slowQuery = findMany({
+  AND: Array.from({ length: 6000 }, (_, index) => ({ next: { is: { name: { contains: `x${index}` } } } })),
+});
 const soon = (): Deadline => Deadline.in(systemClock, 60_000);
 
 const opened: Compiler[] = [];
@@ -75,6 +79,21 @@ describe('the compiler', () => {
       compiler.compile(owner, 'compile', schema, findMany({ id: 1 }), soon()).then(() => order.push(owner));
     await Promise.all([...Array.from({ length: 50 }, () => ask('greedy')), ask('modest'), ask('modest')]);
     expect(order.lastIndexOf('modest')).toBeLessThan(6);
+  });
+
+  it('makes an owner of slow queries wait for nobody but itself', async () => {
+    const compiler = open({ compileMsMax: 60_000 });
+    const schema = source('1', schemaOf(3));
+    await compiler.compile('modest', 'compile', schema, findMany({}), soon());
+    const order: string[] = [];
+    const ask = (owner: string, query: string): Promise<unknown> =>
+      compiler.compile(owner, 'compile', schema, query, soon()).then(() => order.push(owner));
+    const slow = Array.from({ length: 4 }, () => ask('greedy', slowQuery));
+    await slow[0];
+    // The others of the greedy one have gone aside, and take at least as long each as all of these.
+    for (let index = 0; index < 10; index++) await ask('modest', findMany({ id: index }));
+    await Promise.all(slow);
+    expect(order.lastIndexOf('modest')).toBeLessThan(order.lastIndexOf('greedy'));
   });
 
   it('replaces a thread that has grown too large, without an error', async () => {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { type Clock, Deadline, DormouseError, type Logger } from '../base/index.ts';
+import { CompileDebts } from './compile-debts.ts';
 import type { CompilerJob, CompilerModule, SchemaFacts, SchemaJob, SchemaThreadData } from './compiler-protocol.ts';
 import { JobFailed, JobThread } from './job-thread.ts';
 import { CONNECTION_INFO } from './plan-execution.ts';
@@ -30,6 +31,8 @@ const METADATA_BYTES_MAX = 192 * 2 ** 20;
 const HEAP_MB_MAX = 512;
 /** Schemas are seldom new: the validator's thread goes after this long. */
 const VALIDATOR_IDLE_MS = 30_000;
+/** The second compiler's thread goes when nobody has needed it for so long. */
+const SLOW_IDLE_MS = 30_000;
 /** Schemas held compiled at once, over all databases: the compiler takes 60 bytes a character, 22 MB for 1000 models. */
 const SCHEMA_CHARACTERS_MAX = 2 * 2 ** 20;
 /** Jobs that may wait, over all databases. */
@@ -66,6 +69,9 @@ export interface CompilerOptions {
 export class Compiler {
   readonly #options: CompilerOptions;
   readonly #compiler: JobThread<CompilerJob>;
+  /** For owners that use much of its time: they wait for each other. */
+  readonly #slowCompiler: JobThread<CompilerJob>;
+  readonly #debts: CompileDebts;
   #module: Promise<CompilerModule> | undefined;
   readonly #validator: JobThread<SchemaJob>;
   /** Apart from the validator: a schema is checked while the metadata of a large one is read. */
@@ -74,16 +80,21 @@ export class Compiler {
   constructor(options: CompilerOptions) {
     const { clock, log } = options;
     this.#options = options;
-    this.#compiler = new JobThread({
-      name: 'dormouse-compiler',
-      file: threadFile('compiler-worker'),
-      prepare: () => this.module(),
-      clock,
-      log,
-      memoryBytesMax: options.compilerBytesMax ?? COMPILER_BYTES_MAX,
-      heapMbMax: HEAP_MB_MAX,
-      waitingMax: WAITING_MAX,
-    });
+    this.#debts = new CompileDebts(clock);
+    const compilerThread = (name: string, idleMs?: number): JobThread<CompilerJob> =>
+      new JobThread({
+        name,
+        file: threadFile('compiler-worker'),
+        prepare: () => this.module(),
+        clock,
+        log,
+        memoryBytesMax: options.compilerBytesMax ?? COMPILER_BYTES_MAX,
+        heapMbMax: HEAP_MB_MAX,
+        waitingMax: WAITING_MAX,
+        ...(idleMs === undefined ? {} : { idleMs }),
+      });
+    this.#compiler = compilerThread('dormouse-compiler');
+    this.#slowCompiler = compilerThread('dormouse-slow-compiler', SLOW_IDLE_MS);
     const schemaThread = (name: string): JobThread<SchemaJob> =>
       new JobThread({
         name,
@@ -154,16 +165,25 @@ export class Compiler {
     const job = { kind, schemaHash: schema.hash, request };
     const limitMs = this.#options.compileMsMax ?? COMPILE_MS_MAX;
     try {
-      return await this.#compiler.submit(owner, job, deadline, limitMs);
+      return await this.#submit(owner, job, deadline, limitMs);
     } catch (error) {
       if (!(error instanceof JobFailed && error.reason === 'missing')) throw compileError(error);
     }
     const whole = { ...job, schema: forSchemaValidator(await schema.text()) };
     try {
-      return await this.#compiler.submit(owner, whole, deadline, limitMs);
+      return await this.#submit(owner, whole, deadline, limitMs);
     } catch (error) {
       throw compileError(error);
     }
+  }
+
+  /** By the one thread or the other: who has used much of the first gives it to others. */
+  #submit(owner: string, job: CompilerJob, deadline: Deadline, limitMs: number): Promise<unknown> {
+    const thread = this.#debts.isDeep(owner) ? this.#slowCompiler : this.#compiler;
+    return thread.submit(owner, job, deadline, limitMs, (ms) => {
+      this.#debts.add(owner, ms);
+      if (this.#debts.isDeep(owner)) this.#compiler.handOver(owner, this.#slowCompiler);
+    });
   }
 
   /** What a thread with a compiler of its own starts with; made once. */
@@ -173,7 +193,12 @@ export class Compiler {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#compiler.close(), this.#validator.close(), this.#reader.close()]);
+    await Promise.all([
+      this.#compiler.close(),
+      this.#slowCompiler.close(),
+      this.#validator.close(),
+      this.#reader.close(),
+    ]);
   }
 }
 

@@ -53,8 +53,17 @@ interface Waiting<Job> {
   readonly job: Job;
   readonly deadline: Deadline;
   readonly limitMs: number;
+  /** Told how long it ran, however it ended. */
+  readonly ran: ((ms: number) => void) | undefined;
   resolve(result: unknown): void;
   reject(error: unknown): void;
+}
+
+interface Running<Job> {
+  readonly id: number;
+  readonly waiting: Waiting<Job>;
+  readonly timer: Timer;
+  readonly sinceMs: number;
 }
 
 /**
@@ -68,7 +77,7 @@ export class JobThread<Job extends object> {
   #waiting = 0;
   #prepared: Promise<object> | undefined;
   #worker: Promise<Worker> | undefined;
-  #running: { readonly id: number; readonly waiting: Waiting<Job>; readonly timer: Timer } | undefined;
+  #running: Running<Job> | undefined;
   #idle: Timer | undefined;
   #busy = false;
   #jobs = 0;
@@ -79,25 +88,35 @@ export class JobThread<Job extends object> {
   }
 
   /**
-   * Runs a job in its turn, for at most `limitMs` once it has begun.
+   * Runs a job in its turn, for at most `limitMs` once it has begun; `ran` is told how long it did.
    * Throws {@link JobFailed}, `queue_full`, `query_timeout` (it waited past its deadline), `shutting_down`.
    */
-  submit(owner: string, job: Job, deadline: Deadline, limitMs: number): Promise<unknown> {
+  submit(owner: string, job: Job, deadline: Deadline, limitMs: number, ran?: (ms: number) => void): Promise<unknown> {
     if (this.#closed) return Promise.reject(new DormouseError('shutting_down'));
     if (this.#waiting >= this.#options.waitingMax) {
       const message = 'Too many queries wait to be compiled. Slow down.';
       return Promise.reject(new DormouseError('queue_full', { message }));
     }
     return new Promise((resolve, reject) => {
-      let queue = this.#queues.get(owner);
-      if (queue === undefined) {
-        queue = [];
-        this.#queues.set(owner, queue);
-      }
-      queue.push({ job, deadline, limitMs, resolve, reject });
-      this.#waiting++;
-      this.#next();
+      this.#enqueue(owner, [{ job, deadline, limitMs, ran, resolve, reject }]);
     });
+  }
+
+  /** Gives the jobs of an owner that wait to another thread. */
+  handOver(owner: string, to: JobThread<Job>): void {
+    const queue = this.#queues.get(owner);
+    if (queue === undefined) return;
+    this.#queues.delete(owner);
+    this.#waiting -= queue.length;
+    to.#enqueue(owner, queue);
+  }
+
+  #enqueue(owner: string, waiting: readonly Waiting<Job>[]): void {
+    const queue = this.#queues.get(owner);
+    if (queue === undefined) this.#queues.set(owner, [...waiting]);
+    else queue.push(...waiting);
+    this.#waiting += waiting.length;
+    this.#next();
   }
 
   async close(): Promise<void> {
@@ -155,7 +174,7 @@ export class JobThread<Job extends object> {
       this.#replace('a job outlasted its deadline');
       this.#fail(waiting, new JobFailed({ reason: 'deadline', message: `it took longer than ${limitMs} ms` }));
     });
-    this.#running = { id: ++this.#jobs, waiting, timer };
+    this.#running = { id: ++this.#jobs, waiting, timer, sinceMs: this.#options.clock.monotonic() };
     const job: NumberedJob<Job> = { ...waiting.job, id: this.#running.id };
     worker.postMessage(job);
   }
@@ -169,16 +188,20 @@ export class JobThread<Job extends object> {
       this.#fail(running.waiting, new JobFailed(reply.failure));
       return;
     }
-    running.timer.cancel();
-    this.#running = undefined;
+    this.#ended(running);
     this.#done(() => running.waiting.resolve(reply.result));
   }
 
   #fail(waiting: Waiting<Job>, error: Error): void {
     if (this.#running?.waiting !== waiting) return;
-    this.#running.timer.cancel();
-    this.#running = undefined;
+    this.#ended(this.#running);
     this.#done(() => waiting.reject(error));
+  }
+
+  #ended({ timer, waiting, sinceMs }: Running<Job>): void {
+    timer.cancel();
+    this.#running = undefined;
+    waiting.ran?.(this.#options.clock.monotonic() - sinceMs);
   }
 
   #done(settle: () => void): void {
