@@ -38,6 +38,7 @@ import { Statement } from './statement.ts';
 /** A tree of nodes, ready to run. */
 export interface Program {
   readonly root: Node;
+  readonly statements: readonly Statement[];
   /** Parameters that it binds. */
   readonly parameters: readonly string[];
   /** Names of its own variables, which a parameter must not have. */
@@ -53,7 +54,7 @@ export function compileNodes(plan: QueryPlanNode): Program {
   const { statements, parameters, variables } = compiler;
   if (statements.length === 0) throw new NotCovered();
   const reads = statements.every((statement) => statement.reads);
-  return { root, parameters: [...parameters], variables: [...variables], reads };
+  return { root, statements, parameters: [...parameters], variables: [...variables], reads };
 }
 
 class NodeCompiler {

@@ -12,6 +12,7 @@ import { decodedColumns } from './record-values.ts';
 import { RecordWriter } from './record-writer.ts';
 import { Rows } from './rows.ts';
 import type { Run } from './run.ts';
+import type { Statement } from './statement.ts';
 
 /** Fields whose values are told apart by the text of what the database gave. */
 const KEY_TYPES: ReadonlySet<string> = new Set(['string', 'int', 'bigint', 'boolean']);
@@ -51,6 +52,14 @@ export class CompiledPlan {
   /** Whether it does nothing but read. */
   get reads(): boolean {
     return this.#program.reads && !this.transactional;
+  }
+
+  /** Characters of texts that it keeps beyond what a plan has at first: of statements with lists, one text a length. */
+  get textsKept(): number {
+    const { statements } = this.#program;
+    let sum = 0;
+    for (let i = 0; i < statements.length; i++) sum += (statements[i] as Statement).textsKept;
+    return sum;
   }
 
   evaluate(run: Run): unknown {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { testRun } from '../../../test/support/executor-run.ts';
 import { MemoryBudget } from '../memory-budget.ts';
 import { PlanTexts } from './plan-texts.ts';
 
@@ -91,5 +92,33 @@ describe('PlanTexts', () => {
     const sqls = Array.from({ length: 50 }, (_, n) => `SELECT ${'x'.repeat(3000)}${n + 10}${'y'.repeat(3000)}`);
     for (const sql of sqls) twice(texts, body(sql));
     for (const sql of sqls) expect(texts.find(body(sql))?.plan).toEqual(plan(sql));
+  });
+
+  it('weighs the texts that a plan gathers for the lengths of its lists', async () => {
+    const budget = new MemoryBudget(2 ** 24);
+    const texts = new PlanTexts(budget);
+    const listing = JSON.parse(body('SELECT 1 WHERE 1 IN ').toString());
+    const { args } = listing.plan.args.expr;
+    args.fragments.push({ type: 'parameterTuple', itemPrefix: '', itemSeparator: ',', itemSuffix: '' });
+    args.args.push({ prisma__type: 'param', prisma__value: { name: 'list', type: 'Int' } });
+    args.argTypes.push({ arity: 'scalar', scalarType: 'int', dbType: 'INTEGER' });
+    const bytes = Buffer.from(JSON.stringify(listing));
+    twice(texts, bytes);
+    const atFirst = budget.bytes;
+    let sent = 0;
+    const run = testRun({
+      execute: async (sql) => {
+        sent += sql.length;
+        return { fields: [], rows: [], commandTag: 'SELECT 0', affectedRows: 0 };
+      },
+    });
+    for (const list of [[1], [1, 2], [1, 2, 3], [4, 5]]) {
+      Object.assign(run.parameters, { list });
+      await texts.find(bytes)?.compiled?.evaluate(run);
+    }
+    texts.find(bytes);
+    // The last is of a length that was there.
+    expect(budget.bytes - atFirst).toBe(sent - 'SELECT 1 WHERE 1 IN ($1,$2)'.length);
+    expect(sent).toBeGreaterThan(80);
   });
 });

@@ -21,6 +21,8 @@ interface PlanText extends Kept {
   readonly head: Buffer;
   readonly plan: QueryPlanNode;
   readonly compiled: CompiledPlan | undefined;
+  /** Characters of texts in its weight. */
+  texts: number;
 }
 
 /** Kept a database. A plan in memory, compiled, is about this many times its text (measured). */
@@ -68,7 +70,7 @@ export class PlanTexts {
       if (known.head.length !== at || body.compare(known.head, 0, at, 0, at) !== 0) continue;
       const tail = tailOf(body, at);
       if (tail === undefined) return undefined;
-      this.#share.use(known);
+      this.#use(known);
       return { plan: known.plan, compiled: known.compiled, params: tail.params, comments: tail.comments };
     }
     return undefined;
@@ -90,7 +92,7 @@ export class PlanTexts {
     if (!this.#share.takes(weight)) return;
     const head = Buffer.from(body.subarray(0, at));
     const hint = fingerprint(body, at, HINT_SAMPLES);
-    const known: PlanText = { hint, print, head, plan, compiled: compilePlan(plan), weight, usedAt: 0 };
+    const known: PlanText = { hint, print, head, plan, compiled: compilePlan(plan), weight, texts: 0, usedAt: 0 };
     const bucket = this.#buckets.get(hint);
     if (bucket === undefined) this.#buckets.set(hint, [known]);
     else if (bucket.push(known) > BUCKET_MAX) this.#share.drop(oldestOf(bucket));
@@ -101,6 +103,17 @@ export class PlanTexts {
   clear(): void {
     this.#seen.clear();
     this.#share.clear();
+  }
+
+  /** Notes a use, and what the uses before it have added to the plan. */
+  #use(known: PlanText): void {
+    const texts = known.compiled === undefined ? 0 : known.compiled.textsKept;
+    if (texts === known.texts) {
+      this.#share.use(known);
+      return;
+    }
+    this.#share.grow(known, texts - known.texts);
+    known.texts = texts;
   }
 
   #forget(known: PlanText): void {

@@ -76,6 +76,11 @@ export class Statement {
     this.reads = /^\s*SELECT\b/i.test(this.#texts[0] as string);
   }
 
+  /** Characters of the texts kept for the lengths of its lists. */
+  get textsKept(): number {
+    return this.#renderedLength;
+  }
+
   /** Runs it. Throws `NotCovered` for more values than one statement may have, before anything is sent. */
   execute(run: Run): Promise<StatementResult> {
     const values: ParameterValue[] = [];
