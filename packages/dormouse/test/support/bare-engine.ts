@@ -65,7 +65,7 @@ export interface BareEngine {
   /** A second engine over the same server and schemas, as after a restart. */
   reopen(heavyBodyBytes?: number): EngineDatabase;
   /** Another database of the first engine's, though on the same server. */
-  neighbour(): EngineDatabase;
+  neighbour(name?: string): EngineDatabase;
   close(): Promise<void>;
 }
 
@@ -200,7 +200,7 @@ export async function startBareEngine(
       }
     },
     reopen: open,
-    neighbour: () => openOn(engines[0] as Engine, 'db_neighbour', 'neighbour'),
+    neighbour: (name = 'neighbour') => openOn(engines[0] as Engine, `db_${name}`, name),
     async close() {
       for (const close of closes) await close();
       await Promise.all([...pools.values()].map((each) => each.close()));

@@ -175,6 +175,21 @@ describe('a query that occupies the compiler', () => {
     expect([engine.pool('owner').stats.leased, engine.pool('owner').stats.waiting]).toEqual([0, 0]);
   });
 
+  it('of more databases than there are threads: all take turns', async () => {
+    const names = ['one', 'two', 'three', 'four', 'five'];
+    const databases = names.map((name) => engine.neighbour(name));
+    for (const database of databases) await askEngine(database, `${PATH}/schema`, base64, { method: 'PUT' });
+    const large = Buffer.from(JSON.stringify(find({ id: { in: numbers(12_000) } })));
+    const headers = { 'x-query-timeout': 'PT1S' };
+    const [hostiles, answers] = await Promise.all([
+      Promise.all(databases.slice(0, 2).map((database) => ask(hostile(), { headers }, database))),
+      Promise.all(databases.slice(2).flatMap((database) => [1, 2, 3].map(() => ask(large, {}, database)))),
+    ]);
+    expect(hostiles.map(({ code }) => code)).toEqual(['query_timeout', 'query_timeout']);
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+    for (const database of databases) expect((await ask(large, {}, database)).status).toBe(200);
+  });
+
   it('is refused when its time is up', async () => {
     expect(await ask(hostile(), { headers: { 'x-query-timeout': 'PT0.5S' } })).toMatchObject({ code: 'query_timeout' });
     expect(await ask(find({ id: 1 }))).toMatchObject({ status: 200 });
