@@ -172,4 +172,13 @@ describe('dormouse start', () => {
     expect(world.err()).toBe('dormouse: Port 4400 is in use. [port_in_use]\n');
     expect(world.press('SIGINT')).toBe(false);
   });
+
+  it('says which disk is full', async () => {
+    const world = recordedWorld();
+    const full = async (): Promise<never> => {
+      throw new DormouseError('disk_full');
+    };
+    expect(await run(['start', '--data', '/srv/dormouse'], [startCommand(full)], world)).toBe(2);
+    expect(world.err()).toMatch(/The disk that holds \/srv\/dormouse is full\..*--data.*\[disk_full\]/);
+  });
 });

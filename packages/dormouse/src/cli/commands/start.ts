@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { DormouseError, toDormouseError } from '../../base/index.ts';
 import { type Command, defineCommand } from '../command.ts';
 import { dataDirectory } from '../find-platform.ts';
 import { START_FLAGS, type StartValues } from '../flags.ts';
@@ -43,7 +44,9 @@ async function start(values: StartValues, world: World, startPlatform: StartPlat
       { ...values, data: directory, version: world.version },
       textLogger(world.stderr, values.logLevel, world.now),
       (line) => talk.write(`  ${line}\n`),
-    );
+    ).catch((error: unknown) => {
+      throw toDormouseError(error).code === 'disk_full' ? diskFull(directory, error) : error;
+    });
     try {
       const seconds = ((world.monotonic() - began) / 1000).toFixed(1);
       // A stop that came while it started: say nothing more, only end.
@@ -60,6 +63,14 @@ async function start(values: StartValues, world: World, startPlatform: StartPlat
   } finally {
     stop.forget();
   }
+}
+
+/** Who queries is not told where data lies; who starts the platform has to know which disk it is. */
+function diskFull(directory: string, cause: unknown): DormouseError {
+  return new DormouseError('disk_full', {
+    message: `The disk that holds ${directory} is full. Free some space (a first start takes 150 MB), or choose another directory with --data; nothing that was acknowledged is lost.`,
+    cause,
+  });
 }
 
 /** Waits for the first signal; the second ends the process at once. */
@@ -122,7 +133,7 @@ function nextSteps(database: Platform['databases'][number] | undefined): string 
     '  With Prisma Client 6, in schema.prisma:',
     '    datasource db { provider = "postgresql"  url = env("DATABASE_URL") }',
     '',
-    '  Every write as an event, with @dormouse/client:',
+    '  Every write as an event, with prisma.$extends(withDormouse()) of @dormouse/client:',
     "    for await (const event of await prisma.post.stream({ name: 'my-app' })) console.log(event)",
     '',
     '  All of it in one small app:  npm run blog',
