@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { loadClient } from '../support/clients.ts';
 import { Ledger } from '../support/ledger.ts';
 import { rawDoor } from '../support/life-writers.ts';
+import { withSession } from '../support/pg-session.ts';
 import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
 import { pushSchema } from '../support/push-schema.ts';
 import { processesOf } from '../support/reaper.mjs';
@@ -84,7 +84,7 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
     }
   };
   const session = (id: string): Promise<unknown> =>
-    withSession(database, (client) =>
+    withSession(database.postgresUrl, (client) =>
       client.query(
         `INSERT INTO samples (text, json) SELECT $1, to_jsonb(string_agg(md5(random()::text), '')) FROM generate_series(1, 2000)`,
         [id],
@@ -119,7 +119,7 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
   await until(
     async () => {
       small.fill();
-      return withSession(database, async (client) => {
+      return withSession(database.postgresUrl, async (client) => {
         await client.query("SELECT pg_logical_emit_message(true, 'test', repeat('x', 900000))");
         return false;
       }).catch((error: Error) =>
@@ -163,19 +163,8 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
   expect(processesOf(small.path)).toEqual([]);
 });
 
-async function withSession<T>({ postgresUrl }: DatabaseUrls, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: postgresUrl });
-  client.on('error', () => {});
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end().catch(() => {});
-  }
-}
-
 function readTexts(database: DatabaseUrls, sql = 'SELECT text FROM samples'): Promise<string[]> {
-  return withSession(database, async (client) =>
+  return withSession(database.postgresUrl, async (client) =>
     (await client.query<{ text: string }>(sql)).rows.map(({ text }) => text),
   );
 }

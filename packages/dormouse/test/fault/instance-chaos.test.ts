@@ -18,10 +18,10 @@ import { numberFrom, seeded, seedFromEnvironment } from '../support/seeded.ts';
 import { until } from '../support/until.ts';
 
 // Every fault at a random moment of every state and transition. DORMOUSE_SEED repeats the sequence (not the microseconds), DORMOUSE_ROUNDS
-// lengthens it; without it as many rounds are done as fit in a minute, and each fault once.
+// lengthens it; without it as many rounds are done as fit in half a minute, and each fault once.
 const SEED = seedFromEnvironment();
 const ROUNDS = numberFrom('DORMOUSE_ROUNDS', 0);
-const CI_ROUNDS_MS = 60_000;
+const CI_ROUNDS_MS = 30_000;
 /** After a fault the instance layer is in order again within this; a crash recovery takes a second on a slow machine. */
 const ORDER_MS = 60_000;
 const SETTLED = ['stopped', 'running', 'suspended', 'failed'];
@@ -297,5 +297,5 @@ it(
     expect(processesOf(data)).toEqual([]);
     expect([...groups].filter((group) => existsSync(group))).toEqual([]);
   },
-  (ROUNDS > 0 ? ROUNDS * 10_000 : 10 * CI_ROUNDS_MS) + 120_000,
+  (ROUNDS > 0 ? ROUNDS * 10_000 : 20 * CI_ROUNDS_MS) + 120_000,
 );

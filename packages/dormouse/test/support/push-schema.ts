@@ -1,6 +1,8 @@
-import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { createHash, randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum, type SqlQueryable } from '@prisma/driver-adapter-utils';
 import pg from 'pg';
@@ -111,15 +113,23 @@ function withCharacters<T extends SqlQueryable>(queryable: T): T {
 class CatalogueAdapter extends PrismaPg {
   readonly #url: string;
   readonly #pool: pg.Pool;
+  readonly #onStatement: (sql: string) => void;
 
-  constructor(url: string, pool: pg.Pool) {
+  constructor(url: string, pool: pg.Pool, onStatement: (sql: string) => void) {
     super(pool);
     this.#url = url;
     this.#pool = pool;
+    this.#onStatement = onStatement;
   }
 
   override async connect(): ReturnType<PrismaPg['connect']> {
-    return withCharacters(await super.connect());
+    const connection = withCharacters(await super.connect());
+    const executeRaw = connection.executeRaw.bind(connection);
+    connection.executeRaw = (query) => {
+      this.#onStatement(query.sql);
+      return executeRaw(query);
+    };
+    return connection;
   }
 
   override async connectToShadowDb(): ReturnType<PrismaPg['connectToShadowDb']> {
@@ -147,6 +157,7 @@ export async function withSchemaEngine<T>(
   postgresUrl: string,
   schema: string,
   work: (engine: SchemaEngine, files: readonly { readonly path: string; readonly content: string }[]) => Promise<T>,
+  onStatement: (sql: string) => void = () => {},
 ): Promise<T> {
   loading ??= schemaEngineModule();
   const { SchemaEngine } = await loading;
@@ -157,7 +168,7 @@ export async function withSchemaEngine<T>(
   const engine = await SchemaEngine.new(
     { datamodels: files.map((file) => [file.path, file.content]) },
     () => {},
-    bindMigrationAwareSqlAdapterFactory(new CatalogueAdapter(postgresUrl, pool)),
+    bindMigrationAwareSqlAdapterFactory(new CatalogueAdapter(postgresUrl, pool, onStatement)),
   );
   try {
     return await work(engine, files);
@@ -167,14 +178,55 @@ export async function withSchemaEngine<T>(
   }
 }
 
+/** What the schema engine made of a schema in an empty database, kept: most suites push the same ones. */
+const PUSHED = fileURLToPath(new URL('../../../../.cache/pushed-schemas/', import.meta.url));
+
 /** What `prisma db push` does, without its binary: makes the tables that `schema` describes. */
-export function pushSchemaText(postgresUrl: string, schema: string): Promise<void> {
-  return withSchemaEngine(postgresUrl, schema, async (engine, files) => {
-    const result = await engine.schemaPush({ force: false, schema: { files }, filters: NO_FILTERS });
-    if (result.unexecutable.length > 0 || result.warnings.length > 0) {
-      throw new Error(`schema push: ${[...result.unexecutable, ...result.warnings].join('; ')}`);
-    }
-  });
+export async function pushSchemaText(postgresUrl: string, schema: string): Promise<void> {
+  if (!(await isEmpty(postgresUrl))) return void (await push(postgresUrl, schema));
+  const require = createRequire(import.meta.url);
+  const engine = readFileSync(join(dirname(require.resolve('@prisma/schema-engine-wasm')), 'package.json'));
+  const kept = `${PUSHED}${createHash('sha256').update(engine).update(schema).digest('hex')}.sql`;
+  if (existsSync(kept)) return runSql(postgresUrl, readFileSync(kept, 'utf8'));
+  const sql = await push(postgresUrl, schema);
+  mkdirSync(PUSHED, { recursive: true });
+  const draft = `${kept}.${randomUUID()}`;
+  writeFileSync(draft, sql);
+  renameSync(draft, kept);
+}
+
+/** Gives the SQL that did it. */
+async function push(postgresUrl: string, schema: string): Promise<string> {
+  const statements: string[] = [];
+  await withSchemaEngine(
+    postgresUrl,
+    schema,
+    async (engine, files) => {
+      const result = await engine.schemaPush({ force: false, schema: { files }, filters: NO_FILTERS });
+      if (result.unexecutable.length > 0 || result.warnings.length > 0) {
+        throw new Error(`schema push: ${[...result.unexecutable, ...result.warnings].join('; ')}`);
+      }
+      if (result.executedSteps > 0 && statements.length === 0) throw new Error('a schema push without a statement');
+    },
+    (sql) => statements.push(sql),
+  );
+  return statements.join(';\n');
+}
+
+/** Whether nothing is in it that a schema could describe. */
+async function isEmpty(postgresUrl: string): Promise<boolean> {
+  const client = new pg.Client({ connectionString: postgresUrl });
+  await client.connect();
+  try {
+    const { rows } = await client.query(
+      `SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace
+       UNION ALL SELECT FROM pg_type WHERE typnamespace = 'public'::regnamespace
+       UNION ALL SELECT FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('public', 'information_schema', 'dormouse')`,
+    );
+    return rows.length === 0;
+  } finally {
+    await client.end();
+  }
 }
 
 /** Runs SQL over TCP, outside every Prisma Client. */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll } from 'vitest';
-import type { Loose } from './clients.ts';
+import { CLIENT_VERSIONS, type Loose } from './clients.ts';
+import { runSql } from './push-schema.ts';
 import { startTargets, type Targets, targetKind } from './target.ts';
 
 /** Starts targets before a suite and stops them after it. What it gives can be asked from the suite's hooks and tests on. */
@@ -17,6 +18,21 @@ export function useTargets(options: Parameters<typeof startTargets>[0] = {}): Ta
     },
     stop: async () => started?.stop(),
   };
+}
+
+/**
+ * The platform and the vendor's own engine, for suites that hold one to the other. `sql` runs on each database of both first.
+ */
+export function useBothTargets(sql?: string): { readonly ours: Targets; readonly theirs: Targets } {
+  const ours = useTargets({ kind: 'platform' });
+  const theirs = useTargets({ kind: 'vendor' });
+  beforeAll(async () => {
+    if (sql === undefined) return;
+    for (const targets of [ours, theirs]) {
+      for (const version of CLIENT_VERSIONS) await runSql(targets.of(version).postgresUrl, sql);
+    }
+  });
+  return { ours, theirs };
 }
 
 /** The error that a promise must end with. */

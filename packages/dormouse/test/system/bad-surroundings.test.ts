@@ -13,9 +13,9 @@ import {
 } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadClient } from '../support/clients.ts';
+import { withSession } from '../support/pg-session.ts';
 import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
 import { pushSchema } from '../support/push-schema.ts';
 import { type Scratch, scratch } from '../support/scratch.ts';
@@ -29,17 +29,6 @@ import { until } from '../support/until.ts';
 const ROOT = process.getuid?.() === 0;
 /** An account without any right of its own. */
 const NOBODY = 65534;
-
-async function withClient<T>(postgresUrl: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: postgresUrl });
-  client.on('error', () => {});
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end().catch(() => {});
-  }
-}
 
 describe('a start that cannot be', () => {
   let home: Scratch;
@@ -89,7 +78,7 @@ describe('a start that cannot be', () => {
     const cli = start('--data', name);
     await cli.said('}\n');
     const { databases } = JSON.parse(cli.out()) as { databases: DatabaseUrls[] };
-    expect(await withClient(databases[0]?.postgresUrl ?? '', (client) => client.query('SELECT 1'))).toMatchObject({
+    expect(await withSession(databases[0]?.postgresUrl ?? '', (client) => client.query('SELECT 1'))).toMatchObject({
       rowCount: 1,
     });
     cli.child.kill('SIGTERM');
@@ -144,7 +133,7 @@ describe('a start that cannot be', () => {
     await first.said('}\n');
     expect(await refused('data_locked', '--data', 'data')).toMatch(/in use by a running Dormouse.*--data/);
     const { databases } = JSON.parse(first.out()) as { databases: DatabaseUrls[] };
-    await withClient(databases[0]?.postgresUrl ?? '', (client) => client.query('SELECT 1'));
+    await withSession(databases[0]?.postgresUrl ?? '', (client) => client.query('SELECT 1'));
   });
 
   it.each<[string, (file: string) => void]>([
@@ -242,7 +231,7 @@ describe('a start that cannot be', () => {
       const client = new (await loadClient(7)).PrismaClient(clientOptions(7, prismaUrl));
       expect(await client.category.create({ data: { name: 'as nobody' } })).toMatchObject({ id: 1 });
       await client.$disconnect();
-      expect((await withClient(postgresUrl, (session) => session.query('SELECT name FROM "Category"'))).rows).toEqual([
+      expect((await withSession(postgresUrl, (session) => session.query('SELECT name FROM "Category"'))).rows).toEqual([
         { name: 'as nobody' },
       ]);
       child.kill('SIGTERM');
@@ -295,11 +284,11 @@ describe('a Postgres that does not start', () => {
   ])('%s says why at both doors, and works once it is mended', async (_, damage, why) => {
     const database = await platform.createDatabase('broken');
     const other = await platform.createDatabase('fine');
-    await withClient(database.postgresUrl, (client) => client.query('CREATE TABLE kept AS SELECT 42 AS answer'));
+    await withSession(database.postgresUrl, (client) => client.query('CREATE TABLE kept AS SELECT 42 AS answer'));
     expect((await platform.cli('db', 'stop', 'broken')).code).toBe(0);
     const mend = damage(join(platform.data, 'databases', database.id, 'pgdata'));
 
-    const refusal = await withClient(database.postgresUrl, async () => undefined).catch((error) => error);
+    const refusal = await withSession(database.postgresUrl, async () => undefined).catch((error) => error);
     expect(refusal).toMatchObject({ code: '57P03', message: expect.stringMatching(/does not start/) });
     expect(refusal.message).toMatch(why);
     const reply = await fetch(`${platform.http}/query`, {
@@ -320,10 +309,10 @@ describe('a Postgres that does not start', () => {
     expect((await platform.json<{ state: string }>('db', 'show', 'broken')).state).toBe('failed');
 
     // Nobody else notices.
-    await withClient(other.postgresUrl, (client) => client.query('SELECT 1'));
+    await withSession(other.postgresUrl, (client) => client.query('SELECT 1'));
     mend();
-    expect((await withClient(database.postgresUrl, (client) => client.query('SELECT answer FROM kept'))).rows).toEqual([
-      { answer: 42 },
-    ]);
+    expect((await withSession(database.postgresUrl, (client) => client.query('SELECT answer FROM kept'))).rows).toEqual(
+      [{ answer: 42 }],
+    );
   });
 });

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { queryRows } from '../support/pg-session.ts';
 import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
 import { LAUNCHER } from '../support/spawned-cli.ts';
 
@@ -11,16 +11,6 @@ beforeAll(async () => {
   platform = await startPlatform({ flags: ['--suspend-after', 'never', '--stop-after', 'never'] });
 });
 afterAll(() => platform?.stop());
-
-async function query(postgresUrl: string, sql: string): Promise<unknown[]> {
-  const client = new pg.Client(postgresUrl);
-  await client.connect();
-  try {
-    return (await client.query({ text: sql, rowMode: 'array' })).rows;
-  } finally {
-    await client.end();
-  }
-}
 
 interface Item {
   readonly id: string;
@@ -34,7 +24,7 @@ describe('db', () => {
     const shop = await platform.createDatabase('shop');
     expect(Object.keys(shop)).toEqual(['id', 'name', 'prismaUrl', 'postgresUrl', 'pulseUrl', 'apiKey']);
     expect(shop.prismaUrl).toContain(`api_key=${shop.apiKey}`);
-    expect(await query(shop.postgresUrl, 'SELECT 1')).toEqual([[1]]);
+    expect(await queryRows(shop.postgresUrl, 'SELECT 1')).toEqual([[1]]);
     expect(await names()).toEqual(['main', 'shop']);
     expect(await platform.json('db', 'show', 'shop')).toMatchObject({ ...shop, state: 'running' });
     expect(await platform.json('db', 'show', shop.id)).toMatchObject({ id: shop.id, name: 'shop' });
@@ -58,7 +48,7 @@ describe('db', () => {
       expect(await platform.json('db', command, 'nap')).toEqual({ id: nap.id, name: 'nap', state });
       expect(await platform.json<Item>('db', 'show', nap.id)).toMatchObject({ state });
     }
-    expect(await query(nap.postgresUrl, 'SELECT 1')).toEqual([[1]]);
+    expect(await queryRows(nap.postgresUrl, 'SELECT 1')).toEqual([[1]]);
     expect(await platform.json<Item>('db', 'show', 'nap')).toMatchObject({ state: 'running' });
   });
 
@@ -67,10 +57,10 @@ describe('db', () => {
     const unsure = await platform.cli('db', 'delete', 'gone');
     expect(unsure.code).toBe(2);
     expect(unsure.stderr).toContain('add --yes');
-    expect(await query(gone.postgresUrl, 'SELECT 1')).toEqual([[1]]);
+    expect(await queryRows(gone.postgresUrl, 'SELECT 1')).toEqual([[1]]);
     expect(await platform.json('db', 'delete', 'gone', '--yes')).toEqual({ id: gone.id, name: 'gone' });
     expect(await names()).not.toContain('gone');
-    await expect(query(gone.postgresUrl, 'SELECT 1')).rejects.toThrow();
+    await expect(queryRows(gone.postgresUrl, 'SELECT 1')).rejects.toThrow();
     // The name is free again, for another database.
     expect((await platform.createDatabase('gone')).id).not.toBe(gone.id);
   });
@@ -127,12 +117,12 @@ describe('key', () => {
     await platform.createDatabase('keys');
     const reader = await platform.json<Key>('key', 'create', 'keys', '--role', 'reader', '--label', 'reports');
     expect(reader).toMatchObject({ role: 'reader', label: 'reports', revokedAtMs: null });
-    expect(await query(reader.postgresUrl, 'SELECT current_user')).toEqual([['reader']]);
-    await expect(query(reader.postgresUrl, 'CREATE TABLE t (i int)')).rejects.toMatchObject({ code: '42501' });
+    expect(await queryRows(reader.postgresUrl, 'SELECT current_user')).toEqual([['reader']]);
+    await expect(queryRows(reader.postgresUrl, 'CREATE TABLE t (i int)')).rejects.toMatchObject({ code: '42501' });
     expect(await platform.json('key', 'show', 'keys', reader.id)).toEqual({ ...reader, operationsToday: 2 });
 
     expect(await platform.json('key', 'revoke', 'keys', reader.id)).toMatchObject({ id: reader.id });
-    await expect(query(reader.postgresUrl, 'SELECT 1')).rejects.toMatchObject({ severity: 'FATAL' });
+    await expect(queryRows(reader.postgresUrl, 'SELECT 1')).rejects.toMatchObject({ severity: 'FATAL' });
     const keys = await platform.json<Key[]>('key', 'list', 'keys');
     expect(keys.map(({ role, revokedAtMs }) => [role, revokedAtMs !== null])).toEqual([
       ['owner', false],

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { copyFileSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { queryRows } from '../support/pg-session.ts';
 import { type Scratch, scratch } from '../support/scratch.ts';
 import { LAUNCHER, type SpawnedCli, spawnCli } from '../support/spawned-cli.ts';
 
@@ -32,16 +32,6 @@ async function started(...flags: string[]) {
   return { platform, announced: JSON.parse(platform.out()) };
 }
 
-async function query(postgresUrl: string, sql: string): Promise<unknown[]> {
-  const client = new pg.Client(postgresUrl);
-  await client.connect();
-  try {
-    return (await client.query({ text: sql, rowMode: 'array' })).rows;
-  } finally {
-    await client.end();
-  }
-}
-
 describe('dormouse start', () => {
   it('announces itself as one JSON object on stdout, and ends with 0 on SIGTERM', async () => {
     const { platform, announced } = await started();
@@ -59,7 +49,7 @@ describe('dormouse start', () => {
     );
     expect(main.postgresUrl).toMatch(/^postgres:\/\/key_[a-z0-9]{20}:[^@]+@127\.0\.0\.1:\d+\/postgres$/);
     expect(main.pulseUrl).toBe(`ws://${http.host}`);
-    expect(await query(main.postgresUrl, 'SELECT 1')).toEqual([[1]]);
+    expect(await queryRows(main.postgresUrl, 'SELECT 1')).toEqual([[1]]);
 
     platform.child.kill('SIGTERM');
     expect(await platform.ended).toEqual({ code: 0, signal: null });
@@ -75,7 +65,7 @@ describe('dormouse start', () => {
     expect(first.out()).toMatch(/http:\/\/127\.0\.0\.1:\d+\/dashboard\/#token=\S+/);
     expect(first.out()).toContain(`psql "${postgresUrl}"`);
     expect(first.out()).not.toContain('\u001b');
-    await query(postgresUrl, 'CREATE TABLE kept AS SELECT 42 AS answer');
+    await queryRows(postgresUrl, 'CREATE TABLE kept AS SELECT 42 AS answer');
     first.child.kill('SIGINT');
     expect(await first.ended).toEqual({ code: 0, signal: null });
     expect(first.err()).toBe('');
@@ -86,7 +76,7 @@ describe('dormouse start', () => {
     await second.said('Ctrl-C stops it.');
     expect(second.out()).toContain(prismaUrl);
     expect(second.out()).toContain(`psql "${postgresUrl}"`);
-    expect(await query(postgresUrl, 'SELECT answer FROM kept')).toEqual([[42]]);
+    expect(await queryRows(postgresUrl, 'SELECT answer FROM kept')).toEqual([[42]]);
   });
 
   it('goes on when nobody reads its output any more', async () => {
@@ -156,7 +146,7 @@ describe('a start that cannot be', () => {
     expect(await refused(['--port', port, '--pg-port', '0', '--data', 'other'])).toContain(port);
     expect(await refused(['--port', '0', '--pg-port', pgPort, '--data', 'other'])).toContain(pgPort);
     expect(await refused(FREE)).toContain('in use by a running Dormouse');
-    expect(await query(announced.databases[0].postgresUrl, 'SELECT 1')).toEqual([[1]]);
+    expect(await queryRows(announced.databases[0].postgresUrl, 'SELECT 1')).toEqual([[1]]);
     platform.child.kill('SIGTERM');
     expect((await platform.ended).code).toBe(0);
     // What failed left nothing behind that keeps the directory from being used.

@@ -1,8 +1,7 @@
-import { dirname } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type BareEngine, startBareEngine } from '../support/bare-engine.ts';
-import { type Loose, loadClient } from '../support/clients.ts';
+import type { BareEngine } from '../support/bare-engine.ts';
+import type { Loose } from '../support/clients.ts';
 import {
   type EngineDoor,
   type Exchange,
@@ -11,8 +10,7 @@ import {
   openEngineDoor,
 } from '../support/engine-door.ts';
 import { type KeptTables, keepTables, LIBRARY_TABLES } from '../support/kept-tables.ts';
-import { seedLibrary } from '../support/library.ts';
-import { pushSchema } from '../support/push-schema.ts';
+import { startLibraryEngine } from '../support/library-engine.ts';
 import { randomManyWrite } from '../support/random-many-writes.ts';
 import { type RandomWrite, randomWrite } from '../support/random-writes.ts';
 
@@ -57,19 +55,11 @@ async function both(request: Exchange): Promise<ExchangeReply> {
 }
 
 beforeAll(async () => {
-  engine = await startBareEngine({ limits: { queryMs: 60_000 } });
-  const { endpoint } = engine.instance;
-  const directory = endpoint.kind === 'unix' ? dirname(endpoint.path) : '';
-  await pushSchema(`postgresql://owner@localhost/postgres?host=${encodeURIComponent(directory)}`, 7);
-  const module = await loadClient(7);
-  const plainDoor = await openEngineDoor((request) => exchange(engine.database, request));
-  const seeding = new module.PrismaClient({ accelerateUrl: plainDoor.prismaUrl });
-  await seedLibrary(seeding, module.Prisma);
-  await seeding.$disconnect();
-  await plainDoor.close();
+  const library = await startLibraryEngine();
+  engine = library.engine;
   tables = await keepTables(engine, LIBRARY_TABLES);
   door = await openEngineDoor(both);
-  prisma = new module.PrismaClient({ accelerateUrl: door.prismaUrl });
+  prisma = new library.module.PrismaClient({ accelerateUrl: door.prismaUrl });
 });
 afterAll(async () => {
   await prisma?.$disconnect();

@@ -1,13 +1,9 @@
 import { readFileSync } from 'node:fs';
-import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { cryptoRandom, Deadline, newDatabaseId, silentLogger, systemClock } from '../../src/base/index.ts';
-import { type Instance, type Instances, openInstances } from '../../src/instance/index.ts';
-import { connectSocket, createPool, type Pool } from '../../src/pool/index.ts';
-import { decodeDataRow } from '../../src/wire/index.ts';
+import type { Instance } from '../../src/instance/index.ts';
+import { openSession } from '../support/pg-session.ts';
 import { processesOf } from '../support/reaper.mjs';
-import { type Scratch, scratch } from '../support/scratch.ts';
-import { type OpenedDoor, openTestDoor, type TestKey } from '../support/test-door.ts';
+import { type RestingInstance, startRestingInstance } from '../support/resting-instance.ts';
 import { until } from '../support/until.ts';
 
 // What a freeze must not catch, and what must be as it was hours after it. The hours are compressed: settings are short and the freeze is
@@ -18,58 +14,22 @@ const FREEZE_MS = MINUTES > 0 ? MINUTES * 60_000 : 3000;
 /** Every timeout that a session sets. */
 const SETTING_MS = Math.round(FREEZE_MS / 5);
 
-let home: Scratch;
-let instances: Instances;
+let resting: RestingInstance;
 let instance: Instance;
-let opened: OpenedDoor;
-let owner: TestKey;
-let pool: Pool;
 
 beforeAll(async () => {
-  home = scratch('freeze');
-  instances = await openInstances({ dataDirectory: home.path, rest: { suspendAfterMs: 0 } });
-  const { pgMajor } = await instances.prepare();
-  await instances.recover([]);
-  instance = await instances.create({ id: newDatabaseId(cryptoRandom), name: 'main', pgMajor, createdAtMs: 0 });
-  opened = await openTestDoor(instance, undefined);
-  owner = opened.key('owner');
-  const { databaseId } = instance;
-  expect(databaseId).toBeDefined();
-  pool = createPool({
-    ...{ instance, role: 'owner', clock: systemClock, random: cryptoRandom },
-    ...{ connect: connectSocket, log: silentLogger },
-  });
+  resting = await startRestingInstance('freeze', { suspendAfterMs: 0 });
+  ({ instance } = resting);
 });
-afterAll(async () => {
-  await opened?.close();
-  await pool?.close();
-  await instances?.close();
-  home?.remove();
-});
+afterAll(() => resting?.close());
 
-async function ask(sql: string): Promise<string | undefined> {
-  const lease = await pool.acquire({ deadline: Deadline.in(systemClock, 60_000) });
-  try {
-    const { rows } = await lease.execute(sql, []);
-    return rows[0] && decodeDataRow(rows[0])[0]?.toString();
-  } finally {
-    lease.release();
-  }
-}
+const ask = (sql: string): Promise<string | undefined> => resting.ask(sql);
 
-async function session(): Promise<{ readonly client: pg.Client; readonly lost: () => { code?: string } | undefined }> {
-  const client = new pg.Client(owner.config);
-  let lost: { code?: string } | undefined;
-  client.on('error', (error) => {
-    lost ??= error as { code?: string };
-  });
-  await client.connect();
-  return { client, lost: () => lost };
-}
+const session = () => openSession(resting.owner.config);
 
 /** How each process of the server calls itself: Postgres writes there what it does. */
 function titles(): { readonly title: string; readonly pid: number }[] {
-  return processesOf(instances.directory(instance.databaseId)).map((pid) => {
+  return processesOf(resting.instances.directory(instance.databaseId)).map((pid) => {
     try {
       return { pid, title: readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim() };
     } catch {
@@ -184,11 +144,7 @@ describe('after a long freeze', () => {
     'a pool whose connections the tenant lets time out serves the first query all the same',
     async () => {
       await ask(`ALTER DATABASE postgres SET idle_session_timeout = ${SETTING_MS}`);
-      await pool.close();
-      pool = createPool({
-        ...{ instance, role: 'owner', clock: systemClock, random: cryptoRandom },
-        ...{ connect: connectSocket, log: silentLogger },
-      });
+      await resting.renewPool();
       // Several times: whether the timeout or the query is seen first is a race.
       for (let round = 0; round < (MINUTES > 0 ? 1 : 5); round++) {
         expect(await ask(`SELECT ${round}`)).toBe(String(round));

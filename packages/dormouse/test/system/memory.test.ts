@@ -1,5 +1,5 @@
-import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openSession } from '../support/pg-session.ts';
 import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
 import { until } from '../support/until.ts';
 
@@ -30,15 +30,7 @@ async function api<T>(path: string): Promise<T> {
 const databases = async () => (await api<{ databases: Item[] }>('/databases')).databases;
 const stateOf = async (name: string) => (await databases()).find((one) => one.name === name)?.state;
 
-async function session(name: string): Promise<{ client: pg.Client; lost: () => { code?: string } | undefined }> {
-  const client = new pg.Client(urls.get(name)?.postgresUrl);
-  let lost: { code?: string } | undefined;
-  client.on('error', (error) => {
-    lost ??= error as { code?: string };
-  });
-  await client.connect();
-  return { client, lost: () => lost };
-}
+const session = (name: string) => openSession(urls.get(name)?.postgresUrl ?? '');
 
 describe('memory', () => {
   it('is kept below its mark by stopping the longest asleep, whose sessions are told, and nobody is refused', async () => {

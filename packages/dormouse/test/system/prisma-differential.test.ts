@@ -1,23 +1,14 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { CLIENT_VERSIONS, type ClientVersion, type Loose } from '../support/clients.ts';
 import { seedLibrary } from '../support/library.ts';
 import { plain } from '../support/plain.ts';
 import { type RandomRead, randomRead } from '../support/random-queries.ts';
 import { type RandomWrite, randomWrite } from '../support/random-writes.ts';
-import { startTargets, type Targets } from '../support/target.ts';
+import { useBothTargets } from '../support/use-targets.ts';
 
 // The same question to the platform and to the vendor's own engine of each version: the same answer from both.
-let ours: Targets;
-let theirs: Targets;
-beforeAll(async () => {
-  ours = await startTargets({ kind: 'platform' });
-  theirs = await startTargets({ kind: 'vendor' });
-});
-afterAll(async () => {
-  await ours?.stop();
-  await theirs?.stop();
-});
+const { ours, theirs } = useBothTargets();
 
 /** The seed of what is asked; another one by DORMOUSE_TEST_SEED. A failure names its own. */
 const SEED = Number(process.env.DORMOUSE_TEST_SEED ?? 20261201);

@@ -1,29 +1,17 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { CLIENT_VERSIONS, type ClientVersion, type Loose } from '../support/clients.ts';
 import { plain } from '../support/plain.ts';
-import { runSql } from '../support/push-schema.ts';
-import { startTargets, type Targets } from '../support/target.ts';
+import { useBothTargets } from '../support/use-targets.ts';
 
 // Raw queries with columns and parameters of every type: what comes back is what comes back from the vendor's engine.
-let ours: Targets;
-let theirs: Targets;
-beforeAll(async () => {
-  ours = await startTargets({ kind: 'platform' });
-  theirs = await startTargets({ kind: 'vendor' });
-  for (const targets of [ours, theirs]) {
-    for (const version of CLIENT_VERSIONS) await runSql(targets.of(version).postgresUrl, TYPES);
-  }
-});
-afterAll(async () => {
-  await ours?.stop();
-  await theirs?.stop();
-});
 
 const TYPES = `
 CREATE DOMAIN positive AS int CHECK (VALUE > 0);
 CREATE DOMAIN label_text AS text;
 CREATE TYPE pair AS (a int, b text);
 CREATE TYPE colour AS ENUM ('red', 'deep "blue"');`;
+
+const { ours, theirs } = useBothTargets(TYPES);
 
 /** Values of each type, as Postgres reads them; each is asked for alone, with NULL, and as the element of a list. */
 const VALUES: Readonly<Record<string, readonly string[]>> = {

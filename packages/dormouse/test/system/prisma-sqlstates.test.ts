@@ -1,26 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { CLIENT_VERSIONS, type ClientVersion, type Loose } from '../support/clients.ts';
 import type { Platform } from '../support/platform.ts';
-import { runSql } from '../support/push-schema.ts';
 import { repeatedly } from '../support/shop.ts';
-import { startTargets, type Target, type Targets } from '../support/target.ts';
+import type { Target } from '../support/target.ts';
+import { useBothTargets } from '../support/use-targets.ts';
 
 // Every kind of failure that Postgres can raise, raised on purpose: the client sees what it sees with the vendor's engine.
-let ours: Targets;
-let theirs: Targets;
-beforeAll(async () => {
-  ours = await startTargets({ kind: 'platform' });
-  theirs = await startTargets({ kind: 'vendor' });
-  for (const targets of [ours, theirs]) {
-    for (const version of CLIENT_VERSIONS) await runSql(targets.of(version).postgresUrl, RAISING);
-  }
-});
-afterAll(async () => {
-  await ours?.stop();
-  await theirs?.stop();
-});
 
 /** Raises the SQLSTATE that an account's owner names: bare, or (balance 1) with all that an error may carry. */
 const RAISING = `
@@ -40,6 +27,8 @@ BEGIN
 END $$;
 CREATE TRIGGER raise_owner BEFORE INSERT OR UPDATE ON accounts FOR EACH ROW EXECUTE FUNCTION raise_owner();
 `;
+
+const { ours, theirs } = useBothTargets(RAISING);
 
 /** Every state that the servers' Postgres can raise, from its own list; and two of which it has none. */
 function statesOf({ platform }: Target): string[] {

@@ -1,19 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CLIENT_VERSIONS, type ClientVersion, type Loose } from '../support/clients.ts';
 import { emptyTables } from '../support/library.ts';
-import { startTargets, type Targets } from '../support/target.ts';
+import { useBothTargets } from '../support/use-targets.ts';
 
 // How an interactive transaction can end badly: code and words are those of the vendor's engine.
-let ours: Targets;
-let theirs: Targets;
-beforeAll(async () => {
-  ours = await startTargets({ kind: 'platform' });
-  theirs = await startTargets({ kind: 'vendor' });
-});
-afterAll(async () => {
-  await ours?.stop();
-  await theirs?.stop();
-});
+const { ours, theirs } = useBothTargets();
 
 /** What a client shows, without what differs each time. */
 async function failure(asked: Promise<unknown>): Promise<Loose> {

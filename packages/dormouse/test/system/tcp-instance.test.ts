@@ -2,58 +2,27 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { cryptoRandom, Deadline, newDatabaseId, silentLogger, systemClock } from '../../src/base/index.ts';
-import { type Instance, type InstanceState, type Instances, openInstances } from '../../src/instance/index.ts';
-import { connectSocket, createPool, type Pool } from '../../src/pool/index.ts';
-import { decodeDataRow } from '../../src/wire/index.ts';
-import { type Scratch, scratch } from '../support/scratch.ts';
-import { type OpenedDoor, openTestDoor, type TestKey } from '../support/test-door.ts';
+import type { Instance, InstanceState } from '../../src/instance/index.ts';
+import { openSession } from '../support/pg-session.ts';
+import { type RestingInstance, startRestingInstance } from '../support/resting-instance.ts';
+import type { TestKey } from '../support/test-door.ts';
 import { until } from '../support/until.ts';
 
 // The pool and the door over the instances that the platform runs, resting by their own timers.
 const run = promisify(execFile);
-let home: Scratch;
-let instances: Instances;
+let resting: RestingInstance;
 let instance: Instance;
-let opened: OpenedDoor;
 let owner: TestKey;
-let pool: Pool;
 
 beforeAll(async () => {
-  home = scratch('tcp-instance');
-  instances = await openInstances({ dataDirectory: home.path, rest: { suspendAfterMs: 50, stopAfterMs: 50 } });
-  const { pgMajor } = await instances.prepare();
-  await instances.recover([]);
-  instance = await instances.create({ id: newDatabaseId(cryptoRandom), name: 'main', pgMajor, createdAtMs: 0 });
-  opened = await openTestDoor(instance, undefined);
-  owner = opened.key('owner');
-  pool = createPool({
-    instance,
-    role: 'owner',
-    clock: systemClock,
-    random: cryptoRandom,
-    connect: connectSocket,
-    log: silentLogger,
-  });
+  resting = await startRestingInstance('tcp-instance', { suspendAfterMs: 50, stopAfterMs: 50 });
+  ({ instance, owner } = resting);
 });
-afterAll(async () => {
-  await opened?.close();
-  await pool?.close();
-  await instances?.close();
-  home?.remove();
-});
+afterAll(() => resting?.close());
 
 const reach = (state: InstanceState): Promise<true> => until(() => instance.state === state, { what: state });
 
-async function ask(sql: string): Promise<string | undefined> {
-  const lease = await pool.acquire({ deadline: Deadline.in(systemClock, 30_000) });
-  try {
-    const { rows } = await lease.execute(sql, []);
-    return rows[0] && decodeDataRow(rows[0])[0]?.toString();
-  } finally {
-    lease.release();
-  }
-}
+const ask = (sql: string): Promise<string | undefined> => resting.ask(sql);
 
 describe('over instances that rest by themselves', () => {
   it('a pool wakes a database from stopped and lets it go to rest again', async () => {
@@ -72,7 +41,7 @@ describe('over instances that rest by themselves', () => {
     }
     session.release();
     await reach('stopped');
-    expect(pool.stats.open).toBe(0);
+    expect(resting.pool.stats.open).toBe(0);
   });
 
   it('a client wakes it, sleeps with it, and keeps it from being stopped', async () => {
@@ -98,12 +67,7 @@ describe('over instances that rest by themselves', () => {
   });
 
   it('a stop ends an idle session by 57P01 and a statement by database_stopped', async () => {
-    const client = new pg.Client(owner.config);
-    let lost: { code?: string; message: string } | undefined;
-    client.on('error', (error) => {
-      lost ??= error as { code?: string; message: string };
-    });
-    await client.connect();
+    const { client, lost } = await openSession(owner.config);
     const slow = ask('select pg_sleep(600)').catch((error) => error);
     await until(
       async () =>
@@ -116,8 +80,8 @@ describe('over instances that rest by themselves', () => {
     );
     await instance.stop();
     expect(await slow).toMatchObject({ code: 'database_stopped' });
-    await until(() => lost, { what: 'the end of the session' });
-    expect(lost).toMatchObject({ code: '57P01', message: expect.stringContaining('stopped') });
+    await until(lost, { what: 'the end of the session' });
+    expect(lost()).toMatchObject({ code: '57P01', message: expect.stringContaining('stopped') });
     expect((await run('psql', [owner.url, '-XAtc', 'select 1'])).stdout.trim()).toBe('1');
     expect(await ask('select 2')).toBe('2');
   });

@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openSession } from '../support/pg-session.ts';
 import { startTestDoor, type TestDoor, type TestKey } from '../support/test-door.ts';
 import { until } from '../support/until.ts';
 
@@ -18,19 +19,7 @@ afterAll(async () => {
   await test?.close();
 });
 
-/** A connected client and what ended it. */
-async function connected(): Promise<{
-  readonly client: pg.Client;
-  readonly lost: () => { code?: string; message: string } | undefined;
-}> {
-  const client = new pg.Client(owner.config);
-  let lost: { code?: string; message: string } | undefined;
-  client.on('error', (error) => {
-    lost ??= error as { code?: string; message: string };
-  });
-  await client.connect();
-  return { client, lost: () => lost };
-}
+const connected = () => openSession(owner.config);
 
 const rested = (): Promise<true> => until(() => test.instance.holds === 0, { what: 'no hold' });
 
