@@ -1,4 +1,5 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -141,8 +142,8 @@ describe.each(['sandbox', 'process'])('limits of a database (--isolation %s)', (
     for (const client of spinning) await client.end().catch(() => {});
     expect(did.quiet / did.hog).toBeGreaterThan(5);
     await platform.json('db', 'set', 'quiet', '--cpu-weight', 'default');
-    await platform.json('db', 'set', 'hog', '--cpu-weight', 'default', '--cpu-limit', '0.1');
     const held = await connect(hog.postgresUrl);
+    await platform.json('db', 'set', 'hog', '--cpu-weight', 'default', '--cpu-limit', '0.1');
     const end = held.query(SPIN).catch(() => {});
     await until(() => !/^nr_throttled 0$/m.test(file(hog, 'cpu.stat')), { what: 'a processor that is held back' });
     await ask(quiet.postgresUrl, 'SELECT 1');
@@ -200,6 +201,74 @@ describe.each(['sandbox', 'process'])('limits of a database (--isolation %s)', (
   });
 
   it('leave nothing behind', async () => {
+    await platform.terminate();
+    expect(groupsBelow(group)).toEqual([]);
+    expect(readFileSync(join(group, 'cgroup.subtree_control'), 'latin1').trim()).toBe('');
+    rmdirSync(group);
+  });
+});
+
+/** As systemd gives a group to somebody who is not root; the working directory of the platform becomes his too. */
+const NOBODY = 65534;
+const AS_NOBODY = `chown ${NOBODY} . && echo $$ > "$1/cgroup.procs" && shift && exec setpriv --reuid=${NOBODY} --regid=${NOBODY} --clear-groups "$@"`;
+
+describe('limits that are asked for later, of a platform that is not root’s', () => {
+  let platform: Platform;
+  let group: string;
+  let main: DatabaseUrls;
+  let stranger: ChildProcess | undefined;
+  const server = (): string => groupOf(postmasterPid(join(platform.data, 'databases', main.id)));
+
+  beforeAll(async () => {
+    group = delegate('nobodys');
+    for (const file of ['', 'cgroup.procs', 'cgroup.subtree_control']) chownSync(join(group, file), NOBODY, NOBODY);
+    platform = await startPlatform({
+      flags: ['--suspend-after', 'never'],
+      through: ['/bin/sh', '-c', AS_NOBODY, 'sh', group],
+    });
+    main = platform.databases[0] as DatabaseUrls;
+  });
+  afterAll(async () => {
+    stranger?.kill('SIGKILL');
+    await platform?.stop();
+  });
+
+  it('are refused while a stranger is in the group, who is not moved', async () => {
+    await ask(main.postgresUrl, 'CREATE TABLE kept (n int)');
+    expect(groupOf(platform.child.pid)).toBe(group);
+    expect(server()).toBe(group);
+    stranger = spawn('sleep', ['1000']);
+    writeFileSync(join(group, 'cgroup.procs'), String(stranger.pid));
+    const refused = await platform.cli('db', 'set', 'main', '--memory-limit', '128MiB');
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain(`(sleep, pid ${stranger.pid})`);
+    expect(groupOf(stranger.pid)).toBe(group);
+    expect(groupOf(platform.child.pid)).toBe(group);
+    const ended = new Promise((resolve) => stranger?.once('exit', resolve));
+    stranger.kill('SIGKILL');
+    await ended;
+    stranger = undefined;
+  });
+
+  it('hold for the server that runs already', async () => {
+    const session = await connect(main.postgresUrl);
+    await platform.json('db', 'set', 'main', '--memory-limit', '128MiB', '--process-limit', '50');
+    expect(groupOf(platform.child.pid)).toBe(join(group, 'dormouse-platform'));
+    expect(readFileSync(join(server(), 'memory.max'), 'latin1').trim()).toBe(String(128 * 2 ** 20));
+    expect(readFileSync(join(server(), 'pids.max'), 'latin1').trim()).toBe('50');
+    await expect(session.query(HOG)).rejects.toThrow();
+    await session.end().catch(() => {});
+    expect(await ask(main.postgresUrl, 'SELECT count(*)::int AS n FROM kept')).toEqual({ n: 0 });
+    // Started anew, it is there from the start.
+    expect(readFileSync(join(server(), 'memory.max'), 'latin1').trim()).toBe(String(128 * 2 ** 20));
+  });
+
+  it('are kept, and hold for the next platform', async () => {
+    await platform.terminate();
+    expect(groupsBelow(group)).toEqual([]);
+    await platform.start();
+    await ask(main.postgresUrl, 'SELECT 1');
+    expect(readFileSync(join(server(), 'memory.max'), 'latin1').trim()).toBe(String(128 * 2 ** 20));
     await platform.terminate();
     expect(groupsBelow(group)).toEqual([]);
     expect(readFileSync(join(group, 'cgroup.subtree_control'), 'latin1').trim()).toBe('');
