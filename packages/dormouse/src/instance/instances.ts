@@ -263,6 +263,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
         if (controller.state === 'running') adopted.push(record.id);
       });
       // After those who run are known: they may have to move.
+      await limits.resume();
       await limits.enable(defaultLimits);
       for (const { id } of records) {
         await limits.enable(limits.of(id)).catch((error: unknown) => {

@@ -102,6 +102,17 @@ export class LimitGroups {
   }
 
   /**
+   * Goes on with what a killed platform had enabled: the servers that it left may be held by limits that nobody wants any more. Before
+   * `enable`; what runs must be known.
+   */
+  async resume(): Promise<void> {
+    for (const controller of read(join(this.#base, 'cgroup.subtree_control')).trim().split(' ')) {
+      if (controller === 'memory' || controller === 'cpu' || controller === 'pids') this.#enabled.add(controller);
+    }
+    await this.#applyAll();
+  }
+
+  /**
    * Makes the kernel enforce what limits like these ask for, and places every running server if that is new. Fails with
    * `limits_unavailable`; what was enforced before still is.
    */
@@ -168,10 +179,10 @@ export class LimitGroups {
   /** Leaves our own group as it was found. After the groups of the servers are removed. */
   async close(): Promise<void> {
     await this.#last;
-    const { clock } = this.#options;
-    if (!this.on) return;
+    const { place, clock } = this.#options;
     const parent = this.#parent;
     const home = join(parent, PLATFORM_GROUP);
+    if (place === undefined || !(this.on || existsSync(home))) return;
     try {
       // Only a platform of ours has divided a group whose processes had to move.
       if (existsSync(home)) {
@@ -205,7 +216,11 @@ export class LimitGroups {
       throw limitsUnavailable(`the control group ${parent} cannot be divided (${(error as Error).message})`, error);
     }
     for (const controller of wanted) this.#enabled.add(controller);
-    await Promise.all([...this.#roots.keys()].map((server) => this.#apply(server)));
+    await this.#applyAll();
+  }
+
+  async #applyAll(): Promise<void> {
+    if (this.on) await Promise.all([...this.#roots.keys()].map((server) => this.#apply(server)));
   }
 
   /** A group that divides its resources holds no process itself, unless it is the root of all: what is in it moves below. */

@@ -63,19 +63,14 @@ describe.each(['sandbox', 'process'])('limits of a database (--isolation %s)', (
   const file = (database: DatabaseUrls, name: string): string =>
     readFileSync(join(server(database), name), 'latin1').trim();
 
+  const limited = ['--memory-limit', '160MiB', '--process-limit', '60'];
+  /** Read at each start. */
+  const flags = ['--isolation', isolation, '--suspend-after', 'never', ...limited];
+
   beforeAll(async () => {
     group = delegate(`limits-${isolation}`);
     platform = await startPlatform({
-      flags: [
-        '--isolation',
-        isolation,
-        '--memory-limit',
-        '160MiB',
-        '--suspend-after',
-        'never',
-        '--process-limit',
-        '60',
-      ],
+      flags,
       through: ['/bin/sh', '-c', ENTER, 'sh', group],
     });
     hog = await platform.createDatabase('hog');
@@ -198,6 +193,19 @@ describe.each(['sandbox', 'process'])('limits of a database (--isolation %s)', (
     const was = server(branch);
     await platform.json('db', 'delete', 'twig', '--yes');
     await until(() => !existsSync(was), { what: 'the end of its group' });
+  });
+
+  it('go with the flags, also from a server that a killed platform left', async () => {
+    await platform.json('db', 'set', 'hog', '--memory-limit', 'default', '--process-limit', 'default');
+    await ask(quiet.postgresUrl, 'SELECT 1');
+    expect(file(quiet, 'memory.max')).toBe(String(160 * 2 ** 20));
+    const pid = postmasterPid(directory(quiet));
+    await platform.kill9();
+    flags.length -= limited.length;
+    await platform.start();
+    expect(postmasterPid(directory(quiet))).toBe(pid);
+    expect(file(quiet, 'memory.max')).toBe('max');
+    expect(file(quiet, 'pids.max')).toBe('max');
   });
 
   it('leave nothing behind', async () => {
