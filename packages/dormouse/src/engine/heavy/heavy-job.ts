@@ -1,5 +1,13 @@
 import { setImmediate } from 'node:timers/promises';
-import { Cancellation, type Clock, DormouseError, type MinimalReply, type Timer, Timings } from '../../base/index.ts';
+import {
+  Cancellation,
+  type Clock,
+  DormouseError,
+  type MinimalReply,
+  type Timer,
+  Timings,
+  toDormouseError,
+} from '../../base/index.ts';
 import type { StatementResult } from '../../pool/index.ts';
 import type { ExecutionCounts } from '../executor/index.ts';
 import type { Ask, FromThread, HeavyRequest, StatementAnswer, StatementAsk, ToThread } from './heavy-protocol.ts';
@@ -112,7 +120,8 @@ export class HeavyJob {
         void this.#leave(message.session, undefined);
         return;
       case 'ask':
-        void this.#answer(message.id, message.ask);
+        // What cannot be handed over is a bug of ours, and this query's end.
+        this.#answer(message.id, message.ask).catch((error: unknown) => this.#kill(toDormouseError(error)));
     }
   }
 

@@ -158,13 +158,11 @@ export class HeavyThreads {
       this.#options.log.log('warn', 'a thread for large queries is ended', { reason });
       void this.#drop(thread, broughtDown());
     };
-    void thread.worker.then(
-      (worker) => {
-        if (!job.ended) job.begin({ post: (message, transfer) => worker.postMessage(message, transfer), kill });
-      },
-      // It was dropped, and its jobs with it.
-      () => undefined,
-    );
+    const begin = (worker: Worker): void => {
+      if (!job.ended) job.begin({ post: (message, transfer) => worker.postMessage(message, transfer), kill });
+    };
+    // A thread that did not start was dropped, and its jobs with it.
+    thread.worker.then(begin).catch((cause: unknown) => job.lost(new DormouseError('internal', { cause })));
   }
 
   #jobEnded(thread: HeavyThread, job: HeavyJob): void {
