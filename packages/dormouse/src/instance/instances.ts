@@ -313,7 +313,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
     },
     limits: () => ({
       enforced: limits.on,
-      ...(limits.on || limitsReason === undefined ? {} : { reason: limitsReason }),
+      ...(limitsReason !== undefined && limits.unmet ? { reason: limitsReason } : {}),
     }),
     destroy: (id) =>
       keepAlive(async () => {

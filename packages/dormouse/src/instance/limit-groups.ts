@@ -63,6 +63,14 @@ export class LimitGroups {
     return this.#enabled.size > 0;
   }
 
+  /** Whether some database has a limit that the kernel does not hold it to. */
+  get unmet(): boolean {
+    for (const limits of this.#limits.values()) {
+      if (controllersOf(limits).some((controller) => !this.#enabled.has(controller))) return true;
+    }
+    return false;
+  }
+
   of(server: string): Limits {
     return this.#limits.get(server) ?? NO_LIMITS;
   }

@@ -1,5 +1,8 @@
+import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { DatabaseId } from '../../src/base/index.ts';
+import { Registry } from '../../src/control/index.ts';
 import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
 
 // What works without control groups, and what is said without them. The limits that need them: test/vm.
@@ -61,5 +64,23 @@ it.runIf(process.getuid?.() === 0)(
     await expect(startPlatform({ flags: ['--cpu-limit', '2'], through: WITHOUT_GROUPS })).rejects.toThrow(
       /Limits of memory, processor and processes cannot be enforced here/,
     );
+  },
+);
+
+it.runIf(process.getuid?.() === 0)(
+  'serves a database whose limits came from elsewhere, and says that they do not hold',
+  async () => {
+    await platform.terminate();
+    const registry = new Registry(join(platform.data, 'registry.db'));
+    registry.setLimits(main.id as DatabaseId, { memoryLimitBytes: 2 ** 28 });
+    registry.close();
+    await platform.start();
+    const client = new pg.Client(main.postgresUrl);
+    await client.connect();
+    await client.query('SELECT 1');
+    await client.end();
+    expect((await platform.cli('status')).stdout).toMatch(/Limits +all are not enforced\. .*Delegate=yes/);
+    await platform.json('db', 'set', 'main', '--memory-limit', 'default');
+    expect((await platform.cli('status')).stdout).not.toContain('Limits');
   },
 );

@@ -49,8 +49,8 @@ function describeServers({ pgVersion, isolation, account }: NonNullable<Status['
 
 /** Nothing where nobody has asked for a limit. */
 function limitsPair({ enforced, reason }: NonNullable<Status['limits']>): [string, string][] {
-  if (enforced) return [['Limits', 'enforced by control groups']];
-  return reason === undefined ? [] : [['Limits', `not enforced. ${reason}`]];
+  if (reason !== undefined) return [['Limits', `${enforced ? 'some' : 'all'} are not enforced. ${reason}`]];
+  return enforced ? [['Limits', 'enforced by control groups']] : [];
 }
 
 /** What the servers take; those that were not measured are counted by an assumption, which is said. */
