@@ -142,9 +142,11 @@ export class BirthAndEnd {
     const { registry, roster, views, watchers, log } = this.#options;
     const { id } = row;
     try {
+      await registry.synced();
       await makeFiles();
       const key = this.newKey(id, 'owner', 'default');
       registry.finishDatabase(id, key);
+      await registry.synced();
       roster.enter({ ...row, lifecycle: 'ready' });
       roster.enterKey(key);
     } catch (error) {
@@ -167,8 +169,10 @@ export class BirthAndEnd {
       if (row.lifecycle === 'ready') registry.markDeleting(row.id);
       roster.enter({ ...row, lifecycle: row.lifecycle === 'ready' ? 'deleting' : row.lifecycle });
       roster.shutOut(row.id);
+      await registry.synced();
       await fleet().destroy(row.id);
       registry.removeDatabase(row.id);
+      await registry.synced();
       roster.forget(row.id);
       watchers.tell({ event: 'deleted', data: { id: row.id } });
     })().finally(() => this.#ending.delete(row.id));

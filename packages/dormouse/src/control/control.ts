@@ -230,6 +230,7 @@ export class Control {
     this.#roster.enter(changed);
     this.#servers().setRest(id, rest);
     this.watchers.tell({ event: 'changed', data: this.#views.database(changed) });
+    await registry.synced();
     return this.showDatabase(id);
   }
 

@@ -1,3 +1,4 @@
+import { type FileHandle, open } from 'node:fs/promises';
 import Database from 'libsql';
 import {
   assert,
@@ -96,22 +97,41 @@ const DATABASE_COLUMNS = `id, name, pg_major AS pgMajor, lifecycle, created_at_m
 const KEY_COLUMNS =
   'id, database_id AS databaseId, role, label, created_at_ms AS createdAtMs, revoked_at_ms AS revokedAtMs';
 
-/** Databases, keys and usage on disk. Every write is durable when it returns (WAL, synchronous=FULL). */
+/**
+ * Databases, keys and usage on disk (WAL). Nothing is a call that waits for the disk where it can be helped, since everybody's queries wait
+ * with it: what is written of databases is durable once `synced` has resolved, of keys when the call returns; usage, which is written every
+ * few seconds, once the kernel has written it.
+ */
 export class Registry {
   readonly #db: Database.Database;
+  readonly #wal: string;
+  #walFile: Promise<FileHandle> | undefined;
 
   /** Fails with `data_version` for a registry of a newer Dormouse, `data_unusable` for a file that is none. */
   constructor(file: string) {
+    this.#wal = `${file}-wal`;
     try {
       this.#db = new Database(file, { timeout: 5_000 });
       this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;');
       this.#migrate(file);
+      this.#db.exec('PRAGMA synchronous = NORMAL');
     } catch (cause) {
       if (cause instanceof DormouseError) throw cause;
       throw new DormouseError('data_unusable', {
         message: `${file} cannot be read as the registry (${String((cause as { code?: unknown }).code)}). Restore it from a backup.`,
         cause,
       });
+    }
+  }
+
+  /** All that was written before is durable. The file is SQLite's log, on which it holds no lock that a second descriptor could drop. */
+  async synced(): Promise<void> {
+    try {
+      this.#walFile ??= open(this.#wal, 'r+');
+      await (await this.#walFile).datasync();
+    } catch (cause) {
+      this.#walFile = undefined;
+      throw storageFailure(cause);
     }
   }
 
@@ -196,11 +216,11 @@ export class Registry {
   }
 
   addKey(row: KeyRow): void {
-    this.#atomically(() => this.#insertKey(row));
+    this.#durably(() => this.#insertKey(row));
   }
 
   revokeKey(id: KeyId, atMs: number): void {
-    this.#atomically(() =>
+    this.#durably(() =>
       this.#db.prepare('UPDATE keys SET revoked_at_ms = ? WHERE id = ? AND revoked_at_ms IS NULL').run(atMs, id),
     );
   }
@@ -231,6 +251,7 @@ export class Registry {
     // SQLite's own last checkpoint does not run here, and a backup may copy the file alone.
     this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     this.#db.close();
+    void this.#walFile?.then((file) => file.close()).catch(() => {});
   }
 
   #setLifecycle(id: DatabaseId, lifecycle: Lifecycle): void {
@@ -251,6 +272,15 @@ export class Registry {
       this.#db.transaction(work).immediate();
     } catch (cause) {
       throw storageFailure(cause);
+    }
+  }
+
+  #durably(work: () => void): void {
+    this.#db.exec('PRAGMA synchronous = FULL');
+    try {
+      this.#atomically(work);
+    } finally {
+      this.#db.exec('PRAGMA synchronous = NORMAL');
     }
   }
 

@@ -557,6 +557,37 @@ describe('an adopted server', () => {
   });
 });
 
+describe('a server that recovers for long', () => {
+  it('of an earlier platform counts as starting, and is waited for', async () => {
+    const w = world();
+    w.server.adoptable = 'starting';
+    w.server.plan.startMs = 600_000;
+    const adopted = watch(w.controller.adopt());
+    await w.clock.advance(1);
+    expect([adopted.value, w.controller.state]).toEqual([true, 'starting']);
+    const early = watch(w.controller.hold(w.in(1000)));
+    await w.clock.advance(599_000);
+    expect([early.code, w.controller.state]).toEqual(['wake_timeout', 'starting']);
+    await w.clock.advance(1000);
+    expect(w.controller.state).toBe('running');
+  });
+
+  it.each([
+    ['a stop', 'stopped', (controller: Controller) => controller.stop()],
+    ['the end', 'stopped', (controller: Controller) => controller.close('shutting_down')],
+  ] as const)('is broken off for %s, once that has waited', async (_, state, stop) => {
+    const w = world();
+    w.server.plan.startMs = 600_000;
+    void watch(w.controller.hold(w.in(1000)));
+    await w.clock.advance(1);
+    const stopped = watch(stop(w.controller));
+    await w.clock.advance(29_000);
+    expect(w.controller.state).toBe('starting');
+    await w.clock.advance(3000);
+    expect('value' in stopped && w.controller.state).toBe(state);
+  });
+});
+
 describe('a hold during the adoption', () => {
   it.each([true, false])('waits for it (server found: %s)', async (adoptable) => {
     const w = world();

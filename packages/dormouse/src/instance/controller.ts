@@ -17,11 +17,14 @@ import type { Attachment, Endpoint, Hold, Instance, InstanceState } from './inst
 import { nextStep } from './next-step.ts';
 import { RestClock, type RestSettings } from './rest-clock.ts';
 import type { Server } from './runtime.ts';
-import { ServerWork, START_MS_MAX } from './server-work.ts';
+import { ServerWork } from './server-work.ts';
 import { StateMachine } from './state-machine.ts';
 import type { TransientState } from './transitions.ts';
 import { Waiters } from './waiters.ts';
 import { type Rest, Wishes } from './wishes.ts';
+
+/** How long a forced wake waits: a recovery may take longer, and goes on. */
+const WAKE_MS = 5 * 60_000;
 
 /** How long a forced suspend waits for queries that run. */
 const DRAIN_MS = 10_000;
@@ -175,7 +178,7 @@ export class Controller implements Instance {
   }
 
   async wake(): Promise<void> {
-    (await this.hold(Deadline.in(this.#clock, START_MS_MAX))).release();
+    (await this.hold(Deadline.in(this.#clock, WAKE_MS))).release();
   }
 
   /** Takes effect at once, in whatever state. */
@@ -205,18 +208,23 @@ export class Controller implements Instance {
     return this.#machine.onChange(listener);
   }
 
-  /** Takes over what an earlier platform left. Before any server of ours; who asks meanwhile waits for it. */
-  async adopt(): Promise<void> {
+  /** Takes over what an earlier platform left; gives whether that goes on. Before any server of ours; who asks meanwhile waits for it. */
+  async adopt(): Promise<boolean> {
     assert(this.#machine.state === 'stopped' && !this.#adopting, 'adopted late');
     this.#adopting = true;
     try {
-      if ((await this.#server.adopt()) === 'running') this.#machine.dispatch('adopted');
+      const found = await this.#server.adopt();
+      if (found === 'running') this.#machine.dispatch('adopted');
+      // It is alive: it counts as such, and what it was started for goes on.
+      else if (found === 'starting') this.#machine.dispatch('run');
+      return found !== 'gone';
     } catch (error) {
       // Something of it is alive and does not end. The next start proves that it is gone, or fails and says why.
       this.#logger.log('error', 'database is neither adopted nor ended', {
         database: this.databaseId,
         reason: String(error),
       });
+      return false;
     } finally {
       this.#adopting = false;
       this.#settle();
@@ -274,7 +282,7 @@ export class Controller implements Instance {
     this.#chores.giveUp();
     switch (state) {
       case 'starting':
-        this.#begin(state, () => this.#work.start());
+        this.#begin(state, () => this.#work.start(() => this.#wishes.has('stopped')));
         break;
       case 'running':
         this.#setAside = false;

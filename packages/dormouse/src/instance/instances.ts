@@ -258,9 +258,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
       const adopted: DatabaseId[] = [];
       await eachTogether(records, async (record) => {
         stored.delete(record.id);
-        const controller = open(record);
-        await controller.adopt();
-        if (controller.state === 'running') adopted.push(record.id);
+        if (await open(record).adopt()) adopted.push(record.id);
       });
       // After those who run are known: they may have to move.
       await limits.resume();
@@ -278,7 +276,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
           directory: layout.database(id).directory,
         });
         const server = runtime.open(id);
-        if ((await server.adopt()) === 'running') await server.stop('clean');
+        if ((await server.adopt()) !== 'gone') await server.stop('clean');
       });
       return { adopted, unknown };
     },

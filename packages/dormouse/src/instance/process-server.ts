@@ -9,14 +9,18 @@ import { removeRecord, writeRecord } from './process-record.ts';
 import type { ProcessIdentity } from './process-table.ts';
 import { ProcessTree } from './process-tree.ts';
 import type { ProcessWorld } from './process-world.ts';
+import { isNamespaceRoot } from './remains.ts';
 import type { Adoption, Server, StopResult } from './runtime.ts';
 import { ServerLooks } from './server-looks.ts';
-import { spawnPostgres } from './spawn-postgres.ts';
+import { postmasterSays, spawnPostgres } from './spawn-postgres.ts';
 import { ensureLifeline, ensureRun, followStart, startError } from './start-server.ts';
 import { configure, dataMajor } from './template.ts';
 
-/** An adopted server has this long to answer one query. */
+/** A server of an earlier platform has this long to answer one query. */
 const ADOPT_MS = 10_000;
+/** Between two questions to one that recovers. */
+const RECOVERING_LOOK_MS = 50;
+const NEVER = (): boolean => false;
 
 /** PostgreSQL as a tree of processes on this machine: the operations on it, one after the other. */
 export class ProcessServer implements Server {
@@ -28,6 +32,8 @@ export class ProcessServer implements Server {
   readonly #throwAway: boolean;
   readonly #tree: ProcessTree;
   readonly #looks: ServerLooks;
+  /** One of an earlier platform is alive and does not accept yet. */
+  #recovering = false;
   /** The last operation: they are taken one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -48,8 +54,8 @@ export class ProcessServer implements Server {
     };
   }
 
-  start(deadline: Deadline): Promise<void> {
-    return this.#exclusive(() => this.#start(deadline));
+  start(deadline: Deadline, givenUp: () => boolean = NEVER): Promise<void> {
+    return this.#exclusive(() => this.#start(deadline, givenUp));
   }
 
   suspend(): Promise<void> {
@@ -104,15 +110,15 @@ export class ProcessServer implements Server {
     return result;
   }
 
-  async #start(deadline: Deadline): Promise<void> {
+  async #start(deadline: Deadline, givenUp: () => boolean): Promise<void> {
     const tree = this.#tree;
     const layout = this.#layout;
     const world = this.#world;
-    assert(tree.life === undefined || tree.life.ended, 'started twice');
+    assert(tree.life === undefined || tree.life.ended || this.#recovering, 'started twice');
     let logOffset = 0;
     try {
       const binaries = world.binaries(dataMajor(layout.data));
-      await this.#proveGone();
+      if (await this.#takeOver(deadline, givenUp)) return;
       await this.#looks.cutLog();
       ensureRun(layout, world.account);
       const name = this.#name;
@@ -125,7 +131,7 @@ export class ProcessServer implements Server {
       tree.watch(spawned.life);
       const onDied = (): void => this.#postmasterDied(spawned.life);
       const onKeeperLost = (root: ProcessIdentity): void => this.#looks.beginAtAdopted(root);
-      await followStart({ name, spawned, tree, layout, world, deadline, onDied, onKeeperLost });
+      await followStart({ name, spawned, tree, layout, world, deadline, givenUp, onDied, onKeeperLost });
       this.#looks.begin();
     } catch (error) {
       await this.#stop('immediate');
@@ -133,16 +139,27 @@ export class ProcessServer implements Server {
     }
   }
 
-  /** Returns once no process of an earlier start is alive. Nothing else may start a server on this data. */
-  async #proveGone(): Promise<void> {
+  /**
+   * One that was found recovering is waited for, which would begin anew if it were ended; any other of an earlier start is ended. False once no
+   * process of one is alive: nothing else may start a server on this data.
+   */
+  async #takeOver(deadline: Deadline, givenUp: () => boolean): Promise<boolean> {
     await ensureLifeline(this.#layout);
-    if ((await this.#tree.meetStranger()) !== undefined) await this.#stop('clean');
+    if (!this.#recovering && (await this.#tree.meetStranger()) === undefined) return false;
+    const { clock } = this.#world;
+    while (this.#recovering && !deadline.expired() && !givenUp()) {
+      await new Promise<void>((resolve) => clock.after(RECOVERING_LOOK_MS, resolve));
+      if ((await this.#meet()) === 'running') return true;
+    }
+    await this.#stop('clean');
+    return false;
   }
 
   async #stop(how: 'clean' | 'immediate'): Promise<StopResult> {
     const tree = this.#tree;
     const life = tree.life ?? (await tree.meetStranger());
     if (life === undefined) return 'gone';
+    this.#recovering = false;
     tree.endMeant();
     const result = life.ended ? 'gone' : await tree.end(life, how);
     await tree.keeperGone();
@@ -163,30 +180,31 @@ export class ProcessServer implements Server {
       await removeRecord(this.#layout.record);
       return 'gone';
     }
-    const { root } = this.#tree;
-    if (root !== undefined) {
-      this.#world.freezer.thawForeign(root.pid);
-      if (await this.#proveHealthy()) {
-        await writeRecord(this.#layout.record, { ...root, bootId: this.#world.table.bootId });
-        this.#world.limits.started(this.#name, root);
-        this.#looks.beginAtAdopted(root);
-        this.#looks.begin();
-        return 'running';
-      }
-    }
-    await this.#stop('clean');
-    return 'gone';
+    const found = await this.#meet();
+    if (found === 'gone') await this.#stop('clean');
+    return found;
   }
 
-  async #proveHealthy(): Promise<boolean> {
-    const { clock } = this.#world;
-    const untilMs = clock.monotonic() + ADOPT_MS;
-    while (clock.monotonic() < untilMs && this.#tree.life?.ended === false) {
-      const said = await probe(this.endpoint, untilMs - clock.monotonic());
-      if (said !== 'not-yet') return said === 'answers';
-      await new Promise<void>((resolve) => clock.after(10, resolve));
+  /** Asks a server of an earlier platform how it is, and looks after it if it works; `gone` if it is of no use. */
+  async #meet(): Promise<Adoption> {
+    const { root, life } = this.#tree;
+    this.#recovering = false;
+    if (root === undefined || life?.ended !== false) return 'gone';
+    this.#world.freezer.thawForeign(root.pid);
+    const { table } = this.#world;
+    const says = postmasterSays(isNamespaceRoot(table, root.pid) ? 1 : root.pid, this.#layout);
+    const said = says === 'stopping' ? 'refuses' : await probe(this.endpoint, ADOPT_MS);
+    // One that only begins may not listen yet.
+    if (said === 'refuses' && says !== 'starting') return 'gone';
+    await writeRecord(this.#layout.record, { ...root, bootId: table.bootId });
+    if (said !== 'answers') {
+      this.#recovering = true;
+      return 'starting';
     }
-    return false;
+    this.#world.limits.started(this.#name, root);
+    this.#looks.beginAtAdopted(root);
+    this.#looks.begin();
+    return 'running';
   }
 
   /** The news may come when another server has taken its place already: that one is left alone. */

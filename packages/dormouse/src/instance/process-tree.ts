@@ -7,8 +7,10 @@ import type { ProcessWorld } from './process-world.ts';
 import { findPostmaster, goneWithin, isNamespaceRoot, keeperOf, killHolders } from './remains.ts';
 import type { StopResult } from './runtime.ts';
 
-/** A clean stop writes all dirty pages: at most shared_buffers, but the disk may be slow. */
+/** A clean stop ends all backends, which each see to it as soon as they can. */
 const CLEAN_STOP_MS = 30_000;
+/** Then the checkpointer, alone, writes all dirty pages: at most shared_buffers. The recovery that a harder stop brings would write them too. */
+const WRITE_OUT_MS_MAX = 5 * 60_000;
 /** A stopping postmaster takes the same signal again for nothing. */
 const REPEAT_MS = 500;
 /** An immediate stop writes nothing. */
@@ -157,6 +159,7 @@ export class ProcessTree {
       ['clean', 'SIGINT', CLEAN_STOP_MS],
       ['immediate', 'SIGQUIT', IMMEDIATE_STOP_MS],
     ] as const;
+    const { table } = this.#world;
     for (const [result, name, waitMs] of how === 'clean' ? steps : steps.slice(1)) {
       let root: ProcessIdentity;
       try {
@@ -166,7 +169,8 @@ export class ProcessTree {
       }
       this.#world.freezer.thawForeign(root.pid);
       // Again and again: process 1 of a namespace hears nothing before it listens, which one that is just starting does not yet.
-      for (let waitedMs = 0; waitedMs < waitMs; waitedMs += REPEAT_MS) {
+      const writesOut = (): boolean => result === 'clean' && table.children(root.pid).length === 1;
+      for (let waitedMs = 0; waitedMs < waitMs || (waitedMs < WRITE_OUT_MS_MAX && writesOut()); waitedMs += REPEAT_MS) {
         if (this.is(root)) signal(root.pid, name);
         if (await goneWithin(this.#world.clock, life, REPEAT_MS)) return result;
       }

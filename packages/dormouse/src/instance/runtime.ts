@@ -4,8 +4,8 @@ import type { Endpoint } from './instance.ts';
 /** How a stop ended: a clean shutdown, an immediate one (recovery at the next start), or by force. */
 export type StopResult = 'clean' | 'immediate' | 'killed' | 'gone';
 
-/** What is found of a server that an earlier platform started. */
-export type Adoption = 'running' | 'gone';
+/** What is found of a server that an earlier platform started: `starting` still recovers, and a `start` waits for that. */
+export type Adoption = 'running' | 'starting' | 'gone';
 
 /**
  * The server of one database, wherever it runs. Operations on one server are taken one after the other. Nothing above knows of
@@ -15,9 +15,10 @@ export interface Server {
   readonly endpoint: Endpoint;
   /**
    * Starts; done once connections are accepted and the start is recorded. Proves first that no earlier server is alive on the same
-   * data. Fails with `start_failed`, `binaries_missing`, `disk_full`, leaving nothing alive.
+   * data; one that recovers is waited for and taken over. `givenUp` is asked again and again: once true, the start is broken off. Fails
+   * with `start_failed`, `binaries_missing`, `disk_full`, leaving nothing alive.
    */
-  start(deadline: Deadline): Promise<void>;
+  start(deadline: Deadline, givenUp?: () => boolean): Promise<void>;
   /** Freezes in place; done once nothing of it runs. If it fails the server runs on. */
   suspend(): Promise<void>;
   /** Thaws. Rejects if the server is gone. */

@@ -3,8 +3,13 @@ import type { Attendants } from './attendants.ts';
 import type { InstanceState } from './instance.ts';
 import type { Server } from './runtime.ts';
 
-/** A start that recovers from a crash replays at most what `max_wal_size` lets pile up; a slow disk may need minutes. */
-export const START_MS_MAX: number = 5 * 60_000;
+/**
+ * A start that recovers from a crash replays what `max_wal_size` lets pile up, and begins anew if it is broken off: on a slow disk it must
+ * have its time. Nobody waits for so long: who needs the server has a deadline of his own, and a stop breaks it off.
+ */
+const START_MS_MAX = 60 * 60_000;
+/** A stop that is wanted while a server starts lets it have this long, which all but long recoveries need little of. */
+const STOP_PATIENCE_MS = 30_000;
 
 /** What the transient states do: operations on the server, with the attachments' words around them. */
 export class ServerWork {
@@ -27,10 +32,12 @@ export class ServerWork {
   }
 
   /** Starts the server and lets attachments look at it before anybody else may. */
-  async start(): Promise<void> {
+  async start(stopWanted: () => boolean): Promise<void> {
     await this.#makeRoom();
     const exits = this.#exits;
-    await this.#server.start(Deadline.in(this.#clock, START_MS_MAX));
+    const patience = Deadline.in(this.#clock, STOP_PATIENCE_MS);
+    const givenUp = (): boolean => patience.expired() && stopWanted();
+    await this.#server.start(Deadline.in(this.#clock, START_MS_MAX), givenUp);
     await this.#attendants.tell((attachment) => attachment.preparing?.());
     // While it starts nothing else looks at an exit.
     if (this.#exits !== exits) throw new DormouseError('start_failed');

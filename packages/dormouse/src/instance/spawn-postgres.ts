@@ -133,12 +133,19 @@ async function until<T>({ clock, deadline, failure }: StartWait, look: () => T |
   }
 }
 
-/** The postmaster writes `ready` into the eighth line of its pid file once it accepts; the first must be the one we spawned. */
 function isReady(innerPid: number, layout: DatabaseLayout): boolean {
+  return postmasterSays(innerPid, layout) === 'ready';
+}
+
+/**
+ * What a postmaster says of itself in the eighth line of its pid file, `ready` once it accepts; undefined where the first line is not the
+ * one that was spawned, or nothing is said yet.
+ */
+export function postmasterSays(innerPid: number, layout: DatabaseLayout): string | undefined {
   try {
     const lines = readFileSync(join(layout.data, 'postmaster.pid'), 'latin1').split('\n');
-    return lines[0] === String(innerPid) && lines[7]?.trim() === 'ready';
+    return lines[0] === String(innerPid) ? lines[7]?.trim() : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }

@@ -20,6 +20,7 @@ export interface Start {
   readonly layout: DatabaseLayout;
   readonly world: ProcessWorld;
   readonly deadline: Deadline;
+  readonly givenUp: () => boolean;
   /** The process that we spawned has ended, during the start or any time after it, and with it the server. */
   readonly onDied: () => void;
   /** The keeper alone has ended; the server goes on. */
@@ -58,7 +59,7 @@ export function ensureRun({ run }: DatabaseLayout, account: Account): void {
 
 /** Follows a start from the spawn to the first accepted connection, which the record on disk precedes. */
 export async function followStart(start: Start): Promise<void> {
-  const { spawned, tree, layout, world, deadline } = start;
+  const { spawned, tree, layout, world, deadline, givenUp } = start;
   const { child, life, go } = spawned;
   const { table, clock, isolation, limits } = world;
   let failure: Error | undefined;
@@ -89,7 +90,7 @@ export async function followStart(start: Start): Promise<void> {
     await limits.admit(start.name, pid);
     go();
   }
-  const wait = { clock, deadline, failure: () => failure };
+  const wait = { clock, deadline, failure: () => failure ?? (givenUp() ? startGivenUp() : undefined) };
   let root = first;
   if (isolation.kind === 'sandbox') {
     tree.keptBy(first);
@@ -100,6 +101,13 @@ export async function followStart(start: Start): Promise<void> {
   const recorded = writeRecord(layout.record, { ...root, bootId: table.bootId });
   const innerPid = isolation.kind === 'sandbox' ? 1 : root.pid;
   await Promise.all([recorded, untilReady(innerPid, layout, wait)]);
+}
+
+/** Somebody wants it to rest. */
+function startGivenUp(): DormouseError {
+  return new DormouseError('start_failed', {
+    message: 'The start of this database was broken off, because it is to be stopped. The next query starts it again.',
+  });
 }
 
 /** What a start failed with, in words that help; what the log says from `logOffset` on is of this start. */

@@ -11,6 +11,9 @@ export interface FakePlan {
   wakeFails: boolean;
 }
 
+/** How often one that starts for long looks whether it still should. */
+const LOOK_MS = 1000;
+
 /**
  * A server that is only a state and a clock. It throws on what the contract of a runtime's user forbids, so a controller that asks for
  * it fails the test.
@@ -23,7 +26,7 @@ export class FakeServer implements Server {
   actual: 'down' | 'up' | 'frozen' = 'down';
   starts = 0;
   violations: string[] = [];
-  adoptable = false;
+  adoptable: boolean | 'starting' = false;
   readonly #clock: Clock;
   #last: Promise<unknown> = Promise.resolve();
 
@@ -38,8 +41,12 @@ export class FakeServer implements Server {
     this.onExit?.();
   }
 
-  start(_deadline: Deadline): Promise<void> {
-    return this.#exclusive(this.plan.startMs, () => {
+  start(_deadline: Deadline, givenUp: () => boolean): Promise<void> {
+    return this.#exclusive(Math.min(this.plan.startMs, LOOK_MS), async () => {
+      for (let leftMs = this.plan.startMs - LOOK_MS; leftMs > 0; leftMs -= LOOK_MS) {
+        if (givenUp()) throw new DormouseError('start_failed');
+        await new Promise<void>((resolve) => this.#clock.after(Math.min(leftMs, LOOK_MS), resolve));
+      }
       this.starts++;
       if (this.actual !== 'down') this.violations.push(`start while ${this.actual}`);
       if (this.plan.startFails) throw new DormouseError('start_failed');
@@ -85,12 +92,13 @@ export class FakeServer implements Server {
   adopt(): Promise<Adoption> {
     return this.#exclusive(this.plan.otherMs, () => {
       if (!this.adoptable) return 'gone';
+      if (this.adoptable === 'starting') return 'starting';
       this.actual = 'up';
       return 'running';
     });
   }
 
-  #exclusive<T>(ms: number, operation: () => T): Promise<T> {
+  #exclusive<T>(ms: number, operation: () => T | Promise<T>): Promise<T> {
     const result = this.#last.then(async () => {
       await new Promise<void>((resolve) => this.#clock.after(ms, resolve));
       return operation();

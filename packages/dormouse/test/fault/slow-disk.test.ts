@@ -1,0 +1,158 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { membersOf, postmastersOf } from '../support/instance-faults.ts';
+import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
+import { type SlowDisk, slowDisk } from '../support/slow-disk.ts';
+import { NoMount } from '../support/small-disk.ts';
+import { until } from '../support/until.ts';
+
+// A disk of a few operations a second, as a small cloud volume is: everything lies on it, registry and events too.
+
+/** Binaries, template and two databases with some WAL. */
+const DISK_MIB = 500;
+/** So slow that nothing of more than a few blocks ends by itself. */
+const STANDS_STILL = 1;
+
+let disk: SlowDisk | undefined;
+let platform: Platform | undefined;
+let database: DatabaseUrls;
+/** What was acknowledged. */
+let sum = 0;
+
+beforeAll(async () => {
+  try {
+    disk = slowDisk(DISK_MIB);
+  } catch (error) {
+    if (!(error instanceof NoMount)) throw error;
+    console.log(`skipped: a disk cannot be made slow here (${error.message})`);
+    return;
+  }
+  // The platform's directory is a scratch one.
+  const { TMPDIR } = process.env;
+  process.env.TMPDIR = disk.path;
+  platform = await startPlatform({ flags: ['--wake-timeout', '2s', '--suspend-after', '1h'] }).finally(() => {
+    if (TMPDIR === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = TMPDIR;
+  });
+  disk.join(platform.child.pid as number);
+  database = await platform.createDatabase('slow');
+  await run(
+    'CREATE TABLE t (id int PRIMARY KEY, n int, pad text) WITH (fillfactor = 50)',
+    "INSERT INTO t SELECT i, 0, repeat('x', 1000) FROM generate_series(1, 3000) i",
+  );
+  await platform.cli('db', 'stop', 'slow');
+});
+afterAll(async () => {
+  disk?.limit(undefined);
+  await platform?.stop();
+  disk?.remove();
+});
+
+async function run(...statements: string[]): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client(database.postgresUrl);
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    let rows: Record<string, unknown>[] = [];
+    for (const sql of statements) rows = (await client.query(sql)).rows;
+    return rows;
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+/** Blocks that do not lie beside each other: each is an operation of its own. */
+async function dirty(): Promise<void> {
+  const [row] = await run(
+    'UPDATE t SET n = n + 1 WHERE id % 9 = 0',
+    'INSERT INTO t VALUES (-1, 0) ON CONFLICT (id) DO UPDATE SET n = t.n + 1',
+    'SELECT sum(n)::int AS sum FROM t',
+  );
+  sum = row?.sum as number;
+}
+
+async function state(name: string): Promise<string | undefined> {
+  const rows = await platform?.json<{ name: string; state: string }[]>('db', 'list');
+  return rows?.find((row) => row.name === name)?.state;
+}
+
+it('holds up whoever waits for it, and nobody else', async ({ skip }) => {
+  if (disk === undefined || platform === undefined) return skip();
+  const { http } = platform;
+  let longestMs = 0;
+  let done = false;
+  const others = (async () => {
+    while (!done) {
+      const begunMs = performance.now();
+      const reply = await fetch(`${http}/connection-info`, {
+        headers: { authorization: `Bearer ${database.apiKey}` },
+      });
+      expect(reply.status).toBe(200);
+      await reply.arrayBuffer();
+      longestMs = Math.max(longestMs, performance.now() - begunMs);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  })();
+  await run('SELECT 1');
+  disk.limit(STANDS_STILL);
+  // It copies the template, and enters the database into the registry: the call takes as long as the disk does.
+  const begunMs = performance.now();
+  const created = platform.createDatabase('another');
+  const directories = join(platform.data, 'databases');
+  await until(() => membersOf(directories).some(({ title }) => /^cp /.test(title)), { what: 'the copy' });
+  const writing = run('UPDATE t SET n = n + 1 WHERE id = 1');
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  disk.limit(undefined);
+  await Promise.all([created, writing]);
+  done = true;
+  await others;
+  const tookMs = performance.now() - begunMs;
+  expect(tookMs).toBeGreaterThan(1500);
+  expect(longestMs).toBeLessThan(tookMs / 2);
+});
+
+it('lets a recovery go on, whatever becomes of the platform, and tells who waits at his deadline', async ({ skip }) => {
+  if (disk === undefined || platform === undefined) return skip();
+  await dirty();
+  const directory = join(platform.data, 'databases', database.id);
+  for (const { pid } of membersOf(directory)) process.kill(pid, 'SIGKILL');
+  await until(async () => (await state('slow')) === 'stopped', { what: 'the news of the crash' });
+  disk.limit(STANDS_STILL);
+  await expect(run('SELECT 1')).rejects.toThrow(/wake|woke/);
+  expect(await state('slow')).toBe('starting');
+  const pidFile = join(directory, 'pgdata/postmaster.pid');
+  await until(() => existsSync(pidFile) && /^starting/m.test(readFileSync(pidFile, 'latin1')), {
+    what: 'the recovery',
+  });
+  const postmasters = postmastersOf(directory);
+  expect(postmasters.length).toBe(1);
+
+  await platform.kill9();
+  await platform.start();
+  disk.join(platform.child.pid as number);
+  expect(await state('slow')).toBe('starting');
+  await expect(run('SELECT 1')).rejects.toThrow(/wake|woke/);
+  expect(postmastersOf(directory)).toEqual(postmasters);
+
+  disk.limit(undefined);
+  await until(async () => (await state('slow')) === 'running', { what: 'the end of the recovery' });
+  expect(postmastersOf(directory)).toEqual(postmasters);
+  expect(await run('SELECT sum(n)::int AS sum FROM t')).toEqual([{ sum }]);
+});
+
+it('keeps what was acknowledged through a freeze, a thaw and a stop that it draws out', async ({ skip }) => {
+  if (disk === undefined || platform === undefined) return skip();
+  await dirty();
+  disk.limit(20);
+  await platform.cli('db', 'suspend', 'slow');
+  await run('UPDATE t SET n = n + 1 WHERE id = 1');
+  sum++;
+  const stopping = platform.cli('db', 'stop', 'slow');
+  await until(async () => (await state('slow')) !== 'running', { what: 'the stop to begin' });
+  disk.limit(undefined);
+  expect((await stopping).code).toBe(0);
+  expect(platform.log()).not.toMatch(/not stopped cleanly/);
+  expect(await run('SELECT sum(n)::int AS sum FROM t')).toEqual([{ sum }]);
+});
