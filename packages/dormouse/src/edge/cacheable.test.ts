@@ -49,6 +49,28 @@ describe('asksForReads', () => {
     expect(asksForReads('prisma6', bytes({ action: 'createOne', operation: 'findMany' }))).toBe(false);
   });
 
+  it('knows a large one by its first words, if no others could mean something else', () => {
+    const ids = Array.from({ length: 20_000 }, (_, id) => id);
+    const six = (action: string, where: object, more: object = {}) =>
+      asksForReads('prisma6', bytes({ modelName: 'User', action, query: { arguments: { where } }, ...more }));
+    expect(six('findMany', { id: { in: ids } })).toBe(true);
+    expect(six('findMany', { id: { in: ids }, name: '"action":"deleteMany"' })).toBe(true);
+    expect(six('deleteMany', { id: { in: ids } })).toBe(false);
+    expect(six('findMany', { id: { in: ids }, action: 'a column' })).toBe(false);
+    expect(six('findMany', { id: { in: ids } }, { batch: [] })).toBe(false);
+    expect(six('findMany', { id: { in: ids } }, { transaction: {} })).toBe(false);
+    expect(asksForReads('prisma6', bytes({ query: { ids }, action: 'findMany' }))).toBe(false);
+    const batch = [{ modelName: 'User', action: 'findMany', query: { ids } }];
+    expect(asksForReads('prisma6', bytes({ batch }))).toBe(false);
+    const seven = (operation: string, more: object = {}) =>
+      asksForReads('prisma7', bytes({ model: 'User', operation, plan: {}, params: { ids }, ...more }));
+    expect(seven('findMany')).toBe(true);
+    expect(seven('deleteMany')).toBe(false);
+    expect(asksForReads('prisma7', bytes(`{"operation":"findMany","params":[${ids}],"operation":"deleteMany"}`))).toBe(
+      false,
+    );
+  });
+
   it('takes a batch of reads, never one with a write, a transaction, or nothing in it', () => {
     const read = { modelName: 'User', action: 'findUnique', query: {} };
     expect(asksForReads('prisma6', bytes({ batch: [read, read] }))).toBe(true);

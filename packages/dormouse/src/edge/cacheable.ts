@@ -1,4 +1,4 @@
-import type { MinimalReply } from '../base/index.ts';
+import { LARGE_BODY_BYTES, type MinimalReply } from '../base/index.ts';
 import type { Protocol } from './routes.ts';
 
 // Only what is known to read. Raw queries may write and are never kept; a name that is not here is not kept either.
@@ -18,6 +18,7 @@ const READS: ReadonlySet<unknown> = new Set([
  * so the body decides. A body that cannot be read is not kept: the engine says what is wrong with it.
  */
 export function asksForReads(protocol: Protocol, body: Uint8Array): boolean {
+  if (body.byteLength > LARGE_BODY_BYTES) return beginsAsRead(protocol, body);
   let request: unknown;
   try {
     request = JSON.parse(new TextDecoder().decode(body));
@@ -34,6 +35,30 @@ export function asksForReads(protocol: Protocol, body: Uint8Array): boolean {
     batch.length > 0 &&
     batch.every((query) => READS.has((query as { action?: unknown } | null)?.action))
   );
+}
+
+/** What a body begins with as the clients write it: the operation, before anything of the tenant's data. */
+const BEGINNINGS: Readonly<Record<Protocol, RegExp>> = {
+  prisma6: /^\{(?:"modelName":"\w+",)?"action":"(\w+)",/,
+  prisma7: /^\{(?:"model":"\w+",)?"operation":"(\w+)",/,
+};
+/** Members that say anything else about what is asked for, wherever in the body they are: inside a string a quote is escaped. */
+const OTHERS: Readonly<Record<Protocol, RegExp>> = {
+  prisma6: /"(?:action|batch|transaction)":/,
+  prisma7: /"operation":/,
+};
+/** More than a model's and an operation's name take. */
+const BEGINNING_BYTES = 512;
+
+/**
+ * The same of a large body, which would take too long to read: by its first words, if no later ones could mean something else. Where a
+ * table has such a column, or the client writes another form, it is not kept.
+ */
+function beginsAsRead(protocol: Protocol, body: Uint8Array): boolean {
+  const decoder = new TextDecoder();
+  const beginning = BEGINNINGS[protocol].exec(decoder.decode(body.subarray(0, BEGINNING_BYTES)));
+  if (beginning === null || !READS.has(beginning[1])) return false;
+  return !OTHERS[protocol].test(decoder.decode(body.subarray(beginning[0].length)));
 }
 
 /** Whether a reply may be kept: it is 2xx and holds no `errors`, not in a batch either. */

@@ -6,7 +6,6 @@ import {
   type DatabaseId,
   Deadline,
   DormouseError,
-  LARGE_BODY_BYTES,
   type Logger,
   type MinimalReply,
   type MinimalRequest,
@@ -235,12 +234,9 @@ function isQuery(route: Route): boolean {
   return route.name === 'query' || route.name === 'transaction-query';
 }
 
-/**
- * What the client wants of the cache. The extension asks for caching inside transactions too; there a reply is this transaction's alone.
- * Whether a large body only reads would take too long to find out.
- */
+/** What the client wants of the cache. The extension asks for caching inside transactions too; there a reply is this transaction's alone. */
 function wishOf(route: Route, request: MinimalRequest): CacheWish | undefined {
-  if (route.name !== 'query' || request.body.byteLength > LARGE_BODY_BYTES) return undefined;
+  if (route.name !== 'query') return undefined;
   const cacheControl = request.header('cache-control');
   if (cacheControl === undefined || request.header('x-transaction-id') !== undefined) return undefined;
   return parseCacheWish(cacheControl, request.header('accelerate-cache-tags'));

@@ -67,7 +67,8 @@ export class Prisma6Batches {
         });
       } catch (thrown) {
         // Whose failure it was, and in what words, tells doing it again one after the other: they only read.
-        if (clientError(thrown, 'query_invalid') instanceof DormouseError) throw thrown;
+        const error = clientError(thrown, 'query_invalid');
+        if (error instanceof DormouseError) throw error;
       }
     }
     let index = 0;
@@ -127,7 +128,7 @@ export class Prisma6Batches {
   #areReads({ telemetry, comments }: Operation, plans: readonly PlannedQuery[]): boolean {
     if (telemetry !== undefined || comments !== undefined) return false;
     return plans.every(({ plan, scope }) => {
-      const compiled = this.#queries.plans.peek(plan);
+      const compiled = this.#queries.plans.find(plan);
       return compiled?.reads === true && compiled.accepts(scope);
     });
   }

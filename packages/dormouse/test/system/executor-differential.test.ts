@@ -89,7 +89,7 @@ describe('reads of Prisma 7', () => {
     const after = engine.executions();
     const compiled = after.compiled - before.compiled;
     const handedOver = after.handedOver - before.handedOver;
-    // Of three requests a query the last one or two can be compiled.
+    // Of three requests a query the last two can be compiled.
     expect(compiled).toBeGreaterThan(asked * 0.8);
     expect(handedOver).toBeLessThan(asked * 0.3);
   });
@@ -113,7 +113,7 @@ describe('generated values', () => {
     }
     expect(new Set(ids).size).toBe(5);
     for (const id of ids) expect(id).toMatch(/^c[a-z0-9]{24}$/);
-    expect(engine.executions().compiled - before.compiled).toBe(3);
+    expect(engine.executions().compiled - before.compiled).toBe(5);
   });
 });
 

@@ -107,6 +107,23 @@ describe.each(CLIENT_VERSIONS)('the stock Accelerate extension of Prisma %i', (v
     }
   });
 
+  it('a query too large to be read here is cached as any other', async () => {
+    const ids = Array.from({ length: 20_000 }, (_, id) => id);
+    const read = async (cacheStrategy: object): Promise<[number[], string]> => {
+      const { data, info } = await prisma.account
+        .findMany({ where: { id: { in: ids } }, orderBy: { id: 'asc' }, cacheStrategy })
+        .withAccelerateInfo();
+      return [data.map((row: Loose) => row.balance), info.cacheStatus];
+    };
+    expect(await read({ ttl: 60 })).toEqual([[100, 100], 'miss']);
+    await setBalance(200);
+    expect(await read({ ttl: 60 })).toEqual([[100, 100], 'ttl']);
+    expect(await read({ swr: 60, tags: ['large'] })).toEqual([[200, 100], 'miss']);
+    await setBalance(300);
+    expect(await read({ swr: 60, tags: ['large'] })).toEqual([[200, 100], 'swr']);
+    await until(async () => (await read({ swr: 60, tags: ['large'] }))[0][0] === 300, { what: 'the refresh behind' });
+  });
+
   it('misses of one query at the same time ask the database once', async () => {
     const read = (cacheStrategy?: object): Loose =>
       prisma.authorStats.findMany({ ...(cacheStrategy ? { cacheStrategy } : {}) });
