@@ -89,7 +89,8 @@ export class LogBounds {
   }
 
   trimByAge(nowMs: number): void {
-    if (nowMs < this.#ageTrimmedAtMs + AGE_TRIM_MS) return;
+    // Also soon after a clock that was ahead is back: by it the last look lies in the future.
+    if (Math.abs(nowMs - this.#ageTrimmedAtMs) < AGE_TRIM_MS) return;
     this.#ageTrimmedAtMs = nowMs;
     const oldestMs = nowMs - this.#limits.ageMsMax;
     this.#trimWhile((row) => Number(row.at_ms) < oldestMs);

@@ -134,6 +134,14 @@ test('events go by age and by bytes', () => {
   expect(small.state().events).toBeGreaterThan(0);
 });
 
+test('events go by age also after the clock was ahead for a while', () => {
+  const file = logFile({ ageMsMax: 100_000 });
+  file.trim(10_000_000);
+  file.append(batch(110n, transaction(100n, 5)));
+  file.trim(300_000);
+  expect(file.state().events).toBe(0);
+});
+
 test('cursors persist, never move back, and are bounded', () => {
   const file = logFile({ cursorsMax: 2 });
   const key = { kind: 'stream', subject: 'public.users', name: 'a' } as const;
