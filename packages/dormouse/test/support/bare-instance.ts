@@ -256,8 +256,8 @@ export async function startBareInstance(
       await exited;
     },
     async remove() {
-      await instance.crash();
       home.remove();
+      await exited;
     },
   };
   await start();

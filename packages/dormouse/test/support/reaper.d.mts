@@ -1,4 +1,4 @@
 /** Processes that belong to `directory`: by working directory or by command line. Frozen ones too. */
 export function processesOf(directory: string): number[];
-/** Kills the processes of `directory` until none is left, then removes it. */
+/** Kills the processes of `directory` until none is left, then removes it and the shared memory of its servers. */
 export function reap(directory: string): void;

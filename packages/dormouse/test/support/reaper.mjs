@@ -3,6 +3,7 @@
 // `-PATH` (given back). Every process that works in an owned directory, or names it in its command, is killed.
 import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { emptyMemory, noteMapped, noteRecorded, removeMemory } from './server-memory.mjs';
 
 const owned = new Set();
 
@@ -29,11 +30,13 @@ export function processesOf(directory) {
   return found;
 }
 
-/** Kills the processes of `directory` until none is left, then removes it. */
+/** Kills the processes of `directory` until none is left, then removes it and the shared memory of its servers. */
 export function reap(directory) {
+  const memory = emptyMemory();
   for (let round = 0; round < 50; round++) {
     const pids = processesOf(directory);
     if (pids.length === 0) break;
+    for (const pid of pids) noteMapped(pid, memory);
     for (const pid of pids) {
       try {
         process.kill(pid, 'SIGKILL');
@@ -41,6 +44,8 @@ export function reap(directory) {
     }
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
   }
+  noteRecorded(directory, memory);
+  removeMemory(memory);
   rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
 }
 
