@@ -188,6 +188,7 @@ export class ProcessServer implements Server {
   /** Asks a server of an earlier platform how it is, and looks after it if it works; `gone` if it is of no use. */
   async #meet(): Promise<Adoption> {
     const { root, life } = this.#tree;
+    const known = this.#recovering;
     this.#recovering = false;
     if (root === undefined || life?.ended !== false) return 'gone';
     this.#world.freezer.thawForeign(root.pid);
@@ -197,11 +198,12 @@ export class ProcessServer implements Server {
     // One that only begins may not listen yet.
     if (said === 'refuses' && says !== 'starting') return 'gone';
     await writeRecord(this.#layout.record, { ...root, bootId: table.bootId });
+    // Also one that recovers is ours: it is held to its limits from now on, and no stranger among our groups.
+    if (!known) this.#world.limits.started(this.#name, root);
     if (said !== 'answers') {
       this.#recovering = true;
       return 'starting';
     }
-    this.#world.limits.started(this.#name, root);
     this.#looks.beginAtAdopted(root);
     this.#looks.begin();
     return 'running';
