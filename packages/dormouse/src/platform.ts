@@ -5,7 +5,7 @@ import { createDoors } from './doors.ts';
 import { createEngine } from './engine/index.ts';
 import { createEvents } from './events/index.ts';
 import { MachineFleet } from './fleet.ts';
-import { machineBootId, openInstances, type PrepareResult } from './instance/index.ts';
+import { checkBuilds, machineBootId, openInstances, type PrepareResult } from './instance/index.ts';
 import type { Platform, PlatformOptions } from './platform-options.ts';
 import { StartGate } from './start-gate.ts';
 
@@ -45,6 +45,8 @@ async function open(
   const { memoryLimit, cpuLimit, cpuWeight, processLimit, tempLimit } = options;
   const limits = { memoryLimitBytes: memoryLimit, cpuLimit, cpuWeight, processLimit, tempLimitBytes: tempLimit };
 
+  // Before a directory is made that nothing could then be started in.
+  await checkBuilds(options.pgBin, options.pgUser);
   // The lock comes first: nothing is touched that another platform uses.
   const data = openDataDirectory(options.data, { userId: process.getuid?.() });
   opened.push(() => data.close());

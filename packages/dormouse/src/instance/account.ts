@@ -71,9 +71,13 @@ export async function resolveAccount(wanted?: string): Promise<Account> {
 
 /**
  * Checks that the account may pass through every directory down to `path`.
- * Fails with `account_unusable`, naming the first that is closed to it.
+ * Fails with `account_unusable`, naming the first that is closed to it; `instead` says what else to choose.
  */
-export async function checkReachable(account: Account, path: string): Promise<void> {
+export async function checkReachable(
+  account: Account,
+  path: string,
+  instead = 'Choose another data directory with --data (such as /var/lib/dormouse)',
+): Promise<void> {
   const chain: string[] = [];
   for (let at = path; ; at = dirname(at)) {
     chain.unshift(at);
@@ -84,7 +88,7 @@ export async function checkReachable(account: Account, path: string): Promise<vo
     const bit = uid === account.uid ? 0o100 : gid === account.gid ? 0o010 : 0o001;
     if ((mode & bit) !== 0) continue;
     throw new DormouseError('account_unusable', {
-      message: `The account "${account.name}", which runs Postgres, cannot enter ${directory} and so does not reach ${path}. Choose another data directory with --data (such as /var/lib/dormouse), open that directory to it (chmod o+x), or name another account with --pg-user.`,
+      message: `The account "${account.name}", which runs Postgres, cannot enter ${directory} and so does not reach ${path}. ${instead}, open that directory to it (chmod o+x), or name another account with --pg-user.`,
       meta: { account: account.name, path: directory },
     });
   }

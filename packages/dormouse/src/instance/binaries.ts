@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { copyFile, link, lstat, mkdir, readdir, readFile, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { DormouseError } from '../base/index.ts';
 import { type Account, checkReachable } from './account.ts';
 import { readIfPresent, removeTree, removeUnfinished, runAs, syncTree, unfinishedPath, writeDurably } from './files.ts';
@@ -19,19 +19,23 @@ export interface BinariesOptions {
   /** Our own directory of installed builds. */
   readonly directory: string;
   readonly account: Account;
-  /** A directory with `postgres` and `initdb` to use instead of the npm package. */
-  readonly pgBin?: string;
   /** Directory of the npm package; by default the one of this platform, as Node resolves it from here. */
   readonly packageDirectory?: string;
   readonly onProgress?: (line: string) => void;
 }
 
+/** The major version of new databases: the template, the settings and the reading of changes are written for it. */
+export const NEW_MAJOR = 18;
+/** The oldest major version whose servers know every setting that they are given. */
+const SERVED_MAJOR_MIN = 14;
+/** `postgres --version` has this long; a program that says nothing is not Postgres. */
+const VERSION_MS = 30_000;
+
 /** Kept beside an installed build: what its `postgres --version` said. Its presence says that the build is complete. */
 const VERSION_FILE = 'VERSION';
 
-/** Finds or installs the binaries. Fails with `binaries_missing`, `account_unusable`, `disk_full`. */
+/** Finds or installs the npm package's binaries. Fails with `binaries_missing`, `account_unusable`, `disk_full`. */
 export async function prepareBinaries(options: BinariesOptions): Promise<Binaries> {
-  if (options.pgBin !== undefined) return useGiven(options.pgBin, options.account);
   const source = options.packageDirectory ?? locatePackage();
   const manifest = JSON.parse(await readFile(join(source, 'package.json'), 'utf8')) as { version: string };
   const installed = join(options.directory, manifest.version);
@@ -53,20 +57,33 @@ export async function prepareBinaries(options: BinariesOptions): Promise<Binarie
   return describe(join(installed, 'bin'), version);
 }
 
-/** A build that the user names. Fails with `binaries_missing`, `account_unusable`. */
-export async function useGiven(bin: string, account: Account): Promise<Binaries> {
+/** A build that the user names. Touches nothing. Fails with `binaries_missing`, `account_unusable`. */
+export async function useGiven(directory: string, account: Account): Promise<Binaries> {
+  const bin = resolve(directory);
   for (const program of ['postgres', 'initdb']) {
     try {
       await lstat(join(bin, program));
     } catch (error) {
+      // One that is there and closed to us is closed to the account too: said below.
+      if ((error as NodeJS.ErrnoException).code === 'EACCES') break;
       throw new DormouseError('binaries_missing', {
-        message: `${bin} has no program "${program}". --pg-bin names the directory of postgres and initdb.`,
+        message: `${bin} has no program "${program}". --pg-bin names the directory of postgres and initdb, such as /usr/lib/postgresql/${NEW_MAJOR}/bin.`,
         cause: error,
       });
     }
   }
-  await checkReachable(account, bin);
-  return describe(bin, await askVersion(bin, account));
+  await checkReachable(account, bin, 'Name a build elsewhere with --pg-bin');
+  const build = describe(bin, await askVersion(bin, account));
+  if (build.major >= SERVED_MAJOR_MIN && build.major <= NEW_MAJOR) return build;
+  throw new DormouseError('binaries_missing', {
+    message: `${bin} holds PostgreSQL ${build.version}. New databases are of PostgreSQL ${NEW_MAJOR}, and data of ${SERVED_MAJOR_MIN} to ${NEW_MAJOR} is served: name such a build with --pg-bin, or leave the flag out.`,
+    meta: { major: build.major },
+  });
+}
+
+/** Fails with `binaries_missing` if the npm package with the programs is not there. Touches nothing. */
+export function checkPackage(): void {
+  locatePackage();
 }
 
 /** A build that was installed here, by this or an earlier version of the package; undefined if it is not complete. */
@@ -79,7 +96,7 @@ export async function findInstalled(directory: string): Promise<Binaries | undef
 
 async function askVersion(bin: string, account: Account): Promise<string> {
   try {
-    return await runAs(account, join(bin, 'postgres'), ['--version']);
+    return await runAs(account, join(bin, 'postgres'), ['--version'], { signal: AbortSignal.timeout(VERSION_MS) });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EACCES') {
       throw new DormouseError('account_unusable', {
@@ -88,7 +105,7 @@ async function askVersion(bin: string, account: Account): Promise<string> {
       });
     }
     throw new DormouseError('binaries_missing', {
-      message: `${join(bin, 'postgres')} does not run: ${(error as Error).message.slice(-500)}`,
+      message: `${join(bin, 'postgres')} does not run on this machine: ${printable((error as Error).message)}. Name another build with --pg-bin.`,
       cause: error,
     });
   }
@@ -99,10 +116,18 @@ function describe(bin: string, said: string): Binaries {
   const match = /\(PostgreSQL\) (?<version>(?<major>\d+)\S*)/.exec(said);
   if (!match?.groups) {
     throw new DormouseError('binaries_missing', {
-      message: `${bin} holds no PostgreSQL that we know: "${said.trim()}".`,
+      message: `${bin} holds no PostgreSQL that we know: its postgres says "${printable(said)}". Name another build with --pg-bin.`,
     });
   }
   return { bin, version: match.groups.version ?? '', major: Number(match.groups.major) };
+}
+
+/** What a program that may be anything has said, as a part of one line. */
+function printable(said: string): string {
+  return said
+    .replace(/[\p{C}\uFFFD]+/gu, ' ')
+    .trim()
+    .slice(-300);
 }
 
 function locatePackage(): string {
@@ -112,7 +137,7 @@ function locatePackage(): string {
     return dirname(dirname(createRequire(import.meta.url).resolve(name)));
   } catch (error) {
     throw new DormouseError('binaries_missing', {
-      message: `There are no PostgreSQL binaries for this system: the package ${name} is not installed. Run npm ci with optional packages, or name a build with --pg-bin.`,
+      message: `There are no PostgreSQL binaries for this system: the package ${name} is not installed. Run npm ci with optional packages, or name a build of PostgreSQL ${NEW_MAJOR} with --pg-bin.`,
       cause: error,
     });
   }

@@ -1,7 +1,16 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DormouseError } from '../base/index.ts';
-import { type Binaries, type BinariesOptions, findInstalled, prepareBinaries, useGiven } from './binaries.ts';
+import { resolveAccount } from './account.ts';
+import {
+  type Binaries,
+  type BinariesOptions,
+  checkPackage,
+  findInstalled,
+  NEW_MAJOR,
+  prepareBinaries,
+  useGiven,
+} from './binaries.ts';
 
 /** The builds of PostgreSQL that this machine has: one for new databases, and those that databases of other major versions need. */
 export interface Builds {
@@ -11,9 +20,20 @@ export interface Builds {
   of(pgMajor: number): Binaries;
 }
 
-export interface BuildsOptions extends Omit<BinariesOptions, 'pgBin'> {
-  /** Directories of `postgres` and `initdb`; the first is for new databases, in place of the npm package's. */
+export interface BuildsOptions extends BinariesOptions {
+  /** Directories of `postgres` and `initdb`; the first of NEW_MAJOR is for new databases, in place of the npm package's. */
   readonly pgBins: readonly string[];
+}
+
+/**
+ * Whether there are builds to start with, before anything is touched. Fails with `binaries_missing`, `account_unusable`, which say what
+ * to do.
+ */
+export async function checkBuilds(pgBins: readonly string[], pgUser: string | undefined): Promise<void> {
+  const account = await resolveAccount(pgUser);
+  let found = false;
+  for (const bin of pgBins) found = (await useGiven(bin, account)).major === NEW_MAJOR || found;
+  if (!found) checkPackage();
 }
 
 /**
@@ -21,10 +41,11 @@ export interface BuildsOptions extends Omit<BinariesOptions, 'pgBin'> {
  * the package left installed, the latest first. Fails with `binaries_missing`, `account_unusable`, `disk_full`.
  */
 export async function prepareBuilds({ pgBins, ...options }: BuildsOptions): Promise<Builds> {
-  const [first, ...others] = pgBins;
-  const newest = await prepareBinaries(first === undefined ? options : { ...options, pgBin: first });
-  const found = [newest];
-  for (const bin of others) found.push(await useGiven(bin, options.account));
+  const given: Binaries[] = [];
+  for (const bin of pgBins) given.push(await useGiven(bin, options.account));
+  // One of an older version that is given alone is for data of that version.
+  const newest = given.find(({ major }) => major === NEW_MAJOR) ?? (await prepareBinaries(options));
+  const found = [newest, ...given];
   found.push(...(await installedEarlier(options.directory)));
   return {
     newest,

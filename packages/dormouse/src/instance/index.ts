@@ -7,6 +7,7 @@
  * `data_locked`, `data_unusable`, `account_unusable`, `binaries_missing`.
  */
 export type { BranchOptions } from './branches.ts';
+export { checkBuilds } from './builds.ts';
 export type { Attachment, Endpoint, Hold, Instance, InstanceState } from './instance.ts';
 export type { Instances, InstancesOptions, PrepareResult, RecoverResult } from './instances.ts';
 export { openInstances } from './instances.ts';

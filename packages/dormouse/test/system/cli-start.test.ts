@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { copyFileSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { queryRows } from '../support/pg-session.ts';
@@ -169,6 +169,7 @@ describe('a start that cannot be', () => {
 
   it('says that there is no Postgres in --pg-bin, and no such account', async () => {
     expect(await refused([...FREE, '--pg-bin', home.path])).toContain(home.path);
+    expect(existsSync(join(home.path, 'data'))).toBe(false);
     if (process.getuid?.() === 0) {
       expect(await refused([...FREE, '--data', 'other', '--pg-user', 'no-such-account'])).toContain('no-such-account');
     }

@@ -1,7 +1,18 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { checkBuilds } from '../../src/instance/index.ts';
 import { connectTo, type Owner, queryOnce, startOwner, testId } from '../support/instance-owner.ts';
 import { type Scratch, scratch } from '../support/scratch.ts';
 import { postmasterPid } from '../support/server-processes.ts';
@@ -81,6 +92,77 @@ describe('a newer minor version', () => {
   });
 });
 
+describe('programs that cannot be used are refused before anything is made', () => {
+  /** A directory of programs; gives what the start says of it. */
+  async function refusal(name: string, fill: (bin: string) => void): Promise<{ code?: string; message?: string }> {
+    const bin = join(home.path, name, 'bin');
+    mkdirSync(bin, { recursive: true });
+    fill(bin);
+    const thrown = await checkBuilds([bin], undefined).then(
+      () => ({}),
+      (error: { code: string; message: string }) => error,
+    );
+    // One line, which names the directory.
+    expect(thrown).toMatchObject({ message: expect.stringMatching(/^[^\n]+$/) });
+    expect(thrown).toMatchObject({ message: expect.stringContaining(bin) });
+    return thrown;
+  }
+  const script = (bin: string, ...lines: string[]): void => {
+    for (const program of ['postgres', 'initdb']) {
+      writeFileSync(join(bin, program), ['#!/bin/sh', ...lines, ''].join('\n'), { mode: 0o755 });
+    }
+  };
+  const postgres = (): string => join(newer, 'postgres');
+
+  it('no directory, no postgres, no initdb', async () => {
+    const missing = { code: 'binaries_missing', message: expect.stringContaining('has no program') };
+    expect(await refusal('none', (bin) => rmSync(bin, { recursive: true }))).toMatchObject(missing);
+    expect(await refusal('empty', () => {})).toMatchObject(missing);
+    const half = await refusal('half', (bin) => writeFileSync(join(bin, 'postgres'), '', { mode: 0o755 }));
+    expect(half).toMatchObject({ code: 'binaries_missing', message: expect.stringContaining('"initdb"') });
+  });
+
+  it('a program that the account may not run, or not reach', async () => {
+    const unrunnable = await refusal('unrunnable', (bin) => {
+      script(bin, 'echo "postgres (PostgreSQL) 18.1"');
+      chmodSync(join(bin, 'postgres'), 0o644);
+    });
+    expect(unrunnable).toMatchObject({ code: 'account_unusable', message: expect.stringContaining('may not run') });
+    if (process.getuid?.() !== 0) return;
+    const closed = await refusal('closed', (bin) => {
+      script(bin, 'echo "postgres (PostgreSQL) 18.1"');
+      chmodSync(join(bin, '..'), 0o700);
+    });
+    expect(closed).toMatchObject({ code: 'account_unusable', message: expect.stringContaining('--pg-bin') });
+  });
+
+  it('one of another machine, one whose libraries are missing, one that is something else', async () => {
+    const broken = { code: 'binaries_missing', message: expect.stringContaining('does not run on this machine') };
+    const foreign = await refusal('foreign', (bin) => {
+      script(bin);
+      const bytes = readFileSync(postgres());
+      // The machine in an ELF header: one that there is not.
+      bytes.writeUInt16LE(0xfffe, 18);
+      writeFileSync(join(bin, 'postgres'), bytes, { mode: 0o755 });
+    });
+    expect(foreign).toMatchObject(broken);
+    const bare = await refusal('bare', (bin) => {
+      script(bin, 'echo "postgres: error while loading shared libraries: libxml2.so.2" >&2', 'exit 127');
+    });
+    expect(bare).toMatchObject(broken);
+    expect(bare.message).toContain('libxml2.so.2');
+    const other = await refusal('other', (bin) => script(bin, 'echo hello'));
+    expect(other).toMatchObject({ code: 'binaries_missing', message: expect.stringContaining('"hello"') });
+  });
+
+  it('a version that is newer than Dormouse, or too old', async () => {
+    for (const version of ['19.1', '19beta1', '13.22']) {
+      const unknown = await refusal(version, (bin) => script(bin, `echo "postgres (PostgreSQL) ${version}"`));
+      expect(unknown).toMatchObject({ code: 'binaries_missing', message: expect.stringContaining('14 to 18') });
+    }
+  });
+});
+
 describe('data of another major version', () => {
   /** A database of ours whose data is as another major version made it: roles, a table, nothing else. */
   async function foreign(id: string, bin: string): Promise<void> {
@@ -140,8 +222,9 @@ describe('data of another major version', () => {
     });
     expect((await without.hold(young)).state).toBe('running');
     await without.close();
-    const both = await platform([join(home.path, 'newer', 'bin'), OTHER_BIN].filter((bin) => existsSync(bin)));
-    await both.prepare();
+    // Named alone it is for data of its version: new databases are never of it.
+    const both = await platform([OTHER_BIN]);
+    expect((await both.prepare()).pgMajor).toBe(18);
     for (const id of [old, young]) await both.hold(id);
     const { directory, socket } = await both.state(old);
     expect(programOf(directory)).toBe(join(OTHER_BIN, 'postgres'));
