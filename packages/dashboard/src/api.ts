@@ -41,6 +41,8 @@ export interface DatabaseUrls {
 export interface Status {
   readonly version: string;
   readonly region: string;
+  /** The database nearest to running out of transaction ids. */
+  readonly oldest: { readonly id: string; readonly runningOut: boolean } | null;
 }
 
 export type Action = 'wake' | 'suspend' | 'stop';

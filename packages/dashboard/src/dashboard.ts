@@ -1,6 +1,6 @@
 import { ApiError, api, type Database } from './api.ts';
 import { Card, type CardHandlers } from './card.ts';
-import { applyChange, type Change, summarize } from './databases.ts';
+import { applyChange, type Change, describePlatform, summarize } from './databases.ts';
 import { Live } from './live.ts';
 
 /** Counts of queries are not events; they are asked for while somebody looks. */
@@ -92,6 +92,7 @@ class Dashboard implements CardHandlers {
     if (this.#live === undefined || document.hidden) return;
     try {
       this.#apply({ kind: 'counts', databases: await api.databases() });
+      this.#tellOfPlatform();
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) this.#signedOut('');
     }
@@ -117,9 +118,14 @@ class Dashboard implements CardHandlers {
       },
       onSignedOut: () => this.#signedOut('The session has ended.'),
     });
+    this.#tellOfPlatform();
+  }
+
+  #tellOfPlatform(): void {
     api.status().then(
-      ({ version, region }) => {
-        page.about.textContent = `Dormouse ${version}, region ${region}`;
+      (status) => {
+        const about = describePlatform(status, this.#list);
+        if (page.about.textContent !== about) page.about.textContent = about;
       },
       () => {},
     );

@@ -5,6 +5,7 @@ import {
   applyChange,
   describeLimits,
   describeMemory,
+  describePlatform,
   describeRest,
   masked,
   summarize,
@@ -105,4 +106,16 @@ it('hides the secret of an address and nothing else', () => {
   expect(masked('prisma+postgres://h:1/?api_key=a.b.c')).toBe('prisma+postgres://h:1/?api_key=••••••');
   expect(masked('postgres://key_1:s3cret@h:5440/postgres')).toBe('postgres://key_1:••••••@h:5440/postgres');
   expect(masked('ws://h:4400')).toBe('ws://h:4400');
+});
+
+describe('the platform', () => {
+  it('names the database that runs out of transaction ids', () => {
+    const status = { version: '1.0.0', region: 'here', oldest: { id: 'a', runningOut: false } };
+    expect(describePlatform(status, [])).toBe('Dormouse 1.0.0, region here');
+    expect(describePlatform({ ...status, oldest: null }, [])).toBe('Dormouse 1.0.0, region here');
+    const list = [{ ...one('a', 1), name: 'shop' }];
+    expect(describePlatform({ ...status, oldest: { id: 'a', runningOut: true } }, list)).toBe(
+      'Dormouse 1.0.0, region here. Transaction ids of shop are running out: see dormouse db show shop',
+    );
+  });
 });

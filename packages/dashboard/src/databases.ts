@@ -1,4 +1,4 @@
-import type { Database, Limits, Rest } from './api.ts';
+import type { Database, Limits, Rest, Status } from './api.ts';
 
 /** What the platform tells as it happens. */
 export type Change =
@@ -109,6 +109,14 @@ export function describeMemory(bytes: number | null): string {
   if (bytes === null || bytes === 0) return '';
   const mebibytes = bytes / 2 ** 20;
   return `${mebibytes < 10 ? mebibytes.toFixed(1) : Math.round(mebibytes)} MiB`;
+}
+
+/** `Dormouse 0.1.0, region local`, and what an operator must know. */
+export function describePlatform({ version, region, oldest }: Status, list: readonly Database[]): string {
+  const about = `Dormouse ${version}, region ${region}`;
+  if (oldest?.runningOut !== true) return about;
+  const name = list.find(({ id }) => id === oldest.id)?.name ?? oldest.id;
+  return `${about}. Transaction ids of ${name} are running out: see dormouse db show ${name}`;
 }
 
 /** An address with its secret hidden, for eyes that look over a shoulder. */

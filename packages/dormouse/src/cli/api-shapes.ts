@@ -49,9 +49,16 @@ export interface Urls {
   readonly apiKey: string | null;
 }
 
+/** How old a database is, in transactions. */
+export interface Age {
+  readonly frozenXidAge: number;
+  /** Platforms of an earlier version do not say. */
+  readonly runningOut?: boolean;
+}
+
 export interface DatabaseDetail extends DatabaseItem, Urls {
   /** Null until it was looked at. */
-  readonly instance?: { readonly maintenance?: { readonly frozenXidAge: number } | null };
+  readonly instance?: { readonly maintenance?: Age | null };
 }
 
 /** A database that is, or is about to be, a branch. */
@@ -85,7 +92,7 @@ export interface Status {
   /** Whether the kernel holds servers to limits, and why not although some have one. */
   readonly limits?: { readonly enforced: boolean; readonly reason?: string };
   /** The database nearest to running out of transaction ids; null until one was looked at. */
-  readonly oldest?: { readonly id: string; readonly frozenXidAge: number } | null;
+  readonly oldest?: ({ readonly id: string } & Age) | null;
   readonly memory: {
     readonly bytes: number;
     /** Null for no limit. */

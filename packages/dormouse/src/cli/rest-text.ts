@@ -1,4 +1,4 @@
-import type { Limits, Rest } from './api-shapes.ts';
+import type { Age, Limits, Rest } from './api-shapes.ts';
 import { formatBytes, formatDuration } from './values.ts';
 
 /** Transaction ids compare modulo 2^32: a row must be frozen before it is half of them old. */
@@ -43,7 +43,11 @@ function time(ms: number | 'never'): string {
 }
 
 /** Transaction ids used since the oldest row that is not frozen, of those there are before Postgres refuses writes. */
-export function ageText(frozenXidAge: number): string {
+export function ageText({ frozenXidAge, runningOut }: Age): string {
   const percent = (frozenXidAge / XIDS) * 100;
-  return `${frozenXidAge} transactions, ${percent < 1 ? 'less than 1' : Math.round(percent)} % of what there are`;
+  const text = `${frozenXidAge} transactions, ${percent < 1 ? 'less than 1' : Math.round(percent)} % of what there are`;
+  // What keeps old rows from being frozen is one of these; each is the tenant's to end.
+  return runningOut === true
+    ? `${text}; RUNNING OUT: end old transactions and replication slots, then VACUUM (FREEZE)`
+    : text;
 }

@@ -15,6 +15,7 @@ import {
   systemClock,
 } from '../base/index.ts';
 import { checkReachable, resolveAccount } from './account.ts';
+import { AgeRound } from './age-round.ts';
 import { Branches, type BranchOptions } from './branches.ts';
 import { type Builds, prepareBuilds } from './builds.ts';
 import { CGROUP_PREFIX, type CgroupPlace, findCgroup } from './cgroup.ts';
@@ -45,7 +46,7 @@ export interface InstancesOptions {
   readonly dataDirectory: string;
   /** Account that runs Postgres when we are root: by default `postgres`, else `nobody`. */
   readonly pgUser?: string;
-  /** Directories of `postgres` and `initdb`: the first for new databases instead of the npm package's, others for data of other major versions. */
+  /** Directories of `postgres` and `initdb`: the first of PostgreSQL 18 for new databases instead of the npm package's, others for data of other major versions. */
   readonly pgBins?: readonly string[];
   readonly rest?: Partial<RestSettings>;
   /** What all servers together may take; by default a share of the machine's memory. */
@@ -78,6 +79,11 @@ export interface LimitsState {
   readonly enforced: boolean;
   /** Why it does not, although one of the databases has a limit. */
   readonly reason?: string;
+}
+
+/** The database nearest to running out of transaction ids; see `MaintenanceView`. */
+export interface OldestDatabase extends Pick<MaintenanceView, 'frozenXidAge' | 'runningOut'> {
+  readonly id: DatabaseId;
 }
 
 export interface RecoverResult {
@@ -122,7 +128,7 @@ export interface Instances {
   /** What is known of a database's maintenance; undefined until it was looked at. */
   maintenanceOf(id: DatabaseId): MaintenanceView | undefined;
   /** The database nearest to running out of transaction ids, of those that were looked at. */
-  oldest(): { readonly id: DatabaseId; readonly frozenXidAge: number } | undefined;
+  oldest(): OldestDatabase | undefined;
   /** What the servers take together. */
   memory(): MemoryUse;
   /** What one took when it was measured last: 0 if it is stopped, undefined if that is not known (yet). */
@@ -191,6 +197,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
   const controllers = new Map<DatabaseId, Controller>();
   const maintenances = new Map<DatabaseId, Maintenance>();
   const keeper = new MemoryKeeper({ maxBytes: options.memoryMaxBytes, machine: machineMemory(), clock, logger });
+  const ages = new AgeRound(clock);
   let closed = false;
 
   const defaults: RestSettings = { ...DEFAULT_REST, ...options.rest };
@@ -210,8 +217,10 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
       clock,
       logger,
     });
+    controller.attach(maintenance.attachment);
     controller.onChange((state) => {
       keeper.changed(controller, state);
+      ages.changed(maintenance, state);
       if (state !== 'starting') return;
       maintenance.started();
       copies.forget(record.id);
@@ -326,10 +335,10 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
     directory: (id) => layout.database(id).directory,
     maintenanceOf: (id) => maintenances.get(id)?.view,
     oldest() {
-      let oldest: { id: DatabaseId; frozenXidAge: number } | undefined;
+      let oldest: OldestDatabase | undefined;
       for (const [id, { view }] of maintenances) {
-        if (view !== undefined && view.frozenXidAge >= (oldest?.frozenXidAge ?? 0))
-          oldest = { id, frozenXidAge: view.frozenXidAge };
+        if (view === undefined || view.frozenXidAge < (oldest?.frozenXidAge ?? 0)) continue;
+        oldest = { id, frozenXidAge: view.frozenXidAge, runningOut: view.runningOut };
       }
       return oldest;
     },
@@ -350,6 +359,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
         await branches.settled();
         await copies.close();
         keeper.close();
+        ages.close();
         sockets.close();
         await freezer.close();
         await limits.close();

@@ -1,7 +1,8 @@
 import type { Clock, DatabaseId, Logger } from '../base/index.ts';
+import type { Ageing } from './age-round.ts';
 import type { Chores } from './chore-turn.ts';
-import type { Endpoint } from './instance.ts';
-import { type Chore, DATABASES_SQL, readChores, readDatabases, TABLES_SQL } from './maintenance-due.ts';
+import type { Attachment, Endpoint } from './instance.ts';
+import { type Chore, DATABASES_SQL, OLDEST_SQL, readChores, readDatabases, TABLES_SQL } from './maintenance-due.ts';
 import { OwnSession } from './own-session.ts';
 
 /** A look costs a connection and a query: not at every rest of a database that naps between two requests. */
@@ -11,13 +12,21 @@ const TURN_MS = 30_000;
 const TURN_MS_MAX: number = 15 * 60_000;
 /** A statement that was cancelled has this long to say so before its session is ended, and that as long again. */
 const CANCEL_MS = 2000;
-/** A warning is logged from here on: Postgres refuses writes at 2 100 million. */
+/** A warning is given from here on: Postgres refuses writes at 2 100 million. */
 const AGE_WARN = 1_000_000_000;
+/** The age of a database that runs on is read this often: at 10 000 transactions a second it grows by 36 million between. */
+const AGE_LOOK_MS: number = 60 * 60_000;
+/** A look that failed is tried again after this. */
+const AGE_RETRY_MS = 60_000;
+/** A server that is silent for so long is not waited for: a freeze has come between, or it is out of its mind. */
+const AGE_SILENCE_MS = 10_000;
 
 /** What is known of a database's maintenance, for people. */
 export interface MaintenanceView {
   /** Transactions since the oldest row that is not frozen, of all its databases; Postgres refuses writes at 2 100 million. */
   readonly frozenXidAge: number;
+  /** Whether that is worth a warning: something keeps Postgres from freezing old rows. */
+  readonly runningOut: boolean;
   /** Milliseconds since 1970: when it was looked at last. */
   readonly lookedAtMs: number;
   /** Tables done before rests since the platform started. */
@@ -39,7 +48,7 @@ export interface MaintenanceOptions {
  * The vacuum and analyze that a database would get from autovacuum if it ran for long enough: autovacuum looks once a minute, and one
  * that runs for seconds at a time is never looked at. Done before a rest, given up at once when somebody needs the server.
  */
-export class Maintenance implements Chores {
+export class Maintenance implements Chores, Ageing {
   readonly #options: MaintenanceOptions;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   #turnMs = TURN_MS;
@@ -47,6 +56,15 @@ export class Maintenance implements Chores {
   readonly #doneAt = new Map<string, string>();
   readonly #done = { vacuum: 0, analyze: 0, freeze: 0, givenUp: 0 };
   #age: { readonly xids: number; readonly atMs: number } | undefined;
+  #ageDueAtMs = 0;
+  #looking: Promise<void> | undefined;
+  /** A look under way is let finish, which takes milliseconds, rather than be frozen with the server. */
+  readonly attachment: Attachment = {
+    started: () => {},
+    suspending: async () => this.#looking,
+    stopping: async () => this.#looking,
+    stopped: () => {},
+  };
 
   constructor(options: MaintenanceOptions) {
     this.#options = options;
@@ -57,12 +75,22 @@ export class Maintenance implements Chores {
     if (this.#age === undefined) return undefined;
     const { vacuum, analyze, freeze, givenUp } = this.#done;
     const { xids, atMs } = this.#age;
-    return { frozenXidAge: xids, lookedAtMs: atMs, vacuumed: vacuum, analyzed: analyze, frozen: freeze, givenUp };
+    const runningOut = xids > AGE_WARN;
+    return {
+      frozenXidAge: xids,
+      runningOut,
+      lookedAtMs: atMs,
+      vacuumed: vacuum,
+      analyzed: analyze,
+      frozen: freeze,
+      givenUp,
+    };
   }
 
   /** The server has started anew: what it knows of its tables may be another thing. */
   started(): void {
     this.#lookedAtMs = Number.NEGATIVE_INFINITY;
+    this.#ageDueAtMs = 0;
     this.#doneAt.clear();
   }
 
@@ -90,16 +118,46 @@ export class Maintenance implements Chores {
     if (whole || !signal.aborted) this.#lookedAtMs = clock.monotonic();
   }
 
+  get ageDueAtMs(): number {
+    return this.#ageDueAtMs;
+  }
+
+  lookAtAge(): Promise<void> {
+    const { clock, databaseId, endpoint, logger } = this.#options;
+    const look = async (): Promise<void> => {
+      this.#ageDueAtMs = clock.monotonic() + AGE_RETRY_MS;
+      try {
+        const session = await OwnSession.open(endpoint, 'postgres', AGE_SILENCE_MS);
+        await this.#readAge(session).finally(() => session.close());
+      } catch (error) {
+        logger.log('debug', 'the transaction age cannot be read', { database: databaseId, reason: String(error) });
+      } finally {
+        this.#looking = undefined;
+      }
+    };
+    this.#looking ??= look();
+    return this.#looking;
+  }
+
+  async #readAge(session: OwnSession): Promise<void> {
+    const { clock, databaseId, logger } = this.#options;
+    const [oldest] = await session.query(OLDEST_SQL);
+    const xids = Number(oldest?.[1] ?? 0);
+    this.#age = { xids, atMs: clock.now() };
+    this.#ageDueAtMs = clock.monotonic() + AGE_LOOK_MS;
+    if (xids > AGE_WARN) {
+      const within = oldest?.[0] ?? '';
+      logger.log('warn', 'transaction ids are running out', { database: databaseId, within, age: xids });
+    }
+  }
+
   /** True if everything due was done. */
   async #turn(signal: AbortSignal): Promise<boolean> {
-    const { clock, databaseId, logger } = this.#options;
-    const databases = await this.#in('postgres', signal, async (session) =>
-      readDatabases(await session.query(DATABASES_SQL)),
-    );
+    const databases = await this.#in('postgres', signal, async (session) => {
+      await this.#readAge(session);
+      return readDatabases(await session.query(DATABASES_SQL));
+    });
     if (databases === undefined) return false;
-    const xids = Math.max(0, ...databases.map(({ frozenXidAge }) => frozenXidAge));
-    this.#age = { xids, atMs: clock.now() };
-    if (xids > AGE_WARN) logger.log('warn', 'transaction ids are running out', { database: databaseId, age: xids });
     for (const { name, written, frozenXidAge } of databases) {
       const now = `${written} ${frozenXidAge}`;
       if (this.#doneAt.get(name) === now) continue;

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { membersOf } from '../support/instance-faults.ts';
+import { connectTo } from '../support/instance-owner.ts';
 import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
 import { until } from '../support/until.ts';
 
@@ -20,6 +21,8 @@ interface Detail {
   readonly instance: {
     readonly maintenance: {
       readonly frozenXidAge: number;
+      readonly runningOut: boolean;
+      readonly lookedAtMs: number;
       readonly vacuumed: number;
       readonly analyzed: number;
       readonly frozen: number;
@@ -136,5 +139,39 @@ describe('a database that naps', () => {
     await client.query('CREATE OR REPLACE FUNCTION slowly(n int) RETURNS int IMMUTABLE LANGUAGE sql RETURN n');
     await client.end();
     expect((await asleep('slow')).instance.maintenance?.analyzed).toBeGreaterThan(0);
+  });
+});
+
+describe('a database that never rests', () => {
+  it('shows its age too, and that of its databases to which nobody may connect', async () => {
+    const age = 1_200_000_000;
+    const urls = await platform.createDatabase('steady');
+    const { id } = await platform.json<{ id: string }>('db', 'set', 'steady', '--always-on');
+    await run(urls, 'CREATE DATABASE closed', 'ALTER DATABASE closed ALLOW_CONNECTIONS false');
+    const server = await connectTo(join(platform.data, 'databases', id, 'run', '.s.PGSQL.5432'), 'dormouse');
+    // A year of transactions is too long for a test; and autovacuum, which may enter it, would find out that there were none.
+    await server.query("ALTER SYSTEM SET autovacuum_naptime = '1h'");
+    await server.query(
+      `UPDATE pg_database SET datfrozenxid = (txid_current() + 4294967296 - ${age})::text::xid WHERE datname = 'closed'`,
+    );
+    await server.end();
+    // A start is followed by a look; others are an hour apart.
+    await platform.json('db', 'stop', 'steady');
+    const stoppedAtMs = Date.now();
+    await platform.json('db', 'wake', 'steady');
+    const { instance, state } = await until(
+      async () => {
+        const detail = await show('steady');
+        return (detail.instance.maintenance?.lookedAtMs ?? 0) > stoppedAtMs ? detail : undefined;
+      },
+      { what: 'a look at its age', withinMs: 120_000 },
+    );
+    expect(state).toBe('running');
+    expect(instance.maintenance).toMatchObject({ runningOut: true, vacuumed: 0, analyzed: 0, frozen: 0 });
+    expect(instance.maintenance?.frozenXidAge).toBeGreaterThanOrEqual(age);
+    expect(instance.maintenance?.frozenXidAge).toBeLessThan(age + 1_000_000);
+    expect(platform.log()).toMatch(/transaction ids are running out.*closed/);
+    expect((await platform.cli('db', 'show', 'steady')).stdout).toMatch(/Transaction age .* 56 % .*RUNNING OUT/);
+    expect((await platform.cli('status')).stdout).toMatch(/Transaction age .*RUNNING OUT.*VACUUM/);
   });
 });

@@ -20,7 +20,7 @@ export const dbShow: Command = defineCommand({
       printJson(world.stdout, reply);
       return 0;
     }
-    const age = database.instance?.maintenance?.frozenXidAge;
+    const age = database.instance?.maintenance;
     world.stdout.write(
       formatPairs(
         [
@@ -30,7 +30,7 @@ export const dbShow: Command = defineCommand({
           ['Memory', database.memoryBytes === null ? 'not known' : formatSize(database.memoryBytes)],
           ...restPairs(database.rest),
           ...limitPairs(database.limits),
-          ...(age === undefined ? [] : [['Transaction age', ageText(age)] as const]),
+          ...(age === undefined || age === null ? [] : [['Transaction age', ageText(age)] as const]),
           ['Created', `${formatAge(world.now() - database.createdAtMs)} ago`],
           ...(database.parent ? [['Branch of', database.parent.name] as const] : []),
           ['Keys', String(database.keys)],

@@ -30,9 +30,7 @@ export const status: Command = defineCommand({
           ...(now.servers === undefined ? [] : [['Servers', describeServers(now.servers)] as const]),
           ['Memory', memoryText(now.memory)],
           ...(now.limits === undefined ? [] : limitsPair(now.limits)),
-          ...(now.oldest
-            ? [['Transaction age', `${ageText(now.oldest.frozenXidAge)} (${now.oldest.id})`] as const]
-            : []),
+          ...(now.oldest ? [['Transaction age', `${ageText(now.oldest)} (${now.oldest.id})`] as const] : []),
           ['Queries today', String(now.operationsToday)],
           ['Dashboard', dashboard],
         ],
