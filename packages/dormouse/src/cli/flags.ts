@@ -160,14 +160,9 @@ export const START_FLAGS: FlagsOf<StartValues> = {
   plansMax: bytes('Limits', 256 * MiB, 'Memory of plans and schemas kept for all databases'),
   cacheMax: bytes('Limits', 64 * MiB, 'Memory of the query cache'),
 
-  pgBin: texts(
-    'Postgres',
-    'DIR',
-    'Directory of the programs of another PostgreSQL: the first of 18 for new databases',
-    {
-      shown: 'the one npm installed',
-    },
-  ),
+  pgBin: texts('Postgres', 'DIR', 'Programs of another PostgreSQL: the first of 18 for new databases', {
+    shown: 'the one npm installed',
+  }),
   pgUser: text('Postgres', 'NAME', 'Account that runs Postgres when started as root', {
     shown: 'postgres, else nobody',
   }),
