@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { membersOf, postmastersOf } from '../support/instance-faults.ts';
+import { membersOf, postmastersOf, send } from '../support/instance-faults.ts';
 import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
 import { type SlowDisk, slowDisk } from '../support/slow-disk.ts';
 import { NoMount } from '../support/small-disk.ts';
@@ -117,7 +117,7 @@ it('lets a recovery go on, whatever becomes of the platform, and tells who waits
   if (disk === undefined || platform === undefined) return skip();
   await dirty();
   const directory = join(platform.data, 'databases', database.id);
-  for (const { pid } of membersOf(directory)) process.kill(pid, 'SIGKILL');
+  for (const { pid } of membersOf(directory)) send(pid, 'SIGKILL');
   await until(async () => (await state('slow')) === 'stopped', { what: 'the news of the crash' });
   disk.limit(STANDS_STILL);
   await expect(run('SELECT 1')).rejects.toThrow(/wake|woke/);

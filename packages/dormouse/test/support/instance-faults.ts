@@ -91,7 +91,8 @@ export function postmastersOf(directory: string): number[] {
   });
 }
 
-function send(pid: number, signal: NodeJS.Signals): boolean {
+/** False for one that is gone: with the first of a sandbox all others are. */
+export function send(pid: number, signal: NodeJS.Signals): boolean {
   try {
     process.kill(pid, signal);
     return true;
