@@ -124,6 +124,7 @@ it('a step of the wall clock ends, stops, expires and loses nothing', async ({ s
 
   // Its next life begins before the one before did.
   await platform.kill9();
+  clock.killed(platform.child.pid as number);
   await platform.start();
   expect(postmaster(busy)).toBe(server);
   await write('in another life');

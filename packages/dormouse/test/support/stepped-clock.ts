@@ -1,4 +1,4 @@
-import { readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Scratch, scratch } from './scratch.ts';
 
@@ -8,6 +8,8 @@ export interface SteppedClock {
   readonly env: Readonly<Record<string, string>>;
   /** Moves it to so many days from the true time. */
   stepTo(days: number): void;
+  /** Clears away what the library keeps of a process that was killed. */
+  killed(pid: number): void;
   remove(): void;
 }
 
@@ -31,6 +33,9 @@ export function steppedClock(): SteppedClock | undefined {
       FAKETIME_DONT_FAKE_MONOTONIC: '1',
     },
     stepTo,
+    killed(pid) {
+      for (const name of ['faketime_shm', 'sem.faketime_sem']) rmSync(`/dev/shm/${name}_${pid}`, { force: true });
+    },
     remove: () => home.remove(),
   };
 }
