@@ -239,6 +239,8 @@ async function visitor(
   visits: Visits,
 ): Promise<void> {
   let socket = await open(port);
+  // They do not know of each other: a storm is what `wake` measures.
+  await sleep(random.below(VISIT_MS));
   while (performance.now() < untilMs) {
     const { request } = random.pick(sleepers);
     for (const leaveMs = performance.now() + VISIT_MS; performance.now() < leaveMs; ) {

@@ -1,4 +1,4 @@
-import { cryptoRandom, type Logger, systemClock } from './base/index.ts';
+import { cryptoRandom, type Logger, ROLES, systemClock } from './base/index.ts';
 import { ClosingStack } from './closing-stack.ts';
 import { Control, openDataDirectory, parsePublicUrl, Registry, Secrets } from './control/index.ts';
 import { createDoors } from './doors.ts';
@@ -81,6 +81,7 @@ async function open(
     dataDirectory: data.path,
     rest: { suspendAfterMs: options.suspendAfter, stopAfterMs: options.stopAfter },
     limits,
+    clientsMax: ROLES.length * options.poolConnections + options.tcpConnections,
     sparesMax: options.spares,
     memoryMaxBytes: options.memoryMax,
     clock,

@@ -25,8 +25,8 @@ import { parseBytes, parseHttpUrl, parseIsolation, parseLogLevel, parseRegion } 
 const MiB = 1024 * 1024;
 /** 18 MB each, kept for good: more than a burst of creations takes is a slip of the keyboard. */
 const SPARES_MAX = 1000;
-/** A server has 56 connections (instance/settings.ts), of which 3 are reserved and some are ours: what is promised must be there. */
-const CONNECTIONS_MAX = 50;
+/** A server is started with room for all that is promised, 35 kB each also asleep; each that is in use is a process of 2 MB and more. */
+const CONNECTIONS_MAX = 500;
 
 /** Flags of any command that asks the running platform. */
 export interface ConnectionValues {

@@ -38,6 +38,7 @@ import type { ProcessWorld } from './process-world.ts';
 import { ReadyCopies } from './ready-copies.ts';
 import { DEFAULT_REST, type RestSettings, restOf } from './rest-clock.ts';
 import type { ForkResult, Runtime } from './runtime.ts';
+import { DEFAULT_CLIENTS_MAX } from './settings.ts';
 import { socketPaths } from './socket-path.ts';
 import { configure, dataMajor, prepareTemplate } from './template.ts';
 
@@ -53,6 +54,8 @@ export interface InstancesOptions {
   readonly memoryMaxBytes?: number | undefined;
   /** What each database may take that has no limits of its own; none if absent. */
   readonly limits?: Limits;
+  /** Connections of clients that each server has room for, all roles together; by default what the pools and doors need by theirs. */
+  readonly clientsMax?: number;
   /** How servers are frozen: by default by cgroup version 2 where it is writable, else by signals. */
   readonly freezer?: 'cgroup' | 'signal';
   /** Copies of the template to keep ready for new databases; none if absent. */
@@ -182,6 +185,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
     table,
     freezer,
     limits,
+    clientsMax: options.clientsMax ?? DEFAULT_CLIENTS_MAX,
     get isolation() {
       assert(isolation !== undefined, 'a server is started before the machine is prepared');
       return isolation;
@@ -315,7 +319,8 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
       if (root === undefined) return;
       // Its sessions follow between two statements; a sleeping one after its thaw.
       const { data } = layout.database(id);
-      await configure(data, account, dataMajor(data), next.tempLimitBytes);
+      const settings = { clientsMax: world.clientsMax, tempLimitBytes: next.tempLimitBytes };
+      await configure(data, account, dataMajor(data), settings);
       if (limits.rootOf(id) === root) signal(root.pid, 'SIGHUP');
     },
     limits: () => ({

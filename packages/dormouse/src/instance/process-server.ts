@@ -122,7 +122,8 @@ export class ProcessServer implements Server {
       await this.#looks.cutLog();
       ensureRun(layout, world.account);
       const name = this.#name;
-      await configure(layout.data, world.account, binaries.major, world.limits.of(name).tempLimitBytes);
+      const { tempLimitBytes } = world.limits.of(name);
+      await configure(layout.data, world.account, binaries.major, { clientsMax: world.clientsMax, tempLimitBytes });
       const spawned = spawnPostgres(name, layout, binaries, world, {
         throwAway: this.#throwAway,
         held: world.limits.on,

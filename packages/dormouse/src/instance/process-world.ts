@@ -14,6 +14,8 @@ export interface ProcessWorld {
   readonly table: ProcessTable;
   readonly freezer: Freezer;
   readonly limits: LimitGroups;
+  /** Connections of clients that a server has room for. */
+  readonly clientsMax: number;
   /** Known once the machine is prepared. */
   readonly isolation: Isolation;
   binaries(pgMajor: number): Binaries;

@@ -18,17 +18,33 @@ export const SOCKET_DIRECTORY = '../run';
 /** WAL segments of 1 MiB: with the default of 16 an empty database would weigh twice as much. */
 export const WAL_SEGMENT_MIB = 1;
 
+/** For superusers alone, which is us. */
+const RESERVED_CONNECTIONS = 3;
+/** Of our own besides: maintenance, and what asks for settings. Streams of WAL have places of theirs. */
+const OWN_CONNECTIONS = 3;
+
+/** What of a server's settings is a flag of the platform. */
+export interface ServerSettings {
+  /** Connections of clients that are promised, pooled and direct ones of all roles. Each costs a sleeping server 35 kB. */
+  readonly clientsMax: number;
+  /** Temporary files of one session, or Infinity. */
+  readonly tempLimitBytes: number;
+}
+
+/** 3 roles × 10 pooled, 20 direct sessions. */
+export const DEFAULT_CLIENTS_MAX = 50;
+
 /** The major version that brought a setting; an older server does not start with one it does not know. */
 const SINCE: Readonly<Record<string, number>> = { io_method: 18, io_max_concurrency: 18, autovacuum_worker_slots: 18 };
 
-const SETTINGS: readonly (readonly [name: string, value: string, reason: string])[] = [
+type Setting = readonly [name: string, value: string, reason: string];
+
+const SETTINGS: readonly Setting[] = [
   ['listen_addresses', "''", 'reached through its private socket only'],
   ['port', String(SOCKET_PORT), ''],
   ['unix_socket_directories', `'${SOCKET_DIRECTORY}'`, ''],
   ['unix_socket_permissions', '0700', ''],
-  // 3 roles × 10 pooled, 20 direct sessions, 3 of our own, 3 reserved; streams of WAL have places of theirs. Each costs a sleeper 35 kB.
-  ['max_connections', '56', ''],
-  ['superuser_reserved_connections', '3', ''],
+  ['superuser_reserved_connections', String(RESERVED_CONNECTIONS), ''],
   ['shared_buffers', '16MB', 'the page cache holds the rest, and is given back while the tenant sleeps'],
   ['fsync', 'on', ''],
   ['full_page_writes', 'on', ''],
@@ -80,13 +96,20 @@ const SETTINGS: readonly (readonly [name: string, value: string, reason: string]
 /** The setting is a number of KiB, of 31 bits. */
 const TEMP_KIB_MAX = 2 ** 31 - 1;
 
-/** The text of postgresql.conf for a server of this major version; temporary files of one session up to a size, or Infinity. */
-export function postgresqlConf(pgMajor: number, tempLimitBytes: number = Number.POSITIVE_INFINITY): string {
+/** The text of postgresql.conf for a server of this major version. */
+export function postgresqlConf(pgMajor: number, { clientsMax, tempLimitBytes }: ServerSettings): string {
   const tempKib = Math.min(Math.ceil(tempLimitBytes / 1024), TEMP_KIB_MAX);
-  const settings: typeof SETTINGS =
-    tempLimitBytes === Number.POSITIVE_INFINITY
-      ? SETTINGS
-      : [...SETTINGS, ['temp_file_limit', `${tempKib}kB`, 'a flag of the platform, or of this database']];
+  const settings: Setting[] = [
+    ...SETTINGS,
+    [
+      'max_connections',
+      String(clientsMax + RESERVED_CONNECTIONS + OWN_CONNECTIONS),
+      'what --pool-connections, of three roles, and --tcp-connections promise, and some of our own',
+    ],
+  ];
+  if (tempLimitBytes !== Number.POSITIVE_INFINITY) {
+    settings.push(['temp_file_limit', `${tempKib}kB`, 'a flag of the platform, or of this database']);
+  }
   const lines = settings
     .filter(([name]) => pgMajor >= (SINCE[name] ?? 0))
     .map(([name, value, reason]) => `${name} = ${value}${reason === '' ? '' : ` # ${reason}`}`);

@@ -18,7 +18,15 @@ import {
   writeIfChanged,
 } from './files.ts';
 import type { DataLayout } from './layout.ts';
-import { INITDB_ARGUMENTS, pgHbaConf, postgresqlConf, TEMPLATE_SQL, TEMPLATE_VERSION } from './settings.ts';
+import {
+  DEFAULT_CLIENTS_MAX,
+  INITDB_ARGUMENTS,
+  pgHbaConf,
+  postgresqlConf,
+  type ServerSettings,
+  TEMPLATE_SQL,
+  TEMPLATE_VERSION,
+} from './settings.ts';
 import { trimWal } from './trim-wal.ts';
 
 /** Beside the template's data: which version of ours it is. */
@@ -59,7 +67,9 @@ export async function prepareTemplate(options: TemplateOptions): Promise<void> {
     if (account.dropped) await chown(unfinished, account.uid, account.gid);
     const data = join(unfinished, 'pgdata');
     await runAs(account, join(binaries.bin, 'initdb'), [...INITDB_ARGUMENTS, `--pgdata=${data}`]);
-    await configure(data, account, binaries.major);
+    // Those of its copies are written before each start.
+    const settings = { clientsMax: DEFAULT_CLIENTS_MAX, tempLimitBytes: Number.POSITIVE_INFINITY };
+    await configure(data, account, binaries.major, settings);
     await runSingle(binaries, account, data);
     await trimWal(data);
     await writeDurably(
@@ -105,10 +115,10 @@ export async function configure(
   data: string,
   account: Account,
   pgMajor: number,
-  tempLimitBytes: number = Number.POSITIVE_INFINITY,
+  settings: ServerSettings,
 ): Promise<void> {
   await Promise.all([
-    writeIfChanged(join(data, 'postgresql.conf'), postgresqlConf(pgMajor, tempLimitBytes), account),
+    writeIfChanged(join(data, 'postgresql.conf'), postgresqlConf(pgMajor, settings), account),
     writeIfChanged(join(data, 'pg_hba.conf'), pgHbaConf(), account),
   ]);
 }

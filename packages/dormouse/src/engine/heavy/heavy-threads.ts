@@ -26,10 +26,13 @@ export interface HeavyThreadsOptions {
   readonly log: Logger;
 }
 
+/** What the threads need of a heavy request. */
+export type Job = Pick<HeavyJob, 'id' | 'bytes' | 'urgent' | 'reply' | 'ended' | 'begin' | 'take' | 'done' | 'lost'>;
+
 /** A database with heavy requests. */
 interface Owner {
   readonly name: string;
-  readonly waiting: HeavyJob[];
+  readonly waiting: Job[];
   thread: HeavyThread | undefined;
 }
 
@@ -37,7 +40,7 @@ interface HeavyThread {
   readonly worker: Promise<Worker>;
   /** The database that has it. */
   owner: Owner | undefined;
-  readonly jobs: Map<number, HeavyJob>;
+  readonly jobs: Map<number, Job>;
   /** Takes nothing new. */
   isWorn: boolean;
   idle: Timer | undefined;
@@ -61,7 +64,7 @@ export class HeavyThreads {
   }
 
   /** Takes a job, which ends by itself whatever becomes of it. Throws `queue_full` and `shutting_down`. */
-  submit(name: string, job: HeavyJob): void {
+  submit(name: string, job: Job): void {
     if (this.#closed) throw new DormouseError('shutting_down');
     if (this.#waitingBytes + job.bytes > WAITING_BYTES_MAX) {
       const message = 'Too many large queries wait for their turn. Send fewer at a time, or smaller ones.';
@@ -76,6 +79,18 @@ export class HeavyThreads {
     if (job.urgent) owner.waiting.unshift(job);
     else owner.waiting.push(job);
     this.#waitingBytes += job.bytes;
+    const { waiting } = owner;
+    const leave = (): void => this.#leave(waiting, job);
+    job.reply.then(leave, leave);
+    this.#pump();
+  }
+
+  /** One that ended before it began holds no memory for it. */
+  #leave(waiting: Job[], job: Job): void {
+    const at = waiting.indexOf(job);
+    if (at === -1) return;
+    waiting.splice(at, 1);
+    this.#waitingBytes -= job.bytes;
     this.#pump();
   }
 
@@ -111,7 +126,7 @@ export class HeavyThreads {
     }
   }
 
-  #mayBegin(thread: HeavyThread, owner: Owner, job: HeavyJob): boolean {
+  #mayBegin(thread: HeavyThread, owner: Owner, job: Job): boolean {
     if (job.urgent) return true;
     if (thread.isWorn) return false;
     return thread.jobs.size === 0 || (thread.jobs.size < JOBS_MAX && !this.#othersWait(owner));
@@ -150,7 +165,7 @@ export class HeavyThreads {
     return free;
   }
 
-  #begin(thread: HeavyThread, job: HeavyJob): void {
+  #begin(thread: HeavyThread, job: Job): void {
     thread.jobs.set(job.id, job);
     const ended = (): void => this.#jobEnded(thread, job);
     job.reply.then(ended, ended);
@@ -165,7 +180,7 @@ export class HeavyThreads {
     thread.worker.then(begin).catch((cause: unknown) => job.lost(new DormouseError('internal', { cause })));
   }
 
-  #jobEnded(thread: HeavyThread, job: HeavyJob): void {
+  #jobEnded(thread: HeavyThread, job: Job): void {
     thread.jobs.delete(job.id);
     const { owner } = thread;
     if (thread.jobs.size === 0 && this.#threads.has(thread) && owner !== undefined) {
