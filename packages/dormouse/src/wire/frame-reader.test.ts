@@ -112,10 +112,35 @@ describe('FrameScanner', () => {
       fc.property(frames, places, (sent, at) => {
         const stream = Buffer.concat(sent.map(([type, payload]) => frame(type, payload)));
         const got: [number, number, number][] = [];
-        const scanner = new FrameScanner((type, bytes, first) => got.push([type, bytes, first]));
-        for (const chunk of cut(stream, at)) scanner.scan(chunk);
+        const kept = sent[0]?.[0] ?? 0;
+        const scanner = new FrameScanner((type, bytes, first) => got.push([type, bytes, first]), {
+          keep: { type: kept, bytes: 10 },
+        });
+        for (const chunk of cut(stream, at)) expect(scanner.scan(chunk)).toBe(chunk.length);
         expect(got).toEqual(sent.map(([type, payload]) => [type, payload.length, payload[0] ?? -1]));
         expect(scanner.atBoundary).toBe(true);
+        const last = sent.findLast(([type]) => type === kept)?.[1] ?? new Uint8Array();
+        expect(scanner.kept).toEqual(Buffer.from(last.subarray(0, 10)));
+      }),
+    );
+  });
+
+  it('stops behind the header of a frame when told to, however the stream is cut', () => {
+    fc.assert(
+      fc.property(frames, places, frames, (sent, at, rest) => {
+        const head = Buffer.concat(sent.map(([, payload]) => frame(1, payload)));
+        const tail = Buffer.concat(rest.map(([type, payload]) => frame(type, payload)));
+        const seen: number[] = [];
+        const scanner = new FrameScanner((type) => {
+          seen.push(type);
+          if (type === 2) scanner.stop();
+        });
+        let followed = 0;
+        for (const chunk of cut(Buffer.concat([head, frame(2, Buffer.alloc(0)), tail]), at)) {
+          followed += scanner.scan(chunk);
+        }
+        expect(followed).toBe(head.length + 5);
+        expect(seen).toEqual([...sent.map(() => 1), 2]);
       }),
     );
   });
@@ -123,7 +148,7 @@ describe('FrameScanner', () => {
   it('throws nothing but the protocol error for random bytes', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 50 })), (chunks) => {
-        const scanner = new FrameScanner(() => {}, 1000);
+        const scanner = new FrameScanner(() => {}, { payloadBytesMax: () => 1000 });
         try {
           for (const chunk of chunks) scanner.scan(chunk);
         } catch (error) {

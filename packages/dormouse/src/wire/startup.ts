@@ -17,6 +17,8 @@ export type StartupRequest =
   | { readonly kind: 'ssl' }
   | { readonly kind: 'gssenc' }
   | { readonly kind: 'cancel'; readonly processId: number; readonly secretKey: Buffer }
+  /** A protocol that is not spoken here, of which nothing more can be read. */
+  | { readonly kind: 'unsupported'; readonly version: string }
   | {
       readonly kind: 'startup';
       /** Major in the high half, minor in the low one. */
@@ -31,7 +33,9 @@ export type StartupRequest =
 export function startupLength(bytes: Buffer): number | undefined {
   if (bytes.length < 4) return undefined;
   const length = bytes.readInt32BE(0);
-  if (length < 8 || length > STARTUP_BYTES_MAX) throw new ProtocolError(`startup message of ${length} bytes`);
+  if (length < 8 || length > STARTUP_BYTES_MAX) {
+    throw new ProtocolError(`a startup message has 8 to ${STARTUP_BYTES_MAX} bytes, this one would have ${length}`);
+  }
   return length;
 }
 
@@ -47,10 +51,14 @@ export function decodeStartup(message: Uint8Array): StartupRequest {
   if (code === CANCEL_REQUEST) {
     const processId = reader.int32();
     const secretKey = reader.rest();
-    if (secretKey.length < 4 || secretKey.length > CANCEL_KEY_BYTES_MAX) throw new ProtocolError('cancel key length');
+    if (secretKey.length < 4 || secretKey.length > CANCEL_KEY_BYTES_MAX) {
+      throw new ProtocolError(
+        `the key of a cancel request has 4 to ${CANCEL_KEY_BYTES_MAX} bytes, this one has ${secretKey.length}`,
+      );
+    }
     return { kind: 'cancel', processId, secretKey };
   }
-  if (code >>> 16 !== 3) throw new ProtocolError(`unsupported protocol ${code >>> 16}.${code & 0xffff}`);
+  if (code >>> 16 !== 3) return { kind: 'unsupported', version: `${code >>> 16}.${code & 0xffff}` };
   const parameters = new Map<string, string>();
   for (;;) {
     const name = reader.cstring();

@@ -218,6 +218,11 @@ export async function rawLogin(
     else if (kind === 11) encodeSaslResponse(writer, scram.proof(data));
     else if (kind === 12) scram.finish(data);
     if (writer.length > 0) client.write(writer.take());
-    if (kind === 0) return [...before, ...(await client.until('Z'))];
+    while (kind === 0) {
+      // A refusal comes in place of ReadyForQuery.
+      const next = await client.frame();
+      before.push(next);
+      if (next.type === 'Z' || next.type === 'E') return before;
+    }
   }
 }

@@ -153,6 +153,86 @@ describe('login', () => {
     expect(await refused([['no_such_setting', '1']])).toBe('42704');
   });
 
+  it('refuses settings that would keep a connection from being ended, however they are written', async () => {
+    const owner = test.key('owner');
+    for (const parameters of [
+      { options: '-c post_auth_delay=600' },
+      { options: '-cPost_Auth_Delay=600' },
+      { options: '--post-auth-delay=600' },
+      { options: '-c statement_timeout=0 --post_auth_delay\\=600' },
+      { options: '-W 600' },
+      { options: '-sW600' },
+      { post_auth_delay: '600' },
+      { Post_Auth_Delay: '600' },
+      { options: '-c client_connection_check_interval=0' },
+      { client_connection_check_interval: '0' },
+      { local_preload_libraries: 'nothing' },
+      { LOCAL_PRELOAD_LIBRARIES: 'nothing' },
+      { options: '-c local_preload_libraries=nothing' },
+    ]) {
+      const client = await RawClient.open(test.port);
+      const frames = await rawLogin(client, owner, PROTOCOL_3_0, Object.entries(parameters));
+      expect(frames.at(-1)?.type).toBe('E');
+      expect(decodeErrorFields(frames.at(-1)?.payload as Buffer)).toMatchObject({
+        code: '42501',
+        message: expect.stringContaining('cannot be given at the login'),
+      });
+      await client.closed();
+    }
+    // What only a superuser may set, Postgres refuses by itself; by ALTER ROLE a delay cannot be set at all.
+    const client = await RawClient.open(test.port);
+    const frames = await rawLogin(client, owner, PROTOCOL_3_0, [['session_preload_libraries', 'nothing']]);
+    expect(decodeErrorFields(frames.at(-1)?.payload as Buffer).code).toBe('42501');
+    await client.closed();
+    const setting = new pg.Client(owner.config);
+    await setting.connect();
+    await expect(setting.query('alter role owner set post_auth_delay = 600')).rejects.toMatchObject({ code: '55P02' });
+    await expect(setting.query('alter database postgres set post_auth_delay = 600')).rejects.toMatchObject({
+      code: '55P02',
+    });
+    await setting.query('alter role owner set client_connection_check_interval = 0');
+    const { stdout } = await run('psql', [owner.url, '-XAtc', 'show client_connection_check_interval']);
+    expect(stdout.trim()).toBe('2s');
+    await setting.query('alter role owner reset client_connection_check_interval');
+    await setting.end();
+  });
+
+  it('tells the process id that is pg_backend_pid()', async () => {
+    const { config, url } = test.key('owner');
+    type WithProcessId = pg.Client & { readonly processID: number };
+    const [client, other] = [new pg.Client(config), new pg.Client(config)] as [WithProcessId, WithProcessId];
+    await client.connect();
+    await other.connect();
+    expect((await client.query('select pg_backend_pid() as pid')).rows).toEqual([{ pid: client.processID }]);
+    expect((await other.query('select usename from pg_stat_activity where pid = $1', [client.processID])).rows).toEqual(
+      [{ usename: 'owner' }],
+    );
+    // A client knows its own notifications by it.
+    const heard: (number | undefined)[] = [];
+    client.on('notification', ({ processId }) => heard.push(processId));
+    await client.query('listen own');
+    await client.query('notify own');
+    await other.query('notify own');
+    await until(() => heard.length === 2, { what: 'both notifications' });
+    expect(heard).toEqual([client.processID, other.processID]);
+    const slow = client.query('select pg_sleep(600)').catch((error) => error);
+    const running = "select pg_cancel_backend(pid) from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'";
+    await until(async () => (await other.query(running, [client.processID])).rowCount === 1, { what: 'the cancel' });
+    expect(await slow).toMatchObject({ code: '57014' });
+    await client.end();
+    await other.end();
+    const { stdout } = await run('psql', [
+      url,
+      '-XAtc',
+      'listen own',
+      '-c',
+      'notify own',
+      '-c',
+      'select pg_backend_pid()',
+    ]);
+    expect(stdout).toContain(`PID ${stdout.trim().split('\n').at(-1)}.`);
+  });
+
   it('passes startup parameters through, and a shadow database for the owner', async () => {
     const key = test.key('owner');
     const client = new pg.Client({
@@ -265,26 +345,95 @@ describe('the start-up', () => {
     }
   });
 
-  it('ends connections that send nonsense, too much, too little, or nothing', async () => {
-    for (const bytes of [
-      Buffer.from('GET / HTTP/1.1\r\n\r\n'),
-      Buffer.from([0, 0, 0, 9, 0, 3, 0, 0, 65]),
-      Buffer.from([0, 0, 0, 8, 0, 2, 0, 0]),
-      Buffer.from([0x7f, 0xff, 0xff, 0xff, 0, 3, 0, 0]),
-      Buffer.alloc(100_000, 0),
-      Buffer.from([0, 0]),
-      Buffer.alloc(0),
-    ]) {
+  it('ends connections that send nonsense, too much, too little, or nothing, each in its own words', async () => {
+    const startup = (...parameters: [string, string][]): Buffer => {
+      const writer = new ByteWriter();
+      encodeStartup(writer, PROTOCOL_3_0, parameters);
+      return Buffer.from(writer.take());
+    };
+    const ssl = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
+    const frame = (type: number, length: number): Buffer => {
+      const header = Buffer.alloc(5, type);
+      header.writeInt32BE(length, 1);
+      return header;
+    };
+    const nobody = startup(['user', 'nobody']);
+    const cases: [Buffer, string | undefined, string][] = [
+      [Buffer.from('GET / HTTP/1.1\r\n\r\n'), '08P01', 'would have 1195725856'],
+      [Buffer.from([0, 0, 0, 9, 0, 3, 0, 0, 65]), '08P01', 'broke the protocol'],
+      [Buffer.from([0, 0, 0, 8, 0, 2, 0, 0]), '0A000', 'Version 2.0 of the protocol'],
+      [Buffer.from([0, 0, 0, 8, 0, 4, 0, 0]), '0A000', 'Version 4.0 of the protocol'],
+      [Buffer.from([0x7f, 0xff, 0xff, 0xff, 0, 3, 0, 0]), '08P01', 'would have 2147483647'],
+      [Buffer.from([0, 0, 0, 4]), '08P01', 'would have 4'],
+      [Buffer.alloc(100_000, 0), '08P01', 'broke the protocol'],
+      [Buffer.from([0, 0]), undefined, ''],
+      [Buffer.alloc(0), undefined, ''],
+      [startup(), '28000', 'names no user'],
+      [startup(['database', 'postgres']), '28000', 'names no user'],
+      [startup(['user', '']), '28000', 'names no user'],
+      [Buffer.concat([ssl, ssl, ssl]), '08P01', 'encryption was refused already'],
+      [Buffer.from([0, 0, 0, 12, 4, 210, 22, 46, 0, 0, 0, 1]), '08P01', 'key of a cancel request'],
+      [Buffer.concat([nobody, frame(0x51, 4)]), '08P01', 'another message was expected'],
+      [Buffer.concat([nobody, frame(0x70, 0)]), '08P01', 'below 4'],
+      [Buffer.concat([nobody, frame(0x70, 2 ** 31 - 1)]), '08P01', 'over the limit of 8192'],
+      [Buffer.concat([nobody, frame(0x70, 9_000)]), '08P01', 'over the limit of 8192'],
+    ];
+    for (const [bytes, code, words] of cases) {
       const client = await RawClient.open(test.port);
       client.write(bytes);
+      if (code !== undefined) {
+        // What is refused before it was challenged hears nothing else.
+        let said = await client.bytes(1);
+        while (said.toString() === 'N') said = await client.bytes(1);
+        const length = (await client.bytes(4)).readInt32BE(0);
+        const payload = await client.bytes(length - 4);
+        const fields = decodeErrorFields(
+          said.toString() === 'E' ? payload : ((await client.until('E')).at(-1)?.payload as Buffer),
+        );
+        expect(fields).toMatchObject({ code, severity: 'FATAL', message: expect.stringContaining(words) });
+        expect(said.toString()).toBe(bytes.indexOf('nobody') < 0 ? 'E' : 'R');
+      }
       await client.closed();
     }
+  });
+
+  it('ends a session that breaks the protocol in its own words, and one that says goodbye without any', async () => {
     const key = test.key('owner');
     const client = await RawClient.open(test.port);
     await rawLogin(client, key, PROTOCOL_3_0);
     client.write(Buffer.from([0x51, 0xff, 0xff, 0xff, 0xff, 1, 2, 3]));
     expect(decodeErrorFields((await client.until('E')).at(-1)?.payload as Buffer).code).toBe('08P01');
     await client.closed();
+    const ended = async (bytes: Buffer): Promise<{ code?: string | undefined; message?: string | undefined }> => {
+      const broken = await RawClient.open(test.port);
+      await rawLogin(broken, key, PROTOCOL_3_0);
+      broken.write(bytes);
+      const heard: { type: string; payload: Buffer }[] = [];
+      for (;;) {
+        const frame = await broken.frame().catch(() => undefined);
+        if (frame === undefined) break;
+        heard.push(frame);
+      }
+      const last = heard.findLast(({ type }) => type === 'E');
+      return last === undefined ? {} : decodeErrorFields(last.payload);
+    };
+    const words = (text: string) => ({ code: '08P01', message: expect.stringContaining(text) });
+    expect(await ended(Buffer.from([0x51, 0x7f, 0xff, 0xff, 0xff]))).toMatchObject(words('limit of 1073741822'));
+    expect(await ended(Buffer.from([0x64, 0x7f, 0xff, 0xff, 0xff]))).toMatchObject(words('limit of 1073741822'));
+    expect(await ended(Buffer.from([0x53, 0x7f, 0xff, 0xff, 0xff]))).toMatchObject(words('limit of 10000'));
+    expect(await ended(Buffer.from([0x45, 0, 1, 0, 0]))).toMatchObject(words('limit of 10000'));
+    expect(await ended(Buffer.from([0x51, 0, 0, 0, 0]))).toMatchObject(words('below 4'));
+    expect(await ended(Buffer.from([0x21, 0, 0, 0, 4]))).toMatchObject(words('invalid frontend message type 33'));
+    expect(await ended(Buffer.from([0x70, 0, 0, 0, 4]))).toMatchObject(words('invalid frontend message type 112'));
+    const goodbye = Buffer.from([0x58, 0, 0, 0, 4]);
+    expect(await ended(goodbye)).toEqual({});
+    expect(await ended(Buffer.concat([goodbye, Buffer.from('more')]))).toEqual({});
+    expect(await ended(Buffer.concat([goodbye, Buffer.alloc(300_000, 0x51)]))).toEqual({});
+    expect(await ended(Buffer.from([0x58, 0, 0, 0, 8, 1, 2, 3, 4, 5]))).toEqual({});
+    // And while a statement runs.
+    const writer = new ByteWriter();
+    encodeQuery(writer, 'select pg_sleep(0.1)');
+    expect(await ended(Buffer.concat([writer.take(), goodbye, Buffer.from('more')]))).toEqual({});
     expect((await run('psql', [key.url, '-XAtc', 'select 1'])).stdout.trim()).toBe('1');
   });
 

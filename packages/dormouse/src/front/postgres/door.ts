@@ -11,7 +11,7 @@ import {
 } from '../../base/index.ts';
 import type { Instance } from '../../instance/index.ts';
 import { type Connect, connectSocket, type SchemaChanges } from '../../pool/index.ts';
-import { equalBytes } from '../../wire/index.ts';
+import { type CancelKey, CancelKeys } from './cancel-keys.ts';
 import { type Login, login } from './login.ts';
 import { HungUp, LoginStream } from './login-stream.ts';
 import { encodeRefusal } from './refusal.ts';
@@ -39,6 +39,9 @@ export const POSTGRES_DOOR_LIMITS: PostgresDoorLimits = {
 
 /** A refused client has this long to read why. */
 const REFUSED_MS = 1_000;
+
+/** How long a cancel request with a wrong key takes; it holds one of the door's connections meanwhile. */
+const WRONG_KEY_MS = 1_000;
 
 /** What the door needs of a database. */
 export interface DoorDatabase {
@@ -95,14 +98,15 @@ class Door implements PostgresDoor {
   readonly #server: Server;
   readonly #connections = new Set<Socket>();
   readonly #rosters = new Map<Instance, Roster>();
-  /** By the process id that we gave the client, for cancel requests. */
-  readonly #byProcessId = new Map<number, Session>();
+  readonly #sessions = new Set<Session>();
+  readonly #cancelKeys: CancelKeys<Session>;
   #closing = false;
 
   constructor(options: PostgresDoorOptions) {
     this.#options = options;
     this.#limits = { ...POSTGRES_DOOR_LIMITS, ...options.limits };
     this.#connect = options.connect ?? connectSocket;
+    this.#cancelKeys = new CancelKeys(options.random);
     this.#verifiers = new Verifiers(options.catalog, options.random);
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => {
       void this.#accept(socket);
@@ -110,7 +114,7 @@ class Door implements PostgresDoor {
   }
 
   get stats(): { readonly connections: number; readonly sessions: number } {
-    return { connections: this.#connections.size, sessions: this.#byProcessId.size };
+    return { connections: this.#connections.size, sessions: this.#sessions.size };
   }
 
   listen(): Promise<{ readonly host: string; readonly port: number }> {
@@ -135,7 +139,7 @@ class Door implements PostgresDoor {
   }
 
   endSessions(keyId: KeyId): void {
-    for (const session of [...this.#byProcessId.values()]) {
+    for (const session of [...this.#sessions]) {
       if (session.keyId === keyId) session.end(new DormouseError('key_revoked'));
     }
   }
@@ -143,7 +147,7 @@ class Door implements PostgresDoor {
   async close(): Promise<void> {
     this.#closing = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    const sessions = [...this.#byProcessId.values()];
+    const sessions = [...this.#sessions];
     const clients = new Set(sessions.map((session) => session.client));
     for (const session of sessions) session.end(new DormouseError('shutting_down'));
     for (const socket of this.#connections) if (!clients.has(socket)) socket.destroy();
@@ -214,14 +218,15 @@ class Door implements PostgresDoor {
         random: this.#options.random,
         connect: this.#connect,
         wakeMs: this.#limits.wakeMs,
-        processId: this.#newProcessId(),
+        newSecret: (processId, bytes) => this.#cancelKeys.newSecret(processId, bytes),
         listenKeepsAwake: () =>
           this.#options.catalog.database(key.databaseId)?.rest?.listenKeepsAwake ??
           this.#options.listenKeepsAwake ??
           false,
         schemaChanged: () => this.#options.database(key.databaseId)?.schemaChanges?.note(),
         onEnd: (ended) => {
-          this.#byProcessId.delete(ended.processId);
+          this.#sessions.delete(ended);
+          this.#cancelKeys.delete(ended);
           roster.sessions.delete(ended);
           this.#leave(roster);
         },
@@ -230,9 +235,12 @@ class Door implements PostgresDoor {
       this.#leave(roster);
       throw error;
     }
-    this.#byProcessId.set(session.processId, session);
+    this.#sessions.add(session);
+    this.#cancelKeys.add(session);
     roster.sessions.add(session);
     if (this.#closing) session.end(new DormouseError('shutting_down'));
+    // Revoked while the login went on.
+    else if (this.#options.catalog.key(key.id)?.revoked !== false) session.end(new DormouseError('key_revoked'));
   }
 
   /** Takes a place among the database's sessions. */
@@ -267,17 +275,10 @@ class Door implements PostgresDoor {
     this.#rosters.delete(roster.instance);
   }
 
-  /** A process id that no other session has; random, since with the key it must not be guessed. */
-  #newProcessId(): number {
-    for (;;) {
-      const id = Buffer.from(this.#options.random(4)).readUInt32BE(0) & 0x7fff_ffff;
-      if (id !== 0 && !this.#byProcessId.has(id)) return id;
-    }
-  }
-
-  async #cancel(request: { readonly processId: number; readonly secretKey: Buffer }): Promise<void> {
-    const session = this.#byProcessId.get(request.processId);
-    if (session === undefined || !equalBytes(session.secretKey, request.secretKey)) return;
-    await session.cancel();
+  /** Process ids are small numbers that anybody may know: a wrong key is answered late, so that guessing takes years. */
+  async #cancel(request: CancelKey): Promise<void> {
+    const session = this.#cancelKeys.find(request.processId, request.secretKey);
+    if (session === undefined) await new Promise<void>((resolve) => this.#options.clock.after(WRONG_KEY_MS, resolve));
+    else await session.cancel();
   }
 }

@@ -45,12 +45,17 @@ export interface LoginOptions {
 
 /**
  * Takes a connection up to AuthenticationOk. Encryption is refused with 'N' (TLS ends in front of us).
- * Fails with `key_invalid`, `key_revoked`, `ProtocolError`, `HungUp`.
+ * Fails with `key_missing`, `key_invalid`, `key_revoked`, `version_unsupported`, `ProtocolError`, `HungUp`.
  */
 export async function login(socket: Socket, stream: LoginStream, options: LoginOptions): Promise<Login> {
   for (let negotiations = 0; ; negotiations++) {
     const request = decodeStartup(await stream.startup());
     if (request.kind === 'cancel') return request;
+    if (request.kind === 'unsupported') {
+      throw new DormouseError('version_unsupported', {
+        message: `Version ${request.version} of the protocol is not spoken here; 3.0 to 3.2 are. Use a newer client.`,
+      });
+    }
     if (request.kind === 'startup') {
       const key = await authenticate(socket, stream, request.version, request.parameters, options);
       return {
@@ -72,12 +77,18 @@ async function authenticate(
   parameters: ReadonlyMap<string, string>,
   options: LoginOptions,
 ): Promise<KeyRecord> {
+  const user = parameters.get('user') ?? '';
+  // As Postgres does, before anything is asked of the client.
+  if (user === '') {
+    throw new DormouseError('key_missing', {
+      message: 'The startup packet names no user. Use the postgres:// URL that `dormouse db show NAME` prints.',
+    });
+  }
   const writer = new ByteWriter();
   const unknownOptions = protocolOptions(parameters);
   if (version > PROTOCOL_3_2 || unknownOptions.length > 0) {
     encodeNegotiateProtocolVersion(writer, Math.min(version, PROTOCOL_3_2), unknownOptions);
   }
-  const user = parameters.get('user') ?? '';
   encodeAuthenticationSasl(writer, [SCRAM_SHA_256]);
   socket.write(writer.take());
 

@@ -9,6 +9,19 @@ import { encodeRefusal } from './refusal.ts';
 const ABANDONED_MS = 5_000;
 /** Terminate is a header alone. */
 const TERMINATE_BYTES = 5;
+/** Longest payloads that the server takes (PQ_LARGE_MESSAGE_LIMIT, PQ_SMALL_MESSAGE_LIMIT); past them it ends without a word. */
+const LARGE_BYTES_MAX = 0x3fff_fffe;
+const SMALL_BYTES_MAX = 10_000;
+const LARGE = new Set<number>([
+  Frontend.Query,
+  Frontend.FunctionCall,
+  Frontend.Bind,
+  Frontend.Parse,
+  Frontend.CopyData,
+]);
+/** Of an ErrorResponse the severity comes first. */
+const ERROR_BYTES = 200;
+const FATAL = /(?:^|\0)V(?:FATAL|PANIC)\0/;
 const STATUS_IDLE = 0x49;
 /** `LISTEN` with its final zero: no other tag begins with L and is as long. */
 const LISTEN_FIRST = 0x4c;
@@ -65,6 +78,8 @@ export class Relay {
   #simple = false;
   #statements = 0;
   #lastFromServer = 0;
+  /** The client has sent Terminate. */
+  #goodbye = false;
   /** The client sends no more; it may still read. */
   #clientDone = false;
   /** The client is gone. */
@@ -78,8 +93,12 @@ export class Relay {
     this.#server = options.server;
     this.#generation = options.instance.generation;
     this.#hold = options.hold;
-    this.#fromClient = new FrameScanner((type) => this.#clientFrame(type));
-    this.#fromServer = new FrameScanner((type, bytes, first) => this.#serverFrame(type, bytes, first));
+    this.#fromClient = new FrameScanner((type) => this.#clientFrame(type), {
+      payloadBytesMax: (type) => (LARGE.has(type) ? LARGE_BYTES_MAX : SMALL_BYTES_MAX),
+    });
+    this.#fromServer = new FrameScanner((type, bytes, first) => this.#serverFrame(type, bytes, first), {
+      keep: { type: Backend.ErrorResponse, bytes: ERROR_BYTES },
+    });
     const { client, server } = options;
     client.on('data', (chunk: Buffer) => this.#clientData(chunk));
     client.on('drain', () => server.resume());
@@ -125,12 +144,12 @@ export class Relay {
   }
 
   #clientData(chunk: Buffer): void {
-    if (this.#ended) return;
+    if (this.#ended || this.#clientDone) return;
     if (this.#hold !== undefined) {
       this.#forward(chunk);
       return;
     }
-    if (chunk.length === TERMINATE_BYTES && chunk[0] === Frontend.Terminate) {
+    if (chunk.length >= TERMINATE_BYTES && chunk[0] === Frontend.Terminate && this.#fromClient.atBoundary) {
       // Goodbye from an idle session: its backend sees the end of the stream when the database wakes, not now.
       this.#clientEnded();
       return;
@@ -167,8 +186,9 @@ export class Relay {
   }
 
   #forward(chunk: Buffer): void {
+    let followed: number;
     try {
-      this.#fromClient.scan(chunk);
+      followed = this.#fromClient.scan(chunk);
     } catch (error) {
       this.end(error);
       return;
@@ -177,7 +197,9 @@ export class Relay {
       this.#options.count(this.#statements);
       this.#statements = 0;
     }
-    if (!this.#server.write(chunk)) this.#client.pause();
+    // What stands behind a goodbye is nothing to anybody.
+    if (!this.#server.write(followed === chunk.length ? chunk : chunk.subarray(0, followed))) this.#client.pause();
+    if (this.#goodbye) this.#clientEnded();
     this.#rest();
   }
 
@@ -221,8 +243,11 @@ export class Relay {
         // Until Sync, if the copy was started by Execute; the server answers a simple one by itself.
         if (!this.#simple) this.#unsynced = true;
         break;
-      case Frontend.CopyData:
       case Frontend.Terminate:
+        this.#goodbye = true;
+        this.#fromClient.stop();
+        break;
+      case Frontend.CopyData:
         break;
       default:
         if (!this.#copyIn) this.#unsynced = true;
@@ -282,7 +307,8 @@ export class Relay {
 
   #serverEnded(): void {
     if (this.#ended) return;
-    if (this.#lastFromServer === Backend.ErrorResponse || this.#clientDone) {
+    const told = this.#lastFromServer === Backend.ErrorResponse && FATAL.test(this.#fromServer.kept.toString('latin1'));
+    if (told || this.#clientDone) {
       // The server said why itself, or the client asked for it.
       this.#ended = true;
       this.#client.end();

@@ -17,6 +17,7 @@ import {
   encodeReadyForQuery,
   PROTOCOL_3_2,
 } from '../../wire/index.ts';
+import type { CancelKey } from './cancel-keys.ts';
 import { Relay } from './relay.ts';
 import { serverParameters } from './startup-parameters.ts';
 
@@ -38,8 +39,8 @@ export interface SessionOptions {
   readonly connect: Connect;
   readonly wakeMs: number;
   readonly listenKeepsAwake: () => boolean;
-  /** What the client is told as its backend's process id. */
-  readonly processId: number;
+  /** A cancel key of so many bytes that no other session has with this process id. */
+  readonly newSecret: (processId: number, bytes: number) => Uint8Array;
   /** Called when what may have changed a table is committed. */
   readonly schemaChanged: () => void;
   /** Called once, after the session was opened. */
@@ -47,9 +48,10 @@ export interface SessionOptions {
 }
 
 /** A client that is logged in, its backend, and the relay between them. */
-export class Session {
+export class Session implements CancelKey {
   readonly client: Socket;
   readonly keyId: KeyId;
+  /** The backend's, as `pg_backend_pid()` gives it. */
   readonly processId: number;
   readonly secretKey: Uint8Array;
   readonly #cancelServer: () => Promise<void>;
@@ -76,8 +78,9 @@ export class Session {
     const { endpoint } = instance;
     this.client = client;
     this.keyId = key.id;
-    this.processId = options.processId;
-    this.secretKey = options.random(options.version >= PROTOCOL_3_2 ? LONG_CANCEL_KEY_BYTES : CANCEL_KEY_BYTES);
+    this.processId = opened.processId;
+    const bytes = options.version >= PROTOCOL_3_2 ? LONG_CANCEL_KEY_BYTES : CANCEL_KEY_BYTES;
+    this.secretKey = options.newSecret(opened.processId, bytes);
     this.#cancelServer = () => sendCancelRequest(() => connect(endpoint), opened.processId, opened.secretKey, clock);
     const writer = new ByteWriter();
     for (const [name, value] of opened.parameters) encodeParameterStatus(writer, name, value);

@@ -1,4 +1,5 @@
 import { DormouseError, type Role } from '../../base/index.ts';
+import { settingsOf } from './startup-options.ts';
 
 /** The main database's name; a client that names none gets it. */
 const MAIN_DATABASE = 'postgres';
@@ -6,11 +7,42 @@ const PROTOCOL_OPTION = '_pq_.';
 const FALSE = new Set(['', 'false', 'off', 'no', '0', 'f', 'n']);
 /** Settings that would change who a session is. Postgres refuses them too: the roles are members of nothing. */
 const IDENTITY = new Set(['role', 'session_authorization']);
-const IDENTITY_OPTION = /(^|\s)(-c\s*|--)(role|session[-_]authorization)\s*=/i;
+/**
+ * Settings that a login must not bring, each with the reason. Those that only a superuser may change, Postgres refuses itself
+ * (`session_preload_libraries`, `log_connections` …). All others are the client's.
+ */
+const REFUSED: Readonly<Record<string, string>> = {
+  post_auth_delay: 'it would hold a connection for that long before anybody can end it',
+  client_connection_check_interval: 'with it the server sees that a client is gone',
+  local_preload_libraries: 'a library that is not there would end the login',
+};
+
+/**
+ * What the server is told with every login, whatever the role or the database has for it (ALTER ROLE … SET): set there, a library
+ * that is not there would lock everybody out, and nobody could take it back.
+ */
+const OURS: readonly (readonly [string, string])[] = [
+  ['local_preload_libraries', ''],
+  ['client_connection_check_interval', '2s'],
+];
 
 /** `_pq_.` options that a client asked for; none is known here. */
 export function protocolOptions(parameters: ReadonlyMap<string, string>): string[] {
   return [...parameters.keys()].filter((name) => name.startsWith(PROTOCOL_OPTION));
+}
+
+/** Throws `permission_denied` for a setting that a login must not bring. */
+function check(name: string): void {
+  const setting = name.toLowerCase();
+  if (IDENTITY.has(setting)) {
+    throw new DormouseError('permission_denied', { message: 'A connection cannot change its role.' });
+  }
+  const reason = Object.hasOwn(REFUSED, setting) ? REFUSED[setting] : undefined;
+  if (reason !== undefined) {
+    throw new DormouseError('permission_denied', {
+      message: `The setting "${setting}" cannot be given at the login: ${reason}. Take it out of the URL or of PGOPTIONS.`,
+    });
+  }
 }
 
 /**
@@ -29,19 +61,11 @@ export function serverParameters(client: ReadonlyMap<string, string>, role: Role
       message: 'Replication connections are not served here. Stream changes over the HTTP port instead.',
     });
   }
-  const parameters = new Map<string, string>([
-    ['user', role],
-    ['database', database],
-    // Set for a role or database, a library that is not there would lock everybody out, and nobody could take it back.
-    ['local_preload_libraries', ''],
-  ]);
+  const parameters = new Map<string, string>([['user', role], ['database', database], ...OURS]);
   for (const [name, value] of client) {
-    if (parameters.has(name) || name === 'replication' || name.startsWith(PROTOCOL_OPTION)) continue;
-    // In `options` a backslash escapes the next character.
-    const unescaped = value.replaceAll('\\', '');
-    if (IDENTITY.has(name.toLowerCase()) || (name === 'options' && IDENTITY_OPTION.test(unescaped))) {
-      throw new DormouseError('permission_denied', { message: 'A connection cannot change its role.' });
-    }
+    if (name === 'user' || name === 'database' || name === 'replication' || name.startsWith(PROTOCOL_OPTION)) continue;
+    if (name === 'options') for (const setting of settingsOf(value)) check(setting);
+    else check(name);
     parameters.set(name, value);
   }
   return parameters;
