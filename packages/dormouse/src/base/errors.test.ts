@@ -51,6 +51,12 @@ describe('DormouseError', () => {
     ]);
   });
 
+  it('tells what it knows of the machine to who runs it, not to who holds a key', () => {
+    const told = 'Postgres does not start. The end of /var/lib/dormouse/databases/x/postgres.log says:\nFATAL';
+    const error = new DormouseError('start_failed', { message: told });
+    expect([error.publicMessage, error.operatorMessage]).toEqual([ERRORS.start_failed.message, told]);
+  });
+
   it('takes any thrown value: its own as it is, others as a bug', () => {
     const own = new DormouseError('key_missing');
     expect(toDormouseError(own)).toBe(own);

@@ -440,7 +440,7 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     'P6008',
     '57P03',
     2,
-    "Postgres does not start. Read the database's postgres.log.",
+    'Postgres does not start. Whoever runs this server is told why by `dormouse db wake NAME`, and the database is started again by the next query.',
   ),
   database_crashed: row(
     'instance',
@@ -606,8 +606,25 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
   ),
 };
 
+/**
+ * Whoever holds a key is told the table's message only: what is said beside it is of the machine (paths, the end of a server's log, other
+ * programs) and for those who run it.
+ */
+const FOR_OPERATORS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'start_failed',
+  'branch_failed',
+  'port_in_use',
+  'data_locked',
+  'data_version',
+  'data_unusable',
+  'binaries_missing',
+  'account_unusable',
+  'limits_unavailable',
+  'internal',
+]);
+
 export interface ErrorOptions {
-  /** Says what happened, why and what to do; the table's message if absent. Shown to the caller. */
+  /** Says what happened, why and what to do; the table's message if absent. Shown to the caller, of some codes to operators only. */
   readonly message?: string;
   /** Machine-readable details shown to the caller. */
   readonly meta?: Readonly<Record<string, unknown>>;
@@ -636,8 +653,12 @@ export class DormouseError extends Error {
   get retry(): Retry {
     return this.row.retry;
   }
-  /** What the caller may read. */
+  /** What whoever holds a key may read. */
   get publicMessage(): string {
+    return FOR_OPERATORS.has(this.code) ? this.row.message : this.message;
+  }
+  /** What whoever runs the platform may read: the management API and the command line. */
+  get operatorMessage(): string {
     return this.message;
   }
 }

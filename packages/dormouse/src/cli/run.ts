@@ -24,7 +24,7 @@ export async function run(words: readonly string[], commands: readonly Command[]
       world.stderr.write(`dormouse: this is a bug of ours; please report it with what follows.\n${cause}\n`);
     } else {
       // The code is what docs/ERRORS.md and people who search go by.
-      const [first, ...rest] = error.publicMessage.split('\n');
+      const [first, ...rest] = error.operatorMessage.split('\n');
       world.stderr.write(`dormouse: ${[`${first} [${error.code}]`, ...rest].join('\n')}\n`);
     }
     return error.row.exit;

@@ -111,7 +111,7 @@ export function createApi(options: ApiOptions): (request: MinimalRequest) => Pro
 
 /** An error as the management API writes it. */
 export function apiError(error: DormouseError): MinimalReply {
-  const reply = json(error.row.status, { code: error.code, message: error.publicMessage });
+  const reply = json(error.row.status, { code: error.code, message: error.operatorMessage });
   const { allow } = error.meta ?? {};
   return error.code === 'method_not_allowed' && typeof allow === 'string'
     ? { ...reply, headers: { ...reply.headers, allow } }

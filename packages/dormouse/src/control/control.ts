@@ -9,6 +9,7 @@ import {
   type RandomBytes,
   ROLES,
   type Role,
+  toDormouseError,
 } from '../base/index.ts';
 import { BirthAndEnd, type BranchWish } from './birth-and-end.ts';
 import { BranchJobs } from './branch-jobs.ts';
@@ -189,13 +190,26 @@ export class Control {
     return this.#views.keyInDetail(key);
   }
 
-  /** Revokes a key: no request that comes after this returns gets in by it. Repeated, it changes nothing. */
+  /**
+   * Revokes a key: no request that comes after this returns gets in by it, also if it cannot be written (`disk_full`): then it holds
+   * until the platform ends, and a repetition writes it. Repeated otherwise, it changes nothing.
+   */
   revokeKey(nameOrId: string, keyId: string): KeySummary {
     const key = this.#roster.findKey(nameOrId, keyId);
-    const revoked: KeyRow = { ...key, revokedAtMs: key.revokedAtMs ?? this.#options.clock.now() };
-    if (key.revokedAtMs === null) this.#options.registry.revokeKey(key.id, this.#options.clock.now());
+    const revokedAtMs = key.revokedAtMs ?? this.#options.clock.now();
+    const revoked: KeyRow = { ...key, revokedAtMs };
     this.#roster.enterKey(revoked);
     this.#options.onRevoked?.(key.id);
+    try {
+      this.#options.registry.revokeKey(key.id, revokedAtMs);
+    } catch (cause) {
+      if (toDormouseError(cause).code !== 'disk_full') throw cause;
+      throw new DormouseError('disk_full', {
+        message:
+          'The key is refused from now on, but the disk is full: once Dormouse starts again, it would work again. Free some space and revoke it again.',
+        cause,
+      });
+    }
     return this.#views.key(revoked);
   }
 

@@ -9,6 +9,7 @@ import {
   type RestOverrides,
   type Role,
 } from '../base/index.ts';
+import { diskError, sqliteError } from '../instance/index.ts';
 
 /** Where a database stands in its life; what its server does meanwhile is the fleet's to say. */
 export type Lifecycle = 'creating' | 'ready' | 'deleting';
@@ -104,22 +105,26 @@ const KEY_COLUMNS =
  */
 export class Registry {
   readonly #db: Database.Database;
+  readonly #file: string;
   readonly #wal: string;
   #walFile: Promise<FileHandle> | undefined;
 
-  /** Fails with `data_version` for a registry of a newer Dormouse, `data_unusable` for a file that is none. */
+  /** Fails with `data_version` for a registry of a newer Dormouse, `data_unusable` for a file that is none, `disk_full`. */
   constructor(file: string) {
+    this.#file = file;
     this.#wal = `${file}-wal`;
     try {
       this.#db = new Database(file, { timeout: 5_000 });
       this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;');
       this.#migrate(file);
       this.#db.exec('PRAGMA synchronous = NORMAL');
-    } catch (cause) {
-      if (cause instanceof DormouseError) throw cause;
+    } catch (thrown) {
+      const known = sqliteError(thrown, file);
+      if (known instanceof DormouseError && known.code !== 'data_unusable') throw known;
+      const { code } = thrown as { code?: unknown };
       throw new DormouseError('data_unusable', {
-        message: `${file} cannot be read as the registry (${String((cause as { code?: unknown }).code)}). Restore it from a backup.`,
-        cause,
+        message: `${file} cannot be read as the registry (${String(code)}). Restore it from a backup.`,
+        cause: thrown,
       });
     }
   }
@@ -131,7 +136,7 @@ export class Registry {
       await (await this.#walFile).datasync();
     } catch (cause) {
       this.#walFile = undefined;
-      throw storageFailure(cause);
+      throw diskError(cause, 'data_unusable', this.#wal);
     }
   }
 
@@ -167,7 +172,7 @@ export class Registry {
           cause,
         });
       }
-      throw storageFailure(cause);
+      throw sqliteError(cause, this.#file);
     }
   }
 
@@ -249,7 +254,11 @@ export class Registry {
 
   close(): void {
     // SQLite's own last checkpoint does not run here, and a backup may copy the file alone.
-    this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    try {
+      this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    } catch {
+      // A full disk: the log keeps what it has, and the next start reads it.
+    }
     this.#db.close();
     void this.#walFile?.then((file) => file.close()).catch(() => {});
   }
@@ -269,9 +278,21 @@ export class Registry {
 
   #atomically(work: () => void): void {
     try {
-      this.#db.transaction(work).immediate();
+      this.#transaction(work);
     } catch (cause) {
-      throw storageFailure(cause);
+      throw sqliteError(cause, this.#file);
+    }
+  }
+
+  /** By hand: libsql's own rolls back what SQLite has rolled back already (on a full disk), and then that is its error. */
+  #transaction(work: () => void): void {
+    this.#db.exec('BEGIN IMMEDIATE');
+    try {
+      work();
+      this.#db.exec('COMMIT');
+    } catch (cause) {
+      if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
+      throw cause;
     }
   }
 
@@ -293,7 +314,7 @@ export class Registry {
       });
     }
     for (let at = version; at < MIGRATIONS.length; at++) {
-      this.#db.transaction(() => this.#db.exec(`${MIGRATIONS[at]}; PRAGMA user_version = ${at + 1};`)).immediate();
+      this.#transaction(() => this.#db.exec(`${MIGRATIONS[at]}; PRAGMA user_version = ${at + 1};`));
     }
   }
 }
@@ -335,9 +356,4 @@ function storedRest(rest: RestOverrides): (number | null)[] {
   const ms = (value: number | undefined): number | null => (value === Number.POSITIVE_INFINITY ? -1 : (value ?? null));
   const bit = (value: boolean | undefined): number | null => (value === undefined ? null : Number(value));
   return [ms(rest.suspendAfterMs), ms(rest.stopAfterMs), bit(rest.alwaysOn), bit(rest.listenKeepsAwake)];
-}
-
-function storageFailure(cause: unknown): unknown {
-  const code = String((cause as { code?: unknown } | null)?.code);
-  return code.startsWith('SQLITE_FULL') ? new DormouseError('disk_full', { cause }) : cause;
 }

@@ -70,6 +70,37 @@ describe('the compiler', () => {
     for (const other of others) expect(other).toMatchObject({ status: 'fulfilled', value: { type: 'dataMap' } });
   });
 
+  it('ends the waiting at the deadline of who asks, and never the thread that others use', async () => {
+    const compiler = open({ compileMsMax: 60_000 });
+    const schema = source('1', schemaOf(3));
+    await compiler.compile('modest', 'compile', schema, findMany({}), soon());
+    const impatient = Array.from({ length: 20 }, () =>
+      compiler.compile('impatient', 'compile', schema, slowQuery, Deadline.in(systemClock, 1)),
+    );
+    const modest = compiler.compile('modest', 'compile', schema, findMany({ id: 1 }), soon());
+    for (const each of await Promise.allSettled(impatient)) {
+      expect(each).toMatchObject({ status: 'rejected', reason: { code: 'query_timeout' } });
+    }
+    expect(await modest).toMatchObject({ type: 'dataMap' });
+    // The one that had begun was finished; the others were never begun.
+    expect(messages).toEqual([]);
+  });
+
+  it('refuses who fills the queue, not who comes then', async () => {
+    const compiler = open({ waitingMax: 50 });
+    const schema = source('1', schemaOf(3));
+    const ask = (owner: string): Promise<unknown> =>
+      compiler.compile(owner, 'compile', schema, findMany({ id: 1 }), soon());
+    const greedy = Promise.allSettled(Array.from({ length: 200 }, () => ask('greedy')));
+    const others = await Promise.allSettled(Array.from({ length: 10 }, (_, index) => ask(`other ${index % 5}`)));
+    expect(others.map(({ status }) => status)).toEqual(others.map(() => 'fulfilled'));
+    const ended = await greedy;
+    const refused = ended.filter(({ status }) => status === 'rejected');
+    expect(ended.filter(({ status }) => status === 'fulfilled').length).toBeGreaterThan(30);
+    expect(refused.length).toBeGreaterThan(100);
+    for (const each of refused) expect(each).toMatchObject({ reason: { code: 'queue_full' } });
+  });
+
   it('serves owners in turns, however many queries one of them has', async () => {
     const compiler = open();
     const schema = source('1', schemaOf(2));

@@ -63,6 +63,7 @@ export interface CompilerOptions {
   /** Shorter and smaller, for tests. */
   readonly compileMsMax?: number;
   readonly compilerBytesMax?: number;
+  readonly waitingMax?: number;
 }
 
 /** Prisma's compiler and its schema validator, each in a thread of its own, so that neither holds up the main loop. */
@@ -90,7 +91,7 @@ export class Compiler {
         log,
         memoryBytesMax: options.compilerBytesMax ?? COMPILER_BYTES_MAX,
         heapMbMax: HEAP_MB_MAX,
-        waitingMax: WAITING_MAX,
+        waitingMax: options.waitingMax ?? WAITING_MAX,
         ...(idleMs === undefined ? {} : { idleMs }),
       });
     this.#compiler = compilerThread('dormouse-compiler');

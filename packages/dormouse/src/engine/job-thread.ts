@@ -32,6 +32,8 @@ export class JobFailed extends Error {
   }
 }
 
+const TOO_LATE = 'The time of this query was up before it was compiled.';
+
 export interface JobThreadOptions {
   readonly name: string;
   /** The built JavaScript file of the thread. It posts `ready` once, then a reply a job. */
@@ -51,10 +53,13 @@ export interface JobThreadOptions {
 
 interface Waiting<Job> {
   readonly job: Job;
-  readonly deadline: Deadline;
   readonly limitMs: number;
   /** Told how long it ran, however it ended. */
   readonly ran: ((ms: number) => void) | undefined;
+  /** Fires at the asker's deadline. */
+  expiry: Timer | undefined;
+  /** Nobody waits for it any more. */
+  settled: boolean;
   resolve(result: unknown): void;
   reject(error: unknown): void;
 }
@@ -67,8 +72,9 @@ interface Running<Job> {
 }
 
 /**
- * One worker thread, one job at a time, each held to a deadline; owners take turns. When a job breaks the thread, outlasts
- * its deadline or makes the thread too large, the thread is ended and the next job starts another. Only that job fails.
+ * One worker thread, one job at a time, each held to a limit of time; owners take turns. When a job breaks the thread, outlasts
+ * its limit or makes the thread too large, the thread is ended and the next job starts another. Only that job fails. The deadline of
+ * who asks is another thing: it ends the waiting, never the thread, which others use.
  */
 export class JobThread<Job extends object> {
   readonly #options: JobThreadOptions;
@@ -89,17 +95,34 @@ export class JobThread<Job extends object> {
 
   /**
    * Runs a job in its turn, for at most `limitMs` once it has begun; `ran` is told how long it did.
-   * Throws {@link JobFailed}, `queue_full`, `query_timeout` (it waited past its deadline), `shutting_down`.
+   * Throws {@link JobFailed}, `queue_full`, `query_timeout` (not done at its deadline), `shutting_down`.
    */
   submit(owner: string, job: Job, deadline: Deadline, limitMs: number, ran?: (ms: number) => void): Promise<unknown> {
     if (this.#closed) return Promise.reject(new DormouseError('shutting_down'));
-    if (this.#waiting >= this.#options.waitingMax) {
-      const message = 'Too many queries wait to be compiled. Slow down.';
-      return Promise.reject(new DormouseError('queue_full', { message }));
-    }
+    if (this.#waiting >= this.#options.waitingMax && !this.#makeRoomFor(owner)) return Promise.reject(queueFull());
     return new Promise((resolve, reject) => {
-      this.#enqueue(owner, [{ job, deadline, limitMs, ran, resolve, reject }]);
+      const waiting: Waiting<Job> = { job, limitMs, ran, expiry: undefined, settled: false, resolve, reject };
+      const leftMs = deadline.remainingMs();
+      if (leftMs < Number.POSITIVE_INFINITY) {
+        waiting.expiry = this.#options.clock.after(Math.ceil(leftMs), () => {
+          settle(waiting, () => reject(new DormouseError('query_timeout', { message: TOO_LATE })));
+        });
+      }
+      this.#enqueue(owner, [waiting]);
     });
+  }
+
+  /** Takes a place from the owner who has most of them, if that is not this one: whoever fills the queue is refused, not who comes then. */
+  #makeRoomFor(owner: string): boolean {
+    let longest: Waiting<Job>[] = this.#queues.get(owner) ?? [];
+    const own = longest.length + 1;
+    for (const queue of this.#queues.values()) if (queue.length > longest.length) longest = queue;
+    if (longest.length <= own) return false;
+    const last = longest.pop();
+    if (last === undefined) return false;
+    this.#waiting--;
+    settle(last, () => last.reject(queueFull()));
+    return true;
   }
 
   /** Gives the jobs of an owner that wait to another thread. */
@@ -127,7 +150,7 @@ export class JobThread<Job extends object> {
     this.#queues.clear();
     this.#running?.timer.cancel();
     this.#running = undefined;
-    for (const { reject } of waiting) reject(new DormouseError('shutting_down'));
+    for (const each of waiting) settle(each, () => each.reject(new DormouseError('shutting_down')));
     await this.#end();
   }
 
@@ -135,12 +158,14 @@ export class JobThread<Job extends object> {
   #next(): void {
     if (this.#busy || this.#closed) return;
     for (const [owner, queue] of this.#queues) {
-      const waiting = queue.shift();
+      const wanted = queue.findIndex(({ settled }) => !settled);
+      const taken = queue.splice(0, wanted < 0 ? queue.length : wanted + 1);
+      this.#waiting -= taken.length;
       // The owner goes to the end of the line, or leaves it.
       this.#queues.delete(owner);
       if (queue.length > 0) this.#queues.set(owner, queue);
+      const waiting = wanted < 0 ? undefined : taken.at(-1);
       if (waiting === undefined) continue;
-      this.#waiting--;
       this.#busy = true;
       this.#idle?.cancel();
       void this.#run(waiting);
@@ -153,23 +178,22 @@ export class JobThread<Job extends object> {
   }
 
   async #run(waiting: Waiting<Job>): Promise<void> {
-    if (waiting.deadline.expired()) {
-      const message = 'The query waited too long to be compiled.';
-      this.#done(() => waiting.reject(new DormouseError('query_timeout', { message })));
-      return;
-    }
     let worker: Worker;
     try {
       worker = await this.#started();
     } catch (cause) {
-      this.#done(() => waiting.reject(new DormouseError('internal', { cause })));
+      this.#done(waiting, () => waiting.reject(new DormouseError('internal', { cause })));
       return;
     }
     if (this.#closed) {
-      waiting.reject(new DormouseError('shutting_down'));
+      settle(waiting, () => waiting.reject(new DormouseError('shutting_down')));
       return;
     }
-    const limitMs = Math.ceil(Math.min(waiting.limitMs, waiting.deadline.remainingMs()));
+    if (waiting.settled) {
+      this.#done(waiting, () => {});
+      return;
+    }
+    const { limitMs } = waiting;
     const timer = this.#options.clock.after(limitMs, () => {
       this.#replace('a job outlasted its deadline');
       this.#fail(waiting, new JobFailed({ reason: 'deadline', message: `it took longer than ${limitMs} ms` }));
@@ -189,13 +213,13 @@ export class JobThread<Job extends object> {
       return;
     }
     this.#ended(running);
-    this.#done(() => running.waiting.resolve(reply.result));
+    this.#done(running.waiting, () => running.waiting.resolve(reply.result));
   }
 
   #fail(waiting: Waiting<Job>, error: Error): void {
     if (this.#running?.waiting !== waiting) return;
     this.#ended(this.#running);
-    this.#done(() => waiting.reject(error));
+    this.#done(waiting, () => waiting.reject(error));
   }
 
   #ended({ timer, waiting, sinceMs }: Running<Job>): void {
@@ -204,9 +228,9 @@ export class JobThread<Job extends object> {
     waiting.ran?.(this.#options.clock.monotonic() - sinceMs);
   }
 
-  #done(settle: () => void): void {
+  #done(waiting: Waiting<Job>, tell: () => void): void {
     this.#busy = false;
-    settle();
+    settle(waiting, tell);
     this.#next();
   }
 
@@ -252,4 +276,16 @@ export class JobThread<Job extends object> {
         this.#fail(running.waiting, new JobFailed({ reason: 'panic', message: error.message }));
     });
   }
+}
+
+/** Tells who asked how it ended, once. */
+function settle(waiting: Waiting<object>, tell: () => void): void {
+  if (waiting.settled) return;
+  waiting.settled = true;
+  waiting.expiry?.cancel();
+  tell();
+}
+
+function queueFull(): DormouseError {
+  return new DormouseError('queue_full', { message: 'Too many queries wait to be compiled. Slow down.' });
 }

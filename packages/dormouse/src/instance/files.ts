@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { statfsSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -172,14 +173,52 @@ export async function runAs(
   return (await pending).stdout;
 }
 
+/** A segment of WAL: with less room than this a server neither starts nor goes on. */
+const ROOM_BYTES_MIN = 2 ** 20;
+
+/** Whether the file system of a path, or of what would hold it, is as good as full, for who is not root. */
+function isFull(path: string): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(path);
+    return bavail * bsize < ROOM_BYTES_MIN;
+  } catch {
+    return dirname(path) !== path && isFull(dirname(path));
+  }
+}
+
+/**
+ * Whether a full disk is why something failed at `path`: by the code of the system or of SQLite, by the words of a program, or, where what
+ * failed could say nothing of it (a server whose log lies on that disk; SQLite when it maps its index), by the disk itself.
+ */
+function isForLackOfRoom(thrown: unknown, path: string): boolean {
+  const { code, stderr } = (thrown ?? {}) as { code?: unknown; stderr?: unknown };
+  const name = typeof code === 'string' ? code : '';
+  if (name === 'ENOSPC' || name === 'EDQUOT' || name.startsWith('SQLITE_FULL')) return true;
+  if (/No space left on device|Disk quota exceeded/.test(String(stderr ?? ''))) return true;
+  return (name === '' || name.startsWith('SQLITE_IOERR')) && isFull(path);
+}
+
 /** An error of the operating system as one of ours: a full disk is `disk_full`, the rest what `otherwise` says. */
 export function diskError(thrown: unknown, otherwise: 'data_unusable' | 'start_failed', path: string): DormouseError {
   if (thrown instanceof DormouseError) return thrown;
   const { code, stderr } = thrown as NodeJS.ErrnoException & { stderr?: string };
-  if (code === 'ENOSPC' || code === 'EDQUOT' || /No space left on device|Disk quota exceeded/.test(stderr ?? '')) {
-    return new DormouseError('disk_full', { cause: thrown });
-  }
+  if (isForLackOfRoom(thrown, path)) return new DormouseError('disk_full', { cause: thrown });
   if (typeof code !== 'string' && stderr === undefined) return toDormouseError(thrown);
   const detail = stderr?.trim() || (thrown as Error).message;
   return new DormouseError(otherwise, { message: `${path} cannot be used: ${detail.slice(-500)}`, cause: thrown });
+}
+
+/**
+ * A failure of SQLite on a file as one of ours: `disk_full`, or `data_unusable` for a file that cannot be read or written. What is
+ * neither is given back as it is.
+ */
+export function sqliteError(thrown: unknown, file: string): unknown {
+  const code = String((thrown as { code?: unknown } | null)?.code);
+  if (thrown instanceof DormouseError || !code.startsWith('SQLITE_')) return thrown;
+  if (!/^SQLITE_(FULL|CANTOPEN|CORRUPT|NOTADB|READONLY|IOERR|PERM|AUTH)/.test(code)) return thrown;
+  if (isForLackOfRoom(thrown, dirname(file))) return new DormouseError('disk_full', { cause: thrown });
+  return new DormouseError('data_unusable', {
+    message: `${file} cannot be used (${code}). Check the disk and who owns the file, or restore it from a backup.`,
+    cause: thrown,
+  });
 }

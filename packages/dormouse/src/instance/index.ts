@@ -8,6 +8,7 @@
  */
 export type { BranchOptions } from './branches.ts';
 export { checkBuilds } from './builds.ts';
+export { diskError, sqliteError } from './files.ts';
 export type { Attachment, Endpoint, Hold, Instance, InstanceState } from './instance.ts';
 export type { Instances, InstancesOptions, PrepareResult, RecoverResult } from './instances.ts';
 export { openInstances } from './instances.ts';

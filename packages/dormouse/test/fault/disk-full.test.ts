@@ -47,6 +47,7 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
   const running = platform;
   const database = await running.createDatabase('full');
   const other = await running.createDatabase('other');
+  const spare = await running.json<DatabaseUrls>('key', 'create', 'full', '--role', 'reader');
   await pushSchema(database.postgresUrl, 7);
   const source: StreamSource = { base: () => running.http, apiKey: database.apiKey as string, table: 'public.samples' };
   const subscriber = new NamedSubscriber(source, 'full');
@@ -143,6 +144,7 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
     'other',
   ]);
   expect(running.child.exitCode).toBe(null);
+  const made = await managed(running, small, spare);
 
   small.drain();
   await until(both, { what: 'writes through both doors again', withinMs: 60_000 });
@@ -159,9 +161,52 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
 
   expect((await readTexts(other, 'SELECT 1::text AS text')).length).toBe(1);
   await running.createDatabase('third');
+  // Keys that were acknowledged are there, and those refused are not.
+  const labels = (await running.json<{ label: string }[]>('key', 'list', 'other')).map(({ label }) => label);
+  expect(labels).toEqual(['default', ...Array.from({ length: made }, () => 'written')]);
   expect(await running.terminate()).toBe(0);
   expect(processesOf(small.path)).toEqual([]);
 });
+
+/** What the management API writes, each by itself on a full disk: refused as that, or done. Gives how many keys could be made. */
+async function managed(running: Platform, small: SmallDisk, spare: DatabaseUrls): Promise<number> {
+  const spareId = new URL(spare.postgresUrl).username;
+  const commands: readonly (readonly string[])[] = [
+    ['key', 'create', 'other', '--role', 'reader', '--label', 'written'],
+    ['db', 'set', 'other', '--suspend-after', '7s'],
+    ['db', 'create', 'fourth'],
+    ['db', 'branch', 'other', 'fifth'],
+    ['key', 'revoke', 'full', spareId],
+  ];
+  let made = 0;
+  for (const command of commands) {
+    const tell = async (): Promise<string> => {
+      small.fill();
+      const { code, stderr } = await running.cli(...command);
+      if (code === 0 && command === commands[0]) made++;
+      return `${command.join(' ')}: ${code} ${stderr}`;
+    };
+    // As long as the registry's journal has room that it had before, it is done; from then on it is refused.
+    await until(async () => (await tell()).includes('[disk_full]'), { what: `${command.join(' ')} is refused` });
+  }
+  // Revoked it is all the same, as long as this platform lives.
+  const refused = await fetch(`${running.http}/connection-info`, {
+    headers: { authorization: `Bearer ${spare.apiKey}` },
+  });
+  expect([refused.status, ((await refused.json()) as { meta: unknown }).meta]).toEqual([
+    401,
+    { reason: 'key_revoked' },
+  ]);
+  // A server that cannot start for it says so, not that it does not start.
+  expect((await running.cli('db', 'stop', 'main')).code).toBe(0);
+  small.fill();
+  const [main] = running.databases;
+  await expect(withSession(main?.postgresUrl ?? '', (client) => client.query('SELECT 1'))).rejects.toMatchObject({
+    code: '53100',
+  });
+  expect(running.log()).not.toMatch(/bug of ours/);
+  return made;
+}
 
 function readTexts(database: DatabaseUrls, sql = 'SELECT text FROM samples'): Promise<string[]> {
   return withSession(database.postgresUrl, async (client) =>

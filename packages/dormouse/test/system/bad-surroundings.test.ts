@@ -281,38 +281,48 @@ describe('a Postgres that does not start', () => {
       },
       /shared_buffers/,
     ],
-  ])('%s says why at both doors, and works once it is mended', async (_, damage, why) => {
-    const database = await platform.createDatabase('broken');
-    const other = await platform.createDatabase('fine');
-    await withSession(database.postgresUrl, (client) => client.query('CREATE TABLE kept AS SELECT 42 AS answer'));
-    expect((await platform.cli('db', 'stop', 'broken')).code).toBe(0);
-    const mend = damage(join(platform.data, 'databases', database.id, 'pgdata'));
+  ])(
+    '%s is told at both doors, why to who runs the server only, and it works once it is mended',
+    async (_, damage, why) => {
+      const database = await platform.createDatabase('broken');
+      const other = await platform.createDatabase('fine');
+      await withSession(database.postgresUrl, (client) => client.query('CREATE TABLE kept AS SELECT 42 AS answer'));
+      expect((await platform.cli('db', 'stop', 'broken')).code).toBe(0);
+      const mend = damage(join(platform.data, 'databases', database.id, 'pgdata'));
 
-    const refusal = await withSession(database.postgresUrl, async () => undefined).catch((error) => error);
-    expect(refusal).toMatchObject({ code: '57P03', message: expect.stringMatching(/does not start/) });
-    expect(refusal.message).toMatch(why);
-    const reply = await fetch(`${platform.http}/query`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${database.apiKey}` },
-      body: JSON.stringify({
-        plan: { type: 'query', args: { type: 'rawSql', sql: 'SELECT 1', args: [], argTypes: [] } },
-        params: {},
-        operation: 'queryRaw',
-      }),
-    });
-    const { code, message, meta } = (await reply.json()) as { code: string; message: string; meta: { reason: string } };
-    expect([reply.status, code, meta.reason]).toEqual([503, 'P6008', 'start_failed']);
-    expect(message).toMatch(why);
-    const command = await platform.cli('db', 'wake', 'broken');
-    expect([command.code, command.stderr]).toEqual([2, expect.stringMatching(why)]);
-    expect(command.stderr).toContain('[start_failed]');
-    expect((await platform.json<{ state: string }>('db', 'show', 'broken')).state).toBe('failed');
+      const refusal = await withSession(database.postgresUrl, async () => undefined).catch((error) => error);
+      expect(refusal).toMatchObject({ code: '57P03', message: expect.stringMatching(/does not start/) });
+      // Neither the machine's paths nor the log's words.
+      const secrets = [why.source, platform.data, 'postgres.log says', 'FATAL', 'pgdata'];
+      for (const secret of secrets) expect(JSON.stringify([refusal.message, { ...refusal }])).not.toMatch(secret);
+      const reply = await fetch(`${platform.http}/query`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${database.apiKey}` },
+        body: JSON.stringify({
+          plan: { type: 'query', args: { type: 'rawSql', sql: 'SELECT 1', args: [], argTypes: [] } },
+          params: {},
+          operation: 'queryRaw',
+        }),
+      });
+      const { code, message, meta } = (await reply.json()) as {
+        code: string;
+        message: string;
+        meta: { reason: string };
+      };
+      expect([reply.status, code, meta.reason]).toEqual([503, 'P6008', 'start_failed']);
+      expect(message).toBe(refusal.message);
+      for (const secret of secrets) expect(JSON.stringify([message, meta])).not.toMatch(secret);
+      const command = await platform.cli('db', 'wake', 'broken');
+      expect([command.code, command.stderr]).toEqual([2, expect.stringMatching(why)]);
+      expect(command.stderr).toContain('[start_failed]');
+      expect((await platform.json<{ state: string }>('db', 'show', 'broken')).state).toBe('failed');
 
-    // Nobody else notices.
-    await withSession(other.postgresUrl, (client) => client.query('SELECT 1'));
-    mend();
-    expect((await withSession(database.postgresUrl, (client) => client.query('SELECT answer FROM kept'))).rows).toEqual(
-      [{ answer: 42 }],
-    );
-  });
+      // Nobody else notices.
+      await withSession(other.postgresUrl, (client) => client.query('SELECT 1'));
+      mend();
+      expect(
+        (await withSession(database.postgresUrl, (client) => client.query('SELECT answer FROM kept'))).rows,
+      ).toEqual([{ answer: 42 }]);
+    },
+  );
 });

@@ -19,6 +19,8 @@ export function declaredBytes(incoming: IncomingMessage): number | undefined {
  * events and ticks (which cost a query 3 µs of 60). Who does not collect reads it as the stream that it is.
  */
 export class DoorRequest extends IncomingMessage implements ArrivingBody {
+  /** Without an initial value: the constructor above writes it first, by the accessor below. */
+  declare asksUpgrade: boolean;
   sinceMs = 0;
   earlier: ArrivingBody | undefined;
   later: ArrivingBody | undefined;
@@ -27,6 +29,20 @@ export class DoorRequest extends IncomingMessage implements ArrivingBody {
   #bytes = 0;
   #bytesMax = 0;
   #slow: SlowBodies | undefined;
+
+  /** Whether the socket becomes something else than HTTP with this request. Node asks by writing what its parser found, then reads it. */
+  get upgrade(): boolean {
+    return this.asksUpgrade;
+  }
+  set upgrade(asked: boolean | null) {
+    // The parser writes it before it knows the method and the headers, and the server after.
+    this.asksUpgrade = asked === true && (this.method == null || this.method === 'CONNECT' || this.takesUpgrade());
+  }
+
+  /** Whether the door speaks what this request would upgrade to. If not, the header is ignored (RFC 9110, section 7.8). */
+  protected takesUpgrade(): boolean {
+    return false;
+  }
 
   /**
    * Collects the body, bounded in bytes and time; one chunk is given as it came, without a copy. Fails with `body_too_large` as soon

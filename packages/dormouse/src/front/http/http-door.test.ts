@@ -196,11 +196,79 @@ describe('createHttpDoor', () => {
     ['a negative length', 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n'],
     ['a bad chunk', 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n'],
     ['no host', 'GET / HTTP/1.1\r\n\r\n'],
-  ])('refuses %s with 400', async (_, bytes) => {
-    const { port } = await door();
+    ['two hosts', 'GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nHost: other\r\n\r\n'],
+    ['twice the same host', 'GET / HTTP/1.1\r\nhost: x\r\nhost: x\r\n\r\n'],
+    ['a host that is none', 'GET / HTTP/1.1\r\nhost: x y\r\n\r\n'],
+    ['a host with a path', 'GET / HTTP/1.1\r\nhost: x/y\r\n\r\n'],
+    ['a target whose host is none', 'GET http://[/streams/all HTTP/1.1\r\nhost: x\r\n\r\n'],
+    ['a target with an empty host', 'GET http:///streams/all HTTP/1.1\r\nhost: x\r\n\r\n'],
+    ['a target with a password', 'GET http://a:b@x/streams/all HTTP/1.1\r\nhost: x\r\n\r\n'],
+  ])('refuses %s with 400, and says what is wrong', async (_, bytes) => {
+    const { port } = await door({ mounts: [{ path: '/streams', stream: () => expect.unreachable() }] });
     const { socket, all } = raw(port);
     socket.end(bytes);
-    expect(await all).toMatch(/^HTTP\/1\.1 400 /);
+    const [head, body] = (await all).split('\r\n\r\n');
+    expect(head).toMatch(/^HTTP\/1\.1 400 .*^cf-ray: /ims);
+    expect(JSON.parse(body as string)).toMatchObject({
+      code: 'P6005',
+      message: expect.stringMatching(/^.{20,}\.$/),
+      meta: { reason: 'request_invalid' },
+    });
+  });
+
+  it('takes the host of a target for the host, and HTTP/1.0 without one', async () => {
+    const { port } = await door({
+      handle: (request) => ({ status: 200, headers: {}, body: `${request.path} at ${request.header('host')}` }),
+    });
+    for (const [bytes, seen] of [
+      ['GET http://a.example:80/x?y HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n', '/x at a.example:80'],
+      ['GET HTTP://[::1]:4400?y HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n', '/ at [::1]:4400'],
+      ['GET /z HTTP/1.1\r\nhost: \r\nconnection: close\r\n\r\n', '/z at '],
+      ['GET /z HTTP/1.0\r\n\r\n', '/z at undefined'],
+    ] as const) {
+      const { socket, all } = raw(port);
+      socket.write(bytes);
+      expect(await all).toMatch(new RegExp(`^HTTP/1.1 200 .*${seen.replace(/[[\].]/g, '\\$&')}$`, 's'));
+    }
+  });
+
+  it('closes a connection on which nothing was sent, without a word', async () => {
+    const { port } = await door({ limits: { headersMs: 50 } });
+    const silent = raw(port);
+    expect(await silent.all).toBe('');
+    // Of one that has asked before, only what it has begun is answered.
+    const { socket, all } = raw(port);
+    socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\nGET');
+    expect(await all).toMatch(/^HTTP\/1\.1 200 .*HTTP\/1\.1 408 /s);
+  });
+
+  it.each([
+    'connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA',
+    'connection: upgrade\r\nupgrade: TLS/1.3, foo/2',
+    'connection: upgrade\r\nupgrade: websocket',
+    'connection: upgrade\r\nupgrade: ',
+    'expect: a miracle',
+  ])('serves a request as it is, whatever else it would like: %s', async (lines) => {
+    const upgraded: string[] = [];
+    const { port } = await door({ upgrades: { '/stream': ({ url }) => upgraded.push(String(url)) } });
+    const asked = (path: string, body: string): string =>
+      `POST ${path} HTTP/1.1\r\nhost: x\r\n${lines}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    for (const path of lines.includes('websocket') ? ['/query'] : ['/query', '/stream']) {
+      const { socket, received } = raw(port);
+      socket.write(asked(path, 'hello'));
+      await expect.poll(received).toMatch(new RegExp(`^HTTP/1.1 200 .*"path":"${path}".*"bytes":5`, 's'));
+      // The connection goes on, for a request without a body too.
+      socket.write(asked(path, ''));
+      await expect.poll(received).toMatch(/"bytes":5.*HTTP\/1\.1 200 .*"bytes":0/s);
+    }
+    expect(upgraded).toEqual([]);
+  });
+
+  it('answers CONNECT, which it does not do', async () => {
+    const { port } = await door();
+    const { socket, all } = raw(port);
+    socket.write('CONNECT x:80 HTTP/1.1\r\nhost: x:80\r\n\r\n');
+    expect(await all).toMatch(/^HTTP\/1\.1 405 .*method_not_allowed/s);
   });
 
   it('takes headers of Pulse size, and refuses larger ones', async () => {
@@ -329,7 +397,7 @@ describe('createHttpDoor', () => {
     expect(await ask('HTTP://x/api/events')).toMatch(/cf-ray: [0-9a-f]{16}-local.*stream$/is);
   });
 
-  it('hands upgrades to whom they belong, and refuses others', async () => {
+  it('hands upgrades to whom they belong, and takes others for what they are besides', async () => {
     const { port } = await door({
       upgrades: {
         '/stream': (incoming, socket) => {
@@ -341,12 +409,16 @@ describe('createHttpDoor', () => {
     });
     const ask = (path: string): Promise<string> => {
       const one = raw(port);
-      one.socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n`);
+      one.socket.write(
+        `GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: h9, websocket\r\n\r\n`,
+      );
       return one.all;
     };
     expect(await ask('/stream?a=1')).toContain('seen: /stream?a=1');
-    expect(await ask('/other')).toMatch(/^HTTP\/1\.1 404 .*route_unknown/s);
-    expect(await ask('/constructor')).toMatch(/^HTTP\/1\.1 404 /);
+    expect(await ask('http://x/stream?a=1')).toContain('seen: /stream?a=1');
+    expect(await ask('/other')).toMatch(/^HTTP\/1\.1 200 .*"path":"\/other"/s);
+    expect(await ask('/constructor')).toMatch(/^HTTP\/1\.1 200 .*"path":"\/constructor"/s);
+    expect(await ask('http://[/stream')).toMatch(/^HTTP\/1\.1 400 .*request_invalid/s);
   });
 
   it('outlives streams and upgrades that throw', async () => {

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
   Cancellation,
@@ -13,8 +13,9 @@ import {
 } from '../../base/index.ts';
 import { protocolOf, renderError } from '../../edge/index.ts';
 import { DoorRequest, declaredBytes } from './door-request.ts';
+import { listenFailure } from './listen-failure.ts';
 import { findMount, type Mount, type ReplyHandler, sortMounts, type UpgradeHandler } from './mounts.ts';
-import { NodeRequest, targetOf } from './node-request.ts';
+import { asksWebSocket, NodeRequest, settleAddress, targetOf } from './node-request.ts';
 import { parseFailure, refuseSocket } from './refuse-socket.ts';
 import { SlowBodies } from './slow-bodies.ts';
 
@@ -93,8 +94,15 @@ class NodeHttpDoor implements HttpDoor {
     this.#options = options;
     this.#slowBodies = new SlowBodies(clock, limits.bodyMs);
     this.#mounts = sortMounts(options.mounts);
+    const { upgrades } = options;
     this.#server = createServer({
-      IncomingMessage: DoorRequest,
+      IncomingMessage: class extends DoorRequest {
+        protected override takesUpgrade(): boolean {
+          return asksWebSocket(this) && handlerOf(upgrades, targetOf(this)) !== undefined;
+        }
+      },
+      // A request without Host is answered here, as any other that cannot be understood.
+      requireHostHeader: false,
       maxHeaderSize: limits.headerBytesMax,
       headersTimeout: limits.headersMs,
       // Bodies have their own clock here; Node's would also end streams that take long to arrive by design.
@@ -111,9 +119,14 @@ class NodeHttpDoor implements HttpDoor {
       })
       .on('request', (incoming, outgoing) => this.#serve(incoming, outgoing))
       .on('checkContinue', (incoming, outgoing) => this.#serve(incoming, outgoing, true))
+      // Any other expectation may be ignored (RFC 9110, section 10.1.1); Node would answer 417 without a word.
+      .on('checkExpectation', (incoming, outgoing) => this.#serve(incoming, outgoing))
+      .on('connect', (_, socket) => refuseSocket(socket, new DormouseError('method_not_allowed'), random, region))
       .on('upgrade', (incoming, socket, head) => this.#upgrade(incoming, socket, head))
       .on('clientError', (error: NodeJS.ErrnoException, socket) => {
-        if (error.code === 'ECONNRESET') socket.destroy();
+        // Nothing was asked, such as on a connection that a pool opened in advance: there is nothing to answer.
+        const unused = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && (socket as Socket).bytesRead === 0;
+        if (error.code === 'ECONNRESET' || unused) socket.destroy();
         else refuseSocket(socket, parseFailure(error), random, region);
       });
   }
@@ -145,14 +158,15 @@ class NodeHttpDoor implements HttpDoor {
   }
 
   #serve(incoming: DoorRequest, outgoing: ServerResponse, expectsContinue = false): void {
-    const url = targetOf(incoming);
-    const question = url.indexOf('?');
-    const mount = findMount(this.#mounts, question < 0 ? url : url.slice(0, question));
-    if (this.#closing) {
-      const reply = this.#rendered(new DormouseError('shutting_down'), incoming);
+    const refusal = this.#closing ? new DormouseError('shutting_down') : settleAddress(incoming);
+    if (refusal !== undefined) {
+      const reply = this.#rendered(refusal, incoming);
       this.#send(incoming, outgoing, reply, this.#options.clock.monotonic());
       return;
     }
+    const url = incoming.url ?? '/';
+    const question = url.indexOf('?');
+    const mount = findMount(this.#mounts, question < 0 ? url : url.slice(0, question));
     if (mount && 'stream' in mount) {
       if (expectsContinue) outgoing.writeContinue();
       outgoing.setHeader('cf-ray', this.#ray());
@@ -252,20 +266,25 @@ class NodeHttpDoor implements HttpDoor {
 
   #upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { upgrades, random, region } = this.#options;
-    const url = targetOf(incoming);
-    const path = url.split('?', 1)[0] ?? '/';
-    const handler = Object.hasOwn(upgrades, path) ? upgrades[path] : undefined;
-    if (this.#closing) refuseSocket(socket, new DormouseError('shutting_down'), random, region);
+    const refusal = this.#closing ? new DormouseError('shutting_down') : settleAddress(incoming);
+    const url = incoming.url ?? '/';
+    const handler = handlerOf(upgrades, url);
+    if (refusal !== undefined) refuseSocket(socket, refusal, random, region);
     else if (handler) {
       try {
         handler(incoming, socket, head);
       } catch (thrown) {
         // As with streams: whatever it met, the platform goes on.
-        this.#options.log.log('error', 'an upgrade failed', { path, cause: thrown });
+        this.#options.log.log('error', 'an upgrade failed', { path: url, cause: thrown });
         socket.destroy();
       }
     } else refuseSocket(socket, new DormouseError('route_unknown'), random, region);
   }
+}
+
+function handlerOf(upgrades: HttpDoorOptions['upgrades'], target: string): UpgradeHandler | undefined {
+  const path = target.split('?', 1)[0] ?? '/';
+  return Object.hasOwn(upgrades, path) ? upgrades[path] : undefined;
 }
 
 /** The bytes of a body as the text that is written as these bytes. */
@@ -285,29 +304,4 @@ function endAtOnce(outgoing: ServerResponse & { _header?: unknown }, body: strin
   }
   outgoing._header += body;
   outgoing.end();
-}
-
-function listenFailure(error: NodeJS.ErrnoException, host: string, port: number): DormouseError {
-  const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return new DormouseError('port_in_use', {
-        message: `Port ${port} on ${host} is in use. Stop what holds it, or choose another with --port.`,
-        meta: { host, port },
-        cause: error,
-      });
-    case 'EACCES':
-      return new DormouseError('usage_invalid', {
-        message: `This account may not open ${address}. Choose a port above 1023 with --port.`,
-        cause: error,
-      });
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-      return new DormouseError('usage_invalid', {
-        message: `${host} is not an address of this machine. Choose another with --host.`,
-        cause: error,
-      });
-    default:
-      return new DormouseError('internal', { message: `Cannot listen on ${address}: ${error.message}`, cause: error });
-  }
 }
