@@ -293,7 +293,7 @@ describe('a Postgres that does not start', () => {
       const refusal = await withSession(database.postgresUrl, async () => undefined).catch((error) => error);
       expect(refusal).toMatchObject({ code: '57P03', message: expect.stringMatching(/does not start/) });
       // Neither the machine's paths nor the log's words.
-      const secrets = [why.source, platform.data, 'postgres.log says', 'FATAL', 'pgdata'];
+      const secrets = [why.source, platform.data, 'postgres.log says', 'FATAL:', 'pgdata'];
       for (const secret of secrets) expect(JSON.stringify([refusal.message, { ...refusal }])).not.toMatch(secret);
       const reply = await fetch(`${platform.http}/query`, {
         method: 'POST',
