@@ -49,6 +49,9 @@ export interface TestDoor extends OpenedDoor {
   readonly instance: BareInstance;
 }
 
+/** What Dormouse calls the database behind the door. */
+export const DOOR_DATABASE = 'shop';
+
 export async function openTestDoor(
   instance: Instance,
   limits: Partial<PostgresDoorLimits> | undefined,
@@ -57,7 +60,8 @@ export async function openTestDoor(
   const secrets = new Map<KeyId, string>();
   let counted = 0;
   const catalog: Catalog = {
-    database: () => undefined,
+    database: (id) =>
+      id === instance.databaseId ? { id, name: DOOR_DATABASE, pgMajor: 18, createdAtMs: 0 } : undefined,
     key: (id) => keys.get(id),
     secret: (id) => secrets.get(id),
     count(_key, _database, operations) {

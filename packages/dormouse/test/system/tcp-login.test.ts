@@ -21,7 +21,7 @@ import {
   SCRAM_SHA_256,
   ScramClient,
 } from '../../src/wire/index.ts';
-import { RawClient, rawLogin, startTestDoor, type TestDoor } from '../support/test-door.ts';
+import { DOOR_DATABASE, RawClient, rawLogin, startTestDoor, type TestDoor } from '../support/test-door.ts';
 import { until } from '../support/until.ts';
 
 const run = promisify(execFile);
@@ -254,6 +254,58 @@ describe('login', () => {
     ]);
     expect(stdout.trim()).toBe('shadow');
     await run('psql', [key.url, '-Xc', 'drop database shadow']);
+  });
+});
+
+describe('the database that a URL names', () => {
+  /** What psql says it is connected to, or its error. */
+  async function reached(url: string, sql = 'select current_database()'): Promise<string> {
+    return run('psql', [url, '-XAtc', sql]).then(
+      ({ stdout }) => stdout.trim(),
+      (error: { stderr: string }) => error.stderr,
+    );
+  }
+
+  it.each(['owner', 'writer', 'reader'] as const)(
+    'is the main one where it names none: a key of the %s',
+    async (role) => {
+      const { url, id, config } = test.key(role);
+      // psql, libpq, and all that follow them ask for one that is called like the user.
+      for (const end of ['', '/', '?application_name=x', '/?application_name=x', `/${id}`, '/postgres']) {
+        expect([end, await reached(url.replace('/postgres', end))]).toEqual([end, 'postgres']);
+      }
+      const { database: _, ...unnamed } = config;
+      const client = new pg.Client(unnamed);
+      await client.connect();
+      expect((await client.query('select current_database() as name')).rows).toEqual([{ name: 'postgres' }]);
+      await client.end();
+    },
+  );
+
+  it("is the main one by Dormouse's own name of it, unless the owner has made one of that name", async () => {
+    const owner = test.key('owner').url;
+    const named = (url: string): string => url.replace('/postgres', `/${DOOR_DATABASE}`);
+    for (const role of ['owner', 'writer', 'reader'] as const) {
+      expect([role, await reached(named(test.key(role).url))]).toEqual([role, 'postgres']);
+    }
+    expect(await reached(owner, `create database "${DOOR_DATABASE}"`)).toBe('CREATE DATABASE');
+    expect(await reached(named(owner))).toBe(DOOR_DATABASE);
+    expect(await reached(named(test.key('reader').url))).toBe('postgres');
+    expect(await reached(owner, `drop database "${DOOR_DATABASE}"`)).toBe('DROP DATABASE');
+  });
+
+  it('is refused with what to do about it where it is not there', async () => {
+    for (const name of ['blog', 'Postgres', 'bl"og']) {
+      const error = await refusal({ ...test.key('owner').config, database: name });
+      expect(error).toMatchObject({ code: '3D000', message: `database "${name}" does not exist` });
+      expect(error.hint).toContain('end the URL with /postgres');
+      expect(error.hint).toContain(`CREATE DATABASE "${name.replaceAll('"', '""')}"`);
+    }
+    expect(await reached(test.key('owner').url.replace('/postgres', '/blog'))).toMatch(/HINT: .*\/postgres/);
+    expect(await refusal({ ...test.key('reader').config, database: 'blog' })).toMatchObject({
+      code: '42501',
+      message: expect.stringContaining('"postgres" only'),
+    });
   });
 });
 

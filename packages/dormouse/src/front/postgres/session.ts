@@ -18,6 +18,7 @@ import {
   PROTOCOL_3_2,
 } from '../../wire/index.ts';
 import type { CancelKey } from './cancel-keys.ts';
+import { isMissing, MAIN_DATABASE, missingDatabase, wantedDatabase } from './database-name.ts';
 import { Relay } from './relay.ts';
 import { serverParameters } from './startup-parameters.ts';
 
@@ -62,10 +63,18 @@ export class Session implements CancelKey {
    * Fails with what `Instance.hold` fails with, `PostgresError`, `permission_denied`, `version_unsupported`.
    */
   static async open(options: SessionOptions): Promise<Session> {
-    const parameters = serverParameters(options.parameters, options.key.role);
+    const { parameters, catalog, key } = options;
+    const wanted = wantedDatabase(parameters, key.role, catalog.database(key.databaseId)?.name);
+    const toDatabase = (name: string): Map<string, string> => serverParameters(parameters, key.role, name);
+    // Refused before anything is woken.
+    const first = toDatabase(wanted.name);
     const place = options.instance.openSession();
     try {
-      const { hold, opened } = await reach(options, parameters);
+      const { hold, opened } = await reach(options, first).catch((error: unknown) => {
+        if (!isMissing(error)) throw error;
+        if (wanted.ownName) return reach(options, toDatabase(MAIN_DATABASE));
+        throw missingDatabase(error, wanted.name);
+      });
       return new Session(options, place, hold, opened);
     } catch (error) {
       place.release();

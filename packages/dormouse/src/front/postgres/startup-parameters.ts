@@ -1,8 +1,6 @@
 import { DormouseError, type Role } from '../../base/index.ts';
 import { settingsOf } from './startup-options.ts';
 
-/** The main database's name; a client that names none gets it. */
-const MAIN_DATABASE = 'postgres';
 const PROTOCOL_OPTION = '_pq_.';
 const FALSE = new Set(['', 'false', 'off', 'no', '0', 'f', 'n']);
 /** Settings that would change who a session is. Postgres refuses them too: the roles are members of nothing. */
@@ -46,16 +44,14 @@ function check(name: string): void {
 }
 
 /**
- * The startup parameters of the server's session for a client's: as they came, but the role is the key's.
- * Fails with `request_invalid`, `permission_denied`.
+ * The startup parameters of the server's session for a client's: as they came, but the role is the key's, and the database `database`.
+ * Fails with `version_unsupported`, `permission_denied`.
  */
-export function serverParameters(client: ReadonlyMap<string, string>, role: Role): Map<string, string> {
-  const database = client.get('database') || MAIN_DATABASE;
-  if (database !== MAIN_DATABASE && role !== 'owner') {
-    throw new DormouseError('permission_denied', {
-      message: `The role of this key (${role}) reaches the database "${MAIN_DATABASE}" only. Use a key with the role owner.`,
-    });
-  }
+export function serverParameters(
+  client: ReadonlyMap<string, string>,
+  role: Role,
+  database: string,
+): Map<string, string> {
   if (!FALSE.has((client.get('replication') ?? '').toLowerCase())) {
     throw new DormouseError('version_unsupported', {
       message: 'Replication connections are not served here. Stream changes over the HTTP port instead.',
