@@ -75,7 +75,7 @@ export interface ErrorRow {
   readonly status: number;
   /** HTTP status for a Prisma 6 client; its class of error follows from the status. */
   readonly prisma6Status: number;
-  /** The code a Prisma 6 client shows for that status (P5000 …), or the user-facing code (P2028 …). */
+  /** The code a Prisma 6 client shows for that status (P5000 …), or one that the body gives it (P2028, P6009 …). */
   readonly prisma6: string;
   /** The code a Prisma 7 client shows. */
   readonly prisma7: string;
@@ -282,7 +282,7 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     'limit',
     'never',
     413,
-    'P5000',
+    'P6005',
     'P6005',
     '54000',
     2,
@@ -292,18 +292,18 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     'limit',
     'never',
     431,
-    'P5000',
+    'P6005',
     'P6005',
     '54000',
     2,
     'The request headers are over the limit.',
   ),
-  body_timeout: row('limit', 'again', 408, 'P5000', 'P6005', '57014', 2, 'The request did not arrive in time.'),
+  body_timeout: row('limit', 'again', 408, 'P6005', 'P6005', '57014', 2, 'The request did not arrive in time.'),
   reply_too_large: row(
     'limit',
     'never',
     413,
-    'P5000',
+    'P6009',
     'P6009',
     '54000',
     2,
@@ -313,7 +313,7 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     'limit',
     'never',
     504,
-    'P5009',
+    'P6004',
     'P6004',
     '57014',
     2,
@@ -333,7 +333,7 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     'limit',
     'again',
     504,
-    'P5009',
+    'P6004',
     'P6004',
     '53300',
     2,
@@ -353,7 +353,7 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     'limit',
     'never',
     429,
-    'P5008',
+    'P6003',
     'P6003',
     '54000',
     2,
@@ -393,7 +393,7 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     'quota',
     'never',
     429,
-    'P5008',
+    'P6003',
     'P6003',
     '53400',
     2,

@@ -125,7 +125,7 @@ describe('createEdge', () => {
     const seven = await send('POST', '/query', { key: null, body: find });
     expect([seven.status, JSON.parse(String(seven.body)).code]).toEqual([401, 'P6002']);
     const six = await send('POST', `/6.19.0/${HASH}/graphql`, { key: null });
-    expect([six.status, JSON.parse(String(six.body)).code]).toEqual([401, 'P5007']);
+    expect([six.status, JSON.parse(String(six.body)).code]).toEqual([401, 'P6002']);
     expect(six.headers['prisma-request-id']).toBe(six.headers['cf-ray']?.split('-')[0]);
     const nowhere = await send('GET', '/nowhere');
     expect([nowhere.status, JSON.parse(String(nowhere.body)).meta.reason]).toEqual([404, 'route_unknown']);

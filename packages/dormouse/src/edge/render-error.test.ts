@@ -34,6 +34,14 @@ describe('renderError', () => {
     const six = renderError(error, 'prisma6');
     expect(six.status).toBe(ERRORS[code].prisma6Status);
     expect(asPrisma6(six.status, String(six.body)).code).toBe(ERRORS[code].prisma6);
+    // In the body of either form, and in what the client shows of it, is the code that applications of Accelerate look for.
+    if (code !== 'schema_missing') {
+      expect(JSON.parse(String(six.body)).code).toBe(ERRORS[code].prisma7);
+      const { message } = asPrisma6(six.status, String(six.body));
+      if (ERRORS[code].kind === 'limit' && ERRORS[code].prisma7 !== 'P2028') {
+        expect(message ?? String(six.body)).toContain(`"code":"${ERRORS[code].prisma7}"`);
+      }
+    }
     // The message reaches people: within the text that the client shows.
     if (code !== 'schema_missing') expect(String(six.body)).toContain(JSON.stringify(error.message).slice(1, -1));
   });

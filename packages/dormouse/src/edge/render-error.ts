@@ -10,8 +10,9 @@ const RETRY_AFTER_SECONDS = '1';
  * An error as the client of `protocol` understands it: the one place where a `DormouseError` becomes an HTTP reply of Accelerate.
  *
  * Prisma 7 takes code, message and meta from the body of any reply that is not 2xx.
- * Prisma 6 takes its class of error from the status and repeats P5006 and P5008 by itself, up to three times;
- * a body `{is_panic, message, error_code}` becomes a known request error of that code, which it never repeats.
+ * Prisma 6 takes its class of error from the status and repeats P5006 and P5008 by itself, up to three times; it shows the
+ * body as JSON in its message. A body `{is_panic, message, error_code}` becomes a known request error of that code, which it
+ * never repeats. In either form the body has Accelerate's code (P6xxx): applications look for it in the message.
  */
 export function renderError(error: DormouseError, protocol: Protocol): MinimalReply {
   const { row } = error;
@@ -33,10 +34,12 @@ export function renderError(error: DormouseError, protocol: Protocol): MinimalRe
 function prisma6Body(error: DormouseError): unknown {
   const { row, publicMessage: message } = error;
   if (error.code === 'schema_missing') return { EngineNotStarted: { reason: 'SchemaMissing' } };
+  const body = { code: row.prisma7, message, meta: { reason: error.code, ...error.meta } };
   // P5006 is repeated by the client: where a repeat is useless or might write twice, say it in the form that is not.
-  if (!row.prisma6.startsWith('P5') || (row.prisma6 === 'P5006' && row.retry === 'never')) {
-    return { is_panic: false, message, meta: error.meta ?? {}, error_code: row.prisma6 };
+  if (row.prisma6.startsWith('P5') && !(row.prisma6 === 'P5006' && row.retry === 'never')) {
+    return row.prisma6Status === 400 ? { InvalidRequestError: { reason: message }, ...body } : body;
   }
-  if (row.prisma6Status === 400) return { InvalidRequestError: { reason: message } };
-  return { code: row.prisma6, message, meta: { reason: error.code, ...error.meta } };
+  // Of this form the client shows nothing but the message.
+  const shown = row.prisma6.startsWith('P6') ? `${message} ${JSON.stringify({ code: row.prisma7 })}` : message;
+  return { ...body, message: shown, is_panic: false, error_code: row.prisma6 };
 }

@@ -18,19 +18,40 @@ export function toDriverAdapterError(error: PostgresError, role: Role): DriverAd
     originalMessage: error.code === '42501' ? withAdvice(message, role) : message,
   };
   // For Prisma 6, which names the columns; not enumerable, since 7 shows the cause as it is.
-  const columns = violatedColumns(error.code, fields);
+  const columns = namedColumns(error.code, fields);
   if (columns !== undefined) Object.defineProperty(cause, 'columns', { value: columns, enumerable: false });
-  if (UNKNOWN_TO_6.has(error.code)) {
-    Object.defineProperty(cause, 'unknownTo6', { value: unknownFields(fields), enumerable: false });
-  }
+  const earlier = earlierForm(error.code, message, fields);
+  if (earlier !== undefined) Object.defineProperty(cause, 'earlier', { value: earlier, enumerable: false });
   return new DriverAdapterError(cause);
 }
 
-/** States that have a kind here and had none in the engine of Prisma 6: of a raw query it repeats what Postgres says. */
-const UNKNOWN_TO_6 = new Set(['22P02', '23001', '40P01']);
+/** What the adapters of earlier versions made of an error. */
+export interface EarlierForm {
+  /** The minor version of Prisma 7 that made something else of it first. */
+  readonly before: number;
+  readonly cause: Readonly<Record<string, unknown>> & { readonly kind: string };
+}
 
-function unknownFields({ severityNonLocalized, severity, detail, hint }: PostgresErrorFields): object {
-  return { severity: severityNonLocalized ?? severity ?? 'ERROR', detail, hint };
+/** What was made of a state otherwise before; Prisma 6 knew none of the kinds that 7 has added since. */
+function earlierForm(code: string, message: string, fields: PostgresErrorFields): EarlierForm | undefined {
+  switch (code) {
+    case '22P02':
+      return { before: 2, cause: unknownState(code, message, fields) };
+    case '23001':
+    case '40P01':
+      return { before: 10, cause: unknownState(code, message, fields) };
+    case '23505': {
+      const columns = /Key \(([^)]+)\)/.exec(fields.detail ?? '')?.[1]?.split(', ');
+      const kind = 'UniqueConstraintViolation';
+      return { before: 10, cause: columns === undefined ? { kind } : { kind, constraint: { fields: columns } } };
+    }
+    case '42703': {
+      const column = message.split(' ').at(1)?.split('"').at(1);
+      return { before: 6, cause: { kind: 'ColumnNotFound', ...(column === undefined ? {} : { column }) } };
+    }
+    default:
+      return undefined;
+  }
 }
 
 function classify(code: string, message: string, fields: PostgresErrorFields, role: Role): ErrorObject {
@@ -75,16 +96,25 @@ function classify(code: string, message: string, fields: PostgresErrorFields, ro
     case '53300':
       return { kind: 'TooManyConnections', cause: message };
     default:
-      return {
-        kind: 'postgres',
-        code,
-        severity: fields.severityNonLocalized ?? fields.severity ?? 'ERROR',
-        message: code === '42501' ? withAdvice(message, role) : message,
-        detail: fields.detail,
-        column: fields.column,
-        hint: fields.hint,
-      };
+      return unknownState(code, code === '42501' ? withAdvice(message, role) : message, fields);
   }
+}
+
+/** A state that the adapter has no kind for: what Postgres says. */
+function unknownState(
+  code: string,
+  message: string,
+  { severityNonLocalized, severity, detail, column, hint }: PostgresErrorFields,
+): Extract<ErrorObject, { kind: 'postgres' }> {
+  return {
+    kind: 'postgres',
+    code,
+    severity: severityNonLocalized ?? severity ?? 'ERROR',
+    message,
+    detail,
+    column,
+    hint,
+  };
 }
 
 function optional<K extends string>(error: object, name: K, value: string | undefined): ErrorObject {
@@ -113,9 +143,24 @@ export function keyColumns(fields: PostgresErrorFields): string[] | undefined {
   return list?.split(', ').map(unquote);
 }
 
-function violatedColumns(code: string, fields: PostgresErrorFields): string[] | undefined {
-  if (code === '23505') return keyColumns(fields);
-  return code === '23502' && fields.column !== undefined ? [fields.column] : undefined;
+function namedColumns(code: string, fields: PostgresErrorFields): string[] | undefined {
+  switch (code) {
+    case '23505':
+      return keyColumns(fields);
+    case '23502':
+      return fields.column === undefined ? undefined : [fields.column];
+    case '42703': {
+      const column = writtenColumn(fields.message ?? '');
+      return column === undefined ? undefined : [column];
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** The column alone, of a statement that writes it: the adapter of 7 takes the table's name for a part of it. */
+function writtenColumn(message: string): string | undefined {
+  return /^column "(.+)" of relation ".+" does not exist$/s.exec(message)?.[1];
 }
 
 function unquote(identifier: string): string {

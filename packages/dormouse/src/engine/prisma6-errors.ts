@@ -50,8 +50,8 @@ interface AdapterCause {
   readonly hint?: string | undefined;
   readonly db?: string;
   readonly user?: string;
-  /** Of a state that Prisma 6 had no kind for. */
-  readonly unknownTo6?: Pick<AdapterCause, 'severity' | 'detail' | 'hint'>;
+  /** What adapters before made of it. */
+  readonly earlier?: { readonly cause: AdapterCause };
 }
 
 const UNKNOWN = '(not available)';
@@ -80,8 +80,13 @@ function translate(error: UserFacingError | QueryRefused): Translation {
       return { message: error.message, meta: { column_name: cause?.column ?? UNKNOWN } };
     case 'P2021':
       return { message: error.message, meta: { table: cause?.table } };
-    case 'P2022':
-      return { message: error.message, meta: { column: cause?.column } };
+    case 'P2022': {
+      const column = cause?.columns?.[0] ?? cause?.column;
+      return {
+        message: `The column \`${column ?? UNKNOWN}\` does not exist in the current database.`,
+        meta: { column },
+      };
+    }
     case 'P2020':
       return { message: error.message, meta: { details: cause?.originalMessage } };
     case 'P2037':
@@ -149,7 +154,8 @@ function foreignKeyViolation(cause: AdapterCause, message: string): Translation 
 /** What the engine of Prisma 6 did not know, it repeated as Postgres says it: severity first, detail and hint below. */
 function rawFailure(cause: AdapterCause | undefined, given: string): Translation {
   const { originalCode, originalMessage = '' } = cause ?? {};
-  const said = cause?.kind === 'postgres' ? cause : cause?.unknownTo6;
+  // In a kind that 7 has added since, Prisma 6 saw what it did not know.
+  const said = [cause, cause?.earlier?.cause].find((each) => each?.kind === 'postgres');
   if (said === undefined) {
     // What did not fail in Postgres, such as a column of a type that Prisma has none for, has no code of it.
     const inner = /Message: `(.*)`$/s.exec(given)?.[1];

@@ -1,12 +1,14 @@
 import { UserFacingError } from '@prisma/client-engine-runtime';
 import { type Call, DormouseError, type MinimalReply, type MinimalRequest } from '../base/index.ts';
 import { type ClientLimits, limitsOf } from './client-limits.ts';
+import { prisma7MinorOf } from './client-version.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { compilePlan, PlanTexts, type ReplyFrame, Written } from './executor/index.ts';
 import { guardedScope } from './guarded-scope.ts';
 import { CONNECTION_INFO } from './plan-execution.ts';
 import { checkPlan } from './plan-shape.ts';
-import { jsonReply, prisma7ErrorReply, writtenReply } from './replies.ts';
+import { errorOfVersion } from './prisma7-errors.ts';
+import { jsonReply, prisma7ErrorReply, prisma7FailureReply, writtenReply } from './replies.ts';
 import { bodyText, isObject, type JsonObject, parseBody } from './request-body.ts';
 import type { Prisma7Route } from './routes.ts';
 import type { OperationBounds, Statements } from './statements.ts';
@@ -84,8 +86,12 @@ export class Prisma7Routes {
       );
     } catch (thrown) {
       const error = clientError(thrown, 'plan_invalid');
-      if (error instanceof UserFacingError) return prisma7ErrorReply(error, telemetry?.extensions());
-      throw error;
+      if (error instanceof DormouseError) throw error;
+      const told = await errorOfVersion(error, prisma7MinorOf(request), parts.executor);
+      const extensions = telemetry?.extensions();
+      return told instanceof UserFacingError
+        ? prisma7ErrorReply(told, extensions)
+        : prisma7FailureReply(told.message, extensions);
     }
   }
 

@@ -38,6 +38,11 @@ export function jsonText(value: unknown): string {
   }
 }
 
+/** An error that a Prisma 7 client shows as P6000, with its words. */
+export function prisma7FailureReply(message: string, extensions: object | undefined): MinimalReply {
+  return jsonReply(500, { error: message, ...(extensions === undefined ? {} : { extensions }) });
+}
+
 /** An error that a Prisma 7 client shows with its code. P2028 is a conflict, as with the vendor's executor; all others are 400. */
 export function prisma7ErrorReply(error: UserFacingError, extensions: object | undefined): MinimalReply {
   const { code, message, meta } = error;

@@ -1,9 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createServer, type IncomingMessage } from 'node:http';
+import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { type Context, type ContextManager, context, ROOT_CONTEXT } from '@opentelemetry/api';
-import { createConsoleLogger, parseDuration, parseSize, Server, withActiveLogger } from '@prisma/query-plan-executor';
+import * as newest from '@prisma/query-plan-executor';
 
 /** The vendor's own server of Prisma 7's routes, over any Postgres: the oracle and a peer. */
 export interface VendorExecutor {
@@ -49,8 +50,14 @@ async function toRequest(request: IncomingMessage): Promise<Request> {
   return new Request(`http://127.0.0.1${request.url}`, { method, headers, ...body });
 }
 
-/** Starts it on a free port of 127.0.0.1. It checks no key. */
-export async function startVendorExecutor(postgresUrl: string): Promise<VendorExecutor> {
+/** The executors of earlier versions, by the first version that each stands for. */
+export const EARLIER_EXECUTORS = ['7.1', '7.2', '7.8', '7.9'] as const;
+export type EarlierExecutor = (typeof EARLIER_EXECUTORS)[number];
+
+/** Starts it on a free port of 127.0.0.1, the newest unless told. It checks no key. */
+export async function startVendorExecutor(postgresUrl: string, version?: EarlierExecutor): Promise<VendorExecutor> {
+  const module: typeof newest = version === undefined ? newest : createRequire(import.meta.url)(`executor-${version}`);
+  const { createConsoleLogger, parseDuration, parseSize, Server, withActiveLogger } = module;
   context.setGlobalContextManager(new AsyncContexts());
   const logger = createConsoleLogger('text', 'off');
   const app = await withActiveLogger(logger, () =>

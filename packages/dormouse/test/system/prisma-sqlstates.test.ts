@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { CLIENT_VERSIONS, type ClientVersion, type Loose } from '../support/clients.ts';
 import type { Platform } from '../support/platform.ts';
+import { runSql } from '../support/push-schema.ts';
 import { repeatedly } from '../support/shop.ts';
 import type { Target } from '../support/target.ts';
 import { useBothTargets } from '../support/use-targets.ts';
@@ -149,6 +150,30 @@ describe.each(CLIENT_VERSIONS)('every SQLSTATE through Prisma %i', (version: Cli
       await Promise.all(states.slice(at, at + AT_ONCE).map((state) => compare(ask, state)));
     }
     expect(await our.account.count()).toBe(0);
+  });
+
+  it('of a column that is gone, in every write', async () => {
+    const rename = async (sql: string): Promise<void> => {
+      for (const targets of [ours, theirs]) await runSql(targets.of(version).postgresUrl, sql);
+    };
+    await rename('ALTER TABLE accounts RENAME COLUMN balance TO "of relation"');
+    const data = { id: 1, owner: 'x', balance: 0 };
+    const writes: readonly ((prisma: Loose) => Promise<unknown>)[] = [
+      (prisma) => prisma.account.create({ data }),
+      (prisma) => prisma.account.createMany({ data: [data] }),
+      (prisma) => prisma.account.createManyAndReturn({ data: [data] }),
+      (prisma) => prisma.account.upsert({ where: { id: 1 }, create: data, update: data }),
+      (prisma) => prisma.account.updateMany({ data: { balance: 1 } }),
+      (prisma) => prisma.$executeRaw`UPDATE accounts SET balance = 1`,
+      (prisma) => prisma.$transaction([prisma.account.updateMany({ data: { balance: 1 } })]),
+    ];
+    for (const write of writes) {
+      const [mine, expected] = [await failure(write(our)), await failure(write(their))];
+      expect(mine).toEqual(expected);
+      expect(['P2022', 'P2010']).toContain(mine.code);
+      if (version === 6 && mine.code === 'P2022') expect(mine.meta.column).toBe('balance');
+    }
+    await rename('ALTER TABLE accounts RENAME COLUMN "of relation" TO balance');
   });
 
   it('differs nowhere without need', () => {

@@ -16,6 +16,8 @@ export interface HeavyThreadData {
 export const HEADERS: readonly string[] = [
   'x-capture-telemetry',
   'traceparent',
+  'prisma-engine-hash',
+  'prisma-engine-version',
   'x-query-timeout',
   'x-max-transaction-timeout',
   'x-max-response-size',

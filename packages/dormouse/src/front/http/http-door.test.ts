@@ -140,7 +140,7 @@ describe('createHttpDoor', () => {
       body: new Uint8Array(200_000),
     });
     expect(reply.status).toBe(413);
-    expect(await reply.json()).toMatchObject({ code: 'P5000' });
+    expect(await reply.json()).toMatchObject({ code: 'P6005' });
   });
 
   it('does not invite a body that it would refuse, and invites others', async () => {
