@@ -13,7 +13,7 @@ import {
 import { limitsOf } from './client-limits.ts';
 import { Compiler } from './compiler.ts';
 import type { Engine, EngineDatabase, EngineDatabaseOptions, EngineLimits } from './engine.ts';
-import { CompiledExecutor } from './executor/index.ts';
+import { CompiledExecutor, compilePlan, neverCompiled } from './executor/index.ts';
 import { HeavyRequests } from './heavy/index.ts';
 import { MemoryBudget, SWEEP_MS } from './memory-budget.ts';
 import { operationBounds } from './operation-bounds.ts';
@@ -38,6 +38,8 @@ export interface EngineOptions {
   readonly heavyBodyBytes?: number;
   /** Longest that a thread may read and compile one; shorter or longer in tests. */
   readonly heavyPrepareMs?: number;
+  /** False: no plan is compiled, Prisma's runtime runs them all. So tests know what it would say. */
+  readonly programs?: boolean;
 }
 
 /** The engine of this process. The compiler's thread starts with the first query that needs it. */
@@ -46,13 +48,14 @@ export function createEngine(options: EngineOptions): Engine {
   const executor = new PlanExecutor();
   const compiledExecutor = new CompiledExecutor(executor, options.clock);
   const budget = new MemoryBudget(options.limits.keptBytesMax);
-  const { clock, log, limits, heavyPrepareMs } = options;
+  const { clock, log, limits, heavyPrepareMs, programs = true } = options;
   const heavy = new HeavyRequests({
     clock,
     log,
     limits,
     compiler,
     counts: compiledExecutor.counts,
+    programs,
     prepareMsMax: heavyPrepareMs,
   });
   const shared: SharedParts = { compiler, executor, compiledExecutor, budget, heavy };
@@ -99,7 +102,7 @@ class OpenDatabase implements EngineDatabase {
 
   constructor(options: EngineOptions, database: EngineDatabaseOptions, shared: SharedParts) {
     const { compiler, executor, compiledExecutor, budget, heavy } = shared;
-    const { clock, random, log, limits, heavyBodyBytes = LARGE_BODY_BYTES } = options;
+    const { clock, random, log, limits, heavyBodyBytes = LARGE_BODY_BYTES, programs = true } = options;
     this.#heavy = heavy;
     this.#heavyBodyBytes = heavyBodyBytes;
     const owner = database.databaseId;
@@ -124,6 +127,7 @@ class OpenDatabase implements EngineDatabase {
       limits,
       executor,
       compiledExecutor,
+      compilePlan: programs ? compilePlan : neverCompiled,
       budget,
       planner: this.#planner,
       schemas: this.#schemas,

@@ -1,7 +1,7 @@
 import type { Call, Clock, Logger, RandomBytes, Role } from '../base/index.ts';
 import type { Pool } from '../pool/index.ts';
 import type { ClientLimits } from './client-limits.ts';
-import type { CompiledExecutor } from './executor/index.ts';
+import type { CompiledExecutor, CompilePlan } from './executor/index.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { PlanExecutor } from './plan-execution.ts';
 import type { OperationBounds, Statements } from './statements.ts';
@@ -15,8 +15,9 @@ export interface EngineParts {
   readonly limits: ClientLimits;
   /** Prisma's own runtime: for all plans. */
   readonly executor: PlanExecutor;
-  /** For the plans that it compiles. */
+  /** For the plans that `compilePlan` compiles. */
   readonly compiledExecutor: CompiledExecutor;
+  readonly compilePlan: CompilePlan;
   readonly transactions: Pick<Transactions, 'run' | 'start' | 'startNested' | 'commit' | 'rollback'>;
   /** For what is kept of queries. */
   readonly budget: MemoryBudget;

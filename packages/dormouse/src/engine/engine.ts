@@ -42,6 +42,6 @@ export interface Engine {
   /** Bytes of plans and schemas kept for all databases, by estimate. */
   readonly keptBytes: number;
   /** Executions by the engine's own executor; of those `handedOver`, Prisma's runtime wrote the reply. All others it ran alone. */
-  readonly compiledExecutions: { readonly compiled: number; readonly handedOver: number };
+  readonly compiledExecutions: { readonly compiled: number; readonly handedOver: number; readonly failed: number };
   close(): Promise<void>;
 }

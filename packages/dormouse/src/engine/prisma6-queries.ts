@@ -29,11 +29,12 @@ export interface Operation extends PlanningContext {
 /** Runs queries of Prisma 6, each by its plan. */
 export class Prisma6Queries {
   /** The programs of plans. */
-  readonly plans: PlanObjects = new PlanObjects();
+  readonly plans: PlanObjects;
   readonly #parts: Prisma6Parts;
 
   constructor(parts: Prisma6Parts) {
     this.#parts = parts;
+    this.plans = new PlanObjects(parts.compilePlan);
   }
 
   /** Runs a query whose plan is known by its text. The reply as an object, or already written. */

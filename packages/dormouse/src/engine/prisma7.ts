@@ -3,7 +3,7 @@ import { type Call, DormouseError, type MinimalReply, type MinimalRequest } from
 import { type ClientLimits, limitsOf } from './client-limits.ts';
 import { prisma7MinorOf } from './client-version.ts';
 import type { EngineParts } from './engine-parts.ts';
-import { compilePlan, PlanTexts, type ReplyFrame, Written } from './executor/index.ts';
+import { PlanTexts, type ReplyFrame, Written } from './executor/index.ts';
 import { guardedScope } from './guarded-scope.ts';
 import { CONNECTION_INFO } from './plan-execution.ts';
 import { checkPlan } from './plan-shape.ts';
@@ -32,7 +32,7 @@ export class Prisma7Routes {
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
-    this.#texts = new PlanTexts(parts.budget);
+    this.#texts = new PlanTexts(parts.budget, parts.compilePlan);
   }
 
   /** Forgets all plans. */
@@ -109,7 +109,7 @@ export class Prisma7Routes {
     const params = parameters(body.params);
     const comments = commentTags(body.comments);
     if (known === undefined) this.#texts.note(bytes);
-    const { executor, compiledExecutor } = this.#parts;
+    const { executor, compiledExecutor, compilePlan } = this.#parts;
     // Compiled at first sight too: it takes a fraction of what the runtime would, which holds up others while it joins.
     const compiled = known === undefined ? compilePlan(plan) : known.compiled;
     // What the client wants to see of its queries, the runtime tells.

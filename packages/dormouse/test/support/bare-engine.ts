@@ -57,13 +57,18 @@ export interface BareEngine {
   /** Operations counted. */
   readonly operations: () => number;
   /** What the engine's own executor ran, over all engines opened. */
-  readonly executions: () => { readonly compiled: number; readonly handedOver: number };
+  readonly executions: () => Engine['compiledExecutions'];
   pool(role: Role): Pool;
   ask(path: string, body: unknown, options?: AskOptions): Promise<Answer>;
   /** Runs SQL as the owner, past the engine; gives the first row's values as text. */
   sql(text: string): Promise<(string | null)[]>;
   /** A second engine over the same server and schemas, as after a restart. */
   reopen(heavyBodyBytes?: number): EngineDatabase;
+  /** One that compiles no plan: Prisma's runtime runs them all. Nothing of it is among `executions`. */
+  openRuntime(heavyBodyBytes?: number): {
+    readonly database: EngineDatabase;
+    readonly executions: () => Engine['compiledExecutions'];
+  };
   /** Another database of the first engine's, though on the same server. */
   neighbour(name?: string): EngineDatabase;
   close(): Promise<void>;
@@ -145,7 +150,7 @@ export async function startBareEngine(
   let operations = 0;
   const closes: (() => Promise<void>)[] = [];
   const engines: Engine[] = [];
-  const start = (heavyBodyBytes: number): Engine => {
+  const start = (heavyBodyBytes: number, programs: boolean): Engine => {
     const limits = { ...LIMITS, ...options.limits };
     const { heavyPrepareMs } = options;
     const engine = createEngine({
@@ -154,9 +159,9 @@ export async function startBareEngine(
       log: silentLogger,
       limits,
       heavyBodyBytes,
+      programs,
       ...(heavyPrepareMs === undefined ? {} : { heavyPrepareMs }),
     });
-    engines.push(engine);
     closes.push(() => engine.close());
     return engine;
   };
@@ -176,7 +181,11 @@ export async function startBareEngine(
   };
   const heavyBodyBytes =
     options.heavyBodyBytes ?? (HEAVY_BODY_BYTES === undefined ? LARGE_BODY_BYTES : Number(HEAVY_BODY_BYTES));
-  const open = (bytes = heavyBodyBytes): EngineDatabase => openOn(start(bytes), 'db_bare', 'schemas');
+  const open = (bytes = heavyBodyBytes): EngineDatabase => {
+    const engine = start(bytes, true);
+    engines.push(engine);
+    return openOn(engine, 'db_bare', 'schemas');
+  };
   const database = open();
   return {
     instance,
@@ -186,6 +195,7 @@ export async function startBareEngine(
     executions: () => ({
       compiled: engines.reduce((sum, engine) => sum + engine.compiledExecutions.compiled, 0),
       handedOver: engines.reduce((sum, engine) => sum + engine.compiledExecutions.handedOver, 0),
+      failed: engines.reduce((sum, engine) => sum + engine.compiledExecutions.failed, 0),
     }),
     pool,
     ask: (path, body, ask) => askEngine(database, path, body, ask),
@@ -200,6 +210,13 @@ export async function startBareEngine(
       }
     },
     reopen: open,
+    openRuntime(bytes = heavyBodyBytes) {
+      const engine = start(bytes, false);
+      return {
+        database: openOn(engine, 'db_bare', 'schemas'),
+        executions: () => ({ ...engine.compiledExecutions }),
+      };
+    },
     neighbour: (name = 'neighbour') => openOn(engines[0] as Engine, `db_${name}`, name),
     async close() {
       for (const close of closes) await close();

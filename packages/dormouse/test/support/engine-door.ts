@@ -43,15 +43,24 @@ export async function exchange(database: EngineDatabase, asked: Exchange): Promi
 export interface EngineDoor {
   /** As the client takes it. */
   readonly prismaUrl: string;
+  /** Throws what answering has thrown since: the client hears of a failed reply only. */
+  rethrow(): void;
   close(): Promise<void>;
 }
 
 export async function openEngineDoor(answer: (asked: Exchange) => Promise<ExchangeReply>): Promise<EngineDoor> {
+  const thrown: unknown[] = [];
+  const rethrow = (): void => {
+    if (thrown.length > 0) throw thrown.splice(0)[0];
+  };
   const server = createServer(async (incoming, outgoing) => {
     const body = await buffer(incoming);
     const headers = incoming.headers as Record<string, string>;
     const reply = await answer({ method: incoming.method ?? 'GET', path: incoming.url ?? '/', body, headers }).catch(
-      (error: unknown) => ({ status: 599, body: JSON.stringify({ code: 'P6000', message: String(error) }) }),
+      (error: unknown) => {
+        thrown.push(error);
+        return { status: 599, body: JSON.stringify({ code: 'P6000', message: String(error) }) };
+      },
     );
     outgoing.writeHead(reply.status, { 'content-type': 'application/json' }).end(reply.body);
   });
@@ -59,9 +68,11 @@ export async function openEngineDoor(answer: (asked: Exchange) => Promise<Exchan
   const { port } = server.address() as AddressInfo;
   return {
     prismaUrl: `prisma+postgres://127.0.0.1:${port}/?api_key=door`,
+    rethrow,
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
+      rethrow();
     },
   };
 }

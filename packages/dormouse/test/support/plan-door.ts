@@ -3,16 +3,14 @@ import { Compiler } from '../../src/engine/compiler.ts';
 import type { EngineDatabase } from '../../src/engine/index.ts';
 import { type ExchangeReply, exchange } from './engine-door.ts';
 
-/** The plan protocol of Prisma 7 without a generated client: plans are compiled as its client does, and sent. */
+/** The plan protocol of Prisma 7 without a generated client: plans are compiled as its client does. */
 export interface PlanDoor {
   /** The body that its client would send for a query. Throws what the compiler refuses it with. */
   plan(query: { readonly modelName: string; readonly action: string }): Promise<string>;
-  /** Sends a body. One that starts with a space is never kept, so that the runtime alone answers it. */
-  send(body: string): Promise<ExchangeReply>;
   close(): Promise<void>;
 }
 
-export function openPlanDoor(database: EngineDatabase, schema: string): PlanDoor {
+export function openPlanDoor(schema: string): PlanDoor {
   const compiler = new Compiler({ clock: systemClock, log: silentLogger });
   const source = { hash: 'one', text: async () => schema };
   return {
@@ -21,7 +19,10 @@ export function openPlanDoor(database: EngineDatabase, schema: string): PlanDoor
       const plan = await compiler.compile('one', 'compile', source, JSON.stringify(query), deadline);
       return JSON.stringify({ model: query.modelName, operation: query.action, plan, params: {} });
     },
-    send: (body) => exchange(database, { method: 'POST', path: '/query', headers: {}, body: Buffer.from(body) }),
     close: () => compiler.close(),
   };
 }
+
+/** Sends such a body. */
+export const sendPlan = (database: EngineDatabase, body: string): Promise<ExchangeReply> =>
+  exchange(database, { method: 'POST', path: '/query', headers: {}, body: Buffer.from(body) });

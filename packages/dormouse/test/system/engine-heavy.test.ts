@@ -11,6 +11,7 @@ import {
   startBareEngine,
   uploadOf,
 } from '../support/bare-engine.ts';
+import { numberFrom } from '../support/seeded.ts';
 import { countsThreadTime, inOneGo, longestTurn } from '../support/turns.ts';
 
 // Queries whose bodies are too large to be read on the loop: what they cost others, and that they are answered as others are.
@@ -249,7 +250,11 @@ describe('a query in a thread', () => {
         expect(await answerOf(inThread, asked)).toEqual(await answerOf(engine.database, asked));
         expect(await ask(asked, { role: 'reader' }, inThread)).toEqual(await ask(asked, { role: 'reader' }));
       }),
-      { seed: Number(process.env.DORMOUSE_TEST_SEED ?? 20261123), numRuns: 40, endOnFailure: true },
+      {
+        seed: numberFrom('DORMOUSE_SEED', 20261123),
+        numRuns: 40 * numberFrom('DORMOUSE_ROUNDS', 1),
+        endOnFailure: true,
+      },
     );
   });
 

@@ -5,16 +5,17 @@ import { seedLibrary } from '../support/library.ts';
 import { plain } from '../support/plain.ts';
 import { type RandomRead, randomRead } from '../support/random-queries.ts';
 import { type RandomWrite, randomWrite } from '../support/random-writes.ts';
+import { numberFrom } from '../support/seeded.ts';
 import { useBothTargets } from '../support/use-targets.ts';
 
 // The same question to the platform and to the vendor's own engine of each version: the same answer from both.
 const { ours, theirs } = useBothTargets();
 
-/** The seed of what is asked; another one by DORMOUSE_TEST_SEED. A failure names its own. */
-const SEED = Number(process.env.DORMOUSE_TEST_SEED ?? 20261201);
+/** The seed of what is asked; another one by DORMOUSE_SEED. A failure names its own. */
+const SEED = numberFrom('DORMOUSE_SEED', 20261201);
 
-/** Reads asked a version. */
-const RUNS = Number(process.env.DORMOUSE_TEST_RUNS ?? 300);
+/** Reads asked per version; more by DORMOUSE_ROUNDS. */
+const RUNS = 300 * numberFrom('DORMOUSE_ROUNDS', 1);
 
 /**
  * An answer in comparable form. Prisma 6's own engine keeps 16 digits of a float, Postgres 17; two engines touch `updatedAt`

@@ -121,8 +121,14 @@ export class CompiledPlan {
   }
 }
 
-/** Compiles a plan that is known to be well formed, or gives undefined for one with parts that only the runtime knows. */
-export function compilePlan(plan: QueryPlanNode): CompiledPlan | undefined {
+/** Compiles a plan that is known to be well formed, or gives undefined for one that is the runtime's alone. */
+export type CompilePlan = (plan: QueryPlanNode) => CompiledPlan | undefined;
+
+/** For an engine whose plans all run on Prisma's runtime. */
+export const neverCompiled: CompilePlan = () => undefined;
+
+/** Gives undefined for a plan with parts that only the runtime knows. */
+export const compilePlan: CompilePlan = (plan) => {
   const transactional = plan.type === 'transaction';
   const mapped = transactional ? plan.args : plan;
   if (mapped.type !== 'dataMap') return undefined;
@@ -134,4 +140,4 @@ export function compilePlan(plan: QueryPlanNode): CompiledPlan | undefined {
     if (error instanceof NotCovered) return undefined;
     throw error;
   }
-}
+};

@@ -46,20 +46,24 @@ export class Written {
   }
 }
 
-/** How many executions went which way. */
+/** How many executions of compiled plans went which way. */
 export interface ExecutionCounts {
   /** Written from the rows' bytes. */
   compiled: number;
   /** Left to the runtime in a part, for a value of a rare form. */
   handedOver: number;
+  /** Ended by an error, whoever worded it. */
+  failed: number;
 }
+
+const noneCounted = (): ExecutionCounts => ({ compiled: 0, handedOver: 0, failed: 0 });
 
 /**
  * Runs compiled plans and writes their replies. A value or an error of a rare form is left to Prisma's runtime, over what was read:
  * nothing runs twice.
  */
 export class CompiledExecutor {
-  readonly counts: ExecutionCounts = { compiled: 0, handedOver: 0 };
+  readonly counts: ExecutionCounts = noneCounted();
   readonly #runtime: PlanExecutor;
   readonly #world: RunWorld;
   #out = new JsonWriter();
@@ -71,6 +75,13 @@ export class CompiledExecutor {
       generate: (call) => runtime.generate(call),
       interpret: (node, statements, operation) => runtime.execute(node, {}, statements, operation),
     };
+  }
+
+  /** The counts since they were last taken. */
+  takeCounts(): ExecutionCounts {
+    const taken = { ...this.counts };
+    Object.assign(this.counts, noneCounted());
+    return taken;
   }
 
   /**
@@ -94,6 +105,7 @@ export class CompiledExecutor {
       this.counts[run.handedOver ? 'handedOver' : 'compiled']++;
       return written;
     } catch (error) {
+      this.counts.failed++;
       if (isDriverAdapterError(error)) return await this.#runtime.raise(error);
       throw error;
     }
@@ -125,6 +137,7 @@ export class CompiledExecutor {
       this.counts.handedOver++;
       return { written: false, mapped };
     } catch (error) {
+      this.counts.failed++;
       if (isDriverAdapterError(error)) return await this.#runtime.raise(error);
       throw error;
     }

@@ -7,7 +7,7 @@
  * A plan, a parameter or a value that it does not know goes to Prisma's runtime: before anything ran, or together with the rows
  * that were read. So the runtime stays the judge of everything rare.
  */
-export { type CompiledPlan, compilePlan, type KeyedRecord } from './compiled-plan.ts';
+export { type CompiledPlan, type CompilePlan, compilePlan, type KeyedRecord, neverCompiled } from './compiled-plan.ts';
 export { CompiledExecutor, type ExecutionCounts, type KeyedRecords, type ReplyFrame, Written } from './executor.ts';
 export { Pace, SLICE_BYTES, type Slices } from './pace.ts';
 export { PlanObjects } from './plan-objects.ts';

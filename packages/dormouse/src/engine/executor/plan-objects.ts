@@ -1,5 +1,5 @@
 import type { QueryPlanNode } from '@prisma/client-engine-runtime';
-import { type CompiledPlan, compilePlan } from './compiled-plan.ts';
+import type { CompiledPlan, CompilePlan } from './compiled-plan.ts';
 
 /** What is known of a plan that is kept elsewhere: compiled, or only for the runtime. */
 type Known = CompiledPlan | 'foreign';
@@ -7,11 +7,16 @@ type Known = CompiledPlan | 'foreign';
 /** Programs of plans that are kept as objects; gone when the plan is. */
 export class PlanObjects {
   readonly #known = new WeakMap<QueryPlanNode, Known>();
+  readonly #compile: CompilePlan;
+
+  constructor(compile: CompilePlan) {
+    this.#compile = compile;
+  }
 
   find(plan: QueryPlanNode): CompiledPlan | undefined {
     const known = this.#known.get(plan);
     if (known !== undefined) return known === 'foreign' ? undefined : known;
-    const compiled = compilePlan(plan);
+    const compiled = this.#compile(plan);
     this.#known.set(plan, compiled ?? 'foreign');
     return compiled;
   }

@@ -3,7 +3,7 @@ import type { QueryPlanNode } from '@prisma/client-engine-runtime';
 import type { Kept, MemoryBudget, Share } from '../memory-budget.ts';
 import { checkPlan } from '../plan-shape.ts';
 import { isObject, type JsonObject, parseBody } from '../request-body.ts';
-import { type CompiledPlan, compilePlan } from './compiled-plan.ts';
+import { type CompiledPlan, type CompilePlan, compilePlan } from './compiled-plan.ts';
 
 /** A request whose plan was seen before: its parameters were read, its plan was not. */
 export interface KnownRequest {
@@ -53,8 +53,10 @@ export class PlanTexts {
   readonly #buckets = new Map<number, PlanText[]>();
   readonly #seen = new Set<number>();
   readonly #share: Share<PlanText>;
+  readonly #compile: CompilePlan;
 
-  constructor(budget: MemoryBudget, weightMax: number = WEIGHT_MAX) {
+  constructor(budget: MemoryBudget, compile: CompilePlan = compilePlan, weightMax: number = WEIGHT_MAX) {
+    this.#compile = compile;
     this.#share = budget.share(weightMax, (known) => this.#forget(known));
   }
 
@@ -92,7 +94,8 @@ export class PlanTexts {
     if (!this.#share.takes(weight)) return;
     const head = Buffer.from(body.subarray(0, at));
     const hint = fingerprint(body, at, HINT_SAMPLES);
-    const known: PlanText = { hint, print, head, plan, compiled: compilePlan(plan), weight, texts: 0, usedAt: 0 };
+    const compiled = this.#compile(plan);
+    const known: PlanText = { hint, print, head, plan, compiled, weight, texts: 0, usedAt: 0 };
     const bucket = this.#buckets.get(hint);
     if (bucket === undefined) this.#buckets.set(hint, [known]);
     else if (bucket.push(known) > BUCKET_MAX) this.#share.drop(oldestOf(bucket));

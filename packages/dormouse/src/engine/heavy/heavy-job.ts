@@ -126,13 +126,14 @@ export class HeavyJob {
   }
 
   /** The thread has ended it. */
-  done({ outcome, compileMs, sqlMs, compiled, handedOver }: Done): void {
+  done({ outcome, compileMs, sqlMs, executions }: Done): void {
     const { timings } = this.#world.call;
     if (compileMs !== undefined) timings.add('compile', compileMs);
     if (sqlMs !== undefined) timings.add('sql', sqlMs);
     const { counts } = this.#options;
-    counts.compiled += compiled;
-    counts.handedOver += handedOver;
+    counts.compiled += executions.compiled;
+    counts.handedOver += executions.handedOver;
+    counts.failed += executions.failed;
     if ('reply' in outcome) this.#end(outcome.reply);
     else this.#end(unpackError(outcome.error));
   }

@@ -3,6 +3,7 @@ import type { ParameterValue } from '../../pool/index.ts';
 import type { FieldDescription } from '../../wire/index.ts';
 import type { CompilerModule, SchemaFacts } from '../compiler-protocol.ts';
 import type { EngineLimits } from '../engine.ts';
+import type { ExecutionCounts } from '../executor/index.ts';
 import type { QueryRoute } from '../routes.ts';
 import type { PackedError } from './packed-errors.ts';
 
@@ -10,6 +11,8 @@ import type { PackedError } from './packed-errors.ts';
 export interface HeavyThreadData {
   readonly compiler: CompilerModule;
   readonly limits: EngineLimits;
+  /** Whether plans are compiled. */
+  readonly programs: boolean;
 }
 
 /** Headers that the engine reads. */
@@ -97,8 +100,7 @@ export type FromThread =
       readonly compileMs: number | undefined;
       readonly sqlMs: number | undefined;
       /** Executions by the engine's own executor. */
-      readonly compiled: number;
-      readonly handedOver: number;
+      readonly executions: ExecutionCounts;
       /** WebAssembly memory that the thread holds by now. */
       readonly memoryBytes: number;
       /** The compiler has broken: the thread takes nothing new. */

@@ -24,6 +24,8 @@ export interface HeavyRequestsOptions {
   readonly compiler: Pick<Compiler, 'module'>;
   /** Executions are counted with those of the main thread. */
   readonly counts: ExecutionCounts;
+  /** Whether plans are compiled. */
+  readonly programs: boolean;
   readonly prepareMsMax?: number | undefined;
 }
 
@@ -36,11 +38,11 @@ export class HeavyRequests {
   readonly #threads: HeavyThreads;
   #jobs = 0;
 
-  constructor({ clock, log, limits, compiler, counts, prepareMsMax = PREPARE_MS_MAX }: HeavyRequestsOptions) {
+  constructor({ clock, log, limits, compiler, counts, programs, prepareMsMax = PREPARE_MS_MAX }: HeavyRequestsOptions) {
     this.#jobOptions = { counts, prepareMsMax };
     this.#threads = new HeavyThreads({
       file: threadFile('heavy-worker'),
-      prepare: async () => ({ compiler: await compiler.module(), limits }),
+      prepare: async () => ({ compiler: await compiler.module(), limits, programs }),
       clock,
       log,
     });

@@ -10,7 +10,7 @@ import {
   systemClock,
   Timings,
 } from '../../base/index.ts';
-import { CompiledExecutor } from '../executor/index.ts';
+import { CompiledExecutor, compilePlan, neverCompiled } from '../executor/index.ts';
 import { MemoryBudget } from '../memory-budget.ts';
 import { operationBounds } from '../operation-bounds.ts';
 import { PlanCache } from '../plan-cache.ts';
@@ -58,7 +58,7 @@ export class HeavyService {
   readonly #jobs = new Map<number, Job>();
   readonly #jobOf = new WeakMap<Call, Job>();
 
-  constructor({ compiler, limits }: HeavyThreadData, post: Post) {
+  constructor({ compiler, limits, programs }: HeavyThreadData, post: Post) {
     this.#post = post;
     this.#compiler = new ThreadCompiler(compiler);
     const clock = systemClock;
@@ -77,6 +77,7 @@ export class HeavyService {
       limits,
       executor,
       compiledExecutor: this.#compiledExecutor,
+      compilePlan: programs ? compilePlan : neverCompiled,
       planner: new QueryPlanner({ clock, compiler: this.#compiler, cache: new PlanCache(budget), budget, owner: '' }),
       budget,
       schemas: this.#schemas,
@@ -119,8 +120,6 @@ export class HeavyService {
     };
     this.#jobs.set(id, job);
     const timings = new Timings();
-    const { counts } = this.#compiledExecutor;
-    const before = { ...counts };
     let outcome: Outcome;
     try {
       const { status, headers, body } = await this.#handle(job, request, timings);
@@ -129,8 +128,7 @@ export class HeavyService {
       outcome = { error: packError(error) };
     }
     this.#jobs.delete(id);
-    const compiled = counts.compiled - before.compiled;
-    const handedOver = counts.handedOver - before.handedOver;
+    const executions = this.#compiledExecutor.takeCounts();
     this.#post(
       {
         from: 'done',
@@ -138,8 +136,7 @@ export class HeavyService {
         outcome,
         compileMs: timings.get('compile'),
         sqlMs: timings.get('sql'),
-        compiled,
-        handedOver,
+        executions,
         memoryBytes: this.#compiler.memoryBytes,
         broken: this.#compiler.broken,
       },

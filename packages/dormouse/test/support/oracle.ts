@@ -1,0 +1,47 @@
+import { expect } from 'vitest';
+import type { EngineDatabase } from '../../src/engine/index.ts';
+import type { BareEngine } from './bare-engine.ts';
+
+/** Sends something to an engine's database, and says what came of it. */
+type Ask<T> = (database: EngineDatabase) => Promise<T>;
+
+/**
+ * One database behind two engines: in one, Prisma's runtime runs every plan; the other is the engine under test. A comparison proves
+ * only what the runtime itself said, so each side shows by its counts which way it went.
+ */
+export interface Oracle {
+  /** As the engine under test serves it. */
+  readonly database: EngineDatabase;
+  /** As the runtime serves it. */
+  readonly runtimeDatabase: EngineDatabase;
+  /** What the runtime says. Fails if any of it ran compiled. */
+  runtime<T>(ask: Ask<T>): Promise<T>;
+  /** What the engine under test says, and how many of its executions were compiled ones, failed ones among them. */
+  executor<T>(ask: Ask<T>): Promise<{ readonly said: T; readonly compiled: number }>;
+}
+
+/** With `heavyBodyBytes`, both sides read larger bodies in threads, which are told to compile or not by themselves. */
+export function openOracle(engine: BareEngine, heavyBodyBytes?: number): Oracle {
+  const { database: runtimeDatabase, executions } = engine.openRuntime(heavyBodyBytes);
+  const database = heavyBodyBytes === undefined ? engine.database : engine.reopen(heavyBodyBytes);
+  const compiledOnes = (): number => {
+    const { compiled, handedOver, failed } = engine.executions();
+    return compiled + handedOver + failed;
+  };
+  return {
+    database,
+    runtimeDatabase,
+    async runtime(ask) {
+      const before = compiledOnes();
+      const said = await ask(runtimeDatabase);
+      expect(executions(), "the oracle is Prisma's runtime alone").toEqual({ compiled: 0, handedOver: 0, failed: 0 });
+      expect(compiledOnes(), 'the oracle asked the engine under test').toBe(before);
+      return said;
+    },
+    async executor(ask) {
+      const before = compiledOnes();
+      const said = await ask(database);
+      return { said, compiled: compiledOnes() - before };
+    },
+  };
+}
