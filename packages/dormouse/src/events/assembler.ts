@@ -1,6 +1,15 @@
 import { assert } from '../base/index.ts';
-import type { Lsn, PgoutputMessage, PgoutputRelation, TupleValue } from '../wire/index.ts';
-import type { AppendBatch, ColumnDefinition, NewTransaction, Operation, RelationDefinition, Row } from './event-log.ts';
+import { BEYOND, type Lsn, type PgoutputMessage, type PgoutputRelation, type TupleValue } from '../wire/index.ts';
+import {
+  type AppendBatch,
+  type ColumnDefinition,
+  type NewTransaction,
+  OMITTED,
+  type Operation,
+  type RelationDefinition,
+  type Row,
+  UNKNOWN,
+} from './event-log.ts';
 
 /** The schema of our own things in a tenant's database; its tables are nobody's events. */
 export const OWN_SCHEMA = 'dormouse';
@@ -15,16 +24,17 @@ interface Assembled extends NewTransaction {
   readonly events: Change[];
 }
 
+/** An unchanged TOASTed value is left out; with the whole old row at hand it is known. Of a change that was cut nothing is there. */
+function wholeRow({ columns }: RelationDefinition, tuple: readonly TupleValue[], old?: readonly TupleValue[]): Row {
+  return columns.map((_, i) => {
+    const value = i < tuple.length ? tuple[i] : BEYOND;
+    const known = value === undefined ? old?.[i] : value;
+    return known === BEYOND ? OMITTED : known === undefined ? UNKNOWN : known;
+  });
+}
 /** Columns outside the key come as NULL in a key tuple: they are unknown. */
 function keyRow(relation: RelationDefinition, tuple: readonly TupleValue[]): Row {
-  return tuple.map((value, i) => (relation.columns[i]?.key === true ? (value ?? 0) : 0));
-}
-function wholeRow(tuple: readonly TupleValue[]): Row {
-  return tuple.map((value) => (value === undefined ? 0 : value));
-}
-/** An unchanged TOASTed value is left out; with the whole old row at hand it is known. */
-function newRow(tuple: readonly TupleValue[], old: readonly TupleValue[] | undefined): Row {
-  return tuple.map((value, i) => value ?? (value === null ? null : (old?.[i] ?? 0)));
+  return wholeRow(relation, tuple).map((value, i) => (relation.columns[i]?.key === true ? value : UNKNOWN));
 }
 
 /**
@@ -84,22 +94,22 @@ export class TransactionAssembler {
         this.#define(message);
         return;
       case 'insert':
-        this.#add(message.relationOid, 'insert', bytes, () => [undefined, wholeRow(message.after)]);
+        this.#add(message.relationOid, 'insert', bytes, (relation) => [undefined, wholeRow(relation, message.after)]);
         return;
       case 'update': {
         const { before, beforeKind, after } = message;
         this.#add(message.relationOid, 'update', bytes, (relation) => {
-          if (before === undefined) return [undefined, wholeRow(after)];
+          if (before === undefined) return [undefined, wholeRow(relation, after)];
           return beforeKind === 'row'
-            ? [wholeRow(before), newRow(after, before)]
-            : [keyRow(relation, before), wholeRow(after)];
+            ? [wholeRow(relation, before), wholeRow(relation, after, before)]
+            : [keyRow(relation, before), wholeRow(relation, after)];
         });
         return;
       }
       case 'delete': {
         const { before, beforeKind } = message;
         this.#add(message.relationOid, 'delete', bytes, (relation) => [
-          beforeKind === 'row' ? wholeRow(before) : keyRow(relation, before),
+          beforeKind === 'row' ? wholeRow(relation, before) : keyRow(relation, before),
           undefined,
         ]);
         return;
@@ -110,12 +120,6 @@ export class TransactionAssembler {
       case 'other':
         return;
     }
-  }
-
-  /** A message could not be taken: its place shows a gap. */
-  pushGap(): void {
-    assert(this.#open !== undefined, 'messages over the bound are changes');
-    this.#open.events.push({ relation: -1, operation: 'gap', before: undefined, after: undefined });
   }
 
   /** What is ready for the log: complete transactions, else a piece of a large open one, else nothing. */

@@ -266,7 +266,7 @@ export class Capture implements Attachment {
       await connection.stream(
         `START_REPLICATION SLOT ${slotName(state.epoch)} LOGICAL ${formatLsn(this.#storedLsn)}
          (proto_version '1', publication_names '${publications}')`,
-        { onData: (payload) => this.#onData(payload), onChunkEnd: () => this.#onChunkEnd() },
+        { onData: (payload, cut) => this.#onData(payload, cut), onChunkEnd: () => this.#onChunkEnd() },
       );
       this.#streaming = true;
       await new Promise<void>((resolve) => connection.onClose(resolve));
@@ -282,14 +282,10 @@ export class Capture implements Attachment {
     }
   }
 
-  #onData(payload: Buffer | undefined): void {
-    if (payload === undefined) {
-      this.#assembler.pushGap();
-      return;
-    }
+  #onData(payload: Buffer, cut: boolean): void {
     const message = decodeReplicationMessage(payload);
     if (message.kind === 'data') {
-      this.#assembler.push(decodePgoutput(message.data), message.data.length);
+      this.#assembler.push(decodePgoutput(message.data, cut), message.data.length);
       return;
     }
     if (message.walEnd > this.#serverLsn) this.#serverLsn = message.walEnd;

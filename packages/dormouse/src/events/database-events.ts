@@ -4,6 +4,7 @@ import type { Attachment, Endpoint, InstanceState } from '../instance/index.ts';
 import { Capture } from './capture.ts';
 import type { EventLog } from './event-log.ts';
 import { SubscriberCount } from './follow.ts';
+import { LargeReads } from './large-reads.ts';
 import type { LogLimits } from './log-bounds.ts';
 import type { EventLogs } from './log-host.ts';
 import { formatOffset, ORIGIN } from './position.ts';
@@ -52,6 +53,9 @@ export class DatabaseEvents {
   readonly log: EventLog;
   readonly capture: Capture;
   readonly subscribers: SubscriberCount;
+  /** Replies that are not live, until their clients have taken them. */
+  readonly replies: SubscriberCount;
+  readonly largeReads: LargeReads;
   readonly #epochs = new Map<number, Epoch>();
   readonly #closeListeners = new Set<() => void>();
   readonly #forget: (() => void) | undefined;
@@ -76,6 +80,8 @@ export class DatabaseEvents {
       ...{ log: this.log, clock, connect, logger },
     });
     this.subscribers = new SubscriberCount(world.subscribersMax);
+    this.replies = new SubscriberCount(world.subscribersMax, 'reads of its events under way. Try again in a moment.');
+    this.largeReads = new LargeReads(clock);
     this.#forget = options.instance.onChange?.((state) => {
       // Opens the log while the server starts, so that capture does not wait for it; and drops what is too old.
       if (state === 'starting') void this.log.trim().catch(() => {});

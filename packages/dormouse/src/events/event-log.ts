@@ -21,11 +21,12 @@ export interface RelationDefinition {
 /** `gap`: events may be missing before this one; the readers' state is to be read anew. It concerns every table. */
 export type Operation = 'insert' | 'update' | 'delete' | 'truncate' | 'gap';
 
-/**
- * A row by column position: text, null for NULL, 0 where the value is not known (an unchanged TOASTed value without the old row,
- * or a column outside the key).
- */
-export type Row = readonly (string | null | 0)[];
+/** A value that is not known: an unchanged TOASTed one without the old row, or a column outside the key. */
+export const UNKNOWN = 0;
+/** A value that was too large for an event. */
+export const OMITTED = 1;
+/** A row by column position: text, null for NULL, or why there is neither. */
+export type Row = readonly (string | null | typeof UNKNOWN | typeof OMITTED)[];
 
 /** One change as capture gives it. */
 export interface NewEvent {
@@ -98,6 +99,8 @@ export interface ReadRequest {
   readonly after: Position;
   /** At most this many events. */
   readonly limit: number;
+  /** Also an event that alone is more than one read gives; else the read ends before it. */
+  readonly large?: boolean;
   /** Only these tables' events, and gaps. Absent: all. */
   readonly tables?: readonly TableName[];
 }
@@ -108,6 +111,8 @@ export interface ReadResult {
   readonly upTo: Position;
   /** Nothing visible lies behind `upTo`. */
   readonly atTail: boolean;
+  /** The next event is to be asked for with `large`. */
+  readonly largeNext: boolean;
 }
 
 /** Identity of a subscriber's place: its protocol, what it reads, its name. */
@@ -140,8 +145,11 @@ export interface EventLog {
   /** Drops events of a transaction that was never completed. */
   discardPending(): Promise<LogState>;
   append(batch: AppendBatch): Promise<void>;
-  /** Events behind `after` in order. Fails with `stream_gone` when `after` lies before what is kept. */
-  read(request: ReadRequest): Promise<ReadResult>;
+  /**
+   * Events behind `after` in order. Fails with `stream_gone` when `after` lies before what is kept, with `queue_full` when too many of
+   * this database wait, and with the reason of `signal` when that fires before it is begun.
+   */
+  read(request: ReadRequest, signal?: AbortSignal): Promise<ReadResult>;
   cursor(key: CursorKey): Promise<LogCursor | undefined>;
   /** Creates or moves a cursor. Fails with `quota_exceeded` when there are too many. A cursor never moves back. */
   saveCursor(key: CursorKey, position: Position): Promise<LogCursor>;

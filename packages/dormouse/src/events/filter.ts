@@ -263,7 +263,10 @@ function readerOf(relation: RelationDefinition, row: Row): RowReader {
     column(name) {
       const index = relation.columns.findIndex((column) => column.name === name);
       const value = row[index];
-      return { text: value === 0 ? undefined : value, type: relation.columns[index] ?? NO_COLUMN };
+      return {
+        text: typeof value === 'string' || value === null ? value : undefined,
+        type: relation.columns[index] ?? NO_COLUMN,
+      };
     },
   };
 }

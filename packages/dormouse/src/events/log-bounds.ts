@@ -21,8 +21,16 @@ export const DEFAULT_LOG_LIMITS: LogLimits = {
 
 /** What a row costs beside its values. */
 const ROW_BYTES = 64;
+/** Bytes of an event's values, without reading them: `length` counts characters, and would. */
+export const STORED_BYTES = 'coalesce(octet_length(before), 0) + coalesce(octet_length(after), 0)';
 /** Rows looked at in one step of trimming. */
 const TRIM_ROWS = 1000;
+/**
+ * What one call drops at most: more than a slice brings in, so that appending keeps the bounds, and little enough for a short turn. What
+ * is over the bounds for another reason (a smaller limit, a week's events that grew old at once) goes over the next calls.
+ */
+const TRIM_STEPS_MAX = 4;
+const TRIM_BYTES_MAX = 8 * 1024 * 1024;
 /** Age is looked at this often; the clock is the server's, by commit times. */
 const AGE_TRIM_MS = 60_000;
 /** Trimming goes on until this part of the bound is free, so that it runs seldom. */
@@ -34,7 +42,7 @@ interface SizedRow extends PositionRow {
 }
 
 export function rowBytes(before: string | null, after: string | null): number {
-  return ROW_BYTES + (before?.length ?? 0) + (after?.length ?? 0);
+  return ROW_BYTES + Buffer.byteLength(before ?? '') + Buffer.byteLength(after ?? '');
 }
 
 /** Where a log begins and ends and how much it holds; drops what is too much. Every change belongs into a transaction of the file. */
@@ -76,7 +84,7 @@ export class LogBounds {
     const { ordinal, lsn, index } = this.tail;
     const pending = this.#file.get<{ events: bigint; bytes: bigint | null }>(
       `SELECT count(*) AS events,
-              sum(${ROW_BYTES} + coalesce(length(before), 0) + coalesce(length(after), 0)) AS bytes
+              sum(${ROW_BYTES} + ${STORED_BYTES}) AS bytes
        FROM events WHERE (ordinal, lsn, position) > (?, ?, ?)`,
       ordinal,
       lsn,
@@ -91,9 +99,9 @@ export class LogBounds {
   trimByAge(nowMs: number): void {
     // Also soon after a clock that was ahead is back: by it the last look lies in the future.
     if (Math.abs(nowMs - this.#ageTrimmedAtMs) < AGE_TRIM_MS) return;
-    this.#ageTrimmedAtMs = nowMs;
     const oldestMs = nowMs - this.#limits.ageMsMax;
-    this.#trimWhile((row) => Number(row.at_ms) < oldestMs);
+    // What is left of a long look is done by the next call.
+    if (this.#trimWhile((row) => Number(row.at_ms) < oldestMs)) this.#ageTrimmedAtMs = nowMs;
   }
 
   trimBySize(): void {
@@ -104,12 +112,13 @@ export class LogBounds {
     this.#trimWhile(() => this.events > events || this.bytes > bytes);
   }
 
-  /** Drops visible events, oldest first, as long as the condition holds of the oldest. */
-  #trimWhile(goes: (oldest: SizedRow) => boolean): void {
-    for (;;) {
+  /** Drops visible events, oldest first, as long as the condition holds of the oldest; false if it may hold of more. */
+  #trimWhile(goes: (oldest: SizedRow) => boolean): boolean {
+    let dropped = 0;
+    for (let step = 0; step < TRIM_STEPS_MAX && dropped < TRIM_BYTES_MAX; step++) {
       const rows = this.#file.all<SizedRow>(
         `SELECT ordinal, lsn, position, at_ms,
-                ${ROW_BYTES} + coalesce(length(before), 0) + coalesce(length(after), 0) AS bytes
+                ${ROW_BYTES} + ${STORED_BYTES} AS bytes
          FROM events WHERE (ordinal, lsn, position) <= (?, ?, ?)
          ORDER BY ordinal, lsn, position LIMIT ${TRIM_ROWS}`,
         this.tail.ordinal,
@@ -124,6 +133,8 @@ export class LogBounds {
         cut = positionOf(row);
         this.events -= 1;
         this.bytes = Math.max(0, this.bytes - Number(row.bytes));
+        dropped += Number(row.bytes);
+        if (dropped >= TRIM_BYTES_MAX) break;
       }
       if (cut !== undefined) {
         this.#file.run(
@@ -134,8 +145,9 @@ export class LogBounds {
         );
         this.floor = cut;
       }
-      if (kept || rows.length < TRIM_ROWS) return;
+      if (kept || rows.length < TRIM_ROWS) return kept || dropped < TRIM_BYTES_MAX;
     }
+    return false;
   }
 
   save(): void {

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { cryptoRandom } from '../base/index.ts';
-import type { AppendBatch, NewTransaction } from './event-log.ts';
+import { type AppendBatch, type NewTransaction, OMITTED } from './event-log.ts';
 import { DEFAULT_LOG_LIMITS, type LogLimits } from './log-bounds.ts';
 import { LogFile } from './log-file.ts';
+import { EVENT_CHARACTERS_MAX, slicesOf } from './slices.ts';
 
 const RELATION = { schema: 'public', name: 'users', columns: [{ name: 'id', typeOid: 23, key: true }] };
 const OTHER = { schema: 'public', name: 'posts', columns: [{ name: 'id', typeOid: 23, key: true }] };
@@ -172,4 +173,91 @@ test('a new epoch starts with a gap and refuses offsets of another history', () 
   expect(() => file.checkEpoch({ ordinal: 2, lsn: 0n, index: 0 }, epoch)).toThrow(
     expect.objectContaining({ code: 'stream_gone' }),
   );
+});
+
+test('a batch cut in slices leaves what the whole one would, and is seen when the last is in', () => {
+  const big = batch(900n, transaction(100n, 4500), transaction(110n, 0), transaction(120n, 3), transaction(130n, 2100));
+  const slices = [...slicesOf(big)];
+  expect(slices.length).toBeGreaterThan(2);
+  const file = logFile();
+  for (const [i, slice] of slices.entries()) {
+    file.append(slice);
+    expect(file.state().tail.lsn).toBe(i === slices.length - 1 ? 130n : 0n);
+  }
+  expect(file.state()).toMatchObject({ events: 6603, storedLsn: 900n, tail: { lsn: 130n, index: 2099 } });
+  expect(values(file)).toHaveLength(6603);
+  expect(values(file).at(-1)).toBe('130.2099');
+  // The end of a transaction whose pieces went before.
+  file.append(batch(undefined, transaction(950n, 2)));
+  for (const slice of slicesOf(batch(960n, transaction(950n, 0, { firstIndex: 2 })))) file.append(slice);
+  expect(file.state().tail).toEqual({ ordinal: 1, lsn: 950n, index: 1 });
+  for (const slice of slicesOf(batch(990n))) file.append(slice);
+  expect(file.state()).toMatchObject({ storedLsn: 990n, events: 6605 });
+});
+
+test('an event leaves out its largest values until the others fit, and its slice holds it alone', () => {
+  const half = 'x'.repeat(EVENT_CHARACTERS_MAX / 2);
+  const rows = [
+    ['1', half, half],
+    ['2', 'y'.repeat(EVENT_CHARACTERS_MAX + 1), half],
+    ['3', 'small', 'small'],
+  ];
+  const events = rows.map((after) => ({ relation: 0, operation: 'insert' as const, before: undefined, after }));
+  const slices = [
+    ...slicesOf({
+      relations: [RELATION],
+      transactions: [{ commitLsn: 100n, xid: 1, committedAtMs: 1, firstIndex: 0, events }],
+      endLsn: 110n,
+    }),
+  ];
+  expect(slices.map((slice) => slice.transactions.flatMap((each) => each.events).length)).toEqual([1, 1, 1]);
+  const after = slices.flatMap((slice) =>
+    slice.transactions.flatMap((each) => each.events.map((event) => event.after)),
+  );
+  expect(after).toEqual([
+    ['1', OMITTED, half],
+    ['2', OMITTED, half],
+    ['3', 'small', 'small'],
+  ]);
+});
+
+test('a read gives what it may hold, and a larger event alone, when asked for', () => {
+  const file = logFile();
+  const sizes = [10, 300_000, 10];
+  sizes.forEach((size, i) => {
+    const lsn = BigInt(100 + i);
+    const events = [{ relation: 0, operation: 'insert' as const, before: undefined, after: ['x'.repeat(size)] }];
+    const one: NewTransaction = { commitLsn: lsn, xid: 1, committedAtMs: 1, firstIndex: 0, events };
+    file.append(batch(lsn + 1n, one));
+  });
+  const first = file.read({ after: START, limit: 10 });
+  const lengths = (result: typeof first): number[] => result.events.map((event) => String(event.after?.[0]).length);
+  expect(lengths(first)).toEqual([10]);
+  expect(first).toMatchObject({ largeNext: true, atTail: false });
+  const stays = file.read({ after: first.upTo, limit: 10 });
+  expect(stays).toMatchObject({ events: [], upTo: first.upTo, largeNext: true, atTail: false });
+  const second = file.read({ after: first.upTo, limit: 1, large: true });
+  expect(lengths(second)).toEqual([300_000]);
+  expect(file.read({ after: second.upTo, limit: 10 })).toMatchObject({ largeNext: false, atTail: true });
+});
+
+test('an event of an older version that is over every bound is read without its values', () => {
+  const file = logFile();
+  const huge = 'x'.repeat(33 * 1024 * 1024);
+  const events = [{ relation: 0, operation: 'insert' as const, before: undefined, after: [huge] }];
+  file.append(batch(110n, { commitLsn: 100n, xid: 1, committedAtMs: 1, firstIndex: 0, events }));
+  expect(file.read({ after: START, limit: 10 }).events.map((event) => event.after)).toEqual([[OMITTED]]);
+});
+
+test('what grew old at once goes a slice at a time', () => {
+  const file = logFile({ ageMsMax: 100_000 });
+  file.append(batch(110n, transaction(100n, 9000)));
+  const left: number[] = [];
+  for (;;) {
+    const before = file.state().events;
+    file.trim(300_000);
+    if (file.state().events === before) break;
+    left.push(file.state().events);
+  }
+  expect(left).toEqual([5000, 1000, 0]);
 });

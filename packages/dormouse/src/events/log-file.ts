@@ -1,25 +1,29 @@
 import { assert, DormouseError, type Epoch, newEpoch, type RandomBytes } from '../base/index.ts';
 import type { Lsn } from '../wire/index.ts';
-import type {
-  AppendBatch,
-  History,
-  LogState,
-  Operation,
-  ReadRequest,
-  ReadResult,
-  Row,
-  StoredEvent,
+import {
+  type AppendBatch,
+  type History,
+  type LogState,
+  OMITTED,
+  type Operation,
+  type ReadRequest,
+  type ReadResult,
+  type Row,
+  type StoredEvent,
 } from './event-log.ts';
-import { LogBounds, type LogLimits, rowBytes } from './log-bounds.ts';
+import { LogBounds, type LogLimits, rowBytes, STORED_BYTES } from './log-bounds.ts';
 import { LogCursors } from './log-cursors.ts';
 import { LogRelations } from './log-relations.ts';
 import { comparePositions, type Position, positionOf } from './position.ts';
+import { EVENT_CHARACTERS_MAX } from './slices.ts';
 import { type PositionRow, SqlFile } from './sql-file.ts';
 
 /** Rows one read looks at, so that a filter that lets nothing through cannot hold the worker (4096 rows: about 3 ms). */
 const SCAN_ROWS_MAX = 4096;
-/** Row bytes one read gives; at least one event is always given. */
-const READ_BYTES_MAX = 1024 * 1024;
+/** Row bytes one read gives, beside one event that has more. A hundred readers who take nothing hold one read's each. */
+const READ_BYTES_MAX = 256 * 1024;
+/** A stored event over this is not loaded: it is as its relation has it, with every value left out. Older versions stored any size. */
+const LOADED_BYTES_MAX: number = 8 * EVENT_CHARACTERS_MAX;
 const OPERATIONS: readonly Operation[] = ['insert', 'update', 'delete', 'truncate', 'gap'];
 const GAP = OPERATIONS.indexOf('gap');
 
@@ -30,6 +34,7 @@ interface EventRow extends PositionRow {
   readonly relation: bigint | null;
   readonly before: string | null;
   readonly after: string | null;
+  readonly bytes: bigint;
 }
 /** The log's file, synchronous: lives in the worker thread. WAL journal, synchronous=FULL: what append returned for is on the disk. */
 export class LogFile {
@@ -167,7 +172,7 @@ export class LogFile {
     const { after } = request;
     if (comparePositions(after, this.#bounds.floor) < 0) throw new DormouseError('stream_gone');
     const tail = this.#bounds.tail;
-    if (comparePositions(after, tail) >= 0) return { events: [], upTo: after, atTail: true };
+    if (comparePositions(after, tail) >= 0) return { events: [], upTo: after, atTail: true, largeNext: false };
     const range = [after.ordinal, after.lsn, after.index, tail.ordinal, tail.lsn, tail.index];
     const bound = this.#file.get<PositionRow>(
       `SELECT ordinal, lsn, position FROM events
@@ -177,14 +182,20 @@ export class LogFile {
     );
     const scanned = bound === undefined ? tail : positionOf(bound);
     const wanted = request.tables === undefined ? null : JSON.stringify(this.#relations.idsOf(request.tables));
+    const loadedMax = request.large === true ? LOADED_BYTES_MAX : READ_BYTES_MAX;
     const rows = this.#file
       .statement(
-        `SELECT ordinal, lsn, position, xid, at_ms, operation, relation, before, after FROM events
+        // What is too large is not loaded: SQLite knows a value's length without it.
+        `SELECT ordinal, lsn, position, xid, at_ms, operation, relation, bytes,
+         iif(bytes > ?, NULL, before) AS before, iif(bytes > ?, NULL, after) AS after
+       FROM (SELECT *, ${STORED_BYTES} AS bytes FROM events)
        WHERE (ordinal, lsn, position) > (?, ?, ?) AND (ordinal, lsn, position) <= (?, ?, ?)
          AND (? IS NULL OR relation IS NULL OR relation IN (SELECT value FROM json_each(?)))
        ORDER BY ordinal, lsn, position LIMIT ?`,
       )
       .iterate(
+        loadedMax,
+        loadedMax,
         after.ordinal,
         after.lsn,
         after.index,
@@ -198,21 +209,33 @@ export class LogFile {
     const events: StoredEvent[] = [];
     let bytes = 0;
     let full = false;
+    let largeNext = false;
+    let upTo = scanned;
     for (const row of rows) {
+      // Over the bound of large ones it is small: nothing of it is loaded.
+      largeNext = request.large !== true && row.bytes > READ_BYTES_MAX && row.bytes <= LOADED_BYTES_MAX;
+      if (largeNext) {
+        upTo = events[events.length - 1]?.position ?? after;
+        break;
+      }
       events.push(this.#eventOf(row));
-      bytes += rowBytes(row.before, row.after);
+      bytes += Number(row.bytes);
       full = bytes >= READ_BYTES_MAX || events.length >= request.limit;
-      if (full) break;
+      if (full) {
+        upTo = (events[events.length - 1] as StoredEvent).position;
+        break;
+      }
     }
-    const upTo = full ? (events[events.length - 1] as StoredEvent).position : scanned;
-    return { events, upTo, atTail: comparePositions(upTo, tail) >= 0 };
+    return { events, upTo, atTail: comparePositions(upTo, tail) >= 0, largeNext };
   }
 
-  trim(nowMs: number): void {
+  trim(nowMs: number): LogState {
     this.#transaction(() => {
+      this.#bounds.trimBySize();
       this.#bounds.trimByAge(nowMs);
       this.#bounds.save();
     });
+    return this.state();
   }
 
   close(): void {
@@ -224,15 +247,20 @@ export class LogFile {
     const epoch = this.#epochs.get(position.ordinal);
     const operation = OPERATIONS[Number(row.operation)];
     assert(epoch !== undefined && operation !== undefined, 'a stored event has a known epoch and operation');
+    const relation = row.relation === null ? undefined : this.#relations.get(Number(row.relation));
+    const rowOf = (text: string | null, carried: boolean): Row | undefined => {
+      if (row.bytes > LOADED_BYTES_MAX && carried) return relation?.columns.map(() => OMITTED);
+      return text === null ? undefined : (JSON.parse(text) as Row);
+    };
     return {
       position,
       epoch,
       xid: Number(row.xid),
       committedAtMs: Number(row.at_ms),
       operation,
-      relation: row.relation === null ? undefined : this.#relations.get(Number(row.relation)),
-      before: row.before === null ? undefined : (JSON.parse(row.before) as Row),
-      after: row.after === null ? undefined : (JSON.parse(row.after) as Row),
+      relation,
+      before: rowOf(row.before, operation === 'delete'),
+      after: rowOf(row.after, operation !== 'delete'),
     };
   }
 

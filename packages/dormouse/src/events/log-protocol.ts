@@ -17,7 +17,7 @@ export interface LogCalls {
   saveCursor: { ask: { key: CursorKey; position: Position; nowMs: number }; give: LogCursor };
   deleteCursor: { ask: { key: CursorKey }; give: undefined };
   cursors: { ask: Record<never, never>; give: readonly LogCursor[] };
-  trim: { ask: { nowMs: number }; give: undefined };
+  trim: { ask: { nowMs: number }; give: LogState };
   close: { ask: Record<never, never>; give: undefined };
 }
 

@@ -47,6 +47,11 @@ const MIGRATIONS: readonly string[] = [
   ) WITHOUT ROWID;
   INSERT INTO bounds VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0);
   `,
+  // Sizes were counted in characters, which cannot be told without reading the value.
+  `
+  UPDATE bounds SET bytes =
+    (SELECT coalesce(sum(64 + coalesce(octet_length(before), 0) + coalesce(octet_length(after), 0)), 0) FROM events);
+  `,
 ];
 
 /** Brings the file to this version. Fails with `data_version` for a file of a later one. */

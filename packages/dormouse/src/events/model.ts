@@ -96,7 +96,7 @@ export function taggedRow(model: Model, relation: RelationDefinition, row: Row):
     const index = relation.columns.findIndex((column) => column.name === field.column);
     const column = relation.columns[index];
     const text = row[index];
-    if (column === undefined || text === undefined || text === 0) continue;
+    if (column === undefined || (typeof text !== 'string' && text !== null)) continue;
     if (field.list ?? elementOf(column) !== undefined) {
       // Prisma reads a NULL list as an empty one.
       out[field.name] = items(field.type, text === null ? [] : (parseArray(text) ?? []));

@@ -219,9 +219,10 @@ export class PulseDoor {
       },
       () => webSocket.terminate(),
     );
+    const late = (): void => webSocket.terminate();
     const endWithLog = events.onClose(() => webSocket.close(GOING_AWAY));
     try {
-      for await (const batch of follow({ log: events.log, after, tables: [model.table], signal: ended.signal })) {
+      for await (const batch of follow({ from: events, after, tables: [model.table], signal: ended.signal, late })) {
         for (const event of batch.events) {
           if (ended.signal.aborted) return;
           if (!passes(filter, event)) continue;

@@ -25,8 +25,12 @@ const SUPERUSER = 'dormouse';
 /** DESIGN: the main database of every server. */
 export const MAIN_DATABASE = 'postgres';
 
-/** A value over this is not taken into the log: V8 strings end at 512 MiB, and a row of that size would hold up everything. */
-const FRAME_BYTES_MAX = 128 * 1024 * 1024;
+/**
+ * Of a change over this only the beginning is read, enough for its table and, mostly, its key: it would be more memory than a database's
+ * share, and an event carries less.
+ */
+const FRAME_BYTES_MAX = 16 * 1024 * 1024;
+const BEGINNING_BYTES = 256 * 1024;
 
 /**
  * Settings of the session, over whatever the tenant set for his database. `wal_sender_timeout`: with the default a walsender that
@@ -62,8 +66,8 @@ interface PendingQuery {
 }
 
 export interface ReplicationHandlers {
-  /** One CopyData payload; undefined for one that was over the bound and dropped. */
-  onData(payload: Buffer | undefined): void;
+  /** One CopyData payload; `cut`: it was over the bound, and this is its beginning. */
+  onData(payload: Buffer, cut: boolean): void;
   /** After all messages of one chunk. */
   onChunkEnd(): void;
 }
@@ -71,7 +75,11 @@ export interface ReplicationHandlers {
 /** One connection of capture: plain statements first, then the stream. Not reused after either fails. */
 export class ReplicationConnection {
   readonly #socket: Duplex;
-  readonly #frames = new FrameReader({ payloadBytesMax: FRAME_BYTES_MAX, oversize: 'skip' });
+  readonly #frames = new FrameReader({
+    payloadBytesMax: FRAME_BYTES_MAX,
+    oversize: 'skip',
+    keptBytes: BEGINNING_BYTES,
+  });
   readonly #writer = new ByteWriter();
   #pending: PendingQuery | undefined;
   #handlers: ReplicationHandlers | undefined;
@@ -196,7 +204,7 @@ export class ReplicationConnection {
     const { type, payload } = this.#frames;
     switch (type) {
       case Backend.CopyData:
-        this.#handlers?.onData(this.#frames.oversize ? undefined : payload);
+        this.#handlers?.onData(payload, this.#frames.oversize);
         return;
       case Backend.DataRow:
         this.#pending?.rows.push(decodeDataRow(payload).map((value) => value?.toString('utf8') ?? null));

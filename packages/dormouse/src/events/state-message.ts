@@ -1,11 +1,19 @@
-import type { ColumnDefinition, RelationDefinition, Row, StoredEvent } from './event-log.ts';
+import {
+  type ColumnDefinition,
+  OMITTED,
+  type RelationDefinition,
+  type Row,
+  type StoredEvent,
+  UNKNOWN,
+} from './event-log.ts';
 import { type ArrayItem, base64Of, classOf, decimalOf, elementOf, OID, parseArray } from './pg-text.ts';
 import { formatOffset } from './position.ts';
 
 /**
  * Events as state messages of the Durable Streams State Protocol, one line of JSON each:
- * `{type, key, value, old_value?, headers: {operation, txid, timestamp, offset, unchanged?}}`. `type` is `schema.table`; a value that
- * the event does not carry is absent from `value` and named in `unchanged`. A truncation and a gap are `reset` controls.
+ * `{type, key, value, old_value?, headers: {operation, txid, timestamp, offset, unchanged?, omitted?}}`. `type` is `schema.table`; a
+ * value that the event does not carry is absent from `value` and named in `unchanged`, or in `omitted` if it was too large for an event.
+ * A truncation, a gap and an event whose key was too large are `reset` controls.
  *
  * JSON by type: int2, int4, floats are numbers; int8, numeric, money are strings (they do not fit); bool; timestamps are ISO 8601 (with
  * Z if they have a zone); bytea is base64; json stays what it is, digit for digit; arrays are arrays; everything else is its text.
@@ -23,8 +31,14 @@ export function stateMessage(event: StoredEvent): string {
   const headers: Record<string, unknown> = { operation, txid, timestamp, offset };
   const row = operation === 'delete' ? event.before : event.after;
   if (operation === 'update' && row !== undefined) {
-    const unchanged = relation.columns.filter((_, i) => row[i] === 0).map((column) => column.name);
+    const unchanged = relation.columns.filter((_, i) => row[i] === UNKNOWN).map((column) => column.name);
     if (unchanged.length > 0) headers.unchanged = unchanged;
+  }
+  const omitted = relation.columns.filter((_, i) => row?.[i] === OMITTED || event.before?.[i] === OMITTED);
+  if (omitted.length > 0) headers.omitted = omitted.map((column) => column.name);
+  // Nobody can tell which row it was.
+  if (relation.columns.some((column, i) => column.key && row?.[i] === OMITTED)) {
+    return JSON.stringify({ headers: { control: 'reset', offset, reason: 'too_large', type, txid, timestamp } });
   }
   const old = event.before === undefined ? '' : `,"old_value":${rowJson(relation, event.before)}`;
   const value = operation === 'delete' ? 'null' : rowJson(relation, row ?? []);
@@ -43,7 +57,7 @@ function rowJson(relation: RelationDefinition, row: Row): string {
   const parts: string[] = [];
   for (const [i, column] of relation.columns.entries()) {
     const text = row[i];
-    if (text === undefined || text === 0) continue;
+    if (typeof text !== 'string' && text !== null) continue;
     parts.push(`${JSON.stringify(column.name)}:${text === null ? 'null' : columnJson(text, column)}`);
   }
   return `{${parts.join(',')}}`;

@@ -4,7 +4,7 @@ import { resume } from './cursor-keeper.ts';
 import type { DatabaseEvents } from './database-events.ts';
 import type { ReadResult, StoredEvent, TableName } from './event-log.ts';
 import { compileFilter, type EventFilter, passes } from './filter.ts';
-import { follow, READ_EVENTS_MAX, recheck } from './follow.ts';
+import { type Batch, type FollowOptions, follow, READ_EVENTS_MAX, readBatch, recheck } from './follow.ts';
 import { comparePositions, formatOffset, ORIGIN, type Position, parseOffset } from './position.ts';
 import { stateMessage } from './state-message.ts';
 import { checkName, cursorKey, parseJson, parseTarget, readText } from './stream-request.ts';
@@ -21,6 +21,8 @@ export interface StreamsOptions {
   newRay(): string;
 }
 
+/** A reply that is not live has this long to be taken: it holds memory, and its reader can come back with its offset. */
+const REPLY_TAKEN_MS = 60_000;
 /** Silence on an SSE reply is broken by a comment this often, so that proxies keep it. */
 const HEARTBEAT_MS = 15_000;
 /** Durable Streams 8.1: cursors count intervals of 20 s since 2024-10-09. */
@@ -58,6 +60,9 @@ export class StreamsDoor {
     response.setHeader('cf-ray', this.#options.newRay());
     response.setHeader('x-content-type-options', 'nosniff');
     response.on('error', () => response.destroy());
+    const ended = new AbortController();
+    // Also of a reader who hangs up while it waits: nothing is read for it any more.
+    response.once('close', () => ended.abort());
     try {
       const events = await prove();
       response.setHeader('server-timing', `auth;dur=${(this.#options.clock.monotonic() - startedMs).toFixed(3)}`);
@@ -70,7 +75,7 @@ export class StreamsDoor {
         head(response, 200, { offset: formatOffset(state.tail, state.epoch) });
         response.end();
       } else if (request.method === 'GET') {
-        await this.#read(request, response, events, target.table, url.searchParams, prove);
+        await this.#read(request, response, events, target.table, url.searchParams, prove, ended);
       } else {
         throw new DormouseError('method_not_allowed', { meta: { allow: 'GET, HEAD' } });
       }
@@ -86,6 +91,7 @@ export class StreamsDoor {
     table: TableName | undefined,
     query: URLSearchParams,
     prove: () => Promise<unknown>,
+    ended: AbortController,
   ): Promise<void> {
     const live = query.get('live');
     if (live !== null && live !== 'long-poll' && live !== 'sse') {
@@ -107,17 +113,15 @@ export class StreamsDoor {
         : await resume(events.log, cursorKey(table, checkName(name)), from);
     const reading: Reading = { events, table, filter, after: place.position, skipped: place.skipped };
     if (live === null) {
-      await this.#catchUp(request, response, reading, offset === 'now');
+      await this.#catchUp(request, response, reading, offset === 'now', ended.signal);
       return;
     }
     // Said as a status: behind the headers there is only a broken line, which readers take for one and come back.
     const { floor } = await events.log.state();
     if (comparePositions(reading.after, floor) < 0) throw new DormouseError('stream_gone');
     const leave = events.subscribers.enter();
-    const ended = new AbortController();
     const end = (): void => ended.abort();
     const forget = events.onClose(end);
-    response.once('close', end);
     try {
       recheck(this.#options.clock, this.#options.recheckMs, ended.signal, prove, end);
       const cursor = query.get('cursor');
@@ -130,15 +134,50 @@ export class StreamsDoor {
     }
   }
 
-  async #catchUp(request: IncomingMessage, response: ServerResponse, reading: Reading, now: boolean): Promise<void> {
+  async #catchUp(
+    request: IncomingMessage,
+    response: ServerResponse,
+    reading: Reading,
+    now: boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { events, after } = reading;
-    const result = now
-      ? { events: [], upTo: after, atTail: true }
-      : await events.log.read({ after, limit: READ_EVENTS_MAX, ...tablesOf(reading) });
+    signal.throwIfAborted();
+    const leave = events.replies.enter();
+    let batch: Batch | undefined;
+    try {
+      const late = (): void => void response.destroy();
+      const wanted = { after, limit: READ_EVENTS_MAX, ...tablesOf(reading) };
+      batch = now ? undefined : await readBatch(events, wanted, signal, late);
+      await this.#answer(request, response, reading, batch);
+      await this.#taken(response);
+    } finally {
+      batch?.taken();
+      leave();
+    }
+  }
+
+  /** The reply's memory is held until the client has taken it, or was let go. */
+  async #taken(response: ServerResponse): Promise<void> {
+    if (response.closed) return;
+    const untaken = this.#options.clock.after(REPLY_TAKEN_MS, () => response.destroy());
+    await new Promise((resolve) => response.once('close', resolve));
+    untaken.cancel();
+  }
+
+  /** Without a batch: the reader wants to start from now. */
+  async #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    reading: Reading,
+    batch: Batch | undefined,
+  ): Promise<void> {
+    const { events, after } = reading;
+    const result = batch ?? { events: [], upTo: after, atTail: true, largeNext: false };
     const next = await this.#offset(events, result.upTo);
     const body = `[${this.#messages(reading, result).join(',')}]`;
     const fields = { offset: next, upToDate: result.atTail };
-    if (now) {
+    if (batch === undefined) {
       head(response, 200, fields);
     } else {
       // The same two ends hold the same events for ever; the filter is part of the URL.
@@ -165,13 +204,14 @@ export class StreamsDoor {
     const { events, after } = reading;
     let upTo = after;
     try {
-      for await (const result of follow({ log: events.log, after, signal: ended.signal, ...tablesOf(reading) })) {
+      for await (const result of this.#follow(reading, response, ended)) {
         upTo = result.upTo;
         const messages = this.#messages(reading, result);
         if (messages.length === 0) continue;
         const offset = await this.#offset(events, upTo);
         head(response, 200, { offset, upToDate: result.atTail, cursor: this.#cursorAfter(cursor) });
         response.end(`[${messages.join(',')}]`);
+        await this.#taken(response);
         return;
       }
     } finally {
@@ -224,7 +264,7 @@ export class StreamsDoor {
       await write(
         await control(after, tail.ordinal === after.ordinal && tail.lsn === after.lsn && tail.index === after.index),
       );
-      for await (const result of follow({ log: events.log, after, signal: ended.signal, ...tablesOf(reading) })) {
+      for await (const result of this.#follow(reading, response, ended)) {
         const messages = this.#messages(reading, result);
         await write((messages.length === 0 ? '' : dataEvent(messages)) + (await control(result.upTo, result.atTail)));
       }
@@ -266,6 +306,13 @@ export class StreamsDoor {
     }
   }
 
+  #follow(reading: Reading, response: ServerResponse, ended: AbortController): ReturnType<typeof follow> {
+    const { events: from, after } = reading;
+    const late = (): void => void response.destroy();
+    const options: FollowOptions = { from, after, signal: ended.signal, late, ...tablesOf(reading) };
+    return follow(options);
+  }
+
   #messages(reading: Reading, result: ReadResult): string[] {
     const { filter, table } = reading;
     const wanted = (event: StoredEvent): boolean => {
@@ -303,10 +350,11 @@ export class StreamsDoor {
   }
 
   #fail(request: IncomingMessage, response: ServerResponse, error: DormouseError): void {
+    if (response.destroyed) return;
     if (error.code === 'internal') {
       this.#options.logger.log('error', 'streams', { path: request.url, error: String(error.cause) });
     }
-    if (response.headersSent || response.destroyed) {
+    if (response.headersSent) {
       response.destroy();
       return;
     }

@@ -71,6 +71,28 @@ describe('FrameReader', () => {
     );
   });
 
+  it('keeps the beginning of what is too large where asked to', () => {
+    fc.assert(
+      fc.property(frames, places, fc.integer({ min: 0, max: 100 }), fc.nat(120), (sent, at, max, keptBytes) => {
+        const stream = Buffer.concat(sent.map(([type, payload]) => frame(type, payload)));
+        const reader = new FrameReader({ payloadBytesMax: max, oversize: 'skip', keptBytes });
+        const got: [number, boolean, number[]][] = [];
+        for (const chunk of cut(stream, at)) {
+          reader.push(chunk);
+          while (reader.next()) got.push([reader.type, reader.oversize, [...reader.payload]]);
+          expect(reader.bufferedBytes).toBeLessThan(5 + max);
+        }
+        const kept = Math.min(max, keptBytes);
+        expect(got).toEqual(
+          sent.map(([type, payload]) => {
+            const over = payload.length > max;
+            return [type, over, [...(over ? payload.subarray(0, kept) : payload)]];
+          }),
+        );
+      }),
+    );
+  });
+
   it('refuses a length bomb as soon as the header is there', () => {
     const reader = new FrameReader({ payloadBytesMax: 1000 });
     reader.push(Buffer.from([0x44, 0x7f, 0xff, 0xff, 0xff]));

@@ -9,6 +9,8 @@ export interface FrameReaderOptions {
   readonly payloadBytesMax: number;
   /** What becomes of a longer one: an error, or passed over without keeping it (the frame is seen with `oversize` set). */
   readonly oversize?: 'refuse' | 'skip';
+  /** How many bytes of a frame that is passed over are kept from its beginning, as its payload; by default none. */
+  readonly keptBytes?: number;
 }
 
 /**
@@ -23,24 +25,25 @@ export class FrameReader {
   type = 0;
   /** The payload of the current frame; a view, valid as long as the chunk is not overwritten by its owner. */
   payload: Buffer = EMPTY;
-  /** The current frame was over the bound and its payload was dropped. */
+  /** The current frame was over the bound: its payload is what it begins with. */
   oversize = false;
 
   /** Longest payload that is read; may change between frames. */
   payloadBytesMax: number;
-  readonly #skips: boolean;
+  /** Undefined: refuse. */
+  readonly #keptBytes: number | undefined;
   #buffer: Buffer = EMPTY;
   #offset = 0;
   /** Chunks that wait behind `#buffer` until the frame at its end is whole. */
   #queue: Buffer[] = [];
   #queuedBytes = 0;
-  /** Bytes of an oversize frame still to drop. */
+  /** Bytes of an oversize frame still to drop, behind its beginning. */
   #skipBytes = 0;
-  #skipping = false;
+  #beginning: Buffer | undefined;
 
   constructor(options: FrameReaderOptions) {
     this.payloadBytesMax = options.payloadBytesMax;
-    this.#skips = options.oversize === 'skip';
+    if (options.oversize === 'skip') this.#keptBytes = Math.min(options.keptBytes ?? 0, options.payloadBytesMax);
   }
 
   /** Bytes received that belong to no finished frame. */
@@ -61,18 +64,21 @@ export class FrameReader {
 
   /** Moves to the next whole frame. Throws {@link ProtocolError} for a length that cannot be. */
   next(): boolean {
-    if (this.#skipping) return this.#skip();
+    if (this.#beginning !== undefined) return this.#skip(this.#beginning);
     if (!this.#gather(HEADER_BYTES)) return false;
     const length = this.#buffer.readInt32BE(this.#offset + 1);
     if (length < 4) throw new ProtocolError(`frame length ${length} is below 4`);
     if (length - 4 > this.payloadBytesMax) {
-      if (!this.#skips)
+      if (this.#keptBytes === undefined)
         throw new ProtocolError(`frame of ${length} bytes is over the limit of ${this.payloadBytesMax}`);
+      if (!this.#gather(HEADER_BYTES + this.#keptBytes)) return false;
+      const start = this.#offset + HEADER_BYTES;
       this.type = this.#buffer[this.#offset] as number;
-      this.#offset += HEADER_BYTES;
-      this.#skipBytes = length - 4;
-      this.#skipping = true;
-      return this.#skip();
+      // A copy: the chunk it came in may be large.
+      this.#beginning = Buffer.from(this.#buffer.subarray(start, start + this.#keptBytes));
+      this.#offset = start + this.#keptBytes;
+      this.#skipBytes = length - 4 - this.#keptBytes;
+      return this.#skip(this.#beginning);
     }
     if (!this.#gather(length + 1)) return false;
     const start = this.#offset;
@@ -123,14 +129,14 @@ export class FrameReader {
     return true;
   }
 
-  #skip(): boolean {
+  #skip(beginning: Buffer): boolean {
     for (;;) {
       const here = Math.min(this.#skipBytes, this.#buffer.length - this.#offset);
       this.#offset += here;
       this.#skipBytes -= here;
       if (this.#skipBytes === 0) {
-        this.#skipping = false;
-        this.payload = EMPTY;
+        this.#beginning = undefined;
+        this.payload = beginning;
         this.oversize = true;
         return true;
       }

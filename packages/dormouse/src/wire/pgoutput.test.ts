@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
-import { decodePgoutput } from './pgoutput.ts';
+import { assert, expect, test } from 'vitest';
+import { BEYOND, decodePgoutput } from './pgoutput.ts';
 import { ProtocolError } from './protocol-error.ts';
 
 /** Builds a message of letters, zero-ended strings and big-endian integers: `[bytes, value]`. */
@@ -27,6 +27,25 @@ const flat = (...parts: (string | readonly unknown[])[]): Buffer => {
 };
 
 const INSERT = flat('I', [4, 9], 'N', [2, 3], text('é1'), 'n', 'u');
+
+test('of a change that was cut the values that are whole are there, and the others are beyond', () => {
+  const update = flat('U', [4, 9], 'O', [2, 2], text('1'), text('old'), 'N', [2, 2], text('1'), text('new'));
+  const whole = decodePgoutput(update);
+  for (let at = 6; at < update.length; at++) {
+    const message = decodePgoutput(update.subarray(0, at), true);
+    assert(message.kind === 'update' && whole.kind === 'update');
+    expect(message.relationOid).toBe(9);
+    for (const side of ['before', 'after'] as const) {
+      const values = message[side] ?? [];
+      expect(values.length === 0 || values.length === 2).toBe(true);
+      values.forEach((value, i) => {
+        if (value !== BEYOND) expect(value).toBe(whole[side]?.[i]);
+      });
+    }
+  }
+  const cut = decodePgoutput(update.subarray(0, update.length - 1), true);
+  expect(cut).toMatchObject({ before: ['1', 'old'], after: ['1', BEYOND] });
+});
 
 test('begin and commit', () => {
   expect(decodePgoutput(bytesOf('B', [8, 100n], [8, 1_000_000n], [4, 7]))).toEqual({

@@ -5,8 +5,10 @@
 import { ProtocolError } from './protocol-error.ts';
 import { type Lsn, postgresTimeToMs } from './replication.ts';
 
+/** A value that lies behind the end of a message that was cut. */
+export const BEYOND: unique symbol = Symbol('beyond the cut');
 /** One column's value: text, NULL, or undefined where the server left an unchanged TOASTed value out. */
-export type TupleValue = string | null | undefined;
+export type TupleValue = string | null | undefined | typeof BEYOND;
 
 export interface PgoutputBegin {
   readonly kind: 'begin';
@@ -89,10 +91,20 @@ export type PgoutputMessage =
 /** Walks over one message; a read past its end is a format error. */
 class Cursor {
   readonly bytes: Buffer;
+  /** More bytes followed: tuples are read as far as they are there. */
+  readonly cut: boolean;
   at = 1;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, cut: boolean) {
     this.bytes = bytes;
+    this.cut = cut;
+  }
+
+  /** Whether a value of `count` bytes lies behind the end of a message that was cut: then nothing of it is left. */
+  #beyond(count: number): boolean {
+    if (!this.cut || this.at + count <= this.bytes.length) return false;
+    this.at = this.bytes.length;
+    return true;
   }
 
   #take(count: number): number {
@@ -131,18 +143,24 @@ class Cursor {
     return out;
   }
   tuple(): TupleValue[] {
+    if (this.#beyond(2)) return [];
     const count = this.int16();
-    const out: TupleValue[] = new Array(count);
-    for (let i = 0; i < count; i++) {
+    const out: TupleValue[] = new Array(count).fill(BEYOND);
+    for (let i = 0; i < count && !this.#beyond(1); i++) {
       const kind = this.byte();
-      if (kind === 0x74) out[i] = this.text(this.int32());
-      else if (kind === 0x6e) out[i] = null;
+      if (kind === 0x74) {
+        if (this.#beyond(4)) break;
+        const length = this.int32();
+        if (this.#beyond(length)) break;
+        out[i] = this.text(length);
+      } else if (kind === 0x6e) out[i] = null;
       else if (kind === 0x75) out[i] = undefined;
       else throw new ProtocolError(`pgoutput column of kind ${kind}`);
     }
     return out;
   }
   expect(byte: number): void {
+    if (this.#beyond(1)) return;
     if (this.byte() !== byte) throw new ProtocolError('pgoutput tuple marker expected');
   }
   beforeKind(marker: number): 'key' | 'row' {
@@ -179,9 +197,12 @@ function relation(cursor: Cursor): PgoutputRelation {
   return { kind: 'relation', oid, schema: schema === '' ? 'pg_catalog' : schema, name, identity, columns };
 }
 
-/** Reads one pgoutput message. Throws `ProtocolError`. */
-export function decodePgoutput(bytes: Buffer): PgoutputMessage {
-  const cursor = new Cursor(bytes);
+/**
+ * Reads one pgoutput message. Throws `ProtocolError`. Of one that was `cut` behind these bytes the values that are not there whole are
+ * {@link BEYOND}, and a tuple that is not there at all is empty.
+ */
+export function decodePgoutput(bytes: Buffer, cut = false): PgoutputMessage {
+  const cursor = new Cursor(bytes, cut);
   const type = bytes[0];
   switch (type) {
     case 0x42: // B

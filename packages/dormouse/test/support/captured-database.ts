@@ -19,6 +19,7 @@ import {
   type EventLog,
   type Events,
   type EventsLimits,
+  type Row,
   type StoredEvent,
 } from '../../src/events/index.ts';
 import { type Endpoint, type Instance, type Instances, openInstances } from '../../src/instance/index.ts';
@@ -221,8 +222,10 @@ export async function allEvents(log: EventLog): Promise<StoredEvent[]> {
 
 /** An event as one short line: `insert public.t 1,a`. */
 export function lineOf(event: StoredEvent): string {
-  const row = (values: readonly (string | null | 0)[] | undefined): string =>
-    values === undefined ? '' : ` ${values.map((value) => (value === 0 ? '?' : (value ?? 'NULL'))).join(',')}`;
+  const row = (values: Row | undefined): string =>
+    values === undefined
+      ? ''
+      : ` ${values.map((value) => (value === 0 ? '?' : value === 1 ? '!' : (value ?? 'NULL'))).join(',')}`;
   const table = event.relation === undefined ? '' : ` ${event.relation.schema}.${event.relation.name}`;
   const before = event.before === undefined ? '' : `${row(event.before)} ->`;
   return `${event.operation}${table}${before}${row(event.after)}`;

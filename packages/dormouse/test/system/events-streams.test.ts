@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { useCapturedMachine } from '../support/captured-client.ts';
 import type { CapturedDatabase } from '../support/captured-database.ts';
 import { eventSplitter } from '../support/server-sent-events.ts';
+import { countsThreadTime, longestTurn } from '../support/turns.ts';
 import { until } from '../support/until.ts';
 
 const captured = useCapturedMachine({ limits: { longPollMs: 300, recheckMs: 50, subscribersMax: 3, eventsMax: 2000 } });
@@ -263,6 +264,73 @@ test('subscribers are bounded, a slow one stalls nobody, a revoked key ends its 
   captured.doors.revoked.add(database.record.id);
   await until(() => slow.ended() && fast.ended() && third.ended(), { what: 'the end of the streams' });
   await until(() => database.events.subscribers.open === 0, { what: 'their places back' });
+});
+
+test('values that are too large for an event are left out by name, or the event is a reset', async () => {
+  const database = await captured.machine.create();
+  await database.sql(
+    'CREATE TABLE big (id int PRIMARY KEY, body text, note text)',
+    'CREATE TABLE last (body text, id text PRIMARY KEY)',
+    "INSERT INTO big VALUES (1, repeat('x', 3000000), 'small')",
+    "INSERT INTO big VALUES (2, repeat('y', 5000000), 'small')",
+    // Over what is read of one change.
+    "INSERT INTO big VALUES (3, repeat('z', 60000000), 'small')",
+    "INSERT INTO last VALUES (repeat('w', 60000000), 'k')",
+    "UPDATE big SET note = 'touched' WHERE id = 3",
+    'DELETE FROM big WHERE id = 3',
+  );
+  await until(() => database.capture.drain(), { what: 'the events' });
+  const messages: Record<string, unknown>[] = [];
+  let offset = '-1';
+  for (;;) {
+    const { headers, body } = await call(database, `all?offset=${offset}`);
+    messages.push(...(body as Record<string, unknown>[]));
+    offset = headers.get('stream-next-offset') as string;
+    if (headers.get('stream-up-to-date') === 'true') break;
+  }
+  expect(messages).toMatchObject([
+    { key: '1', value: { body: 'x'.repeat(3_000_000), note: 'small' } },
+    { key: '2', value: { id: 2, note: 'small' }, headers: { operation: 'insert', omitted: ['body'] } },
+    { key: '3', value: { id: 3 }, headers: { operation: 'insert', omitted: ['body', 'note'] } },
+    { headers: { control: 'reset', reason: 'too_large', type: 'public.last' } },
+    { key: '3', value: { id: 3, note: 'touched' }, headers: { operation: 'update', unchanged: ['body'] } },
+    { key: '3', value: null, headers: { operation: 'delete' } },
+  ]);
+  expect(messages[1]).not.toHaveProperty('value.body');
+});
+
+test('one who writes large rows and hangs up on his reads holds up nobody', async () => {
+  const [greedy, other] = [await captured.machine.create(), await captured.machine.create()];
+  await other.sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (1)');
+  await greedy.sql(
+    "CREATE TABLE big AS SELECT i AS id, repeat('x', 4000000) AS body FROM generate_series(1, 20) i",
+    "INSERT INTO big VALUES (21, repeat('y', 100000000))",
+  );
+  await until(() => greedy.capture.drain(), { what: "the greedy one's events" });
+  const { result, longestMs } = await longestTurn(async () => {
+    let over = 0;
+    const reads = Array.from({ length: 60 }, async (_, i) => {
+      const reply = await fetch(`${captured.doors.http}/streams/all?offset=-1`, {
+        headers: { authorization: `Bearer ${greedy.record.id}` },
+        ...(i % 2 === 0 ? { signal: AbortSignal.timeout(20) } : {}),
+      }).catch(() => undefined);
+      if (reply?.status === 429) await reply.text();
+      else await reply?.arrayBuffer().catch(() => undefined);
+      over += 1;
+    });
+    const writes = greedy.sql("INSERT INTO big SELECT i, repeat('z', 4000000) FROM generate_series(31, 40) i");
+    // What an administrator asks about the other, and what its owner does, while the greedy one is far from done.
+    await other.events.status();
+    const status = over;
+    await other.instance.stop();
+    const rows = (await call(other, 'tables/public/t?offset=-1')).body;
+    await Promise.all([...reads, writes]);
+    return { status, rows };
+  });
+  expect(result.rows).toHaveLength(1);
+  expect(result.status).toBeLessThan(30);
+  if (countsThreadTime) expect(longestMs).toBeLessThan(400);
+  await until(() => greedy.events.replies.open === 0, { what: 'the places of the replies' });
 });
 
 test('reading wakes nobody: a sleeping database is read from its log', async () => {
