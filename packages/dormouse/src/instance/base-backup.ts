@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { type Account, spawnIdentity } from './account.ts';
 import type { BackupOrder, BackupReport } from './base-backup-protocol.ts';
 import type { Endpoint } from './instance.ts';
-import { SUPERUSER } from './settings.ts';
+import { REPLICATION_ROLE } from './roles.ts';
 import type { Owner } from './tree-writer.ts';
 
 /** Node 20 cannot run TypeScript in a worker: from src/ the built file is taken. */
@@ -47,7 +47,7 @@ export async function baseBackup(options: BaseBackupOptions): Promise<number> {
   const order: BackupOrder = {
     endpoint,
     directory,
-    user: SUPERUSER,
+    user: REPLICATION_ROLE,
     owner: account.dropped ? (spawnIdentity(account) as Owner) : undefined,
     slot: `branch_${randomBytes(6).toString('hex')}`,
   };

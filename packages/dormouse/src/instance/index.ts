@@ -19,5 +19,5 @@ export type { MaintenanceView } from './maintenance.ts';
 export type { MemoryUse } from './memory-keeper.ts';
 export { machineBootId } from './process-table.ts';
 export { DEFAULT_REST, type RestSettings, restOf } from './rest-clock.ts';
+export { MAINTENANCE_ROLE, REPLICATION_ROLE, SUPERUSER } from './roles.ts';
 export type { CopyWay, ForkResult } from './runtime.ts';
-export { SUPERUSER } from './settings.ts';

@@ -41,7 +41,7 @@ export const DATABASES_SQL: string = `
   SELECT d.datname, greatest(age(d.datfrozenxid), mxid_age(d.datminmxid)),
     coalesce(s.tup_inserted + s.tup_updated + s.tup_deleted, 0)
   FROM pg_database d LEFT JOIN pg_stat_database s ON s.datid = d.oid
-  WHERE d.datallowconn AND (NOT d.datistemplate OR age(d.datfrozenxid) > ${TEMPLATE_AGE}) ORDER BY d.datname = 'postgres' DESC, d.oid LIMIT ${DATABASES_MAX}`;
+  WHERE d.datallowconn AND (NOT d.datistemplate OR age(d.datfrozenxid) > ${TEMPLATE_AGE}) ORDER BY d.oid LIMIT ${DATABASES_MAX}`;
 
 export function readDatabases(rows: readonly TextRow[]): readonly DatabaseAge[] {
   return rows.map(([name, age, written]) => ({

@@ -1,9 +1,11 @@
 import type { Clock, DatabaseId, Logger } from '../base/index.ts';
+import { PostgresError } from '../wire/index.ts';
 import type { Ageing } from './age-round.ts';
 import type { Chores } from './chore-turn.ts';
 import type { Attachment, Endpoint } from './instance.ts';
 import { type Chore, DATABASES_SQL, OLDEST_SQL, readChores, readDatabases, TABLES_SQL } from './maintenance-due.ts';
-import { OwnSession } from './own-session.ts';
+import { NEUTRAL_DATABASE, OwnSession } from './own-session.ts';
+import { MAINTENANCE_ROLE, SUPERUSER } from './roles.ts';
 
 /** A look costs a connection and a query: not at every rest of a database that naps between two requests. */
 const LOOK_MS = 60_000;
@@ -18,6 +20,8 @@ const AGE_WARN = 1_000_000_000;
 const AGE_LOOK_MS: number = 60 * 60_000;
 /** A look that failed is tried again after this. */
 const AGE_RETRY_MS = 60_000;
+/** The major version from which on a role that is not superuser may vacuum what is not its own. */
+const MAINTAIN_SINCE = 17;
 /** A server that is silent for so long is not waited for: a freeze has come between, or it is out of its mind. */
 const AGE_SILENCE_MS = 10_000;
 
@@ -127,7 +131,7 @@ export class Maintenance implements Chores, Ageing {
     const look = async (): Promise<void> => {
       this.#ageDueAtMs = clock.monotonic() + AGE_RETRY_MS;
       try {
-        const session = await OwnSession.open(endpoint, 'postgres', AGE_SILENCE_MS);
+        const session = await OwnSession.open(endpoint, NEUTRAL_DATABASE, AGE_SILENCE_MS);
         await this.#readAge(session).finally(() => session.close());
       } catch (error) {
         logger.log('debug', 'the transaction age cannot be read', { database: databaseId, reason: String(error) });
@@ -153,7 +157,9 @@ export class Maintenance implements Chores, Ageing {
 
   /** True if everything due was done. */
   async #turn(signal: AbortSignal): Promise<boolean> {
-    const databases = await this.#in('postgres', signal, async (session) => {
+    let user = MAINTENANCE_ROLE;
+    const databases = await this.#in(NEUTRAL_DATABASE, user, signal, async (session) => {
+      if (session.major < MAINTAIN_SINCE) user = SUPERUSER;
       await this.#readAge(session);
       return readDatabases(await session.query(DATABASES_SQL));
     });
@@ -161,10 +167,20 @@ export class Maintenance implements Chores, Ageing {
     for (const { name, written, frozenXidAge } of databases) {
       const now = `${written} ${frozenXidAge}`;
       if (this.#doneAt.get(name) === now) continue;
-      const done = await this.#in(name, signal, (session) => this.#chores(session, signal));
+      const done = await this.#in(name, user, signal, (session) => this.#chores(session, signal)).catch(
+        (error: unknown) => this.#passOver(name, error),
+      );
       if (done !== true) return false;
       this.#doneAt.set(name, now);
     }
+    return true;
+  }
+
+  /** Its owner may close one of his own to everybody, or drop it meanwhile: the others have their turn. */
+  #passOver(name: string, error: unknown): true {
+    if (!(error instanceof PostgresError)) throw error;
+    const { databaseId, logger } = this.#options;
+    logger.log('info', 'a database is not maintained', { database: databaseId, within: name, reason: String(error) });
     return true;
   }
 
@@ -196,12 +212,13 @@ export class Maintenance implements Chores, Ageing {
   /** Work in a session of its own, broken off when `signal` fires: then undefined. The session has ended when this returns. */
   async #in<T>(
     database: string,
+    user: string,
     signal: AbortSignal,
     work: (session: OwnSession) => Promise<T>,
   ): Promise<T | undefined> {
     const { endpoint, clock } = this.#options;
     if (signal.aborted) return undefined;
-    const session = await OwnSession.open(endpoint, database, TURN_MS_MAX + CANCEL_MS);
+    const session = await OwnSession.open(endpoint, database, TURN_MS_MAX + CANCEL_MS, user);
     const giveUp = (): void => {
       session.cancel();
       cut = clock.after(CANCEL_MS, () => {

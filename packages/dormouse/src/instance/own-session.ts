@@ -5,6 +5,7 @@ import {
   decodeBackendKeyData,
   decodeDataRow,
   decodeErrorResponse,
+  decodeParameterStatus,
   encodeCancelRequest,
   encodeQuery,
   encodeStartup,
@@ -13,7 +14,7 @@ import {
   PROTOCOL_3_0,
 } from '../wire/index.ts';
 import type { Endpoint } from './instance.ts';
-import { SUPERUSER } from './settings.ts';
+import { MAINTENANCE_ROLE } from './roles.ts';
 
 /** A row of one of our own queries is names and numbers: far below. */
 const PAYLOAD_BYTES_MAX = 64 * 1024;
@@ -22,15 +23,24 @@ const PAYLOAD_BYTES_MAX = 64 * 1024;
 const SETTINGS: readonly (readonly [string, string])[] = [
   // A database can be given a role to begin with, and then we would be him.
   ['role', 'none'],
-  ['search_path', 'pg_catalog'],
+  // What is temporary comes last: it is looked into first where it is not named.
+  ['search_path', 'pg_catalog, pg_temp'],
   ['client_encoding', 'UTF8'],
   ['statement_timeout', '0'],
-  ['transaction_timeout', '0'],
+  ['lock_timeout', '0'],
+  ['idle_in_transaction_session_timeout', '0'],
   ['idle_session_timeout', '0'],
   ['default_transaction_read_only', 'off'],
   ['vacuum_cost_delay', '0'],
+  ['quote_all_identifiers', 'off'],
   ['local_preload_libraries', ''],
 ];
+
+/** The major version that brought a limit of time that a tenant may have set; an older server takes no login that names it. */
+const TRANSACTION_TIMEOUT_SINCE = 17;
+
+/** What no tenant can make anything in: for questions about the whole server. */
+export const NEUTRAL_DATABASE = 'template1';
 
 /** A row, each column as text. */
 export type TextRow = readonly (string | null)[];
@@ -46,27 +56,36 @@ function dial(endpoint: Endpoint): Socket {
   return endpoint.kind === 'unix' ? connect({ path: endpoint.path }) : connect(endpoint.port, endpoint.host);
 }
 
-/** A superuser's session for questions and work of our own, one statement after the other. */
+/** A session of one of our roles, for questions and work of our own, one statement after the other. */
 export class OwnSession {
   readonly #endpoint: Endpoint;
+  readonly #user: string;
   readonly #socket: Socket;
   readonly #reader = new FrameReader({ payloadBytesMax: PAYLOAD_BYTES_MAX });
   readonly #writer = new ByteWriter();
   #asked: Asked | undefined;
   #key: { readonly processId: number; readonly secretKey: Buffer } | undefined;
+  #major = 0;
 
   /** Rejects with `PostgresError`, or an `Error` of the socket. Silence for `silenceMs` ends the session, now and later. */
-  static async open(endpoint: Endpoint, database: string, silenceMs: number): Promise<OwnSession> {
-    const session = new OwnSession(endpoint, silenceMs);
+  static async open(
+    endpoint: Endpoint,
+    database: string,
+    silenceMs: number,
+    user: string = MAINTENANCE_ROLE,
+  ): Promise<OwnSession> {
+    const session = new OwnSession(endpoint, silenceMs, user);
     const ready = session.#wait();
-    encodeStartup(session.#writer, PROTOCOL_3_0, [['user', SUPERUSER], ['database', database], ...SETTINGS]);
+    encodeStartup(session.#writer, PROTOCOL_3_0, [['user', user], ['database', database], ...SETTINGS]);
     session.#socket.write(session.#writer.take());
     await ready;
+    if (session.#major >= TRANSACTION_TIMEOUT_SINCE) await session.query('SET transaction_timeout = 0');
     return session;
   }
 
-  private constructor(endpoint: Endpoint, silenceMs: number) {
+  private constructor(endpoint: Endpoint, silenceMs: number, user: string) {
     this.#endpoint = endpoint;
+    this.#user = user;
     this.#socket = dial(endpoint);
     this.#socket.unref();
     this.#socket.setTimeout(silenceMs, () => this.#end(new Error('the server is silent')));
@@ -81,6 +100,11 @@ export class OwnSession {
         this.#end(error as Error);
       }
     });
+  }
+
+  /** The server's major version. */
+  get major(): number {
+    return this.#major;
   }
 
   /** The rows of all its statements together. Rejects with `PostgresError`; the session goes on if the server lets it. */
@@ -109,8 +133,10 @@ export class OwnSession {
     const processId = this.#key?.processId;
     try {
       if (processId === undefined) return;
-      const other = await OwnSession.open(this.#endpoint, 'postgres', timeoutMs);
-      await other.query(`SELECT pg_terminate_backend(${processId}, ${timeoutMs})`).finally(() => other.close());
+      const other = await OwnSession.open(this.#endpoint, NEUTRAL_DATABASE, timeoutMs, this.#user);
+      await other
+        .query(`SELECT pg_catalog.pg_terminate_backend(${processId}, ${timeoutMs})`)
+        .finally(() => other.close());
     } catch {
       // The server is gone, or has no room for another session.
     } finally {
@@ -147,6 +173,11 @@ export class OwnSession {
       case Backend.BackendKeyData:
         this.#key = decodeBackendKeyData(payload);
         break;
+      case Backend.ParameterStatus: {
+        const { name, value } = decodeParameterStatus(payload);
+        if (name === 'server_version') this.#major = Number.parseInt(value, 10);
+        break;
+      }
       case Backend.DataRow:
         this.#asked?.rows.push(decodeDataRow(payload).map((value) => value?.toString('utf8') ?? null));
         break;

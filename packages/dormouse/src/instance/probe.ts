@@ -1,6 +1,7 @@
 import { PostgresError } from '../wire/index.ts';
 import type { Endpoint } from './instance.ts';
-import { OwnSession } from './own-session.ts';
+import { NEUTRAL_DATABASE, OwnSession } from './own-session.ts';
+import { SUPERUSER } from './roles.ts';
 
 /** What a server said to one query: it works; it is starting or has no room yet (ask again); or it will not. */
 export type ProbeResult = 'answers' | 'not-yet' | 'refuses';
@@ -12,7 +13,7 @@ const NOT_YET: readonly string[] = ['57P03', '53300'];
 export async function probe(endpoint: Endpoint, timeoutMs: number, sql = 'SELECT 1'): Promise<ProbeResult> {
   let session: OwnSession | undefined;
   try {
-    session = await OwnSession.open(endpoint, 'postgres', timeoutMs);
+    session = await OwnSession.open(endpoint, NEUTRAL_DATABASE, timeoutMs, SUPERUSER);
     return (await session.query(sql)).length === 1 ? 'answers' : 'refuses';
   } catch (error) {
     return error instanceof PostgresError && NOT_YET.includes(error.code) ? 'not-yet' : 'refuses';

@@ -12,6 +12,7 @@ import type { ProcessWorld } from './process-world.ts';
 import { isNamespaceRoot } from './remains.ts';
 import type { Adoption, Server, StopResult } from './runtime.ts';
 import { ServerLooks } from './server-looks.ts';
+import { upgradeServer } from './server-upgrade.ts';
 import { postmasterSays, spawnPostgres } from './spawn-postgres.ts';
 import { ensureLifeline, ensureRun, followStart, startError } from './start-server.ts';
 import { configure, dataMajor } from './template.ts';
@@ -133,6 +134,7 @@ export class ProcessServer implements Server {
       const onDied = (): void => this.#postmasterDied(spawned.life);
       const onKeeperLost = (root: ProcessIdentity): void => this.#looks.beginAtAdopted(root);
       await followStart({ name, spawned, tree, layout, world, deadline, givenUp, onDied, onKeeperLost });
+      await this.#upgrade();
       this.#looks.begin();
     } catch (error) {
       await this.#stop('immediate');
@@ -205,9 +207,19 @@ export class ProcessServer implements Server {
       this.#recovering = true;
       return 'starting';
     }
+    await this.#upgrade();
     this.#looks.beginAtAdopted(root);
     this.#looks.begin();
     return 'running';
+  }
+
+  /** Before anybody of the tenant's may connect. */
+  #upgrade(): Promise<void> {
+    const { account, logger } = this.#world;
+    return upgradeServer({
+      ...{ name: this.#name, data: this.#layout.data, endpoint: this.endpoint },
+      ...{ account, logger },
+    });
   }
 
   /** The news may come when another server has taken its place already: that one is left alone. */

@@ -3,11 +3,11 @@
  * start, so an old database gets the settings of the platform that starts it.
  */
 
-/** Grows when the template must be made anew: other roles, other initdb flags. */
-export const TEMPLATE_VERSION = 2;
+import { NEW_MAJOR } from './binaries.ts';
+import { createRoleSql, MAINTENANCE_ROLE, OWN_ROLES, REPLICATION_ROLE, SUPERUSER, TENANT_ROLES } from './roles.ts';
 
-/** The superuser; ours only, never given to anyone. */
-export const SUPERUSER = 'dormouse';
+/** Grows when the template must be made anew: other roles, other initdb flags. */
+export const TEMPLATE_VERSION = 3;
 
 /** The name of the socket is `.s.PGSQL.<port>`; with no TCP listener the number means nothing else. */
 export const SOCKET_PORT = 5432;
@@ -19,7 +19,9 @@ export const SOCKET_DIRECTORY = '../run';
 export const WAL_SEGMENT_MIB = 1;
 
 /** For superusers alone, which is us. */
-const RESERVED_CONNECTIONS = 3;
+const SUPERUSER_CONNECTIONS = 1;
+/** For those who may use what is reserved: maintenance, which ends what takes up all places. */
+const RESERVED_CONNECTIONS = 2;
 /** Of our own besides: maintenance, and what asks for settings. Streams of WAL have places of theirs. */
 const OWN_CONNECTIONS = 3;
 
@@ -35,7 +37,12 @@ export interface ServerSettings {
 export const DEFAULT_CLIENTS_MAX = 50;
 
 /** The major version that brought a setting; an older server does not start with one it does not know. */
-const SINCE: Readonly<Record<string, number>> = { io_method: 18, io_max_concurrency: 18, autovacuum_worker_slots: 18 };
+const SINCE: Readonly<Record<string, number>> = {
+  reserved_connections: 16,
+  io_method: 18,
+  io_max_concurrency: 18,
+  autovacuum_worker_slots: 18,
+};
 
 type Setting = readonly [name: string, value: string, reason: string];
 
@@ -44,7 +51,8 @@ const SETTINGS: readonly Setting[] = [
   ['port', String(SOCKET_PORT), ''],
   ['unix_socket_directories', `'${SOCKET_DIRECTORY}'`, ''],
   ['unix_socket_permissions', '0700', ''],
-  ['superuser_reserved_connections', String(RESERVED_CONNECTIONS), ''],
+  ['superuser_reserved_connections', String(SUPERUSER_CONNECTIONS), ''],
+  ['reserved_connections', String(RESERVED_CONNECTIONS), ''],
   ['shared_buffers', '16MB', 'the page cache holds the rest, and is given back while the tenant sleeps'],
   ['fsync', 'on', ''],
   ['full_page_writes', 'on', ''],
@@ -103,7 +111,7 @@ export function postgresqlConf(pgMajor: number, { clientsMax, tempLimitBytes }: 
     ...SETTINGS,
     [
       'max_connections',
-      String(clientsMax + RESERVED_CONNECTIONS + OWN_CONNECTIONS),
+      String(clientsMax + SUPERUSER_CONNECTIONS + RESERVED_CONNECTIONS + OWN_CONNECTIONS),
       'what --pool-connections, of three roles, and --tcp-connections promise, and some of our own',
     ],
   ];
@@ -116,12 +124,18 @@ export function postgresqlConf(pgMajor: number, { clientsMax, tempLimitBytes }: 
   return `# Written by Dormouse before every start; changes made here are lost.\n${lines.join('\n')}\n`;
 }
 
-/** The text of pg_hba.conf: who reaches the socket in its directory of mode 0700 is us. */
+/**
+ * The text of pg_hba.conf: who reaches the socket in its directory of mode 0700 is us, and the roles that we log in as are named. A role of
+ * the tenant's making has no way in.
+ */
 export function pgHbaConf(): string {
+  const ours = [SUPERUSER, ...OWN_ROLES.map(({ name }) => name)];
   return [
     '# Written by Dormouse before every start; changes made here are lost.',
-    'local all all trust',
-    `local replication ${SUPERUSER} trust`,
+    `local all ${[...ours, ...TENANT_ROLES].join(',')} trust`,
+    `local replication ${REPLICATION_ROLE} trust`,
+    'local all all reject',
+    'local replication all reject',
     '',
   ].join('\n');
 }
@@ -136,14 +150,19 @@ const WRITING_FUNCTIONS: readonly string[] = [
 ];
 
 /**
- * What the template gets on top of initdb: the three roles a tenant has. One command a line, for the single-user mode.
+ * What the template gets on top of initdb: our roles, the three that a tenant has, and what the owner may do in the main database, which is
+ * not his: who owns a database renames, drops and closes it. One command a line, for the single-user mode.
  * pg_write_all_data covers UPDATE on sequences, which is what nextval and setval need.
  */
 export const TEMPLATE_SQL: readonly string[] = [
+  ...OWN_ROLES.map((role) => createRoleSql(role, NEW_MAJOR)),
   'CREATE ROLE owner LOGIN CREATEDB;',
   'CREATE ROLE writer LOGIN IN ROLE pg_read_all_data, pg_write_all_data;',
   'CREATE ROLE reader LOGIN IN ROLE pg_read_all_data;',
-  'ALTER DATABASE postgres OWNER TO owner;',
+  'GRANT CREATE, CONNECT, TEMPORARY ON DATABASE postgres TO owner WITH GRANT OPTION;',
+  `GRANT CONNECT ON DATABASE postgres TO ${REPLICATION_ROLE}, ${MAINTENANCE_ROLE};`,
+  // With the database it would be ours. Migrations drop it and make it anew.
+  'ALTER SCHEMA public OWNER TO owner;',
   'REVOKE TEMPORARY ON DATABASE postgres FROM PUBLIC;',
   'GRANT TEMPORARY ON DATABASE postgres TO writer;',
   `REVOKE EXECUTE ON FUNCTION ${WRITING_FUNCTIONS.join(', ')} FROM PUBLIC;`,

@@ -18,6 +18,7 @@ import {
   writeIfChanged,
 } from './files.ts';
 import type { DataLayout } from './layout.ts';
+import { RIGHTS_FILE, writeRights } from './server-upgrade.ts';
 import {
   DEFAULT_CLIENTS_MAX,
   INITDB_ARGUMENTS,
@@ -72,6 +73,7 @@ export async function prepareTemplate(options: TemplateOptions): Promise<void> {
     await configure(data, account, binaries.major, settings);
     await runSingle(binaries, account, data);
     await trimWal(data);
+    await writeRights(join(data, RIGHTS_FILE), account);
     await writeDurably(
       join(unfinished, TEMPLATE_FILE),
       JSON.stringify({ version: TEMPLATE_VERSION, postgres: binaries.version, made: randomBytes(8).toString('hex') }),

@@ -64,7 +64,7 @@ export interface CapturedDatabase {
   /** The owner's connections, of which an idle one is asked before a freeze. */
   readonly pool: Pool;
   /** A session of the owner's, or of another role. Wakes the database. */
-  session(user?: string): Promise<pg.Client>;
+  session(user?: string, database?: string): Promise<pg.Client>;
   /** Runs statements in one session of the owner's. */
   sql(...statements: string[]): Promise<pg.QueryResult[]>;
 }
@@ -73,17 +73,18 @@ export async function startCapturedMachine(
   options: { readonly home?: Scratch; readonly limits?: Partial<EventsLimits> } = {},
 ): Promise<CapturedMachine> {
   const home = options.home ?? scratch('events');
-  const instances = await openInstances({
-    dataDirectory: join(home.path, 'data'),
-    rest: { suspendAfterMs: Number.POSITIVE_INFINITY, stopAfterMs: Number.POSITIVE_INFINITY },
-  });
-  const { pgMajor } = await instances.prepare();
   const warnings: string[] = [];
   const logger: Logger = {
     log: (level, message, fields) => {
       if (level === 'warn' || level === 'error') warnings.push(`${message} ${JSON.stringify(fields)}`);
     },
   };
+  const instances = await openInstances({
+    logger,
+    dataDirectory: join(home.path, 'data'),
+    rest: { suspendAfterMs: Number.POSITIVE_INFINITY, stopAfterMs: Number.POSITIVE_INFINITY },
+  });
+  const { pgMajor } = await instances.prepare();
   const limits = options.limits ?? {};
   let connects = 0;
   const connect = (endpoint: Endpoint): ReturnType<typeof connectSocket> => {
@@ -176,13 +177,13 @@ function capturedDatabase(
   instance: Instance,
   events: DatabaseEvents,
 ): Omit<CapturedDatabase, 'attach' | 'detach' | 'pool'> {
-  const session = async (user = 'owner'): Promise<pg.Client> => {
+  const session = async (user = 'owner', database = 'postgres'): Promise<pg.Client> => {
     await instance.wake();
     const { endpoint } = instance;
     const client = new pg.Client(
       endpoint.kind === 'unix'
-        ? { host: dirname(endpoint.path), user, database: 'postgres' }
-        : { host: endpoint.host, port: endpoint.port, user, database: 'postgres' },
+        ? { host: dirname(endpoint.path), user, database }
+        : { host: endpoint.host, port: endpoint.port, user, database },
     );
     client.on('error', () => {});
     await client.connect();

@@ -303,8 +303,10 @@ test('a lost slot becomes a gap and a new epoch', async () => {
 
 test("a tenant's settings do not reach capture", async () => {
   const { sql, session, instance, log, capture } = await machine.create();
-  await sql(
-    'CREATE TABLE t (id int PRIMARY KEY, at timestamptz, raw bytea)',
+  await sql('CREATE TABLE t (id int PRIMARY KEY, at timestamptz, raw bytea)');
+  // While the main database was his, an owner could set these; they stay.
+  const superuser = await session('dormouse');
+  for (const statement of [
     "ALTER DATABASE postgres SET datestyle = 'German'",
     "ALTER DATABASE postgres SET timezone = 'Asia/Tokyo'",
     "ALTER DATABASE postgres SET bytea_output = 'escape'",
@@ -312,7 +314,10 @@ test("a tenant's settings do not reach capture", async () => {
     'ALTER DATABASE postgres SET default_transaction_read_only = on',
     "ALTER DATABASE postgres SET role = 'owner'",
     "ALTER DATABASE postgres SET search_path = 'evil'",
-  );
+  ]) {
+    await superuser.query(statement);
+  }
+  await superuser.end();
   await instance.stop();
   const client = await session();
   await client.query('SET default_transaction_read_only = off; SET statement_timeout = 0');

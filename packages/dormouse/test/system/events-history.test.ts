@@ -111,7 +111,7 @@ test('a tenant can neither use nor disturb what is ours in his database', async 
     `CREATE FUNCTION public.trap(int, int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
        INSERT INTO public.escaped VALUES (current_user); RETURN true; END $$`,
     'CREATE OPERATOR public.= (leftarg = int, rightarg = int, function = public.trap)',
-    'ALTER DATABASE postgres SET search_path = public, pg_catalog',
+    'ALTER ROLE owner SET search_path = public, pg_catalog',
     `CREATE TABLE "x""; DROP PUBLICATION dormouse; --" (a int)`,
   );
   const results = await database.sql(

@@ -118,7 +118,7 @@ describe('a database that naps', () => {
     await run(
       urls,
       `CREATE FUNCTION slowly(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
-         IF session_user = 'dormouse' THEN
+         IF session_user = 'dormouse_maintenance' THEN
            BEGIN PERFORM pg_sleep(1); EXCEPTION WHEN query_canceled THEN NULL; END;
          END IF; RETURN n; END $$`,
       'CREATE TABLE slow (n int); CREATE INDEX ON slow (slowly(n)); INSERT INTO slow SELECT generate_series(1, 300)',
