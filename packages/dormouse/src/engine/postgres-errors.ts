@@ -11,12 +11,15 @@ type Constraint = { fields: string[] } | { index: string };
  */
 export function toDriverAdapterError(error: PostgresError, role: Role): DriverAdapterError {
   const { fields } = error;
-  const message = fields.message ?? error.message;
+  const refused = refusesRole(error.code, fields);
+  const said = fields.message ?? error.message;
+  const message = refused ? withAdvice(said, role) : said;
   const cause = {
-    ...classify(error.code, message, fields, role),
+    ...classify(error.code, message, fields),
     originalCode: error.code,
-    originalMessage: error.code === '42501' ? withAdvice(message, role) : message,
+    originalMessage: message,
   };
+  if (refused) Object.defineProperty(cause, 'refusesRole', { value: true, enumerable: false });
   // For Prisma 6, which names the columns; not enumerable, since 7 shows the cause as it is.
   const columns = namedColumns(error.code, fields);
   if (columns !== undefined) Object.defineProperty(cause, 'columns', { value: columns, enumerable: false });
@@ -54,7 +57,18 @@ function earlierForm(code: string, message: string, fields: PostgresErrorFields)
   }
 }
 
-function classify(code: string, message: string, fields: PostgresErrorFields, role: Role): ErrorObject {
+/** The functions of Postgres that say which privilege, or whose ownership, the current role lacks (aclchk.c). */
+const ACCESS_CHECK = /^aclcheck_error/;
+
+/**
+ * Whether a statement was refused because the key's role lacks a privilege. The same state comes from row level security, from an
+ * application's own RAISE, and from functions that run with other rights than the key's: of those Postgres knows the cause, and we do not.
+ */
+function refusesRole(code: string, { routine, where }: PostgresErrorFields): boolean {
+  return code === '42501' && routine !== undefined && ACCESS_CHECK.test(routine) && where === undefined;
+}
+
+function classify(code: string, message: string, fields: PostgresErrorFields): ErrorObject {
   switch (code) {
     case '22001':
       return optional({ kind: 'LengthMismatch' }, 'column', fields.column);
@@ -96,7 +110,7 @@ function classify(code: string, message: string, fields: PostgresErrorFields, ro
     case '53300':
       return { kind: 'TooManyConnections', cause: message };
     default:
-      return unknownState(code, code === '42501' ? withAdvice(message, role) : message, fields);
+      return unknownState(code, message, fields);
   }
 }
 
@@ -173,9 +187,8 @@ function missingColumn(message: string): string | undefined {
 }
 
 function withAdvice(message: string, role: Role): string {
-  const advice =
-    role === 'owner'
-      ? 'what belongs to the platform itself is closed to it'
-      : `use a key whose role may do this (${role === 'reader' ? 'writer, or ' : ''}owner for DDL)`;
-  return `${message}. The API key has the role ${role}: ${advice}.`;
+  // An owner lacks nothing of his own: he has taken another role, or it is the server's.
+  if (role === 'owner') return message;
+  const better = `${role === 'reader' ? 'writer, or ' : ''}owner for DDL`;
+  return `${message}. The API key has the role ${role}: use a key whose role may do this (${better}).`;
 }

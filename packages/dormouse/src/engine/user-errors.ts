@@ -1,9 +1,6 @@
 import { UserFacingError } from '@prisma/client-engine-runtime';
 import { AssertionError, DormouseError } from '../base/index.ts';
 
-/** SQLSTATE insufficient_privilege. */
-const INSUFFICIENT_PRIVILEGE = '42501';
-
 /**
  * What an execution threw, as the client's error or as one of ours. `UserFacingError` is for the client to see with its
  * code (P2002 …); a `DormouseError` is for the door. `whenSenseless` is what to make of a plain error of the runtime,
@@ -22,16 +19,12 @@ export function clientError(
   return new DormouseError(whenSenseless, { message: `The query cannot be executed: ${reason}`, cause: error });
 }
 
-/** The SQLSTATE behind an error, if Postgres raised it. */
-export function sqlstateOf(error: UserFacingError): string | undefined {
-  const adapterError = error.meta?.driverAdapterError as { cause?: { originalCode?: unknown } } | undefined;
-  const code = adapterError?.cause?.originalCode;
-  return typeof code === 'string' ? code : undefined;
-}
-
 /** A statement refused for the key's role is an access error (P1010), not an unknown database error. Raw queries keep P2010. */
 function refusedByRole(error: UserFacingError): UserFacingError | undefined {
-  if (error.code !== 'P2039' || sqlstateOf(error) !== INSUFFICIENT_PRIVILEGE) return undefined;
-  const adapterError = error.meta?.driverAdapterError as { cause: { originalMessage: string } };
+  if (error.code !== 'P2039') return undefined;
+  const adapterError = error.meta?.driverAdapterError as
+    | { cause?: { originalMessage: string; refusesRole?: boolean } }
+    | undefined;
+  if (adapterError?.cause?.refusesRole !== true) return undefined;
   return new UserFacingError(adapterError.cause.originalMessage, 'P1010', error.meta);
 }

@@ -92,6 +92,28 @@ describe('a query', () => {
       code: 'P1010',
       error: expect.stringMatching(/permission denied.*role reader/),
     });
+    // Row level security, an application's own words, and a function with other rights: none of it is the key's role.
+    await engine.sql(`CREATE TABLE guarded (id int, text text); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY even ON guarded TO writer USING (true) WITH CHECK (id % 2 = 0);
+      CREATE FUNCTION raises() RETURNS int LANGUAGE plpgsql AS $$BEGIN
+        RAISE insufficient_privilege USING MESSAGE = 'only on workdays'; END$$;
+      CREATE FUNCTION as_owner() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM pg_catalog.pg_authid'`);
+    const chunk = 'INSERT INTO guarded VALUES (1)';
+    const policy = { ...insert, args: { ...insert.args, fragments: [{ type: 'stringChunk', chunk }] } };
+    for (const [plan, said] of [
+      [policy, 'new row violates row-level security policy for table "guarded"'],
+      [
+        { ...policy, args: { ...policy.args, fragments: [{ type: 'stringChunk', chunk: 'SELECT raises()' }] } },
+        'only on workdays',
+      ],
+      [
+        { ...policy, args: { ...policy.args, fragments: [{ type: 'stringChunk', chunk: 'SELECT as_owner()' }] } },
+        'permission denied for table pg_authid',
+      ],
+    ] as const) {
+      const { json } = await engine.ask('/query', { operation: 'createMany', plan, params: {} }, { role: 'writer' });
+      expect(json).toMatchObject({ code: 'P2039', error: `Database error. Code: \`42501\`. Message: \`${said}\`` });
+    }
     const raw = await engine.ask('/query', rawPlan(`INSERT INTO note VALUES (1, 'x')`), { role: 'reader' });
     expect(raw.json).toMatchObject({ code: 'P2010', error: expect.stringContaining('42501') });
     expect((await engine.ask('/query', rawPlan('SELECT * FROM note'), { role: 'reader' })).status).toBe(200);
