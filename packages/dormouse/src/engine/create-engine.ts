@@ -135,7 +135,8 @@ class OpenDatabase implements EngineDatabase {
       publicUrl: database.publicUrl,
       pool: (role) => database.pool(role),
       bounds: (call, lowered) => operationBounds(clock, call, lowered),
-      withStatements: (call, bounds, work) => withStatements(database.pool(call.principal.role), bounds, work),
+      withStatements: (call, bounds, work) =>
+        executor.worded(() => withStatements(database.pool(call.principal.role), bounds, work)),
       onOperation: (call, operations) => database.onOperation(call, operations),
     };
     this.#parts = parts;

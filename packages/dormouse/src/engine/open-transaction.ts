@@ -1,4 +1,3 @@
-import { isDriverAdapterError } from '@prisma/driver-adapter-utils';
 import {
   assert,
   Cancellation,
@@ -78,7 +77,7 @@ export class OpenTransaction {
     return this.#inTurn('start', bounds, async (statements) => {
       if (this.#savepoints.length >= DEPTH_MAX) throw new DormouseError('transactions_exhausted');
       const name = `dormouse_${this.#savepointsMade++}`;
-      await this.#command(statements, `SAVEPOINT ${name}`);
+      await statements.command(`SAVEPOINT ${name}`);
       this.#savepoints.push(name);
     });
   }
@@ -93,13 +92,13 @@ export class OpenTransaction {
     return this.#inTurn('commit', bounds, async (statements) => {
       const savepoint = this.#savepoints.pop();
       if (savepoint !== undefined) {
-        await this.#command(statements, `RELEASE SAVEPOINT ${savepoint}`);
+        await statements.command(`RELEASE SAVEPOINT ${savepoint}`);
         return;
       }
       // From here on the timer must not end it: what Postgres says counts.
       this.#timer.cancel();
       try {
-        await this.#command(statements, 'COMMIT');
+        await statements.command('COMMIT');
       } catch (error) {
         this.#finish({ how: 'rolled_back' });
         throw error;
@@ -116,12 +115,12 @@ export class OpenTransaction {
     return this.#inTurn('rollback', bounds, async (statements) => {
       const savepoint = this.#savepoints.pop();
       if (savepoint !== undefined) {
-        await this.#command(statements, `ROLLBACK TO SAVEPOINT ${savepoint}`);
-        await this.#command(statements, `RELEASE SAVEPOINT ${savepoint}`);
+        await statements.command(`ROLLBACK TO SAVEPOINT ${savepoint}`);
+        await statements.command(`RELEASE SAVEPOINT ${savepoint}`);
         return;
       }
       try {
-        await this.#command(statements, 'ROLLBACK');
+        await statements.command('ROLLBACK');
       } finally {
         this.#finish({ how: 'rolled_back' });
       }
@@ -168,7 +167,7 @@ export class OpenTransaction {
     const statements = new Statements({ ...bounds, cancellation }, () => lease);
     if (!this.#begun) statements.begin(begin);
     try {
-      return await work(statements);
+      return await this.#options.executor.worded(() => work(statements));
     } catch (error) {
       // The timer cancelled the statement: the client hears why.
       const end = this.#end as TransactionEnd | undefined;
@@ -195,16 +194,6 @@ export class OpenTransaction {
     this.#end = end;
     this.#timer.cancel();
     this.#options.onEnd(end);
-  }
-
-  /** Runs a statement of our own; what Postgres raises becomes the error that it would in any plan. */
-  async #command(statements: Statements, sql: string): Promise<void> {
-    try {
-      await statements.command(sql);
-    } catch (error) {
-      if (isDriverAdapterError(error)) await this.#options.executor.raise(error);
-      throw error;
-    }
   }
 }
 

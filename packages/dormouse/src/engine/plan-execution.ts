@@ -7,7 +7,7 @@ import {
   type TracingHelper,
   type TransactionManager,
 } from '@prisma/client-engine-runtime';
-import type { DriverAdapterError, SqlQueryable } from '@prisma/driver-adapter-utils';
+import { type DriverAdapterError, isDriverAdapterError, type SqlQueryable } from '@prisma/driver-adapter-utils';
 import { DormouseError } from '../base/index.ts';
 
 /** Postgres takes 65535 parameters a statement; Prisma's compiler splits at half of it. */
@@ -80,6 +80,19 @@ export class PlanExecutor {
   /** The value of a generator's call (`cuid`, `nanoid` …). */
   generate(call: PrismaValue): Promise<unknown> {
     return this.execute({ type: 'value', args: call }, {}, NO_STATEMENTS, { inTransaction: true });
+  }
+
+  /**
+   * Does what issues statements: an error that Postgres raises at one of our own (BEGIN, SAVEPOINT, COMMIT …) becomes the client's as
+   * that of a query does.
+   */
+  async worded<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (isDriverAdapterError(error)) return await this.raise(error);
+      throw error;
+    }
   }
 
   /** Throws what an error of the database is to the client. */

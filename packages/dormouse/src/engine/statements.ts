@@ -108,23 +108,30 @@ export class Statements implements SqlQueryable {
     while (this.#open > 0) await this.#last?.then(ignore, ignore);
   }
 
-  /** Runs one statement after those before it. */
+  /** Runs one statement after those before it; a text without arguments may be several. */
   run(query: SqlQuery): Promise<StatementResult> {
-    return this.execute(
-      query.sql,
-      query.args.map((value, index) => encodeArgument(value, query.argTypes[index])),
-    );
+    const { sql, args, argTypes } = query;
+    const parameters = args.map((value, index) => encodeArgument(value, argTypes[index]));
+    return this.execute(sql, parameters, false, args.length === 0 && mayBeSeveral(sql));
   }
 
-  /** Runs one statement, its parameters encoded already, after those before it or, pipelined, beside others that are. */
-  execute(sql: string, parameters: readonly ParameterValue[], pipelined = false): Promise<StatementResult> {
+  /**
+   * Runs one statement, its parameters encoded already, after those before it or, pipelined, beside others that are. By the simple
+   * protocol it may be several.
+   */
+  execute(
+    sql: string,
+    parameters: readonly ParameterValue[],
+    pipelined = false,
+    simple = false,
+  ): Promise<StatementResult> {
     const free = this.#open === 0;
     this.#open++;
     const after = free ? undefined : pipelined ? this.#lastAlone : this.#last;
     const result =
       after === undefined
-        ? this.#execute(sql, parameters, pipelined)
-        : this.#executeAfter(after, sql, parameters, pipelined);
+        ? this.#execute(sql, parameters, pipelined, simple)
+        : this.#executeAfter(after, sql, parameters, pipelined, simple);
     if (free || !pipelined) {
       this.#last = result;
       this.#lastAlone = pipelined ? undefined : result;
@@ -139,12 +146,18 @@ export class Statements implements SqlQueryable {
     sql: string,
     parameters: readonly ParameterValue[],
     pipelined: boolean,
+    simple: boolean,
   ): Promise<StatementResult> {
-    const go = (): Promise<StatementResult> => this.#execute(sql, parameters, pipelined);
+    const go = (): Promise<StatementResult> => this.#execute(sql, parameters, pipelined, simple);
     return after.then(go, go);
   }
 
-  async #execute(sql: string, parameters: readonly ParameterValue[], pipelined: boolean): Promise<StatementResult> {
+  async #execute(
+    sql: string,
+    parameters: readonly ParameterValue[],
+    pipelined: boolean,
+    simple: boolean,
+  ): Promise<StatementResult> {
     const { clock, deadline, cancellation, timings, role } = this.bounds;
     const before = this.#begin;
     let isRunning = false;
@@ -155,7 +168,7 @@ export class Statements implements SqlQueryable {
       this.#lease ??= await this.#acquire();
       isRunning = true;
       if (this.#running++ === 0) this.#runningSinceMs = clock.monotonic();
-      const options = { deadline, cancellation, rowBudget: this.#rowBudget, pipelined, before };
+      const options = { deadline, cancellation, rowBudget: this.#rowBudget, pipelined, simple, before };
       const result = await this.#lease.execute(sql, parameters, options);
       this.#lastCommandTag = result.commandTag;
       return result;
@@ -170,6 +183,14 @@ export class Statements implements SqlQueryable {
       if (isRunning && --this.#running === 0) timings.add('sql', clock.monotonic() - this.#runningSinceMs);
     }
   }
+}
+
+/** More behind a semicolon than an end: another statement, unless it stands in a string or a comment. */
+const SEVERAL = /;\s*[^\s;]/;
+
+/** Whether a text may hold several statements, which only the simple protocol takes. Too often costs a plan that is not kept. */
+function mayBeSeveral(sql: string): boolean {
+  return SEVERAL.test(sql);
 }
 
 function ignore(): void {}

@@ -103,7 +103,7 @@ export class Backend {
 
   /** Runs one statement by the extended protocol. */
   execute(sql: string, parameters: readonly ParameterValue[], options?: ExecuteOptions): Promise<StatementResult> {
-    return this.#submit(new Request(sql, parameters, options));
+    return this.#submit(new Request(sql, options?.simple === true ? undefined : parameters, options));
   }
 
   /** Runs a script by the simple protocol; gives the last result. */

@@ -11,7 +11,7 @@ export interface StatementResult {
   readonly rows: readonly Uint8Array[];
   /** CommandComplete's tag, such as `INSERT 0 1`. */
   readonly commandTag: string;
-  /** The count at the end of the tag, or 0. */
+  /** The count at the end of the tag, or 0; of several statements asked for as one (`simple`) 0, as with the drivers that people use. */
   readonly affectedRows: number;
 }
 
@@ -45,6 +45,8 @@ export interface ExecuteOptions {
    * one that is cancelled or times out takes those behind it along. For statements that only read.
    */
   readonly pipelined?: boolean;
+  /** By the simple protocol: the text may be several statements, none of which takes parameters. Gives the last one's result. */
+  readonly simple?: boolean;
   /** A statement without values or rows, such as BEGIN, that is sent in front, in the same write. If it fails, the other is not run. */
   readonly before?: string | undefined;
 }

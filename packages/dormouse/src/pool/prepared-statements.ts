@@ -18,6 +18,8 @@ import { type CachedStatement, callsSessionFunction, movesSearchPath, StatementC
 
 /** Classes of errors that a statement gets from Bind because what it was parsed for has changed: data, features, names and types. */
 const OUTDATED = /^(?:22|42|0A|XX)/;
+/** Commands after which the server may know none of what was prepared, or not all of it. */
+const FORGETS = /^(?:DEALLOCATE|DISCARD)/;
 const NO_TYPES: readonly number[] = [];
 const NO_VALUES: readonly string[] = [];
 
@@ -49,7 +51,8 @@ export class PreparedStatements {
   encode(writer: ByteWriter, request: Request): void {
     const { parameters, before } = request;
     if (parameters === undefined) {
-      encodeQuery(writer, request.sql);
+      // As one text: if what goes in front fails, Postgres runs none of the rest.
+      encodeQuery(writer, before === undefined ? request.sql : `${before};${request.sql}`);
       return;
     }
     if (this.#parsedUnder !== this.#schemaChanges.count) {
@@ -102,6 +105,7 @@ export class PreparedStatements {
   /** A request's statement has run, with the tag that it has now. */
   ran(request: Request): void {
     if (!this.changed) this.changed = changesOf(request);
+    if (FORGETS.test(request.tag)) this.#statements.clear('kept');
     if (mayChangeSchema(request.tag)) this.#defines = true;
     else if (request.statement?.movesPath ?? movesSearchPath(request.sql)) this.#movedPath = true;
     else return;
@@ -128,7 +132,8 @@ export class PreparedStatements {
     const statement = request.part === 'main' ? request.statement : request.beforeStatement;
     if (statement === undefined || statement.name === '' || request.parameters === undefined) return false;
     const outdated = error.code === '0A000' && error.fields.routine === 'RevalidateCachedQuery';
-    const unknown = error.code === '26000';
+    // What was bound is another's name: of a statement that the text itself executes.
+    const unknown = error.code === '26000' && !request.bound;
     if (outdated || unknown) {
       // Others may be outdated by the same change; forgetting all is cheap and rare.
       this.#statements.clear('kept');

@@ -64,6 +64,7 @@ export function readMessage(
         request.part = 'main';
       } else {
         request.tag = decodeCommandComplete(payload);
+        request.ran++;
         prepared.ran(request);
       }
       return undefined;

@@ -21,6 +21,8 @@ export class Request {
   readonly budget: RowBudget;
   /** A statement that goes out in front, such as BEGIN; if it fails, this one is not run. */
   readonly before: string | undefined;
+  /** Asked for as a statement that may be several. */
+  readonly simple: boolean;
   /** May be sent while others of its kind are under way. */
   readonly pipelined: boolean;
   readonly promise: Promise<StatementResult>;
@@ -43,6 +45,8 @@ export class Request {
   fields: readonly FieldDescription[] = NO_FIELDS;
   rows: Uint8Array[] = [];
   tag = '';
+  /** Statements that have run: a script may hold several. */
+  ran = 0;
   error: PostgresError | undefined;
   /** Rows of it were dropped. */
   cut = false;
@@ -59,6 +63,7 @@ export class Request {
     this.cancellation = options?.cancellation;
     this.budget = options?.rowBudget ?? { left: options?.rowBytesMax ?? Number.POSITIVE_INFINITY };
     this.before = options?.before;
+    this.simple = options?.simple === true;
     this.pipelined = options?.pipelined === true && parameters !== undefined && this.before === undefined;
     this.promise = new Promise((resolve, reject) => {
       this.resolve = resolve;
@@ -72,6 +77,7 @@ export class Request {
     this.part = this.before === undefined ? 'main' : 'before';
     this.bound = false;
     this.error = undefined;
+    this.ran = 0;
     this.clearResult();
   }
 
@@ -90,12 +96,12 @@ export class Request {
 
   /** Tells the caller how it ended on the server. What we stopped may have ended well before that. */
   settle(): void {
-    const { error, stopped, cut, fields, rows, tag } = this;
+    const { error, stopped, cut, fields, rows, tag, ran, simple } = this;
     if (stopped !== undefined && (error !== undefined || cut)) this.fail(stopped);
     else if (error !== undefined) this.fail(error);
     else {
       this.detach();
-      this.resolve({ fields, rows, commandTag: tag, affectedRows: affectedRowsOf(tag) });
+      this.resolve({ fields, rows, commandTag: tag, affectedRows: simple && ran > 1 ? 0 : affectedRowsOf(tag) });
     }
   }
 }

@@ -243,6 +243,20 @@ async function outcome(ask: Promise<unknown>): Promise<unknown> {
   }
 }
 
+/** A count, or the failure as a client sees it. */
+async function settled(ask: Promise<unknown>): Promise<unknown> {
+  return ask.catch(seen);
+}
+
+async function failureOf(ask: Promise<unknown>): Promise<unknown> {
+  return ask.then((value) => ({ value }), seen);
+}
+
+function seen(thrown: Loose): unknown {
+  const { code, message, meta } = thrown;
+  return { code, message: String(message).trim().split('\n').at(-1), meta: JSON.parse(JSON.stringify(meta ?? null)) };
+}
+
 describe.each(CLIENT_VERSIONS)('raw queries through Prisma %i', (version) => {
   let our: Loose;
   let their: Loose;
@@ -306,5 +320,60 @@ describe.each(CLIENT_VERSIONS)('raw queries through Prisma %i', (version) => {
     const [row] = await our.$queryRaw`SELECT ${given.big}::int8 AS big, ${given.decimal}::numeric AS decimal,
       ${given.bytes}::bytea AS bytes, ${given.when}::timestamptz AS when, ${given.json}::jsonb AS json, ${given.float}::float8 AS float`;
     expect(plain(row)).toEqual({ ...plain(given), bytes: `0x${given.bytes.toString('hex')}` });
+  });
+
+  it('texts of several statements, without parameters', async () => {
+    const texts = [
+      'CREATE TABLE several (id int); INSERT INTO several VALUES (1), (2)',
+      "UPDATE several SET id = id + 1; -- one; two\nDELETE FROM several WHERE id = 99 OR ';' = ''",
+      'INSERT INTO several VALUES (7); SELECT 1/0',
+      'SELECT 1; SELECT 2;',
+      'INSERT INTO several VALUES (8);',
+      "INSERT INTO several SELECT 9 WHERE ';' <> 'x'",
+      'SELEC 1; SELECT 2',
+    ];
+    for (const text of texts) {
+      const [mine, expected] = await Promise.all([
+        settled(our.$executeRawUnsafe(text)),
+        settled(their.$executeRawUnsafe(text)),
+      ]);
+      expect(mine, text).toEqual(expected);
+    }
+    const inTransaction = (prisma: Loose): Promise<unknown> =>
+      prisma.$transaction(async (tx: Loose) => {
+        // The first statement takes BEGIN along.
+        await tx.$executeRawUnsafe('INSERT INTO several VALUES (20); INSERT INTO several VALUES (21)');
+        return tx.$queryRaw`SELECT count(*)::int AS n, now() = statement_timestamp() AS first FROM several`;
+      });
+    expect(await inTransaction(our)).toEqual(await inTransaction(their));
+    // In a thread, as all large texts are.
+    const large = `INSERT INTO several VALUES (30); ${'-- '.padEnd(80_000, 'x')}\nDELETE FROM several WHERE id = 30`;
+    await our.$executeRawUnsafe(large);
+    const rows = 'SELECT array_agg(id ORDER BY id) AS ids FROM several';
+    const [mine, expected] = await both(rows);
+    expect(mine).toEqual(expected);
+    expect(mine).toEqual([{ ids: [2, 3, 8, 9, 20, 21] }]);
+  });
+
+  it.each(['DEALLOCATE ALL', 'DEALLOCATE ALL; SELECT 1', 'DO $$BEGIN EXECUTE $q$DEALLOCATE ALL$q$; END$$'])(
+    '%s leaves the queries of its transaction whole',
+    async (text) => {
+      const found = await our.$transaction(async (tx: Loose) => {
+        const query = (): Promise<unknown> => tx.$queryRaw`SELECT count(*)::int AS n FROM accounts`;
+        // Prepared at its second use.
+        for (let i = 0; i < 3; i++) await query();
+        await tx.account.count();
+        await tx.account.count();
+        await tx.$executeRawUnsafe(text);
+        return [await query(), await tx.account.count()];
+      });
+      expect(found).toEqual([[{ n: 0 }], 0]);
+    },
+  );
+
+  it('the failure of an EXECUTE of its own forgets nothing, and is told as it is', async () => {
+    const before = await failureOf(our.$executeRawUnsafe('EXECUTE nobody'));
+    expect(before).toMatchObject({ code: 'P2010', meta: expect.anything() });
+    expect(JSON.stringify(before)).toContain('26000');
   });
 });

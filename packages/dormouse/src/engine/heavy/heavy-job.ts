@@ -190,8 +190,8 @@ export class HeavyJob {
     const rowBudget = { left: bounds.rowBytesMax };
     const cancellation = this.#cancellation;
     this.#sessions.set(session, {
-      execute: ({ sql, parameters, pipelined, before }) =>
-        lease.execute(sql, parameters, { deadline, cancellation, rowBudget, pipelined, before }),
+      execute: ({ sql, parameters, pipelined, simple, before }) =>
+        lease.execute(sql, parameters, { deadline, cancellation, rowBudget, pipelined, simple, before }),
       status: () => lease.transactionStatus,
       end: async () => lease.release(),
     });
@@ -214,7 +214,8 @@ export class HeavyJob {
               return;
             }
             this.#unused = {
-              execute: ({ sql, parameters, pipelined }) => statements.execute(sql, parameters, pipelined),
+              execute: ({ sql, parameters, pipelined, simple }) =>
+                statements.execute(sql, parameters, pipelined, simple),
               status: () => statements.lease?.transactionStatus ?? 'I',
               end: async (error) => {
                 if (error === undefined) resolve();

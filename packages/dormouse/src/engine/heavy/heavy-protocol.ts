@@ -44,6 +44,7 @@ export interface StatementAsk {
   readonly sql: string;
   readonly parameters: readonly ParameterValue[];
   readonly pipelined: boolean;
+  readonly simple: boolean;
   readonly before: string | undefined;
 }
 

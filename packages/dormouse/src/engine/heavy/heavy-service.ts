@@ -91,7 +91,8 @@ export class HeavyService {
       pool: elsewhere,
       publicUrl: '',
       bounds: (call, lowered) => operationBounds(clock, call, lowered),
-      withStatements: (call, bounds, work) => withStatements(sessionsOf(call).pool, bounds, work),
+      withStatements: (call, bounds, work) =>
+        executor.worded(() => withStatements(sessionsOf(call).pool, bounds, work)),
       onOperation: (call, operations) => sessionsOf(call).counted(operations),
     };
     this.#prisma6 = new Prisma6Routes(parts);

@@ -85,8 +85,8 @@ export class RemoteSessions {
     options: ExecuteOptions,
   ): Promise<StatementResult> {
     const rows: Uint8Array[] = [];
-    const { pipelined = false, before } = options;
-    const ask: Ask = { kind: 'execute', session, sql, parameters, pipelined, before };
+    const { pipelined = false, simple = false, before } = options;
+    const ask: Ask = { kind: 'execute', session, sql, parameters, pipelined, simple, before };
     const answer = (await this.#ask(ask, session, rows)) as StatementAnswer;
     return { ...answer, rows };
   }
