@@ -1,5 +1,8 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 
+/** What is waited for comes on a machine of any speed; a condition that never comes is told before the test's own time is up. */
+const expectation = { poll: { timeout: 25_000 } };
+
 // Two projects: unit tests share a process pool; system tests start real servers and run one file at a time.
 export default defineConfig({
   test: {
@@ -11,7 +14,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['packages/*/src/**/*.test.ts'],
-          testTimeout: 30_000,
+          testTimeout: 60_000,
+          expect: expectation,
           hookTimeout: 120_000,
         },
       },
@@ -22,6 +26,7 @@ export default defineConfig({
           // Needs control groups of version 2 for itself: `npm run vm`.
           exclude: [...configDefaults.exclude, 'packages/*/test/vm/**'],
           testTimeout: 180_000,
+          expect: expectation,
           hookTimeout: 240_000,
           fileParallelism: false,
         },

@@ -57,8 +57,8 @@ export interface Platform {
 }
 
 const LAUNCHER = fileURLToPath(new URL('../../bin/dormouse.js', import.meta.url));
-const START_MS = 60_000;
-const STOP_MS = 30_000;
+const START_MS = 120_000;
+const STOP_MS = 90_000;
 const LOG_CHARACTERS_MAX = 200_000;
 
 function exited(child: ChildProcess): Promise<number | null> {

@@ -19,7 +19,7 @@ export interface RawExchange {
 /** One exchange over a bare socket: the bytes as given, then all that comes back until the server closes. */
 export function exchange(
   base: string,
-  { head, body, afterwards = 'wait', withinMs = 30_000 }: RawExchange,
+  { head, body, afterwards = 'wait', withinMs = 90_000 }: RawExchange,
 ): Promise<RawReply> {
   const { hostname, port } = new URL(base);
   return new Promise((resolve, reject) => {

@@ -51,12 +51,12 @@ export function spawnCli(words: readonly string[], cwd: string, environment: Rec
           if (over) throw new Error(`it ended without saying "${text}"\n${out}\n${err}`);
           return undefined;
         },
-        { what: `"${text}" on stdout`, withinMs: 60_000 },
+        { what: `"${text}" on stdout`, withinMs: 120_000 },
       );
     },
     async end() {
       if (!over) child.kill('SIGTERM');
-      const late = setTimeout(() => child.kill('SIGKILL'), 20_000);
+      const late = setTimeout(() => child.kill('SIGKILL'), 90_000);
       await ended;
       clearTimeout(late);
     },

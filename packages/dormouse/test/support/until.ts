@@ -1,7 +1,7 @@
 /** Waits until `condition` gives a value that is neither false nor undefined, asking again and again; never a guess. */
 export async function until<T>(
   condition: () => T | false | undefined | Promise<T | false | undefined>,
-  { what, withinMs = 30_000 }: { readonly what: string; readonly withinMs?: number },
+  { what, withinMs = 90_000 }: { readonly what: string; readonly withinMs?: number },
 ): Promise<T> {
   const end = performance.now() + withinMs;
   for (;;) {

@@ -178,16 +178,21 @@ test('a giant transaction passes in pieces, whole or not at all', async () => {
   let seen = 0;
   let most = 0;
   const counts = new Set<number>();
-  const watch = setInterval(() => {
-    most = Math.max(most, capture.bufferedBytes);
-    void log
-      .read({ after: { ordinal: 1, lsn: 0n, index: 0 }, limit: 1 })
-      .then((result) => counts.add(result.events.length));
-  }, 20);
-  await client.query("INSERT INTO giant SELECT i, repeat('x', 200) FROM generate_series(1, 200000) i");
-  await client.end();
-  await until(async () => (await log.state()).tail.lsn > 0n, { what: 'the giant transaction', withinMs: 120_000 });
-  clearInterval(watch);
+  const written = client
+    .query("INSERT INTO giant SELECT i, repeat('x', 200) FROM generate_series(1, 200000) i")
+    .finally(() => client.end());
+  await Promise.all([
+    written,
+    until(
+      async () => {
+        most = Math.max(most, capture.bufferedBytes);
+        const { events } = await log.read({ after: { ordinal: 1, lsn: 0n, index: 0 }, limit: 1 });
+        counts.add(events.length);
+        return events.length > 0;
+      },
+      { what: 'the giant transaction', withinMs: 120_000 },
+    ),
+  ]);
   let after = { ordinal: 1, lsn: 0n, index: 0 };
   for (;;) {
     const result = await log.read({ after, limit: 1000 });
