@@ -27,12 +27,24 @@ const RETRY_MS: readonly number[] = [20, 100, 500, 2000, 5000];
 const WATCHDOG_TICK_MS = 10_000;
 /** Ticks without a byte while the server runs, after which the stream is opened anew. */
 const WATCHDOG_SILENT_TICKS = 3;
-/** How long a stop or a freeze waits for the rest (the controller gives 5 s); what is not read then comes after the next start or thaw. */
+/**
+ * How long the last words before a stop or a freeze take (the controller gives 5 s). What was written was read before, while the server
+ * still ran and as long as that advanced; this is for what came in between.
+ */
 const DRAIN_MS = 3500;
-/** A freeze waits for less: who needs the database meanwhile waits with it, and the rest comes after the thaw. */
+/** A freeze waits for less: who needs the database meanwhile waits with it, and what is left comes after the thaw. */
 const SUSPEND_DRAIN_MS = 1000;
-/** While draining, how often the server is asked how far it is. */
+/** While draining, how often the server is asked how far it is: at first, and when it takes longer. */
 const DRAIN_PING_MS = 20;
+const SLOW_PING_MS = 200;
+const SLOW_AFTER_MS = 1000;
+/**
+ * A database rests with events unread when nothing more of them has come for this long: the server may take some seconds to read a large
+ * transaction from its WAL and to print a large row, and tells meanwhile how far it is.
+ */
+const SILENCE_MS = 30_000;
+/** And when this many streams in a row have ended without a transaction that went through: the next would do so, too. */
+const BARREN_MAX = 3;
 /** After a wake its first query goes before the stream is opened again, which forks a backend. */
 const BACK_AFTER_MS = 10;
 /** After the last acknowledgement, how long the server may take to close the stream. */
@@ -80,6 +92,10 @@ export class Capture implements Attachment {
   /** How far the server has decoded, by its last keepalive. */
   #serverLsn: Lsn = 0n;
   #storedAtMs = 0;
+  /** Counts what has come in and what was stored: whether capture advances. */
+  #steps = 0;
+  /** Streams in a row that ended before a transaction was through. */
+  #barren = 0;
   #appending = false;
   #paused = false;
   #retryTimer: { readonly timer: Timer | undefined; readonly wake: () => void } | undefined;
@@ -121,6 +137,12 @@ export class Capture implements Attachment {
       this.#running = undefined;
       if (this.#wanted) this.started();
     });
+  }
+
+  /** Reads what was written, for as long as that advances. */
+  async settling(signal: AbortSignal): Promise<void> {
+    if (this.#resting || !this.#wanted) return;
+    await this.#drain(signal, Number.POSITIVE_INFINITY);
   }
 
   /** Drains and closes the stream. What is not drained in time comes over the same stream after the thaw. */
@@ -177,13 +199,16 @@ export class Capture implements Attachment {
     return (this.#streaming || this.#resting) && this.#idle() && this.#serverLsn <= this.#storedLsn + IDLE_BYTES;
   }
 
-  /**
-   * Waits until all that was committed before the call is in the log, at most `ms`; gives whether it is. The server must be running.
-   */
-  async drain(ms: number = DRAIN_MS): Promise<boolean> {
+  /** Waits until all that was committed before the call is in the log, at most `ms`; gives whether it is. The server must be running. */
+  drain(ms: number = DRAIN_MS): Promise<boolean> {
+    return this.#drain(undefined, ms);
+  }
+
+  /** Until all is in the log, `ms` are over, the signal fires, or capture does not advance any more. */
+  async #drain(signal: AbortSignal | undefined, ms: number): Promise<boolean> {
     if (!this.#wanted) return false;
     const { clock, logger } = this.#options;
-    const deadlineMs = clock.monotonic() + ms;
+    const beginMs = clock.monotonic();
     let target: Lsn;
     try {
       target = await this.#insertLsn();
@@ -195,9 +220,16 @@ export class Capture implements Attachment {
     if (inPage <= PAGE_HEADER_BYTES_MAX) target -= inPage;
     const reached = (): boolean =>
       this.#streaming && this.#idle() && (this.#serverLsn >= target || this.#storedLsn >= target);
-    while (this.#wanted && !reached() && clock.monotonic() < deadlineMs) {
+    const barren = this.#barren;
+    let steps = this.#steps;
+    let steppedMs = beginMs;
+    while (this.#wanted && !reached() && signal?.aborted !== true) {
+      const nowMs = clock.monotonic();
+      if (this.#steps !== steps) [steps, steppedMs] = [this.#steps, nowMs];
+      if (nowMs - beginMs >= ms || nowMs - steppedMs >= SILENCE_MS || this.#barren - barren >= BARREN_MAX) break;
       if (this.#streaming) this.#acknowledge(true);
-      await this.#progress.until(reached, DRAIN_PING_MS);
+      const pingMs = nowMs - beginMs < SLOW_AFTER_MS ? DRAIN_PING_MS : SLOW_PING_MS;
+      await this.#progress.until(() => reached() || signal?.aborted === true, pingMs);
     }
     if (!reached()) return false;
     // The freeze may last: let the server forget what we have.
@@ -250,6 +282,7 @@ export class Capture implements Attachment {
   async #session(): Promise<never> {
     const { log, connect, instance, logger } = this.#options;
     this.#advanced = false;
+    this.#barren += 1;
     const connection = await openMainDatabase(connect, instance.endpoint);
     this.#connection = connection;
     const watchdog = this.#watch(connection);
@@ -285,10 +318,14 @@ export class Capture implements Attachment {
   #onData(payload: Buffer, cut: boolean): void {
     const message = decodeReplicationMessage(payload);
     if (message.kind === 'data') {
+      this.#steps += 1;
       this.#assembler.push(decodePgoutput(message.data, cut), message.data.length);
       return;
     }
-    if (message.walEnd > this.#serverLsn) this.#serverLsn = message.walEnd;
+    if (message.walEnd > this.#serverLsn) {
+      this.#serverLsn = message.walEnd;
+      this.#steps += 1;
+    }
     if (message.replyRequested) this.#acknowledge(false);
   }
 
@@ -329,7 +366,11 @@ export class Capture implements Attachment {
     try {
       await append();
       this.#advanced = true;
-      if (endLsn !== undefined) this.#storedLsn = endLsn;
+      this.#steps += 1;
+      if (endLsn !== undefined) {
+        this.#storedLsn = endLsn;
+        this.#barren = 0;
+      }
     } catch (error) {
       this.#options.logger.log('error', 'the event log cannot be written', { error: String(error) });
       connection.destroy();

@@ -1,4 +1,4 @@
-import type { Clock } from '../base/index.ts';
+import type { Clock, Timer } from '../base/index.ts';
 import type { Attachment } from './instance.ts';
 
 /** How long attachments may take for their first and last words. */
@@ -35,6 +35,31 @@ export class Attendants {
     if (!this.#announced) return;
     this.#announced = false;
     for (const attachment of [...this.#attachments]) attachment.stopped();
+  }
+
+  /** Whether anybody has something to finish before a rest. */
+  get settles(): boolean {
+    if (!this.#announced) return false;
+    for (const attachment of this.#attachments) if (attachment.settling !== undefined) return true;
+    return false;
+  }
+
+  /** Waits until all have finished what is under way, or given up on it, or `signal` has fired. */
+  async settle(signal: AbortSignal): Promise<void> {
+    const work = Promise.allSettled([...this.#attachments].map((attachment) => attachment.settling?.(signal)));
+    await new Promise<void>((resolve) => {
+      let late: Timer | undefined;
+      const hurry = (): void => {
+        late = this.#clock.after(WORDS_MS, resolve);
+      };
+      if (signal.aborted) hurry();
+      else signal.addEventListener('abort', hurry, { once: true });
+      void work.then(() => {
+        signal.removeEventListener('abort', hurry);
+        late?.cancel();
+        resolve();
+      });
+    });
   }
 
   /** Waits for the answers, for a bounded time; one that fails only has nothing to add. */

@@ -522,6 +522,77 @@ describe('attachments', () => {
     expect(told).toEqual(['stopped']);
   });
 
+  /** An attachment that has something to finish before a rest: for `ms`, or until it is hurried. */
+  function settler(w: World, ms: number): { readonly turns: ('whole' | 'hurried')[] } {
+    const turns: ('whole' | 'hurried')[] = [];
+    w.controller.attach({
+      started() {},
+      stopping: async () => {},
+      stopped() {},
+      async settling(signal) {
+        const hurried = new Promise((resolve) => signal.addEventListener('abort', resolve));
+        await Promise.race([new Promise<void>((resolve) => w.clock.after(ms, resolve)), hurried]);
+        turns.push(signal.aborted ? 'hurried' : 'whole');
+      },
+    });
+    return { turns };
+  }
+
+  it('finish what is under way before a rest, while the server serves', async () => {
+    const w = world();
+    const { turns } = settler(w, 120_000);
+    await running(w);
+    await w.clock.advance(60_000);
+    expect(w.controller.state).toBe('running');
+    // A query does not wait, and what it wrote is waited for as well.
+    w.controller.tryHold()?.release();
+    await w.clock.advance(1);
+    expect(turns).toEqual(['hurried']);
+    await w.clock.advance(120_900);
+    expect(w.controller.state).toBe('running');
+    await w.clock.advance(200);
+    expect(w.controller.state).toBe('suspended');
+    expect(turns).toEqual(['hurried', 'whole']);
+    // Nobody used it: nothing is left to finish. A stop looks, since the freeze may have come in between.
+    await w.clock.advance(10_001);
+    expect(w.controller.state).toBe('stopping');
+  });
+
+  it('finish before a rest by hand too, unless somebody needs the server', async () => {
+    const w = world();
+    const { turns } = settler(w, 30_000);
+    await running(w);
+    const suspend = watch(w.controller.suspend());
+    await w.clock.advance(29_000);
+    expect(w.controller.state).toBe('running');
+    await w.clock.advance(1100);
+    expect('value' in suspend).toBe(true);
+    expect(turns).toEqual(['whole']);
+    await running(w);
+    const again = watch(w.controller.suspend());
+    await w.clock.advance(100);
+    const hold = watch(w.controller.hold(w.in(1000)));
+    await w.clock.advance(100);
+    expect('value' in again).toBe(true);
+    expect(hold.value).toBeDefined();
+    expect(turns).toEqual(['whole', 'hurried']);
+  });
+
+  it.each<['stop' | 'shutting_down' | 'database_deleted', number]>([
+    ['stop', 60_000],
+    ['shutting_down', 10_000],
+    ['database_deleted', 0],
+  ])('are hurried when a stop has waited for long enough: %s', async (how, ms) => {
+    const w = world();
+    settler(w, 300_000);
+    await running(w);
+    const done = watch(how === 'stop' ? w.controller.stop() : w.controller.close(how));
+    if (ms > 0) await w.clock.advance(ms - 1);
+    expect('value' in done).toBe(false);
+    await w.clock.advance(100);
+    expect('value' in done).toBe(true);
+  });
+
   it('speak their last words to a server that moves', async () => {
     const w = world();
     const actual: string[] = [];

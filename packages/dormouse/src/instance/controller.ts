@@ -18,6 +18,7 @@ import { nextStep } from './next-step.ts';
 import { RestClock, type RestSettings } from './rest-clock.ts';
 import type { Server } from './runtime.ts';
 import { ServerWork } from './server-work.ts';
+import { Settling } from './settling.ts';
 import { StateMachine } from './state-machine.ts';
 import type { TransientState } from './transitions.ts';
 import { Waiters } from './waiters.ts';
@@ -28,6 +29,9 @@ const WAKE_MS = 5 * 60_000;
 
 /** How long a forced suspend waits for queries that run. */
 const DRAIN_MS = 10_000;
+/** How long a stop waits for what attachments have under way and advance with; as long when the platform ends, whose own end is waited for. */
+const STOP_SETTLE_MS = 60_000;
+const END_SETTLE_MS = 10_000;
 
 export interface ControllerOptions {
   readonly databaseId: DatabaseId;
@@ -57,6 +61,9 @@ export class Controller implements Instance {
   readonly #holds: Holds;
   readonly #rest: RestClock;
   readonly #chores: ChoreTurn;
+  readonly #settling: Settling;
+  /** Of the stop under way. */
+  #hurry: AbortController | undefined;
   #sessions = 0;
   #failure: DormouseError | undefined;
   /** Set once: no hold is given any more, and why. */
@@ -89,6 +96,7 @@ export class Controller implements Instance {
     this.#holds = new Holds(() => this.#lastHoldReleased());
     this.#rest = new RestClock(options.clock, options.rest, () => this.#lookAtRest());
     this.#chores = new ChoreTurn(options.chores, () => this.#settle());
+    this.#settling = new Settling(this.#attendants, () => this.#settle());
     this.#server.onExit = () => {
       this.#work.exited();
       this.#comeback.crashed();
@@ -238,7 +246,14 @@ export class Controller implements Instance {
     this.#comeback.cancel();
     this.#waiters.refuse(new DormouseError(reason));
     this.#files.end(new DormouseError(reason));
-    await this.#wishFor('stopped');
+    const hurry = this.#hurry;
+    if (reason === 'database_deleted') hurry?.abort();
+    const timer = this.#clock.after(END_SETTLE_MS, () => hurry?.abort());
+    try {
+      await this.#wishFor('stopped');
+    } finally {
+      timer.cancel();
+    }
   }
 
   /** It is on for its own sake. */
@@ -248,6 +263,7 @@ export class Controller implements Instance {
 
   #newHold(): Hold {
     if (this.#chores.busy) this.#chores.giveUp();
+    this.#settling.used();
     return this.#holds.take();
   }
 
@@ -266,7 +282,7 @@ export class Controller implements Instance {
         : {
             ms: DRAIN_MS,
             late: () => {
-              if (this.#machine.state !== 'running') return undefined;
+              if (this.#machine.state !== 'running' || this.#settling.busy) return undefined;
               // Those who were not let in for it come in now.
               queueMicrotask(() => this.#settle());
               return new DormouseError('database_busy');
@@ -280,6 +296,7 @@ export class Controller implements Instance {
   #enter(state: InstanceState, previous: InstanceState): void {
     this.#rest.cancel();
     this.#chores.giveUp();
+    this.#settling.giveUp();
     switch (state) {
       case 'starting':
         this.#begin(state, () => this.#work.start(() => this.#wishes.has('stopped')));
@@ -288,6 +305,7 @@ export class Controller implements Instance {
         this.#setAside = false;
         this.#comeback.up();
         this.#rest.used();
+        this.#settling.used();
         if (previous === 'starting' || previous === 'stopped') this.#attendants.announce();
         break;
       case 'suspending':
@@ -297,9 +315,7 @@ export class Controller implements Instance {
         this.#begin(state, () => this.#work.wake());
         break;
       case 'stopping':
-        this.#begin(state, () =>
-          this.#work.stop(previous, this.#closed === 'database_deleted' ? 'immediate' : 'clean'),
-        );
+        this.#begin(state, () => this.#stop(previous));
         break;
       case 'suspended':
         this.#rest.rested();
@@ -309,6 +325,18 @@ export class Controller implements Instance {
         this.#holds.endGeneration();
         this.#attendants.bury();
         break;
+    }
+  }
+
+  async #stop(previous: InstanceState): Promise<void> {
+    const hurry = new AbortController();
+    this.#hurry = hurry;
+    const withinMs = this.#closed === 'shutting_down' ? END_SETTLE_MS : STOP_SETTLE_MS;
+    const timer = this.#clock.after(withinMs, () => hurry.abort());
+    try {
+      await this.#work.stop(previous, this.#closed === 'database_deleted' ? 'immediate' : 'clean', hurry.signal);
+    } finally {
+      timer.cancel();
     }
   }
 
@@ -353,6 +381,8 @@ export class Controller implements Instance {
       waiters: this.#waiters.size > 0,
       holds: this.#holds.open > 0,
       chores: this.#chores.busy,
+      settled: this.#settling.done,
+      settling: this.#settling.busy,
       kept: this.#kept,
       files: this.#files.busy,
     });
@@ -375,8 +405,14 @@ export class Controller implements Instance {
       case 'rest':
         this.#rest.arm(this.#machine.state);
         break;
+      case 'settle':
+        this.#settling.begin();
+        break;
       case 'end-chores':
         this.#chores.giveUp();
+        break;
+      case 'end-settling':
+        this.#settling.giveUp();
         break;
       case 'end-files':
         this.#files.yield(new DormouseError('database_busy'));
@@ -396,9 +432,10 @@ export class Controller implements Instance {
 
   #lookAtRest(): void {
     const state = this.#machine.state;
-    if (state === 'running' ? this.#holds.open > 0 || this.#chores.busy : this.#sessions > 0) return;
+    const busy = this.#holds.open > 0 || this.#chores.busy || this.#settling.busy;
+    if (state === 'running' ? busy : this.#sessions > 0) return;
     if (!this.#rest.over(state)) this.#rest.arm(state);
     else if (state === 'suspended') this.#machine.dispatch('stop');
-    else if (state === 'running' && !this.#chores.begin()) this.#machine.dispatch('suspend');
+    else if (state === 'running' && !this.#chores.begin() && !this.#settling.begin()) this.#machine.dispatch('suspend');
   }
 }

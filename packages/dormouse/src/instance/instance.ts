@@ -31,6 +31,11 @@ export interface Attachment {
   preparing?(): Promise<void>;
   /** The server accepts connections (after a start, or an adoption, not after a thaw). Must not throw; not awaited. */
   started(): void;
+  /**
+   * The server is to rest and still runs: finish what is under way for as long as that advances. Awaited before a rest for idleness or by
+   * hand without a bound of its own, before a stop with one; ends soon after the signal fires. Failing does not matter.
+   */
+  settling?(signal: AbortSignal): Promise<void>;
   /** Last words before a freeze: take what was written and not yet read. Awaited, for a bounded time; failing does not matter. */
   suspending?(): Promise<void>;
   /** Last words before a clean stop: drain and close connections. Awaited, for a bounded time. */

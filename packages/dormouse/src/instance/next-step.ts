@@ -11,6 +11,9 @@ export interface Wants {
   readonly holds: boolean;
   /** Chores are under way. */
   readonly chores: boolean;
+  /** What was under way before a rest is finished, or was given up on; or that is being waited for. */
+  readonly settled: boolean;
+  readonly settling: boolean;
   /** It is always on, and nobody has put it aside. */
   readonly kept: boolean;
   /** Somebody works on the files of the stopped server. */
@@ -18,8 +21,8 @@ export interface Wants {
 }
 
 /**
- * What is done next: an event of the table; `serve` who waits; `rest` when it has been idle for long enough; `end-chores`, `end-files`:
- * ask those who are in the way to end; `retry`, `come-back`: run, when the pause after a failure or a crash is over.
+ * What is done next: an event of the table; `serve` who waits; `rest` when it has been idle for long enough; `settle` before a rest;
+ * `end-chores`, `end-settling`, `end-files`: ask those who are in the way to end; `retry`, `come-back`: run, when the pause after a failure or a crash is over.
  */
 export type Step =
   | 'run'
@@ -27,7 +30,9 @@ export type Step =
   | 'stop'
   | 'serve'
   | 'rest'
+  | 'settle'
   | 'end-chores'
+  | 'end-settling'
   | 'end-files'
   | 'retry'
   | 'come-back'
@@ -40,7 +45,10 @@ export function nextStep(state: InstanceState, wants: Wants): Step {
       if (wants.stop) return 'stop';
       if (!wants.suspend) return 'serve';
       if (wants.chores) return 'end-chores';
-      return wants.holds ? 'wait' : 'suspend';
+      if (wants.holds) return 'wait';
+      // Who needs the server is not to wait for more than the freeze.
+      if (wants.settling) return wants.waiters ? 'end-settling' : 'wait';
+      return wants.settled || wants.waiters ? 'suspend' : 'settle';
     case 'suspended':
       if (wants.stop) return 'stop';
       return wants.waiters || wants.kept ? 'run' : 'rest';

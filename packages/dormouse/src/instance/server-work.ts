@@ -53,11 +53,17 @@ export class ServerWork {
     return this.#server.wake();
   }
 
-  /** Stops the server that was in the state `previous`. */
-  async stop(previous: InstanceState, how: 'clean' | 'immediate'): Promise<void> {
+  /** Stops the server that was in the state `previous`; `hurry` ends the wait for what attachments have under way. */
+  async stop(previous: InstanceState, how: 'clean' | 'immediate', hurry: AbortSignal): Promise<void> {
     // Last words need a server that moves.
-    if (previous === 'suspended') await this.#server.wake().catch(() => {});
+    const moves =
+      previous !== 'suspended' ||
+      (await this.#server.wake().then(
+        () => true,
+        () => false,
+      ));
     if (this.#attendants.announced && previous !== 'waking') {
+      if (how === 'clean' && moves) await this.#attendants.settle(hurry);
       await this.#attendants.tell((attachment) => attachment.stopping());
     }
     await this.#server.stop(how);

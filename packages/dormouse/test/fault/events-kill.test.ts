@@ -212,3 +212,40 @@ test('every committed row is in the log once, in commit order, and reaches a nam
   expect([...new Set(handled)]).toEqual(truth);
   expect(truth.length).toBeGreaterThan(ROUNDS);
 });
+
+// Larger than every time that a stop, a freeze or a wake lasts here: whatever is killed while capture reads it, a wake that is left alone
+// reads it to its end before the database rests.
+test('a transaction that capture is torn from again and again is read by the first wake that is left alone', async () => {
+  const random = seeded(SEED).branch('large transaction');
+  const rows = 60_000;
+  const setup = await connect();
+  await setup.query('CREATE TABLE large (id int PRIMARY KEY, filler text)');
+  await setup.query(`INSERT INTO large SELECT i, repeat('x', 100) FROM generate_series(1, ${rows}) i`);
+  await setup.end();
+  for (const name of ['owner killed', 'both killed', 'postgres killed', 'owner killed while it stops']) {
+    await new Promise((resolve) => setTimeout(resolve, random.below(300)));
+    await FAULTS[name]?.();
+    await until(
+      () =>
+        owner.ask('wake').then(
+          () => true,
+          () => false,
+        ),
+      { what: `a wake after ${name}` },
+    );
+  }
+  await owner.ask('suspend');
+  const seen = new Map<string, number>();
+  let offset = '-1';
+  for (;;) {
+    const reply = await fetch(`${owner.http}/streams/tables/public/large?offset=${offset}`);
+    for (const { key = '', headers } of (await reply.json()) as (Message & { key?: string })[]) {
+      expect(headers.control).toBeUndefined();
+      seen.set(key, (seen.get(key) ?? 0) + 1);
+    }
+    offset = reply.headers.get('stream-next-offset') as string;
+    if (reply.headers.get('stream-up-to-date') === 'true') break;
+  }
+  expect(seen.size).toBe(rows);
+  expect([...seen.values()].every((times) => times === 1)).toBe(true);
+});

@@ -38,6 +38,8 @@ type Step =
       /** How long the chores take, and to give them up; none are due if undefined. */
       readonly choresMs: number | undefined;
       readonly giveUpMs: number;
+      /** How long an attachment has something to finish before a rest. */
+      readonly settleMs: number;
     };
 
 const simple = (
@@ -76,6 +78,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       wakeFails: rarely,
       choresMs: fc.option(fc.integer({ min: 0, max: 200 }), { nil: undefined }),
       giveUpMs: fc.integer({ min: 0, max: 20 }),
+      settleMs: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 300 }), fc.constant(5 * 60_000)),
     }),
   },
   {
@@ -118,6 +121,7 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
   const problems: string[] = [];
   const told: string[] = [];
   const chores = { ms: undefined as number | undefined, giveUpMs: 0, busy: false };
+  const settle = { ms: 0, busy: false };
   const wait = (ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, resolve));
   /** Forced rests that are not reached or refused yet. */
   const forced = { suspend: 0, stop: 0 };
@@ -142,6 +146,13 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
   });
   controller.attach({
     started: () => void told.push('started'),
+    async settling(signal) {
+      if (server.actual !== 'up') problems.push(`settling on a server that is ${server.actual}`);
+      settle.busy = true;
+      await Promise.race([wait(settle.ms), new Promise((resolve) => signal.addEventListener('abort', resolve))]);
+      if (!signal.aborted) settle.ms = 0;
+      settle.busy = false;
+    },
     stopping: async () => {
       if (told.at(-1) !== 'started') problems.push('last words of a server that was not announced');
     },
@@ -157,6 +168,7 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
     if (state === 'suspending' && [...open.values()].includes(controller.generation))
       problems.push('frozen with a hold open');
     if (state === 'suspending' && chores.busy) problems.push('frozen in the middle of chores');
+    if (state === 'suspending' && settle.busy) problems.push('frozen before what was under way had settled');
     if (controller.rest.alwaysOn && state === 'suspending' && forced.suspend === 0)
       problems.push('froze what is always on');
     if (controller.rest.alwaysOn && state === 'stopping' && previous !== 'waking' && forced.stop === 0)
@@ -260,6 +272,7 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
       case 'plan':
         Object.assign(server.plan, step);
         Object.assign(chores, { ms: step.choresMs, giveUpMs: step.giveUpMs });
+        settle.ms = step.settleMs;
         return;
     }
   };
@@ -275,8 +288,9 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
     hold.release();
   }
   for (const session of sessions) session.release();
-  // Rests that were forced before are reached, and count as such.
-  await clock.advance(60_000);
+  // Rests that were forced before are reached, and count as such; what settles takes 5 minutes at most.
+  settle.ms = 0;
+  await clock.advance(6 * 60_000);
   // What is always on comes up by itself, whatever happened before, and stays.
   controller.setRest(REST);
   controller.setRest({ ...REST, alwaysOn: true });

@@ -275,6 +275,28 @@ test('what was written just before a freeze is in the log while the server is fr
   await until(async () => (await allEvents(log)).length === 1002, { what: 'the stream after a stop' });
 });
 
+test('a rest for idleness and a stop wait until a transaction larger than any drain is read', async () => {
+  const { record, session, instance, log } = await machine.create();
+  const client = await session();
+  await client.query('CREATE TABLE giant (id int PRIMARY KEY, filler text)');
+  await client.query("INSERT INTO giant SELECT i, repeat('x', 50) FROM generate_series(1, 300000) i");
+  machine.instances.setRest(record.id, { suspendAfterMs: 0 });
+  await client.end();
+  await until(() => instance.state === 'suspended', { what: 'the rest', withinMs: 150_000 });
+  expect(await log.state()).toMatchObject({ events: 300_000 });
+  machine.instances.setRest(record.id, { suspendAfterMs: Number.POSITIVE_INFINITY });
+  const again = await session();
+  await again.query('UPDATE giant SET filler = NULL WHERE id <= 60000');
+  await again.query("INSERT INTO giant SELECT 300001, repeat('x', 60000000)");
+  await again.end();
+  await instance.stop();
+  expect(await log.state()).toMatchObject({ events: 360_001 });
+  // Read where it sleeps, the last one with its key.
+  const { tail } = await log.state();
+  const last = await log.read({ after: { ...tail, index: -1 }, limit: 1 });
+  expect(last.events.map(lineOf)).toEqual(['insert public.giant 300001,!']);
+});
+
 test('a lost slot becomes a gap and a new epoch', async () => {
   const { sql, session, instance, log, capture } = await machine.create();
   await sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (1)');
