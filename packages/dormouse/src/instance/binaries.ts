@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
 import { DormouseError } from '../base/index.ts';
 import { type Account, checkReachable } from './account.ts';
+import { offerExtensions, preloadLibraries } from './extensions.ts';
 import { readIfPresent, removeTree, removeUnfinished, runAs, syncTree, unfinishedPath, writeDurably } from './files.ts';
 
 /** A build of PostgreSQL that we can run. */
@@ -13,6 +14,8 @@ export interface Binaries {
   /** Such as `18.4`. */
   readonly version: string;
   readonly major: number;
+  /** Libraries that each of its servers loads at the start. */
+  readonly preload: readonly string[];
 }
 
 export interface BinariesOptions {
@@ -42,6 +45,7 @@ export async function prepareBinaries(options: BinariesOptions): Promise<Binarie
   const known = await readIfPresent(join(installed, VERSION_FILE));
   if (known !== undefined) {
     await restoreSymlinks(installed);
+    await offerExtensions(installed);
     return describe(join(installed, 'bin'), known);
   }
   options.onProgress?.('Installing the PostgreSQL binaries');
@@ -50,6 +54,7 @@ export async function prepareBinaries(options: BinariesOptions): Promise<Binarie
   await removeTree(installed);
   await install(join(source, 'native'), unfinished);
   await restoreSymlinks(unfinished);
+  await offerExtensions(unfinished);
   const version = await askVersion(join(unfinished, 'bin'), options.account);
   await syncTree(unfinished);
   await rename(unfinished, installed);
@@ -91,6 +96,7 @@ export async function findInstalled(directory: string): Promise<Binaries | undef
   const known = await readIfPresent(join(directory, VERSION_FILE)).catch(() => undefined);
   if (known === undefined) return undefined;
   await restoreSymlinks(directory);
+  await offerExtensions(directory);
   return describe(join(directory, 'bin'), known);
 }
 
@@ -119,7 +125,12 @@ function describe(bin: string, said: string): Binaries {
       message: `${bin} holds no PostgreSQL that we know: its postgres says "${printable(said)}". Name another build with --pg-bin.`,
     });
   }
-  return { bin, version: match.groups.version ?? '', major: Number(match.groups.major) };
+  return {
+    bin,
+    version: match.groups.version ?? '',
+    major: Number(match.groups.major),
+    preload: preloadLibraries(bin),
+  };
 }
 
 /** What a program that may be anything has said, as a part of one line. */

@@ -320,7 +320,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
       // Its sessions follow between two statements; a sleeping one after its thaw.
       const { data } = layout.database(id);
       const settings = { clientsMax: world.clientsMax, tempLimitBytes: next.tempLimitBytes };
-      await configure(data, account, dataMajor(data), settings);
+      await configure(data, account, world.binaries(dataMajor(data)), settings);
       if (limits.rootOf(id) === root) signal(root.pid, 'SIGHUP');
     },
     limits: () => ({

@@ -124,7 +124,7 @@ export class ProcessServer implements Server {
       ensureRun(layout, world.account);
       const name = this.#name;
       const { tempLimitBytes } = world.limits.of(name);
-      await configure(layout.data, world.account, binaries.major, { clientsMax: world.clientsMax, tempLimitBytes });
+      await configure(layout.data, world.account, binaries, { clientsMax: world.clientsMax, tempLimitBytes });
       const spawned = spawnPostgres(name, layout, binaries, world, {
         throwAway: this.#throwAway,
         held: world.limits.on,

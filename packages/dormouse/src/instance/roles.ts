@@ -35,6 +35,23 @@ export const OWN_ROLES: readonly OwnRole[] = [
   },
 ];
 
+/**
+ * From this major version on CREATEROLE is a right over the roles that one has made and no others; before, over every role that is not
+ * superuser, which reaches the files and programs of the server by way of the predefined roles.
+ */
+const CREATEROLE_SINCE = 16;
+
+/**
+ * What the owner may beside his own objects: make roles for grants and policies (`createrole_self_grant` lets him act as them), and see
+ * what all sessions of his server do. He is ADMIN of none of this, so it ends with him.
+ */
+export function ownerRightsSql(pgMajor: number): readonly string[] {
+  return [
+    ...(pgMajor >= CREATEROLE_SINCE ? ['ALTER ROLE owner CREATEROLE;'] : []),
+    'GRANT pg_read_all_stats, pg_stat_scan_tables TO owner;',
+  ];
+}
+
 /** Makes a role of ours. Not OR REPLACE, not IF NOT EXISTS: what is there is looked at first. */
 export function createRoleSql({ name, replication, groups }: OwnRole, pgMajor: number): string {
   const member = groups.filter(([, since]) => pgMajor >= since).map(([group]) => group);

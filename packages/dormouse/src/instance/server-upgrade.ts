@@ -4,14 +4,22 @@ import type { Account } from './account.ts';
 import { readIfPresent, writeIfChanged } from './files.ts';
 import type { Endpoint } from './instance.ts';
 import { NEUTRAL_DATABASE, OwnSession, type TextRow } from './own-session.ts';
-import { createRoleSql, MAINTENANCE_ROLE, OWN_ROLES, type OwnRole, REPLICATION_ROLE, SUPERUSER } from './roles.ts';
+import {
+  createRoleSql,
+  MAINTENANCE_ROLE,
+  OWN_ROLES,
+  type OwnRole,
+  ownerRightsSql,
+  REPLICATION_ROLE,
+  SUPERUSER,
+} from './roles.ts';
 
 /**
  * Lies in the data directory, and so in every copy of it: which version of our roles and rights the server has. The template is born with
  * the newest.
  */
 export const RIGHTS_FILE = 'dormouse_rights';
-export const RIGHTS_VERSION = '1';
+export const RIGHTS_VERSION = '2';
 
 /** Any statement here is done in milliseconds; what a session of an adopted server holds a lock on is left for the next start. */
 const SILENCE_MS = 4000;
@@ -82,14 +90,14 @@ async function makeRoles(superuser: OwnSession): Promise<void> {
   }
 }
 
-/** One row if the role is there: whether it is the one that we make. */
+/** One row if the role is there: whether it is the one that we make. An owner may grant it roles that he has made: that gives him nothing. */
 function roleSql({ name, replication, groups }: OwnRole): string {
   const known = groups.map(([group]) => literal(group)).join(', ') || "''";
   return `SELECT rolcanlogin AND NOT rolsuper AND NOT rolcreaterole AND NOT rolcreatedb AND NOT rolbypassrls
       AND rolreplication = ${replication},
     NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid),
     NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
-                WHERE m.member = r.oid AND g.rolname NOT IN (${known}))
+                WHERE m.member = r.oid AND g.oid < 16384 AND g.rolname NOT IN (${known}))
     FROM pg_catalog.pg_roles r WHERE r.rolname = ${literal(name)}`;
 }
 
@@ -129,6 +137,7 @@ async function takeMainDatabase(superuser: OwnSession, endpoint: Endpoint): Prom
   await superuser.query(`ALTER DATABASE postgres OWNER TO ${SUPERUSER}`);
   if (roles.includes('owner')) {
     await superuser.query('GRANT CREATE, CONNECT, TEMPORARY ON DATABASE postgres TO owner WITH GRANT OPTION');
+    for (const sql of ownerRightsSql(superuser.major)) await superuser.query(sql);
   }
   await superuser.query(`GRANT CONNECT ON DATABASE postgres TO ${REPLICATION_ROLE}, ${MAINTENANCE_ROLE}`);
   await superuser.query('COMMIT');

@@ -1,10 +1,11 @@
 import { expect, it } from 'vitest';
 import { pgHbaConf, postgresqlConf, type ServerSettings, TEMPLATE_SQL } from './settings.ts';
 
+const BUILD = { major: 18, preload: [] };
 const SETTINGS: ServerSettings = { clientsMax: 50, tempLimitBytes: 2 ** 30 };
 
 it('names every setting once', () => {
-  const names = postgresqlConf(18, SETTINGS)
+  const names = postgresqlConf(BUILD, SETTINGS)
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'))
     .map((line) => line.split(' = ')[0]);
@@ -13,15 +14,22 @@ it('names every setting once', () => {
 });
 
 it('opens no door but the socket', () => {
-  expect(postgresqlConf(18, SETTINGS)).toMatch(/^listen_addresses = ''/m);
+  expect(postgresqlConf(BUILD, SETTINGS)).toMatch(/^listen_addresses = ''/m);
   for (const line of pgHbaConf().split('\n')) expect(line).toMatch(/^(#|local |$)/);
 });
 
 it('has room for all that is promised, and for ourselves', () => {
-  expect(postgresqlConf(18, SETTINGS)).toMatch(/^max_connections = 56 /m);
-  expect(postgresqlConf(18, { ...SETTINGS, clientsMax: 3 * 40 + 200 })).toMatch(/^max_connections = 326 /m);
+  expect(postgresqlConf(BUILD, SETTINGS)).toMatch(/^max_connections = 56 /m);
+  expect(postgresqlConf(BUILD, { ...SETTINGS, clientsMax: 3 * 40 + 200 })).toMatch(/^max_connections = 326 /m);
 });
 
 it('has a command a line, as the single-user mode reads them', () => {
   for (const line of TEMPLATE_SQL) expect(line).toMatch(/^[^\n]*;$/);
+});
+
+it('loads at the start what the build has, and nothing where it has nothing', () => {
+  expect(postgresqlConf(BUILD, SETTINGS)).not.toContain('preload');
+  expect(postgresqlConf({ ...BUILD, preload: ['pg_stat_statements'] }, SETTINGS)).toMatch(
+    /^shared_preload_libraries = 'pg_stat_statements'$/m,
+  );
 });

@@ -70,7 +70,7 @@ export async function prepareTemplate(options: TemplateOptions): Promise<void> {
     await runAs(account, join(binaries.bin, 'initdb'), [...INITDB_ARGUMENTS, `--pgdata=${data}`]);
     // Those of its copies are written before each start.
     const settings = { clientsMax: DEFAULT_CLIENTS_MAX, tempLimitBytes: Number.POSITIVE_INFINITY };
-    await configure(data, account, binaries.major, settings);
+    await configure(data, account, binaries, settings);
     await runSingle(binaries, account, data);
     await trimWal(data);
     await writeRights(join(data, RIGHTS_FILE), account);
@@ -116,11 +116,11 @@ export function dataMajor(data: string): number {
 export async function configure(
   data: string,
   account: Account,
-  pgMajor: number,
+  binaries: Binaries,
   settings: ServerSettings,
 ): Promise<void> {
   await Promise.all([
-    writeIfChanged(join(data, 'postgresql.conf'), postgresqlConf(pgMajor, settings), account),
+    writeIfChanged(join(data, 'postgresql.conf'), postgresqlConf(binaries, settings), account),
     writeIfChanged(join(data, 'pg_hba.conf'), pgHbaConf(), account),
   ]);
 }

@@ -209,7 +209,12 @@ describe('where no sandbox can be made', () => {
   /** What is chosen by an account that may make no user namespace: it has one of its own in which that is so. */
   function chosen(wanted: 'sandbox' | undefined): string {
     const [version] = readdirSync(join(dataDirectory(), 'postgres')).filter((name) => !name.startsWith('.'));
-    const binaries = { bin: join(dataDirectory(), 'postgres', version as string, 'bin'), version: '18', major: 18 };
+    const binaries = {
+      bin: join(dataDirectory(), 'postgres', version as string, 'bin'),
+      version: '18',
+      major: 18,
+      preload: [],
+    };
     const account = { name: 'somebody', uid: 0, gid: 0, dropped: false };
     const program = `
       const { chooseIsolation } = await import(${JSON.stringify(new URL('../../dist/instance/isolation.js', import.meta.url).href)});

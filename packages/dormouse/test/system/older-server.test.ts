@@ -36,6 +36,8 @@ async function made(...more: readonly string[]): Promise<CapturedDatabase> {
   await inMain.end();
   for (const sql of [
     'REVOKE ALL ON DATABASE postgres FROM owner, dormouse_maintenance, dormouse_replication',
+    'ALTER ROLE owner NOCREATEROLE',
+    'REVOKE pg_read_all_stats, pg_stat_scan_tables FROM owner',
     'ALTER DATABASE postgres OWNER TO owner',
     'DROP ROLE dormouse_maintenance, dormouse_replication',
   ]) {
@@ -61,6 +63,7 @@ async function standing(database: CapturedDatabase): Promise<Record<string, unkn
   const [result] = await database.sql(
     `SELECT d.oid::int, d.datname, pg_get_userbyid(d.datdba) AS owner, d.datconnlimit AS limit,
        (SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'public') AS public,
+       (SELECT rolcreaterole AND pg_has_role(oid, 'pg_read_all_stats', 'USAGE') FROM pg_roles WHERE rolname = 'owner') AS rights,
        (SELECT string_agg(rolname || CASE WHEN rolsuper THEN ' super' ELSE '' END || CASE WHEN rolreplication THEN ' replicates' ELSE '' END, ', ' ORDER BY rolname)
         FROM pg_roles WHERE rolname LIKE 'dormouse%') AS roles
      FROM pg_database d WHERE datname = current_database()`,
@@ -74,6 +77,7 @@ const PRESENT = {
   owner: 'dormouse',
   limit: -1,
   public: 'owner',
+  rights: true,
   roles: 'dormouse super replicates, dormouse_maintenance, dormouse_replication replicates',
 };
 

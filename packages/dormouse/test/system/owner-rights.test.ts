@@ -1,0 +1,425 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadClient } from '../support/clients.ts';
+import { queryRows, withSession } from '../support/pg-session.ts';
+import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
+import { pushSchema } from '../support/push-schema.ts';
+import { readWholeLog } from '../support/stream-reader.ts';
+import { until } from '../support/until.ts';
+
+// What an owner may do in his database beside tables: roles, extensions, further databases. And that none of it is a way up.
+
+const DENIED = '42501';
+const DOCS = fileURLToPath(new URL('../../../../docs/EXTENSIONS.md', import.meta.url));
+
+let platform: Platform;
+const keys = new Map<string, DatabaseUrls>();
+
+beforeAll(async () => {
+  platform = await startPlatform({ flags: ['--suspend-after', '60s'] });
+  keys.set('owner', await platform.createDatabase('rights'));
+  for (const role of ['writer', 'reader']) {
+    keys.set(role, await platform.json<DatabaseUrls>('key', 'create', 'rights', '--role', role));
+  }
+  await pushSchema(url('owner'), 7);
+});
+afterAll(async () => {
+  await platform?.stop();
+});
+
+function url(role: string, database = 'postgres'): string {
+  const to = new URL(keys.get(role)?.postgresUrl as string);
+  to.pathname = `/${database}`;
+  return to.href;
+}
+
+/** The SQLSTATE that a statement ends with, or `done`. */
+function outcome(client: pg.Client, sql: string): Promise<string> {
+  return client.query(sql).then(
+    () => 'done',
+    (error: { code?: string; message: string }) => error.code ?? error.message,
+  );
+}
+
+/** The statements that did not end as they should. */
+async function unlike(client: pg.Client, wanted: readonly string[], statements: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const sql of statements) {
+    const code = await outcome(client, sql);
+    if (!wanted.includes(code)) found.push(`${code}: ${sql}`);
+  }
+  return found;
+}
+
+const as = <T>(role: string, work: (client: pg.Client) => Promise<T>): Promise<T> => withSession(url(role), work);
+
+describe('roles', () => {
+  it('are made by the owner for grants and policies, and taken on by whom he grants them to', async () => {
+    await as('owner', async (client) => {
+      for (const sql of [
+        'CREATE ROLE app',
+        'CREATE TABLE notes (id int PRIMARY KEY, author text, text text)',
+        'ALTER TABLE notes ENABLE ROW LEVEL SECURITY',
+        "CREATE POLICY own ON notes TO app USING (author = current_setting('app.author', true))",
+        'GRANT SELECT, INSERT ON notes TO app',
+        "INSERT INTO notes VALUES (1, 'ada', 'hers'), (2, 'bob', 'his')",
+        'GRANT app TO writer, reader',
+        'COMMENT ON ROLE app IS $$application$$',
+        'ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO app',
+        "ALTER ROLE app SET statement_timeout = '5s'",
+      ]) {
+        expect([sql, await outcome(client, sql)]).toEqual([sql, 'done']);
+      }
+      // Acts as it, also for one transaction, and goes back.
+      await client.query("BEGIN; SET LOCAL ROLE app; SET LOCAL app.author = 'ada'");
+      expect((await client.query('SELECT current_user AS who, text FROM notes')).rows).toEqual([
+        { who: 'app', text: 'hers' },
+      ]);
+      await client.query('COMMIT');
+      expect((await client.query('SELECT current_user AS who, count(*)::int FROM notes')).rows).toEqual([
+        { who: 'owner', count: 2 },
+      ]);
+    });
+    for (const role of ['writer', 'reader']) {
+      await as(role, async (client) => {
+        // Whoever has a role meets its policies; taken on, its rights alone count.
+        expect((await client.query('SELECT FROM notes')).rowCount).toBe(0);
+        await client.query("SET app.author = 'bob'; SET ROLE app");
+        expect((await client.query('SELECT current_user AS who, text FROM notes')).rows).toEqual([
+          { who: 'app', text: 'his' },
+        ]);
+        expect(await outcome(client, 'SELECT * FROM samples')).toBe(DENIED);
+        await client.query('RESET ROLE');
+        expect((await client.query('SELECT current_user AS who')).rows).toEqual([{ who: role }]);
+      });
+    }
+  });
+
+  it('are taken on in a transaction of a Prisma client over HTTP, and end with it', async () => {
+    const module = await loadClient(7);
+    for (const role of ['owner', 'writer', 'reader']) {
+      const client = new module.PrismaClient({ accelerateUrl: keys.get(role)?.prismaUrl });
+      const [, , rows] = await client.$transaction([
+        client.$executeRawUnsafe('SET LOCAL ROLE app'),
+        client.$executeRawUnsafe("SELECT set_config('app.author', 'ada', true)"),
+        client.$queryRawUnsafe('SELECT current_user::text AS who, text FROM notes'),
+      ]);
+      expect(rows).toEqual([{ who: 'app', text: 'hers' }]);
+      expect(await client.$queryRawUnsafe('SELECT current_user::text AS who')).toEqual([{ who: role }]);
+      await client.$disconnect();
+    }
+  });
+
+  it('are no way to what is not the owner’s: refused stays what was refused', async () => {
+    const OTHERS = ['owner', 'writer', 'reader', 'dormouse', 'dormouse_maintenance', 'dormouse_replication'];
+    const PREDEFINED = await queryRows(url('owner'), "SELECT rolname FROM pg_roles WHERE rolname ^@ 'pg_'");
+    expect(PREDEFINED.length).toBeGreaterThan(14);
+    await as('owner', async (client) => {
+      await client.query('CREATE ROLE rung CREATEROLE CREATEDB LOGIN');
+      for (const who of ['NONE', 'rung']) {
+        await client.query(`SET ROLE ${who}`);
+        expect(
+          await unlike(
+            client,
+            // What is reserved, who is connected, what nobody may be a member of: codes of their own.
+            [DENIED, '42939', '0A000', '55006', '0LP01', '2BP01'],
+            [
+              ...['SUPERUSER', 'REPLICATION', 'BYPASSRLS'].flatMap((attribute) => [
+                `CREATE ROLE evil ${attribute}`,
+                `ALTER ROLE rung ${attribute}`,
+                `ALTER ROLE app ${attribute}`,
+                `ALTER ROLE owner ${attribute}`,
+              ]),
+              ...PREDEFINED.map(([group]) => `GRANT ${group} TO app`),
+              ...PREDEFINED.map(([group]) => `CREATE ROLE evil IN ROLE ${group}`),
+              ...PREDEFINED.map(([group]) => `ALTER GROUP ${group} ADD USER app`),
+              ...OTHERS.flatMap((other) => [
+                `GRANT ${other} TO app`,
+                `GRANT ${other} TO app WITH ADMIN OPTION`,
+                `CREATE ROLE evil IN ROLE ${other}`,
+                `ALTER GROUP ${other} ADD USER app`,
+                `ALTER ROLE ${other} NOLOGIN`,
+                `ALTER ROLE ${other} CREATEROLE`,
+                `ALTER ROLE ${other} CONNECTION LIMIT 0`,
+                `ALTER ROLE ${other} VALID UNTIL '2001-01-01'`,
+                `ALTER ROLE ${other} RENAME TO evil`,
+                `DROP ROLE ${other}`,
+                `COMMENT ON ROLE ${other} IS 'evil'`,
+              ]),
+              ...OTHERS.filter((other) => other !== 'owner').flatMap((other) => [
+                `SET ROLE ${other}`,
+                `ALTER ROLE ${other} PASSWORD 'evil'`,
+                `ALTER ROLE ${other} SET work_mem = 64`,
+                `ALTER ROLE ${other} IN DATABASE postgres SET work_mem = 64`,
+                `DROP OWNED BY ${other}`,
+                `REASSIGN OWNED BY ${other} TO app`,
+                `REASSIGN OWNED BY app TO ${other}`,
+                `ALTER TABLE notes OWNER TO ${other}`,
+                `CREATE DATABASE evil OWNER ${other}`,
+                `CREATE SCHEMA evil AUTHORIZATION ${other}`,
+                `ALTER DEFAULT PRIVILEGES FOR ROLE ${other} GRANT ALL ON TABLES TO app`,
+              ]),
+              'REVOKE pg_read_all_data FROM reader',
+              'REVOKE pg_write_all_data FROM writer',
+              'ALTER ROLE ALL SET work_mem = 64',
+              'SET SESSION AUTHORIZATION app',
+              'SET SESSION AUTHORIZATION dormouse',
+              "ALTER ROLE app SET session_preload_libraries = 'evil'",
+              "ALTER ROLE app SET log_min_messages = 'debug5'",
+              'GRANT SET ON PARAMETER log_min_messages TO app',
+              'GRANT ALTER SYSTEM ON PARAMETER work_mem TO app',
+              'ALTER DATABASE postgres OWNER TO app',
+              'ALTER DATABASE template1 OWNER TO app',
+              'CREATE ROLE pg_evil',
+            ],
+          ),
+        ).toEqual([]);
+      }
+      await client.query('RESET ROLE');
+      const { rows } = await client.query(
+        `SELECT rolname, rolsuper OR rolreplication OR rolbypassrls AS above FROM pg_roles ORDER BY 1`,
+      );
+      expect(rows.filter(({ above }) => above).map(({ rolname }) => rolname)).toEqual([
+        'dormouse',
+        'dormouse_replication',
+      ]);
+      // Who is a member of what is ours: nobody.
+      const members = await client.query(
+        `SELECT member::regrole::text FROM pg_auth_members WHERE roleid = ANY ('{dormouse,owner,writer,reader,dormouse_maintenance,dormouse_replication}'::regrole[])`,
+      );
+      expect(members.rows).toEqual([]);
+      await client.query('DROP ROLE rung');
+    });
+  });
+
+  it('are no way in: no door opens a session as one of them, whatever it is called', async () => {
+    const owner = new URL(url('owner'));
+    const names = ['dormouse_evil', 'evil', decodeURIComponent(owner.username).replace(/.$/, 'x'), 'postgres'];
+    await as('owner', async (client) => {
+      for (const name of names) await client.query(`CREATE ROLE "${name}" LOGIN PASSWORD 'known' CREATEDB CREATEROLE`);
+    });
+    for (const name of names) {
+      const evil = new URL(owner);
+      evil.username = name;
+      evil.password = 'known';
+      const client = new pg.Client({ connectionString: evil.href });
+      client.on('error', () => {});
+      await expect(client.connect()).rejects.toMatchObject({ code: '28P01' });
+    }
+    await as('owner', async (client) => {
+      for (const name of names) await client.query(`DROP ROLE "${name}"`);
+    });
+  });
+
+  it('hold nothing up that is ours: what the owner makes them members of, and what he lets them be', async () => {
+    await as('owner', async (client) => {
+      expect(
+        await unlike(
+          client,
+          ['done'],
+          [
+            'GRANT app TO dormouse, dormouse_maintenance, dormouse_replication',
+            'CREATE ROLE lots',
+            'GRANT lots TO app',
+            'GRANT ALL ON samples TO lots',
+            // A setting that takes nobody's rights: it is not kept by a session.
+            "ALTER ROLE owner SET role = 'app'",
+          ],
+        ),
+      ).toEqual([]);
+    });
+    await platform.cli('db', 'stop', 'rights');
+    await as('owner', async (client) => {
+      expect((await client.query('SELECT current_user AS who')).rows).toEqual([{ who: 'app' }]);
+      await client.query('RESET ROLE; SET ROLE NONE; ALTER ROLE owner RESET role');
+      await client.query("INSERT INTO samples (text) VALUES ('after the stop')");
+    });
+    const source = {
+      base: () => platform.http,
+      apiKey: keys.get('owner')?.apiKey as string,
+      table: 'public.samples',
+    };
+    await until(async () => (await readWholeLog(source)).some((event) => event.text === 'after the stop'), {
+      what: 'its event',
+    });
+    await as('owner', async (client) => {
+      await client.query('DROP OWNED BY lots; DROP ROLE lots');
+      await client.query('REVOKE app FROM dormouse, dormouse_maintenance, dormouse_replication');
+    });
+  });
+
+  it('go along with a branch', async () => {
+    const branch = await platform.json<DatabaseUrls>('db', 'branch', 'rights', 'rights-branch');
+    expect(
+      await queryRows(
+        branch.postgresUrl,
+        `SELECT pg_has_role('reader', 'app', 'SET'), (SELECT rolcreaterole FROM pg_roles WHERE rolname = 'owner'),
+           (SELECT roles::text FROM pg_policies WHERE policyname = 'own')`,
+      ),
+    ).toEqual([[true, true, '{app}']]);
+    await platform.cli('db', 'delete', 'rights-branch', '--yes');
+  });
+
+  it('may be many', async () => {
+    await as('owner', async (client) => {
+      await client.query("DO $$ BEGIN FOR i IN 1..300 LOOP EXECUTE format('CREATE ROLE many%s', i); END LOOP; END $$");
+    });
+    expect(await queryRows(url('reader'), "SELECT count(*)::int FROM pg_roles WHERE rolname ^@ 'many'")).toEqual([
+      [300],
+    ]);
+    await as('owner', async (client) => {
+      expect((await client.query('SELECT count(*)::int FROM samples')).rowCount).toBe(1);
+      await client.query("DO $$ BEGIN FOR i IN 1..300 LOOP EXECUTE format('DROP ROLE many%s', i); END LOOP; END $$");
+    });
+  });
+});
+
+describe('extensions', () => {
+  it('are those of docs/EXTENSIONS.md, no more and no fewer, and the owner may create each', async () => {
+    const documented = [...readFileSync(DOCS, 'utf8').matchAll(/^\| `(?<name>[a-z0-9_-]+)` \|/gm)].map(
+      (match) => match.groups?.name,
+    );
+    expect(documented.length).toBeGreaterThan(20);
+    await as('owner', async (client) => {
+      const { rows } = await client.query<{ name: string; trusted: boolean }>(
+        'SELECT name, bool_and(trusted) AS trusted FROM pg_available_extension_versions GROUP BY name',
+      );
+      expect(rows.map(({ name }) => name).sort()).toEqual([...documented].sort());
+      expect(rows.filter(({ trusted }) => !trusted)).toEqual([]);
+      for (const { name } of rows) {
+        await client.query('BEGIN');
+        const made = await outcome(client, `CREATE EXTENSION IF NOT EXISTS "${name}" CASCADE`);
+        expect([name, made]).toEqual([name, 'done']);
+        await client.query('ROLLBACK');
+      }
+    });
+  });
+
+  it('need no more than the right to create: a role of the owner’s, another schema, another database', async () => {
+    await as('owner', async (client) => {
+      await client.query('CREATE SCHEMA tools; CREATE EXTENSION moddatetime SCHEMA tools');
+      await client.query('CREATE TABLE touched (id int PRIMARY KEY, at timestamp)');
+      await client.query(
+        'CREATE TRIGGER touch BEFORE UPDATE ON touched FOR EACH ROW EXECUTE FUNCTION tools.moddatetime(at)',
+      );
+      await client.query('INSERT INTO touched VALUES (1, NULL); UPDATE touched SET id = 2');
+      expect((await client.query('SELECT at IS NOT NULL AS set FROM touched')).rows).toEqual([{ set: true }]);
+      await client.query('CREATE EXTENSION earthdistance CASCADE');
+      const { rows } = await client.query(
+        'SELECT round(earth_distance(ll_to_earth(52.5, 13.4), ll_to_earth(48.9, 2.35)) / 1000) AS km',
+      );
+      expect(rows).toEqual([{ km: 875 }]);
+      await client.query('CREATE DATABASE beside');
+    });
+    await withSession(url('owner', 'beside'), async (client) => {
+      await client.query('CREATE EXTENSION pg_stat_statements; CREATE EXTENSION pgstattuple');
+      expect((await client.query("SELECT (pgstattuple('pg_class')).table_len > 0 AS there")).rows).toEqual([
+        { there: true },
+      ]);
+    });
+    await as('owner', (client) => client.query('DROP DATABASE beside'));
+    for (const role of ['writer', 'reader']) {
+      expect(await as(role, (client) => outcome(client, 'CREATE EXTENSION hstore'))).toBe(DENIED);
+    }
+  });
+
+  it('count the statements of every key for the owner, and over a stop', async () => {
+    await as('owner', (client) => client.query('CREATE EXTENSION pg_stat_statements'));
+    await as('writer', (client) => client.query('SELECT count(*) AS of_the_writer FROM samples'));
+    const seen = () =>
+      queryRows(
+        url('owner'),
+        "SELECT r.rolname FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid WHERE query ~ 'AS of_the_writer' AND query !~ 'pg_stat'",
+      );
+    expect(await seen()).toEqual([['writer']]);
+    await platform.cli('db', 'stop', 'rights');
+    expect(await seen()).toEqual([['writer']]);
+    // Only what is his: another key sees that there is something, and not what.
+    const others = await queryRows(
+      url('reader'),
+      'SELECT DISTINCT query FROM pg_stat_statements WHERE userid <> current_user::regrole',
+    );
+    expect(others).toEqual([['<insufficient privilege>']]);
+    await as('owner', (client) => client.query('DROP EXTENSION pg_stat_statements'));
+  });
+
+  it('are never those that reach files, networks, pages or programs', async () => {
+    await as('owner', async (client) => {
+      expect(
+        await unlike(
+          client,
+          ['0A000', DENIED, '58P01'],
+          [
+            ...['dblink', 'postgres_fdw', 'file_fdw', 'adminpack', 'pageinspect', 'pg_surgery', 'pg_walinspect'],
+            ...['pg_logicalinspect', 'amcheck', 'pg_visibility', 'pg_buffercache', 'pg_freespacemap', 'xml2', 'refint'],
+            ...['plperl', 'plperlu', 'plpython3u', 'pltcl', 'pltclu', 'hstore_plperl', 'jsonb_plpython3u', 'intagg'],
+            'dblink.control',
+          ].map((name) => `CREATE EXTENSION "${name}" CASCADE`),
+        ),
+      ).toEqual([]);
+      expect(await outcome(client, 'CREATE EXTENSION "../dblink"')).toBe('22023');
+      expect(await outcome(client, 'CREATE LANGUAGE plperl')).toBe('0A000');
+    });
+  });
+
+  it('run nothing of the owner’s as the superuser, whatever he has made first in their schema', async () => {
+    const names = readFileSync(DOCS, 'utf8').matchAll(/^\| `(?<name>[a-z0-9_-]+)` \|/gm);
+    await as('owner', async (client) => {
+      await client.query(`
+        CREATE TABLE booty (who text); GRANT ALL ON booty TO PUBLIC;
+        CREATE FUNCTION spy() RETURNS bool LANGUAGE plpgsql AS $$
+          BEGIN IF current_user = 'dormouse' THEN INSERT INTO public.booty VALUES (current_user); END IF; RETURN true; END $$;
+        CREATE SCHEMA trap; SET search_path = trap, public`);
+      // Everything that their scripts could call without saying whose: operators and functions of exactly these types.
+      for (const type of ['oid', 'text', 'name', 'int4', 'float8', 'bool', 'regproc', 'oidvector', '"char"']) {
+        await client.query(
+          `CREATE FUNCTION trap.eq(${type}, ${type}) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RETURN public.spy(); END $$`,
+        );
+        for (const operator of ['=', '<>', '<', '>', '||', '~', '/', '*'])
+          await client.query(
+            `CREATE OPERATOR trap.${operator} (leftarg = ${type}, rightarg = ${type}, function = trap.eq)`,
+          );
+      }
+      for (const name of [
+        'cube_is_point',
+        'cube_dim',
+        'cube_distance',
+        'earth',
+        'cube',
+        'abs',
+        'pi',
+        'format',
+        'array_agg',
+      ]) {
+        await client.query(
+          `CREATE FUNCTION trap.${name}() RETURNS float8 LANGUAGE plpgsql AS $$ BEGIN PERFORM public.spy(); RETURN 1; END $$`,
+        );
+      }
+      let made = 0;
+      for (const { groups } of names) {
+        await client.query('BEGIN');
+        for (const schema of ['trap', 'public']) {
+          await client.query('SAVEPOINT one');
+          // A name that is taken ends it: nothing of anybody's is replaced.
+          const code = await outcome(client, `CREATE EXTENSION "${groups?.name}" SCHEMA ${schema} CASCADE`);
+          expect([groups?.name, schema, code]).toEqual([
+            groups?.name,
+            schema,
+            expect.stringMatching(/^(done|42710|42723|42P13|0A000|55000)$/),
+          ]);
+          if (code === 'done') made++;
+          expect(
+            (await outcome(client, 'SELECT 1')) === 'done' && (await client.query('SELECT FROM public.booty')).rowCount,
+          ).toBe(code === 'done' ? 0 : false);
+          await client.query('ROLLBACK TO one');
+        }
+        await client.query('COMMIT');
+      }
+      expect(made).toBeGreaterThan(40);
+      expect((await client.query('SELECT FROM public.booty')).rowCount).toBe(0);
+      await client.query('RESET search_path; DROP SCHEMA trap CASCADE; DROP FUNCTION spy; DROP TABLE booty');
+    });
+  });
+});
