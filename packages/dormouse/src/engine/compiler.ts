@@ -44,7 +44,7 @@ export class QueryRefused extends Error {
   readonly code: string | undefined;
   readonly meta: unknown;
 
-  constructor(failure: JobFailed) {
+  constructor(failure: { readonly message: string; readonly code?: string | undefined; readonly meta?: unknown }) {
     super(failure.message);
     this.code = failure.code;
     this.meta = failure.meta;

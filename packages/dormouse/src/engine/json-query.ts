@@ -13,20 +13,24 @@ export interface JsonQuery extends QueryHead {
   readonly query: JsonObject;
 }
 
-/** The compiler breaks at an action that it does not know, instead of refusing it. */
+/** Those of Postgres. The compiler breaks at an action that it does not know, instead of refusing it. */
 const ACTIONS = new Set([
   ...['findUnique', 'findUniqueOrThrow', 'findFirst', 'findFirstOrThrow', 'findMany', 'aggregate', 'groupBy'],
   ...['createOne', 'createMany', 'createManyAndReturn', 'updateOne', 'updateMany', 'updateManyAndReturn'],
   ...['upsertOne', 'deleteOne', 'deleteMany', 'queryRaw', 'executeRaw'],
 ]);
 
-/** Reads a query. Throws `request_invalid` for what is none, `query_invalid` for an action that does not exist. */
+/** In the words of the engine of Prisma 6, for a query that it has none of, whatever the reason; undefined for any other. */
+export function unknownOperation({ action, modelName }: QueryHead): string | undefined {
+  const isRaw = action === 'queryRaw' || action === 'executeRaw';
+  if (ACTIONS.has(action) && isRaw === (modelName === undefined)) return undefined;
+  return `Operation '${action.slice(0, 80)}' for model '${modelName?.slice(0, 80) ?? 'None'}' does not match any query.`;
+}
+
+/** Reads a query. Throws `request_invalid` for what is none. */
 export function jsonQuery(value: unknown): JsonQuery {
   if (!isObject(value) || typeof value.action !== 'string' || !isObject(value.query)) {
     throw new DormouseError('request_invalid', { message: 'The request body is not a query of Prisma Client 6.' });
-  }
-  if (!ACTIONS.has(value.action)) {
-    throw new DormouseError('query_invalid', { message: `There is no action "${value.action.slice(0, 80)}".` });
   }
   const { modelName } = value;
   if (modelName !== undefined && modelName !== null && typeof modelName !== 'string') {

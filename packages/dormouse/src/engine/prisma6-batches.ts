@@ -1,11 +1,12 @@
 import { type CompactedBatchResponse, UserFacingError } from '@prisma/client-engine-runtime';
 import { DormouseError } from '../base/index.ts';
 import { compactedResults, compactedTexts, haveTexts, type Row } from './compacted-results.ts';
+import { QueryRefused } from './compiler.ts';
 import { type KeyedRecords, Pace, SLICE_BYTES, type Slices, Written } from './executor/index.ts';
 import { type JsonQuery, jsonQuery, replyFrameOf, resultName } from './json-query.ts';
 import { errorOf, type Operation, type Prisma6Parts, type Prisma6Queries } from './prisma6-queries.ts';
 import { isolationLevel } from './prisma7.ts';
-import type { PlannedBatch, PlannedQuery } from './query-planning.ts';
+import type { PlannedBatch, PlannedOrRefused, PlannedQuery } from './query-planning.ts';
 import { jsonText } from './replies.ts';
 import { isObject, type JsonObject } from './request-body.ts';
 import type { Statements } from './statements.ts';
@@ -38,14 +39,15 @@ export class Prisma6Batches {
     const [first] = queries;
     if (first === undefined) return { batchResult: [] };
     const transaction = isObject(body.transaction) ? body.transaction : undefined;
+    const inTransaction = transaction !== undefined || operation.inTransaction;
     let planned: PlannedBatch;
     try {
-      planned = await this.#parts.planner.planBatch(operation, queries, transaction);
+      planned = await this.#parts.planner.planBatch(operation, queries, transaction, inTransaction);
     } catch (thrown) {
       return { errors: [errorOf(thrown, first)] };
     }
     if (planned.kind === 'compacted') return this.#compacted(operation, planned, first);
-    return transaction !== undefined || operation.inTransaction
+    return planned.kind === 'each' && inTransaction
       ? this.#inOrder(operation, planned.queries, queries, transaction)
       : this.#eachAlone(operation, planned.queries, queries);
   }
@@ -98,7 +100,7 @@ export class Prisma6Batches {
   /** Queries that came together by chance: each has its own result or error. */
   async #eachAlone(
     operation: Operation,
-    plans: readonly PlannedQuery[],
+    plans: readonly PlannedOrRefused[],
     queries: readonly JsonQuery[],
   ): Promise<object> {
     if (this.#areReads(operation, plans)) {
@@ -114,6 +116,7 @@ export class Prisma6Batches {
       const query = queries[index];
       if (query === undefined) break;
       try {
+        if (plan instanceof QueryRefused) throw plan;
         batchResult.push(
           await operation.run((statements) => this.#queries.answer(operation, plan, query, statements, false)),
         );
@@ -125,18 +128,19 @@ export class Prisma6Batches {
   }
 
   /** Whether all are programs that only read, so that they may go out together, and again. */
-  #areReads({ telemetry, comments }: Operation, plans: readonly PlannedQuery[]): boolean {
+  #areReads({ telemetry, comments }: Operation, plans: readonly PlannedOrRefused[]): boolean {
     if (telemetry !== undefined || comments !== undefined) return false;
-    return plans.every(({ plan, scope }) => {
-      const compiled = this.#queries.plans.find(plan);
-      return compiled?.reads === true && compiled.accepts(scope);
+    return plans.every((planned) => {
+      if (planned instanceof QueryRefused) return true;
+      const compiled = this.#queries.plans.find(planned.plan);
+      return compiled?.reads === true && compiled.accepts(planned.scope);
     });
   }
 
   /** The answers to queries that do not wait for each other. */
   #answers(
     operation: Operation,
-    plans: readonly PlannedQuery[],
+    plans: readonly PlannedOrRefused[],
     queries: readonly JsonQuery[],
     statements: Statements,
     inTransaction: boolean,
@@ -145,7 +149,10 @@ export class Prisma6Batches {
     return Promise.all(
       plans.map((plan, index) => {
         const query = queries[index] as JsonQuery;
-        const answer = this.#queries.answer(operation, plan, query, statements, inTransaction);
+        const answer =
+          plan instanceof QueryRefused
+            ? Promise.reject(plan)
+            : this.#queries.answer(operation, plan, query, statements, inTransaction);
         return failed === undefined ? answer : answer.catch((thrown) => failed(thrown, query));
       }),
     );

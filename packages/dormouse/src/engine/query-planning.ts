@@ -5,9 +5,10 @@ import {
   parameterizeQuery,
   type QueryPlanNode,
 } from '@prisma/client-engine-runtime';
+import type { ParamGraph } from '@prisma/param-graph';
 import type { Clock } from '../base/index.ts';
-import type { Compiler } from './compiler.ts';
-import type { JsonQuery } from './json-query.ts';
+import { type Compiler, QueryRefused } from './compiler.ts';
+import { type JsonQuery, unknownOperation } from './json-query.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { PlanCache } from './plan-cache.ts';
 import { type KnownQuery, QueryTexts } from './query-texts.ts';
@@ -22,9 +23,14 @@ export interface PlannedQuery {
   readonly scope: Record<string, unknown>;
 }
 
+/** A query's plan, or why it has none. */
+export type PlannedOrRefused = PlannedQuery | QueryRefused;
+
 /** What a batch became: a plan a query, or one plan for them all. */
 export type PlannedBatch =
   | { readonly kind: 'each'; readonly queries: readonly PlannedQuery[] }
+  /** Of queries that have nothing to do with each other: some may have been refused. */
+  | { readonly kind: 'alone'; readonly queries: readonly PlannedOrRefused[] }
   | { readonly kind: 'compacted'; readonly batch: CompactedBatchResponse; readonly scope: Record<string, unknown> };
 
 /** Where a query is planned. */
@@ -72,6 +78,8 @@ export class QueryPlanner {
 
   /** Plans a query. `text` is the body that it is the whole of, so that its form is known when it comes again. */
   async plan(context: PlanningContext, query: JsonQuery, text?: string): Promise<PlannedQuery> {
+    const unknown = unknownOperation(query);
+    if (unknown !== undefined) throw new QueryRefused({ message: unknown });
     const raw = rawQueryPlan(query);
     if (raw !== undefined) return { plan: raw, scope: {} };
     const { graph } = context.schema;
@@ -92,23 +100,39 @@ export class QueryPlanner {
     return { plan, scope: placeholderValues };
   }
 
+  /** Plans a batch. Without a transaction around them, one that is refused leaves the others as they are. */
   async planBatch(
     context: PlanningContext,
     queries: readonly JsonQuery[],
     transaction: unknown,
+    inTransaction: boolean,
   ): Promise<PlannedBatch> {
     const { batchGraph } = context.schema;
-    if (
-      batchGraph === undefined ||
-      queries.some((query) => query.modelName === undefined || SHAPELESS.has(query.action))
-    ) {
-      // The compiler takes no raw queries: each query by itself then.
+    if (batchGraph !== undefined && queries.every(isCompiledInBatches)) {
+      try {
+        return await this.#planTogether(context, queries, transaction, batchGraph);
+      } catch (error) {
+        if (inTransaction || !(error instanceof QueryRefused)) throw error;
+      }
+    }
+    if (inTransaction) {
       const planned: PlannedQuery[] = [];
       for (const query of queries) planned.push(await this.plan(context, query));
       return { kind: 'each', queries: planned };
     }
+    const planned: PlannedOrRefused[] = [];
+    for (const query of queries) planned.push(await this.plan(context, query).catch(refusal));
+    return { kind: 'alone', queries: planned };
+  }
+
+  async #planTogether(
+    context: PlanningContext,
+    queries: readonly JsonQuery[],
+    transaction: unknown,
+    graph: ParamGraph,
+  ): Promise<PlannedBatch> {
     const batch = { batch: queries, ...(transaction === undefined ? {} : { transaction }) } as unknown as RuntimeBatch;
-    const { parameterizedBatch, placeholderValues } = parameterizeBatch(batch, batchGraph);
+    const { parameterizedBatch, placeholderValues } = parameterizeBatch(batch, graph);
     const { response } = await this.#cached(context, 'compile-batch', JSON.stringify(parameterizedBatch));
     const planned = response as BatchResponse;
     return planned.type === 'compacted'
@@ -141,6 +165,16 @@ export class QueryPlanner {
       bounds.timings.add('compile', clock.monotonic() - startedMs);
     }
   }
+}
+
+/** The compiler takes no raw queries in a batch, and breaks at an action that it does not know. */
+function isCompiledInBatches(query: JsonQuery): boolean {
+  return query.modelName !== undefined && !SHAPELESS.has(query.action) && unknownOperation(query) === undefined;
+}
+
+function refusal(error: unknown): QueryRefused {
+  if (error instanceof QueryRefused) return error;
+  throw error;
 }
 
 type RuntimeQuery = Parameters<typeof parameterizeQuery>[0];

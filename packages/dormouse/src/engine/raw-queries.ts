@@ -1,6 +1,6 @@
 import type { PrismaValue, QueryPlanNode } from '@prisma/client-engine-runtime';
 import type { ArgScalarType, ArgType } from '@prisma/driver-adapter-utils';
-import { DormouseError } from '../base/index.ts';
+import { QueryRefused } from './compiler.ts';
 import { isObject } from './request-body.ts';
 
 /** How Prisma's clients tag the parameters that JSON has no type for. */
@@ -11,15 +11,26 @@ const TAGGED_TYPES: ReadonlyMap<unknown, ArgScalarType> = new Map<unknown, ArgSc
   ['bytes', 'bytes'],
 ]);
 
-/** The plan of a raw query of the JSON protocol, or undefined for any other query. Throws `request_invalid`. */
+/** The plan of a raw query of the JSON protocol, or undefined for any other query. Throws {@link QueryRefused}. */
 export function rawQueryPlan(query: { readonly action: string; readonly query: unknown }): QueryPlanNode | undefined {
   const { action } = query;
   if (action !== 'queryRaw' && action !== 'executeRaw') return undefined;
-  const given = isObject(query.query) ? query.query.arguments : undefined;
-  if (!isObject(given) || typeof given.query !== 'string') {
-    throw new DormouseError('request_invalid', { message: 'The raw query has no SQL.' });
+  const given = isObject(query.query) && isObject(query.query.arguments) ? query.query.arguments : {};
+  if (given.query === undefined) {
+    throw refused(action, 'query', 'P2012', '`query`: A value is required but not set', {
+      kind: 'RequiredArgumentMissing',
+      inputTypes: [{ kind: 'scalar', name: 'String' }],
+    });
   }
-  const parameters = parseParameters(given.parameters);
+  if (typeof given.query !== 'string') {
+    const message = 'Invalid argument type. `query` should be of any of the following types: `String`';
+    throw refused(action, 'query', 'P2009', message, {
+      kind: 'InvalidArgumentType',
+      argument: { name: 'query', typeNames: ['String'] },
+      inferredType: typeof given.query === 'number' ? 'Int' : 'Object',
+    });
+  }
+  const parameters = parseParameters(action, given.parameters);
   return {
     type: action === 'queryRaw' ? 'query' : 'execute',
     args: {
@@ -31,20 +42,32 @@ export function rawQueryPlan(query: { readonly action: string; readonly query: u
   };
 }
 
-function parseParameters(given: unknown): unknown[] {
+function parseParameters(action: string, given: unknown): unknown[] {
   if (given === undefined || given === null) return [];
   let parsed: unknown = given;
   if (typeof given === 'string') {
     try {
       parsed = JSON.parse(given);
     } catch (cause) {
-      throw new DormouseError('request_invalid', { message: 'The parameters of the raw query are not JSON.', cause });
+      throw notParameters(action, (cause as Error).message);
     }
   }
-  if (!Array.isArray(parsed)) {
-    throw new DormouseError('request_invalid', { message: 'The parameters of the raw query are not an array.' });
-  }
+  if (!Array.isArray(parsed)) throw notParameters(action, 'it is not an array');
   return parsed;
+}
+
+function notParameters(action: string, underlyingError: string): QueryRefused {
+  const message = `Invalid argument value. The parameters are not a valid \`JSON String\`. Underlying error: ${underlyingError}`;
+  return refused(action, 'parameters', 'P2009', message, {
+    kind: 'InvalidArgumentValue',
+    argument: { name: 'parameters', typeNames: ['JSON String'] },
+    underlyingError,
+  });
+}
+
+/** The query's own error, as the compiler says it of other queries: the client words it anew by the `meta`. */
+function refused(action: string, name: string, code: 'P2009' | 'P2012', message: string, meta: object): QueryRefused {
+  return new QueryRefused({ code, message, meta: { ...meta, argumentPath: [name], selectionPath: [action] } });
 }
 
 function parameterValue(parameter: unknown): PrismaValue {
