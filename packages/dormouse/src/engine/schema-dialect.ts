@@ -3,19 +3,24 @@
  * without preview features that 7 does not know. Neither changes how a query compiles. Line numbers stay, for messages.
  */
 
-/** The preview features that 7.10 knows; it refuses a schema that names another. */
-const KNOWN_FEATURES = new Set([
-  'fullTextSearchPostgres',
-  'nativeDistinct',
-  'partialIndexes',
-  'postgresqlExtensions',
-  'relationJoins',
-  'schemaEngineDriverAdapters',
-  'shardKeys',
-  'strictUndefinedChecks',
-  'typedSql',
-  'views',
-]);
+/**
+ * Every preview feature that a validator of 6.0 to 6.19 takes, as far as that of 7.10 takes it too: those that have
+ * become ordinary, and `fullTextSearch`, which is the earlier name of `fullTextSearchPostgres`. Only `metrics` is left out:
+ * 7.10 refuses a schema with it, and queries do not change by it. Case does not matter, to the validators neither.
+ */
+export const KNOWN_FEATURES: ReadonlySet<string> = new Set(
+  [
+    ...['aggregateApi', 'atomicNumberOperations', 'clientExtensions', 'cockroachdb', 'connectOrCreate', 'createMany'],
+    ...['dataProxy', 'deno', 'distinct', 'driverAdapters', 'extendedIndexes', 'extendedWhereUnique', 'fieldReference'],
+    ...['filterJson', 'filteredRelationCount', 'fullTextIndex', 'fullTextSearch', 'fullTextSearchPostgres', 'groupBy'],
+    ...['improvedQueryRaw', 'interactiveTransactions', 'jsonProtocol', 'microsoftSqlServer', 'middlewares', 'mongoDb'],
+    ...['multiSchema', 'namedConstraints', 'nApi', 'nativeDistinct', 'nativeTypes', 'omitApi', 'orderByAggregateGroup'],
+    ...['orderByNulls', 'orderByRelation', 'partialIndexes', 'postgresqlExtensions', 'prismaSchemaFolder'],
+    ...['queryCompiler', 'reactNative', 'referentialActions', 'referentialIntegrity', 'relationJoins'],
+    ...['schemaEngineDriverAdapters', 'selectRelationCount', 'shardKeys', 'strictUndefinedChecks', 'tracing'],
+    ...['transactionApi', 'typedSql', 'uncheckedScalarInputs', 'views'],
+  ].map((name) => name.toLowerCase()),
+);
 
 const BLOCK_START = /^\s*(datasource|generator)\s+\w+\s*\{/;
 const FEATURES_PROPERTY = /^\s*previewFeatures\s*=/;
@@ -45,12 +50,14 @@ export function forSchemaValidator(schema: string): string {
 function keepKnownFeatures(lines: string[], first: number): number {
   let last = first;
   let text = withoutComment(lines[first] ?? '');
-  while (!text.includes(']') && last + 1 < lines.length) {
+  // One name may stand without a list around it.
+  const isList = /=\s*(?:\[|$)/.test(text);
+  while (isList && !text.includes(']') && last + 1 < lines.length) {
     last++;
     text += withoutComment(lines[last] ?? '');
     lines[last] = '';
   }
-  const names = (text.match(/"[^"]*"/g) ?? []).filter((name) => KNOWN_FEATURES.has(name.slice(1, -1)));
+  const names = (text.match(/"[^"]*"/g) ?? []).filter((name) => KNOWN_FEATURES.has(name.slice(1, -1).toLowerCase()));
   lines[first] = names.length === 0 ? '' : `  previewFeatures = [${names.join(', ')}]`;
   return last;
 }

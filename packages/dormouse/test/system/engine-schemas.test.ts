@@ -216,3 +216,36 @@ describe('a JSON query', () => {
     expect(extensions.logs[0].attributes.query).toContain(`/*traceparent='${traceparent}'*/`);
   });
 });
+
+describe('full-text search', () => {
+  const found = {
+    modelName: 'Note',
+    action: 'findMany',
+    query: {
+      arguments: {
+        where: { text: { search: 'dormouse & sleeps' } },
+        orderBy: { _relevance: { fields: ['text'], search: 'dormouse', sort: 'desc' } },
+      },
+      selection: { id: true },
+    },
+  };
+  const upto = (features: string): string => SCHEMA.replace('["relationJoins", "metrics"]', features);
+
+  it.each(['["fullTextSearch"]', '["fullTextSearchPostgres"]', '["metrics", "FullTextSearch"]', '"fullTextSearch"'])(
+    'is switched on by previewFeatures = %s',
+    async (features) => {
+      await engine.sql(`INSERT INTO "Note" (id, body) VALUES (1, 'the dormouse sleeps'), (2, 'the mouse sleeps')`);
+      const schema = upto(features);
+      expect(await upload(schema)).toMatchObject({ status: 200 });
+      for (let use = 0; use < 3; use++) {
+        expect((await ask(schema, found)).json).toEqual({ data: { findManyNote: [{ id: 1 }] } });
+      }
+    },
+  );
+
+  it('is refused without', async () => {
+    const schema = upto('["relationJoins"]');
+    await upload(schema);
+    expect((await ask(schema, found)).json.errors).toMatchObject([{ user_facing_error: { error_code: 'P2009' } }]);
+  });
+});
