@@ -1,7 +1,7 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 
 /** What is waited for comes on a machine of any speed; a condition that never comes is told before the test's own time is up. */
-const expectation = { poll: { timeout: 25_000 } };
+const expectation = { poll: { timeout: 25_000 }, requireAssertions: true };
 
 // Two projects: unit tests share a process pool; system tests start real servers and run one file at a time.
 export default defineConfig({

@@ -191,9 +191,8 @@ describe('a text is not taken for another form', () => {
   ])('what JSON or the client would not write: %s', (_, first, second) => {
     const textOf = (where: string): string => JSON.stringify(many({ WHERE: 0 })).replace('{"WHERE":0}', () => where);
     learn(JSON.parse(textOf(first)), textOf(first));
-    const known = texts.find('h', textOf(second));
-    if (known === undefined) return;
-    expect(known.scope).toEqual(read(JSON.parse(textOf(second))).scope);
+    // The long way reads it, or says what is wrong with it.
+    expect(texts.find('h', textOf(second))).toBeUndefined();
   });
 });
 

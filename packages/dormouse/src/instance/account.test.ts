@@ -16,7 +16,7 @@ describe('the way to a directory', () => {
     const deep = join(home.path, 'a', 'b');
     mkdirSync(deep, { recursive: true });
     chmodSync(join(home.path, 'a'), 0o711);
-    await checkReachable(stranger, deep);
+    await expect(checkReachable(stranger, deep)).resolves.toBeUndefined();
   });
 
   it('is closed where one does not, and that one is named', async () => {

@@ -63,10 +63,14 @@ describe.each([
         },
         { what: 'silence' },
       );
+      const frozen = lines;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      expect(lines).toBe(frozen);
       thaw();
     }
     const before = lines;
     await until(() => lines > before + 20, { what: 'work after the thaw' });
+    expect(child.exitCode).toBeNull();
   });
 });
 

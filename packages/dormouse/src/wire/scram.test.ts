@@ -22,7 +22,8 @@ describe('SCRAM-SHA-256', () => {
         (password, random) => {
           const client = new ScramClient(password, random);
           const server = new ScramServer(deriveVerifier(password, salt), nonce(7));
-          client.finish(server.verify(client.proof(server.challenge(client.first()))));
+          const proven = server.verify(client.proof(server.challenge(client.first())));
+          expect(() => client.finish(proven)).not.toThrow();
         },
       ),
       { numRuns: 20 },

@@ -1,7 +1,8 @@
-import type { FieldType } from '@prisma/client-engine-runtime';
+import type { FieldType, PrismaValue, QueryPlanNode, ResultNode } from '@prisma/client-engine-runtime';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { columnCodec } from '../column-types.ts';
+import { PlanExecutor, type PlanStatements } from '../plan-execution.ts';
 import { columnWriter, isExactFraction, isExactInteger } from './column-writers.ts';
 import { JsonWriter } from './json-writer.ts';
 import { looseValue } from './loose-values.ts';
@@ -16,9 +17,25 @@ function written(typeOid: number, type: FieldType, text: string, enums = {}): st
   return Buffer.from(out.take()).toString();
 }
 
-/** The way over decoded values, which every direct way must agree with. */
+/** The executor's own way over decoded values, which every direct way must agree with. */
 function decoded(typeOid: number, type: FieldType, text: string): string {
   return looseValue(columnCodec(typeOid)?.decode(text), type, {});
+}
+
+const runtime = new PlanExecutor();
+
+/** What Prisma's runtime makes of the decoded value, which both ways of the executor must agree with. */
+async function mapped(typeOid: number, fieldType: FieldType, text: string): Promise<string> {
+  const expr: QueryPlanNode = { type: 'value', args: { v: columnCodec(typeOid)?.decode(text) } as PrismaValue };
+  const structure: ResultNode = {
+    type: 'object',
+    serializedName: null,
+    fields: { v: { type: 'field', dbName: 'v', fieldType } },
+    skipNulls: false,
+  };
+  const plan: QueryPlanNode = { type: 'dataMap', args: { expr, structure, enums: {} } };
+  const record = await runtime.execute(plan, {}, {} as PlanStatements, { inTransaction: true });
+  return JSON.stringify((record as { v: unknown }).v);
 }
 
 describe('numbers that are copied', () => {
@@ -66,7 +83,7 @@ describe('numbers that are copied', () => {
   });
 });
 
-describe('every direct way agrees with the way over decoded values', () => {
+describe('every direct way agrees with the way over decoded values, and both with the runtime', () => {
   const cases: readonly (readonly [string, number, FieldType, fc.Arbitrary<string>])[] = [
     ['float8', 701, scalar('float'), fc.double().map((value) => String(value).replace('e', 'e'))],
     ['int8 as int', 20, scalar('int'), fc.integer().map(String)],
@@ -114,9 +131,9 @@ describe('every direct way agrees with the way over decoded values', () => {
     ['date', 1082, scalar('datetime'), fc.constantFrom('2024-02-29', '12000-01-01', '0044-03-15 BC', 'infinity')],
     ['time', 1083, scalar('datetime'), fc.constantFrom('03:04:05', '23:59:59.999999', '24:00:00')],
   ];
-  it.each(cases)('%s', (_name, typeOid, type, texts) => {
-    fc.assert(
-      fc.property(texts, (text) => {
+  it.each(cases)('%s', async (_name, typeOid, type, texts) => {
+    await fc.assert(
+      fc.asyncProperty(texts, async (text) => {
         let expected: string;
         try {
           expected = decoded(typeOid, type, text);
@@ -127,6 +144,7 @@ describe('every direct way agrees with the way over decoded values', () => {
           return;
         }
         expect(written(typeOid, type, text)).toBe(expected);
+        expect(expected).toBe(await mapped(typeOid, type, text));
       }),
     );
   });
