@@ -24,6 +24,18 @@ describe('CacheStore', () => {
     expect(['a', 'b', 'c', 'd'].filter((key) => store.get(key))).toEqual(['a', 'c', 'd']);
   });
 
+  it('lets a database that floods it push out its own only', () => {
+    const store = new CacheStore({ bytesMax: 10 * 1700, entryBytesMax: 4000 });
+    for (const key of ['a', 'b', 'c']) store.put(entry(key, 1000, [], 'db_2'));
+    for (let i = 0; i < 1000; i++) store.put(entry(`flood ${i}`, 1000));
+    expect(['a', 'b', 'c'].filter((key) => store.get(key))).toEqual(['a', 'b', 'c']);
+    expect(store.get('flood 999')).toBeDefined();
+    expect(store.get('flood 0')).toBeUndefined();
+    // A newcomer finds room.
+    store.put(entry('d', 1000, [], 'db_3'));
+    expect(store.get('d')).toBeDefined();
+  });
+
   it('refuses an entry over its own bound, and drops what stood under that key', () => {
     const store = new CacheStore({ bytesMax: 10_000, entryBytesMax: 2000 });
     store.put(entry('a', 100));

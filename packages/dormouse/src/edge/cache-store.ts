@@ -24,12 +24,22 @@ export interface CacheStoreLimits {
 /** What an entry costs beside its body and key: objects, map slots, tag sets. Measured near 600 bytes on Node 20. */
 const ENTRY_OVERHEAD_BYTES = 640;
 
-/** Kept replies, least recently used out first, with an index by database and tag. Knows no time and no wish. */
+/** What is kept of one database. */
+interface Kept {
+  bytes: number;
+  /** Keys in order of use, oldest first. */
+  readonly keys: Set<string>;
+  readonly tags: Map<string, Set<string>>;
+}
+
+/**
+ * Kept replies, with an index by database and tag. When there are too many, the database that has most loses what it used longest ago: one
+ * that floods the cache pushes out its own. Knows no time and no wish.
+ */
 export class CacheStore {
   readonly #limits: CacheStoreLimits;
-  /** In order of use, oldest first. */
   readonly #entries = new Map<string, CacheEntry>();
-  readonly #databases = new Map<DatabaseId, Map<string, Set<string>>>();
+  readonly #databases = new Map<DatabaseId, Kept>();
   #bytes = 0;
 
   constructor(limits: CacheStoreLimits) {
@@ -43,8 +53,9 @@ export class CacheStore {
   get(key: string): CacheEntry | undefined {
     const entry = this.#entries.get(key);
     if (entry) {
-      this.#entries.delete(key);
-      this.#entries.set(key, entry);
+      const keys = this.#databases.get(entry.databaseId)?.keys;
+      keys?.delete(key);
+      keys?.add(key);
     }
     return entry;
   }
@@ -56,48 +67,56 @@ export class CacheStore {
     if (bytes > this.#limits.entryBytesMax || bytes > this.#limits.bytesMax) return false;
     this.#entries.set(entry.key, entry);
     this.#bytes += bytes;
-    let tags = this.#databases.get(entry.databaseId);
-    if (!tags) {
-      tags = new Map();
-      this.#databases.set(entry.databaseId, tags);
+    let kept = this.#databases.get(entry.databaseId);
+    if (!kept) {
+      kept = { bytes: 0, keys: new Set(), tags: new Map() };
+      this.#databases.set(entry.databaseId, kept);
     }
-    for (const tag of ['', ...entry.tags]) {
-      let keys = tags.get(tag);
+    kept.bytes += bytes;
+    kept.keys.add(entry.key);
+    for (const tag of entry.tags) {
+      let keys = kept.tags.get(tag);
       if (!keys) {
         keys = new Set();
-        tags.set(tag, keys);
+        kept.tags.set(tag, keys);
       }
       keys.add(entry.key);
     }
-    for (const oldest of this.#entries.keys()) {
-      if (this.#bytes <= this.#limits.bytesMax) break;
-      this.delete(oldest);
-    }
+    while (this.#bytes > this.#limits.bytesMax) this.#dropOldestOfLargest();
     return true;
+  }
+
+  #dropOldestOfLargest(): void {
+    let largest: Kept | undefined;
+    for (const kept of this.#databases.values()) if (kept.bytes > (largest?.bytes ?? 0)) largest = kept;
+    const [oldest] = largest?.keys ?? [];
+    if (oldest !== undefined) this.delete(oldest);
   }
 
   delete(key: string): void {
     const entry = this.#entries.get(key);
     if (!entry) return;
     this.#entries.delete(key);
-    this.#bytes -= bytesOf(entry);
-    const tags = this.#databases.get(entry.databaseId);
-    if (!tags) return;
-    for (const tag of ['', ...entry.tags]) {
-      const keys = tags.get(tag);
+    const bytes = bytesOf(entry);
+    this.#bytes -= bytes;
+    const kept = this.#databases.get(entry.databaseId);
+    if (!kept) return;
+    kept.bytes -= bytes;
+    kept.keys.delete(key);
+    for (const tag of entry.tags) {
+      const keys = kept.tags.get(tag);
       keys?.delete(key);
-      if (keys?.size === 0) tags.delete(tag);
+      if (keys?.size === 0) kept.tags.delete(tag);
     }
-    if (tags.size === 0) this.#databases.delete(entry.databaseId);
+    if (kept.keys.size === 0) this.#databases.delete(entry.databaseId);
   }
 
   /** Drops what a database has under any of `tags`, or all it has; gives how many entries went. */
   drop(databaseId: DatabaseId, tags: readonly string[] | 'all'): number {
-    const index = this.#databases.get(databaseId);
-    if (!index) return 0;
-    // The empty tag, which no client can send, lists everything.
-    const keys = new Set<string>();
-    for (const tag of tags === 'all' ? [''] : tags) for (const key of index.get(tag) ?? []) keys.add(key);
+    const kept = this.#databases.get(databaseId);
+    if (!kept) return 0;
+    const keys = new Set<string>(tags === 'all' ? kept.keys : []);
+    if (tags !== 'all') for (const tag of tags) for (const key of kept.tags.get(tag) ?? []) keys.add(key);
     for (const key of keys) this.delete(key);
     return keys.size;
   }

@@ -211,6 +211,22 @@ it('an open transaction goes before what waits', async () => {
   expect(events.indexOf(`end ${urgent.id}`)).toBeLessThan(events.indexOf(`begin ${waits.id}`));
 });
 
+it('a database that fills the room of what waits is refused, not who comes then', async () => {
+  const { submit } = setUp();
+  const piece = 16 * 2 ** 20;
+  for (const owner of ['a', 'b', 'c']) submit(owner, { ms: 5_000, how: 'reply', bytes: piece });
+  const greedy = Array.from({ length: 16 }, () => submit('greedy', { ms: 1, how: 'reply', bytes: piece }));
+  expect(() => submit('greedy', { ms: 1, how: 'reply', bytes: 1 })).toThrow(
+    expect.objectContaining({ code: 'queue_full' }),
+  );
+  const modest = Array.from({ length: 3 }, (_, i) => submit(`modest${i}`, { ms: 1, how: 'reply', bytes: piece }));
+  expect(modest.map(({ ended }) => ended)).toEqual([false, false, false]);
+  expect(greedy.map(({ error }) => error?.code)).toEqual([
+    ...Array(13).fill(undefined),
+    ...Array(3).fill('queue_full'),
+  ]);
+});
+
 it('what waits has a bound in bytes, and is told of the end', async () => {
   const { submit } = setUp();
   const half = 128 * 2 ** 20;

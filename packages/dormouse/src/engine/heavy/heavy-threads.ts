@@ -46,6 +46,17 @@ interface HeavyThread {
   idle: Timer | undefined;
 }
 
+function queueFull(): DormouseError {
+  const message = 'Too many large queries wait for their turn. Send fewer at a time, or smaller ones.';
+  return new DormouseError('queue_full', { message });
+}
+
+function waitingBytesOf(owner: Owner | undefined): number {
+  let bytes = 0;
+  for (const job of owner?.waiting ?? []) bytes += job.bytes;
+  return bytes;
+}
+
 /**
  * Threads for heavy requests. A thread belongs to one database while it has requests of it: whatever these do to it, they do to
  * their own database. While another database waits for a thread, one that has one gets no more of its own begun there.
@@ -66,10 +77,7 @@ export class HeavyThreads {
   /** Takes a job, which ends by itself whatever becomes of it. Throws `queue_full` and `shutting_down`. */
   submit(name: string, job: Job): void {
     if (this.#closed) throw new DormouseError('shutting_down');
-    if (this.#waitingBytes + job.bytes > WAITING_BYTES_MAX) {
-      const message = 'Too many large queries wait for their turn. Send fewer at a time, or smaller ones.';
-      throw new DormouseError('queue_full', { message });
-    }
+    if (!this.#makeRoom(name, job.bytes)) throw queueFull();
     let owner = this.#owners.get(name);
     if (owner === undefined) {
       owner = { name, waiting: [], thread: undefined };
@@ -83,6 +91,24 @@ export class HeavyThreads {
     const leave = (): void => this.#leave(waiting, job);
     job.reply.then(leave, leave);
     this.#pump();
+  }
+
+  /** Where there is too little room for a request, the database that has most waiting loses its last ones, if it has more than this one. */
+  #makeRoom(name: string, bytes: number): boolean {
+    while (this.#waitingBytes + bytes > WAITING_BYTES_MAX) {
+      let largest: Owner | undefined;
+      let most = bytes + waitingBytesOf(this.#owners.get(name));
+      for (const owner of this.#owners.values()) {
+        if (owner.name === name || owner.waiting.length < 2 || waitingBytesOf(owner) <= most) continue;
+        largest = owner;
+        most = waitingBytesOf(owner);
+      }
+      const job = largest?.waiting.pop();
+      if (job === undefined) return false;
+      this.#waitingBytes -= job.bytes;
+      job.lost(queueFull());
+    }
+    return true;
   }
 
   /** One that ended before it began holds no memory for it. */

@@ -28,6 +28,7 @@ export class DoorRequest extends IncomingMessage implements ArrivingBody {
   #chunks: Uint8Array[] = [];
   #bytes = 0;
   #bytesMax = 0;
+  arrivedBytes = 0;
   #slow: SlowBodies | undefined;
 
   /** Whether the socket becomes something else than HTTP with this request. Node asks by writing what its parser found, then reads it. */
@@ -84,7 +85,11 @@ export class DoorRequest extends IncomingMessage implements ArrivingBody {
     }
     this.#bytes += chunk.byteLength;
     if (this.#bytes > this.#bytesMax) this.#settle(tooLarge(this.#bytesMax));
-    else this.#chunks.push(chunk);
+    else {
+      this.#chunks.push(chunk);
+      this.arrivedBytes = this.#bytes;
+      this.#slow?.arrived(chunk.byteLength);
+    }
     return true;
   }
 

@@ -164,6 +164,23 @@ describe('createHttpDoor', () => {
     expect(await all).toMatch(/^HTTP\/1\.1 408 .*body_timeout/s);
   });
 
+  it('ends the body that is longest on its way when all of them hold too much, and takes others', async () => {
+    const { port } = await door({ limits: { arrivingBytesMax: 300_000 } });
+    const part = 'x'.repeat(90_000);
+    const greedy = Array.from({ length: 4 }, () => raw(port));
+    for (const { socket } of greedy) {
+      socket.write(head(port, 'content-length: 100000') + part);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(await greedy[0]?.all).toMatch(/^HTTP\/1\.1 408 .*body_timeout/s);
+    const small = raw(port);
+    small.socket.write(`${head(port, 'content-length: 5')}hello`);
+    await expect.poll(small.received).toContain('"bytes":5');
+    // What is still there is whole when its end comes.
+    greedy[3]?.socket.write('y'.repeat(10_000));
+    await expect.poll(() => greedy[3]?.received()).toContain('"bytes":100000');
+  });
+
   it('ends headers that do not come', async () => {
     const { port } = await door({ limits: { headersMs: 50 } });
     const { socket, all } = raw(port);

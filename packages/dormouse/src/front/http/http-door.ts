@@ -17,12 +17,14 @@ import { listenFailure } from './listen-failure.ts';
 import { findMount, type Mount, type ReplyHandler, sortMounts, type UpgradeHandler } from './mounts.ts';
 import { asksWebSocket, NodeRequest, settleAddress, targetOf } from './node-request.ts';
 import { parseFailure, refuseSocket } from './refuse-socket.ts';
-import { SlowBodies } from './slow-bodies.ts';
+import { ARRIVING_BYTES_MAX, SlowBodies } from './slow-bodies.ts';
 
 /** Bounds of the door, each a flag of `dormouse start` where users need it. */
 export interface HttpLimits {
   readonly bodyBytesMax: number;
   readonly bodyMs: number;
+  /** Memory of all bodies on their way. */
+  readonly arrivingBytesMax: number;
   readonly headerBytesMax: number;
   readonly headersMs: number;
   readonly keepAliveMs: number;
@@ -36,6 +38,7 @@ export interface HttpLimits {
 export const DEFAULT_HTTP_LIMITS: HttpLimits = {
   bodyBytesMax: 16 * 1024 * 1024,
   bodyMs: 60_000,
+  arrivingBytesMax: ARRIVING_BYTES_MAX,
   // The Pulse extension sends a model's schema in a header; Node's own 16 KiB refuses large models.
   headerBytesMax: 256 * 1024,
   headersMs: 20_000,
@@ -92,7 +95,7 @@ class NodeHttpDoor implements HttpDoor {
   constructor(options: HttpDoorOptions) {
     const { clock, limits, random, region } = options;
     this.#options = options;
-    this.#slowBodies = new SlowBodies(clock, limits.bodyMs);
+    this.#slowBodies = new SlowBodies(clock, limits.bodyMs, limits.arrivingBytesMax);
     this.#mounts = sortMounts(options.mounts);
     const { upgrades } = options;
     this.#server = createServer({

@@ -1,7 +1,17 @@
 import type { Clock, Timer } from '../../base/index.ts';
 
+/**
+ * Memory of all bodies on their way. A thousand connections that send the last byte of a large body a minute later would hold 16 GiB: beyond
+ * this the one that is longest on its way goes.
+ */
+export const ARRIVING_BYTES_MAX: number = 512 * 1024 * 1024;
+/** Smaller ones are not worth it, and may be anybody's. */
+const SPARED_BYTES = 64 * 1024;
+
 /** A body on its way, and its place in the row of all of them. */
 export interface ArrivingBody {
+  /** What is here of it. */
+  readonly arrivedBytes: number;
   /** When its headers were read; monotonic. */
   readonly sinceMs: number;
   earlier: ArrivingBody | undefined;
@@ -10,16 +20,19 @@ export interface ArrivingBody {
   expire(): void;
 }
 
-/** Ends bodies that take too long. One timer for all of them: a body that comes with its headers costs none. */
+/** Ends bodies that take too long, or too much while others come. One timer for all of them: a body that comes with its headers costs none. */
 export class SlowBodies {
   readonly #clock: Clock;
   readonly #bodyMs: number;
+  readonly #bytesMax: number;
+  #bytes = 0;
   /** In order of arrival, which is the order of their ends. */
   #first: ArrivingBody | undefined;
   #last: ArrivingBody | undefined;
   #timer: Timer | undefined;
 
-  constructor(clock: Clock, bodyMs: number) {
+  constructor(clock: Clock, bodyMs: number, bytesMax: number = ARRIVING_BYTES_MAX) {
+    this.#bytesMax = bytesMax;
     this.#clock = clock;
     this.#bodyMs = bodyMs;
   }
@@ -37,9 +50,22 @@ export class SlowBodies {
     this.#timer ??= this.#clock.after(this.#bodyMs, () => this.#look());
   }
 
+  /** More of one that was added is here. */
+  arrived(bytes: number): void {
+    this.#bytes += bytes;
+    while (this.#bytes > this.#bytesMax) {
+      let longest = this.#first;
+      while (longest !== undefined && longest.arrivedBytes <= SPARED_BYTES) longest = longest.later;
+      if (longest === undefined) return;
+      // It takes itself out.
+      longest.expire();
+    }
+  }
+
   /** Must have been added, and once only be taken out. */
   delete(body: ArrivingBody): void {
     const { earlier, later } = body;
+    this.#bytes -= body.arrivedBytes;
     if (earlier === undefined) this.#first = later;
     else earlier.later = later;
     if (later === undefined) this.#last = earlier;
