@@ -21,3 +21,4 @@ export { machineBootId } from './process-table.ts';
 export { DEFAULT_REST, type RestSettings, restOf } from './rest-clock.ts';
 export { MAINTENANCE_ROLE, REPLICATION_ROLE, SUPERUSER } from './roles.ts';
 export type { CopyWay, ForkResult } from './runtime.ts';
+export { ensureTemplate0 } from './template0.ts';

@@ -13,13 +13,14 @@ import {
   REPLICATION_ROLE,
   SUPERUSER,
 } from './roles.ts';
+import { TEMPLATE1_SINCE, TEMPLATE1_SQL } from './settings.ts';
 
 /**
  * Lies in the data directory, and so in every copy of it: which version of our roles and rights the server has. The template is born with
  * the newest.
  */
 export const RIGHTS_FILE = 'dormouse_rights';
-export const RIGHTS_VERSION = '2';
+export const RIGHTS_VERSION = '3';
 
 /** Any statement here is done in milliseconds; what a session of an adopted server holds a lock on is left for the next start. */
 const SILENCE_MS = 4000;
@@ -64,6 +65,7 @@ export async function upgradeServer(options: UpgradeOptions): Promise<void> {
       await superuser.query(`SET lock_timeout = ${LOCK_MS}`);
       await makeRoles(superuser);
       await takeMainDatabase(superuser, endpoint);
+      if (superuser.major >= TEMPLATE1_SINCE) await superuser.query(TEMPLATE1_SQL);
     } finally {
       await superuser.close();
     }

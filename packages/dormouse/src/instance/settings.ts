@@ -15,7 +15,7 @@ import {
 } from './roles.ts';
 
 /** Grows when the template must be made anew: other roles, other initdb flags. */
-export const TEMPLATE_VERSION = 4;
+export const TEMPLATE_VERSION = 5;
 
 /** The name of the socket is `.s.PGSQL.<port>`; with no TCP listener the number means nothing else. */
 export const SOCKET_PORT = 5432;
@@ -172,6 +172,14 @@ const WRITING_FUNCTIONS: readonly string[] = [
 ];
 
 /**
+ * Databases that an owner makes are copies of template1, whose locale a statement may name. It has C.UTF-8 there, which tools ask for, where
+ * the machine has it; texts are compared by the built-in provider either way. The main database needs nothing of the machine.
+ */
+export const TEMPLATE1_SQL = `UPDATE pg_catalog.pg_database SET datcollate = 'C.UTF-8', datctype = 'C.UTF-8' WHERE datname = 'template1' AND datlocprovider = 'b' AND datcollate = 'C' AND EXISTS (SELECT FROM pg_catalog.pg_collation WHERE collprovider = 'c' AND collcollate IN ('C.utf8', 'C.UTF-8'));`;
+/** The built-in provider came with it. */
+export const TEMPLATE1_SINCE = 17;
+
+/**
  * What the template gets on top of initdb: our roles, the three that a tenant has, and what the owner may do in the main database, which is
  * not his: who owns a database renames, drops and closes it. One command a line, for the single-user mode.
  * pg_write_all_data covers UPDATE on sequences, which is what nextval and setval need.
@@ -192,7 +200,8 @@ export const TEMPLATE_SQL: readonly string[] = [
   `GRANT EXECUTE ON FUNCTION ${WRITING_FUNCTIONS.join(', ')} TO owner, writer;`,
   // As if initdb had made them so: a dump must not carry them into a server that has no such roles.
   `INSERT INTO pg_init_privs SELECT oid, 'pg_proc'::regclass, 0, 'i', proacl FROM pg_proc WHERE oid = ANY ('{${WRITING_FUNCTIONS.map((name) => `"${name}"`).join(',')}}'::regprocedure[]);`,
-  // 7 MB a database that only pg_dump --create and CREATE DATABASE … TEMPLATE template0 ask for.
+  TEMPLATE1_SQL,
+  // 7 MB a database that only pg_dump --create and CREATE DATABASE … TEMPLATE template0 ask for: then it is made again.
   "UPDATE pg_database SET datistemplate = false WHERE datname = 'template0';",
   'DROP DATABASE template0;',
   'VACUUM;',

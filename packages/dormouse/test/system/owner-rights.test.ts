@@ -276,6 +276,102 @@ describe('roles', () => {
   });
 });
 
+describe('further databases', () => {
+  /** Those that could not be made, and why. */
+  async function refused(statements: readonly string[]): Promise<string[]> {
+    const found: string[] = [];
+    for (const sql of statements) {
+      const code = await as('owner', (client) => outcome(client, sql));
+      if (code !== 'done') found.push(`${code}: ${sql}`);
+      else await as('owner', (client) => client.query('DROP DATABASE made'));
+    }
+    return found;
+  }
+
+  it('are made by what tools send, template0 too, which is there once one asks for it', async () => {
+    const there = "SELECT datname FROM pg_database WHERE datname = 'template0'";
+    expect(await queryRows(url('owner'), there)).toEqual([]);
+    expect(
+      await refused([
+        // Prisma, Django, Laravel, Rails, psql's own form.
+        'CREATE DATABASE "made"',
+        `CREATE DATABASE "made" ENCODING 'UTF8'`,
+        'create database "made" encoding "utf8"',
+        `CREATE DATABASE "made" ENCODING = 'unicode'`,
+        "CREATE DATABASE made LOCALE 'C.UTF-8'",
+        "CREATE DATABASE made ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'",
+        "CREATE DATABASE made LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'",
+      ]),
+    ).toEqual([]);
+    // Nothing has asked for it: it takes no room.
+    expect(await queryRows(url('owner'), there)).toEqual([]);
+    expect(
+      await refused([
+        // createdb -T, Odoo, Synapse, pg_dump --create of this server and of others.
+        "CREATE DATABASE made ENCODING 'UTF8' TEMPLATE template0",
+        `CREATE DATABASE "made" ENCODING 'unicode' LC_COLLATE 'C' TEMPLATE "template0"`,
+        "CREATE DATABASE made WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE = 'C'",
+        "CREATE DATABASE made WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = builtin LOCALE = 'C' BUILTIN_LOCALE = 'C.UTF-8';",
+        "CREATE DATABASE made WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = libc LOCALE = 'C.UTF-8'",
+        "CREATE DATABASE made TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'",
+        "CREATE DATABASE made TEMPLATE TEMPLATE0 ENCODING 'SQL_ASCII' LOCALE 'C'",
+        "create database made template template0 encoding 'LATIN1' locale 'C'",
+      ]),
+    ).toEqual([]);
+    expect(await queryRows(url('owner'), there)).toEqual([['template0']]);
+  });
+
+  it('order texts as they were told to', async () => {
+    await as('owner', async (client) => {
+      await client.query("CREATE DATABASE made TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de-DE'");
+    });
+    const sorted = "SELECT string_agg(t, '' ORDER BY t), upper('ä') FROM unnest('{b,B,ä,a}'::text[]) t";
+    expect(await queryRows(url('owner', 'made'), sorted)).toEqual([['aäbB', 'Ä']]);
+    expect(await queryRows(url('owner'), sorted)).toEqual([['Babä', 'Ä']]);
+    await as('owner', (client) => client.query('DROP DATABASE made'));
+  });
+
+  it('are refused in Postgres’s words where the machine has no such locale', async () => {
+    const error = await as('owner', (client) =>
+      client.query("CREATE DATABASE made TEMPLATE template0 LOCALE 'xx_YY.UTF-8'").catch((thrown) => thrown),
+    );
+    expect(error).toMatchObject({ code: '42809', message: 'invalid LC_COLLATE locale name: "xx_YY.UTF-8"' });
+  });
+
+  it('have templates that nobody changes: neither is a tenant’s, nor can it be made one', async () => {
+    await as('owner', async (client) => {
+      expect(
+        await unlike(
+          client,
+          [DENIED, '42P04'],
+          ['template0', 'template1'].flatMap((name) => [
+            `DROP DATABASE ${name}`,
+            `ALTER DATABASE ${name} RENAME TO mine`,
+            `ALTER DATABASE ${name} OWNER TO owner`,
+            `ALTER DATABASE ${name} ALLOW_CONNECTIONS true`,
+            `CREATE DATABASE ${name}`,
+          ]),
+        ),
+      ).toEqual([]);
+    });
+    await withSession(url('owner', 'template1'), async (client) => {
+      expect(
+        await unlike(
+          client,
+          [DENIED],
+          [
+            'CREATE TABLE mine (a int)',
+            'CREATE SCHEMA mine',
+            'CREATE TEMP TABLE mine (a int)',
+            'CREATE EXTENSION hstore',
+          ],
+        ),
+      ).toEqual([]);
+    });
+    await expect(withSession(url('owner', 'template0'), async () => {})).rejects.toMatchObject({ code: '55000' });
+  });
+});
+
 describe('extensions', () => {
   it('are those of docs/EXTENSIONS.md, no more and no fewer, and the owner may create each', async () => {
     const documented = [...readFileSync(DOCS, 'utf8').matchAll(/^\| `(?<name>[a-z0-9_-]+)` \|/gm)].map(

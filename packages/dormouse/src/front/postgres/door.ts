@@ -16,6 +16,7 @@ import { type Login, login } from './login.ts';
 import { HungUp, LoginStream } from './login-stream.ts';
 import { encodeRefusal } from './refusal.ts';
 import { Session } from './session.ts';
+import { Template0 } from './template0.ts';
 import { Verifiers } from './verifiers.ts';
 
 /** Each bound is a flag of `dormouse start`. */
@@ -80,6 +81,7 @@ export interface PostgresDoor {
 interface Roster {
   readonly instance: Instance;
   readonly sessions: Set<Session>;
+  readonly template0: Template0;
   /** Sessions and logins that are to become one. */
   taken: number;
   readonly detach: () => void;
@@ -223,6 +225,8 @@ class Door implements PostgresDoor {
           this.#options.catalog.database(key.databaseId)?.rest?.listenKeepsAwake ??
           this.#options.listenKeepsAwake ??
           false,
+        // Nobody else may make a database.
+        before: (chunk) => (key.role === 'owner' ? roster.template0.before(chunk) : undefined),
         schemaChanged: () => this.#options.database(key.databaseId)?.schemaChanges?.note(),
         onEnd: (ended) => {
           this.#sessions.delete(ended);
@@ -263,7 +267,9 @@ class Door implements PostgresDoor {
       stopping: async () => endAll('database_stopped'),
       stopped: () => endAll('database_crashed'),
     });
-    const roster: Roster = { instance, sessions, taken: 0, detach };
+    const { clock, log } = this.#options;
+    const template0 = new Template0({ instance, clock, wakeMs: this.#limits.wakeMs, log });
+    const roster: Roster = { instance, sessions, template0, taken: 0, detach };
     this.#rosters.set(instance, roster);
     return roster;
   }

@@ -36,6 +36,8 @@ export interface RelayOptions {
   readonly clock: Clock;
   /** How long a message waits for the database to wake. */
   readonly wakeMs: number;
+  /** What must be done before these bytes go to the server, if anything. Never rejects. */
+  readonly before: (chunk: Buffer) => Promise<void> | undefined;
   /** Throws if the key may no longer be used; asked whenever an idle session goes to work. */
   readonly check: () => void;
   /** Called with the number of statements that a piece of the stream starts. */
@@ -144,6 +146,19 @@ export class Relay {
   }
 
   #clientData(chunk: Buffer): void {
+    const before = this.#options.before(chunk);
+    if (before === undefined) {
+      this.#clientBytes(chunk);
+      return;
+    }
+    this.#client.pause();
+    void before.then(() => {
+      this.#clientBytes(chunk);
+      if (!this.#ended) this.#client.resume();
+    });
+  }
+
+  #clientBytes(chunk: Buffer): void {
     if (this.#ended || this.#clientDone) return;
     if (this.#hold !== undefined) {
       this.#forward(chunk);

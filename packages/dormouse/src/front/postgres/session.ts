@@ -42,6 +42,8 @@ export interface SessionOptions {
   readonly listenKeepsAwake: () => boolean;
   /** A cancel key of so many bytes that no other session has with this process id. */
   readonly newSecret: (processId: number, bytes: number) => Uint8Array;
+  /** What must be done before these bytes go to the server, if anything. Never rejects. */
+  readonly before: (chunk: Buffer) => Promise<void> | undefined;
   /** Called when what may have changed a table is committed. */
   readonly schemaChanged: () => void;
   /** Called once, after the session was opened. */
@@ -103,6 +105,7 @@ export class Session implements CancelKey {
       hold,
       clock,
       wakeMs: options.wakeMs,
+      before: options.before,
       check: () => {
         if (catalog.key(key.id)?.revoked !== false) throw new DormouseError('key_revoked');
       },

@@ -1,0 +1,27 @@
+import { expect, it } from 'vitest';
+import { mayNeedTemplate0 } from './template0.ts';
+
+const asked = (text: string): boolean => mayNeedTemplate0(Buffer.from(text));
+
+it('knows the statements that make a database from template0', () => {
+  for (const text of [
+    "CREATE DATABASE a WITH TEMPLATE = template0 ENCODING = 'UTF8'",
+    'create database "ä" template "template0"',
+    'Q\0\0\0\x30CREATE\n  DATABASE a TEMPLATE TEMPLATE0;\0',
+    "-- made by a tool\nCREATE DATABASE a\n  ENCODING 'UTF8'\n  TEMPLATE template0",
+  ]) {
+    expect([text, asked(text)]).toEqual([text, true]);
+  }
+});
+
+it('takes nothing else for one: neither who asks which databases there are, nor data', () => {
+  for (const text of [
+    "SELECT datname FROM pg_database WHERE datname NOT IN ('template0', 'template1')",
+    'CREATE DATABASE a',
+    'DROP DATABASE template0',
+    `CREATE DATABASE a TEMPLATE template0 ${'x'.repeat(10_000)}`,
+    '',
+  ]) {
+    expect([text.slice(0, 80), asked(text)]).toEqual([text.slice(0, 80), false]);
+  }
+});
