@@ -8,6 +8,7 @@ import {
   type TransactionId,
 } from '../base/index.ts';
 import type { Lease } from '../pool/index.ts';
+import type { IsolationLevel } from './isolation-level.ts';
 import type { PlanExecutor } from './plan-execution.ts';
 import { type OperationBounds, Statements } from './statements.ts';
 import {
@@ -27,8 +28,8 @@ export interface OpenTransactionOptions {
   /** Whose it is. */
   readonly keyId: KeyId;
   readonly lease: Lease;
-  /** Goes out with its first statement, which saves the way to the server and back. */
-  readonly begin: string;
+  /** Its BEGIN goes out with its first statement, which saves the way to the server and back. */
+  readonly isolationLevel: IsolationLevel | undefined;
   /** How long it may live, from now on. */
   readonly timeoutMs: number;
   readonly clock: Clock;
@@ -72,12 +73,22 @@ export class OpenTransaction {
     return this.#options.keyId;
   }
 
+  /** Begins it before its first statement. It ends if it cannot. */
+  async begin(bounds: OperationBounds): Promise<void> {
+    try {
+      await this.#inTurn('start', bounds, async () => {});
+    } catch (error) {
+      await this.abandon({ how: 'rolled_back' });
+      throw error;
+    }
+  }
+
   /** Opens a savepoint: a nested transaction, which the next commit or rollback closes. */
   startNested(bounds: OperationBounds): Promise<void> {
     return this.#inTurn('start', bounds, async (statements) => {
       if (this.#savepoints.length >= DEPTH_MAX) throw new DormouseError('transactions_exhausted');
       const name = `dormouse_${this.#savepointsMade++}`;
-      await statements.command(`SAVEPOINT ${name}`);
+      await statements.ownCommand(`SAVEPOINT ${name}`);
       this.#savepoints.push(name);
     });
   }
@@ -92,7 +103,7 @@ export class OpenTransaction {
     return this.#inTurn('commit', bounds, async (statements) => {
       const savepoint = this.#savepoints.pop();
       if (savepoint !== undefined) {
-        await statements.command(`RELEASE SAVEPOINT ${savepoint}`);
+        await statements.ownCommand(`RELEASE SAVEPOINT ${savepoint}`);
         return;
       }
       // From here on the timer must not end it: what Postgres says counts.
@@ -100,6 +111,7 @@ export class OpenTransaction {
       try {
         await statements.command('COMMIT');
       } catch (error) {
+        await this.#rollbackSeen(bounds);
         this.#finish({ how: 'rolled_back' });
         throw error;
       }
@@ -115,8 +127,8 @@ export class OpenTransaction {
     return this.#inTurn('rollback', bounds, async (statements) => {
       const savepoint = this.#savepoints.pop();
       if (savepoint !== undefined) {
-        await statements.command(`ROLLBACK TO SAVEPOINT ${savepoint}`);
-        await statements.command(`RELEASE SAVEPOINT ${savepoint}`);
+        await statements.ownCommand(`ROLLBACK TO SAVEPOINT ${savepoint}`);
+        await statements.ownCommand(`RELEASE SAVEPOINT ${savepoint}`);
         return;
       }
       try {
@@ -163,15 +175,20 @@ export class OpenTransaction {
     // A commit or rollback that has begun runs to its end, whoever still listens.
     const forget =
       operation === 'query' ? [bounds.cancellation.onCancel(cancel), this.#cancellation.onCancel(cancel)] : [];
-    const { lease, begin } = this.#options;
+    const { lease, isolationLevel } = this.#options;
     const statements = new Statements({ ...bounds, cancellation }, () => lease);
-    if (!this.#begun) statements.begin(begin);
     try {
-      return await this.#options.executor.worded(() => work(statements));
+      return await this.#options.executor.worded(async () => {
+        if (!this.#begun) await statements.begin(isolationLevel);
+        return work(statements);
+      });
     } catch (error) {
       // The timer cancelled the statement: the client hears why.
       const end = this.#end as TransactionEnd | undefined;
-      if (end?.how === 'timed_out') throw transactionEnded(operation, end);
+      if (end?.how === 'timed_out') {
+        await this.#rollbackSeen(bounds);
+        throw transactionEnded(operation, end);
+      }
       if (connectionLost(error)) this.#finish({ how: 'rolled_back' });
       throw error;
     } finally {
@@ -179,6 +196,15 @@ export class OpenTransaction {
       if (lease.transactionStatus !== 'I') this.#begun = true;
       for (const take of forget) take();
     }
+  }
+
+  /** Rolls back what has failed or was ended, for an observer that is told of this too: giving back the lease is enough for all others. */
+  async #rollbackSeen(bounds: OperationBounds): Promise<void> {
+    if (bounds.observer?.whole !== true) return;
+    const { lease } = this.#options;
+    const statements = new Statements({ ...bounds, cancellation: new Cancellation() }, () => lease);
+    // The lease is given back whatever comes of it.
+    await statements.command('ROLLBACK').catch(() => undefined);
   }
 
   /** Ends it in its own turn. */

@@ -1,14 +1,13 @@
 import {
   noopTracingHelper,
   type PrismaValue,
-  type QueryEvent,
   QueryInterpreter,
   type QueryPlanNode,
-  type TracingHelper,
   type TransactionManager,
 } from '@prisma/client-engine-runtime';
 import { type DriverAdapterError, isDriverAdapterError, type SqlQueryable } from '@prisma/driver-adapter-utils';
 import { DormouseError } from '../base/index.ts';
+import type { TransactionStep } from './transaction-step.ts';
 
 /** Postgres takes 65535 parameters a statement; Prisma's compiler splits at half of it. */
 export const BIND_VALUES_MAX = 32766;
@@ -22,17 +21,13 @@ export const CONNECTION_INFO: {
 
 /** What runs the statements of a plan. */
 export interface PlanStatements extends SqlQueryable {
-  /** Begins a transaction with the next statement. */
-  begin(): void;
+  /** Begins a transaction with the next statement, or now: then it gives the promise of that. */
+  begin(): Promise<void> | undefined;
   /** Commits; says false if Postgres rolled back instead. */
   commit(): Promise<boolean>;
   rollback(): Promise<void>;
-}
-
-/** Sees the queries of one operation, when its client asked for them. */
-export interface ExecutionObserver {
-  readonly tracingHelper: TracingHelper;
-  onQuery(event: QueryEvent): void;
+  /** Does something of a transaction, where one may look. */
+  step<T>(name: TransactionStep, take: () => Promise<T>): Promise<T>;
 }
 
 export interface ExecutionOptions {
@@ -40,7 +35,6 @@ export interface ExecutionOptions {
   readonly inTransaction: boolean;
   /** Tags for the SQL comment of every statement. */
   readonly comments?: Readonly<Record<string, string>> | undefined;
-  readonly observer?: ExecutionObserver | undefined;
 }
 
 /**
@@ -49,7 +43,12 @@ export interface ExecutionOptions {
  * `DormouseError` for limits, and whatever else the runtime throws on a plan that makes no sense.
  */
 export class PlanExecutor {
-  readonly #interpreter: QueryInterpreter = newInterpreter(undefined);
+  readonly #interpreter: QueryInterpreter = QueryInterpreter.forSql({
+    // Statements are seen where they run, with those that no plan has.
+    tracingHelper: noopTracingHelper,
+    provider: 'postgresql',
+    connectionInfo: CONNECTION_INFO,
+  });
 
   execute(
     plan: QueryPlanNode,
@@ -57,9 +56,8 @@ export class PlanExecutor {
     statements: PlanStatements,
     options: ExecutionOptions,
   ): Promise<unknown> {
-    const { comments, observer } = options;
-    const interpreter = observer === undefined ? this.#interpreter : newInterpreter(observer);
-    return interpreter.run(plan, {
+    const { comments } = options;
+    return this.#interpreter.run(plan, {
       queryable: statements,
       transactionManager: options.inTransaction
         ? { enabled: false }
@@ -103,6 +101,22 @@ export class PlanExecutor {
   }
 }
 
+/** Runs `work` in a transaction: what it throws rolls back, and so does what the commit throws. */
+export async function withinTransaction<T>(statements: PlanStatements, work: () => Promise<T>): Promise<T> {
+  try {
+    await statements.begin();
+    const result = await work();
+    if (!(await statements.commit())) {
+      throw new DormouseError('internal', { message: 'The transaction did not commit.' });
+    }
+    return result;
+  } catch (error) {
+    // Why it failed counts, not that rolling back failed too: a connection given back in a transaction is rolled back anyway.
+    await statements.rollback().catch(() => undefined);
+    throw error;
+  }
+}
+
 /** For plans that run none. */
 const NO_STATEMENTS = {} as unknown as PlanStatements;
 
@@ -119,15 +133,6 @@ const FAILING_PLAN: QueryPlanNode = {
   },
 };
 
-function newInterpreter(observer: ExecutionObserver | undefined): QueryInterpreter {
-  return QueryInterpreter.forSql({
-    tracingHelper: observer?.tracingHelper ?? noopTracingHelper,
-    provider: 'postgresql',
-    connectionInfo: CONNECTION_INFO,
-    ...(observer === undefined ? {} : { onQuery: (event: QueryEvent) => observer.onQuery(event) }),
-  });
-}
-
 /**
  * The transaction that a plan wraps around its own statements, on the connection that the operation already has. It
  * offers the part of the runtime's `TransactionManager` that its interpreter calls. Never nested: within it the
@@ -141,7 +146,7 @@ class PlanTransaction {
   }
 
   async startInternalTransaction(): Promise<{ id: string }> {
-    this.#statements.begin();
+    await this.#statements.step('start_transaction', async () => this.#statements.begin());
     return { id: 'plan' };
   }
 
@@ -150,11 +155,11 @@ class PlanTransaction {
   }
 
   async commitTransaction(): Promise<void> {
-    const committed = await this.#statements.commit();
+    const committed = await this.#statements.step('commit_transaction', () => this.#statements.commit());
     if (!committed) throw new DormouseError('internal', { message: 'The transaction did not commit.' });
   }
 
   async rollbackTransaction(): Promise<void> {
-    await this.#statements.rollback();
+    await this.#statements.step('rollback_transaction', () => this.#statements.rollback());
   }
 }

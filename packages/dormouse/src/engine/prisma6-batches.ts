@@ -3,14 +3,14 @@ import { DormouseError } from '../base/index.ts';
 import { compactedResults, compactedTexts, haveTexts, type Row } from './compacted-results.ts';
 import { QueryRefused } from './compiler.ts';
 import { type KeyedRecords, Pace, SLICE_BYTES, type Slices, Written } from './executor/index.ts';
+import { isolationLevel } from './isolation-level.ts';
 import { type JsonQuery, jsonQuery, replyFrameOf, resultName } from './json-query.ts';
 import { errorOf, type Operation, type Prisma6Parts, type Prisma6Queries } from './prisma6-queries.ts';
-import { isolationLevel } from './prisma7.ts';
 import type { PlannedBatch, PlannedOrRefused, PlannedQuery } from './query-planning.ts';
 import { jsonText } from './replies.ts';
 import { isObject, type JsonObject } from './request-body.ts';
 import type { Statements } from './statements.ts';
-import { isolationLevelInvalid, transactionAborted } from './transaction-errors.ts';
+import { transactionAborted } from './transaction-errors.ts';
 import { clientError } from './user-errors.ts';
 
 const BATCH_BEGIN = Buffer.from('{"batchResult":[');
@@ -62,7 +62,7 @@ export class Prisma6Batches {
     if (!operation.inTransaction && this.#areReads(operation, plans)) {
       try {
         return await operation.run(async (statements) => {
-          statements.begin(beginStatement(transaction));
+          await statements.begin(isolationLevel(transaction?.isolationLevel));
           const batchResult = await this.#answers(operation, plans, queries, statements, true);
           if (!(await statements.commit())) throw transactionAborted();
           return await batchReply(batchResult, operation);
@@ -77,15 +77,20 @@ export class Prisma6Batches {
     try {
       return await operation.run(async (statements) => {
         const own = !operation.inTransaction;
-        if (own) statements.begin(beginStatement(transaction));
+        if (own) await statements.begin(isolationLevel(transaction?.isolationLevel));
         const batchResult: object[] = [];
-        for (; index < plans.length; index++) {
-          const [plan, query] = [plans[index], queries[index]];
-          if (plan === undefined || query === undefined) break;
-          batchResult.push(await this.#queries.answer(operation, plan, query, statements, true));
+        try {
+          for (; index < plans.length; index++) {
+            const [plan, query] = [plans[index], queries[index]];
+            if (plan === undefined || query === undefined) break;
+            batchResult.push(await this.#queries.answer(operation, plan, query, statements, true));
+          }
+          if (own && !(await statements.commit())) throw transactionAborted();
+        } catch (error) {
+          // A connection that is given back inside of its transaction is rolled back: only one who looks sees that done.
+          if (own && operation.telemetry !== undefined) await statements.rollback().catch(() => undefined);
+          throw error;
         }
-        if (own && !(await statements.commit())) throw transactionAborted();
-        // When it throws instead, the connection is given back inside of its transaction, and so rolled back.
         return await batchReply(batchResult, operation);
       });
     } catch (thrown) {
@@ -128,8 +133,8 @@ export class Prisma6Batches {
   }
 
   /** Whether all are programs that only read, so that they may go out together, and again. */
-  #areReads({ telemetry, comments }: Operation, plans: readonly PlannedOrRefused[]): boolean {
-    if (telemetry !== undefined || comments !== undefined) return false;
+  #areReads({ telemetry }: Operation, plans: readonly PlannedOrRefused[]): boolean {
+    if (telemetry !== undefined) return false;
     return plans.every((planned) => {
       if (planned instanceof QueryRefused) return true;
       const compiled = this.#queries.plans.find(planned.plan);
@@ -175,11 +180,14 @@ export class Prisma6Batches {
         return await batchReply(parts, operation);
       }
       const name = resultName(query);
-      const results = compactedResults(records.mapped as Row[], batch, scope);
-      const parts = results.map((result) =>
-        result instanceof UserFacingError ? error(result) : { data: { [name]: result } },
-      );
-      return await batchReply(parts, operation);
+      const reply = (): Promise<object> => {
+        const results = compactedResults(records.mapped as Row[], batch, scope);
+        const parts = results.map((result) =>
+          result instanceof UserFacingError ? error(result) : { data: { [name]: result } },
+        );
+        return batchReply(parts, operation);
+      };
+      return await (operation.telemetry === undefined ? reply() : operation.telemetry.serialize(reply));
     } catch (thrown) {
       return error(thrown);
     }
@@ -192,9 +200,8 @@ export class Prisma6Batches {
     scope: Row,
     statements: Statements,
   ): Promise<KeyedRecords> {
-    const { inTransaction, telemetry, comments, bounds } = operation;
-    const compiled =
-      telemetry === undefined && comments === undefined ? this.#queries.plans.find(batch.plan) : undefined;
+    const { inTransaction, telemetry, bounds } = operation;
+    const compiled = telemetry === undefined ? this.#queries.plans.find(batch.plan) : undefined;
     // A key that only the runtime's way of comparing knows: an instant, a decimal.
     if (compiled?.accepts(scope) !== true || !haveTexts(batch, scope)) {
       return {
@@ -211,9 +218,8 @@ export class Prisma6Batches {
   }
 }
 
-/** The reply of a batch, written in slices; as an object where more is to stand behind the results. */
-async function batchReply(batchResult: readonly object[], { bounds, telemetry }: Operation): Promise<object> {
-  if (telemetry !== undefined) return { batchResult };
+/** The reply of a batch, written in slices. */
+async function batchReply(batchResult: readonly object[], { bounds }: Operation): Promise<object> {
   const written = new Pace(bounds).work(writing(batchResult, bounds.rowBytesMax));
   return new Written(written instanceof Promise ? await written : written);
 }
@@ -236,12 +242,4 @@ function* writing(batchResult: readonly object[], bytesMax: number): Slices<Uint
   }
   parts.push(BATCH_END);
   return Buffer.concat(parts);
-}
-
-function beginStatement(transaction: JsonObject | undefined): string {
-  const level = transaction?.isolationLevel;
-  if (level === undefined || level === null) return 'BEGIN';
-  const sql = isolationLevel(level);
-  if (sql === undefined) throw isolationLevelInvalid(String(level));
-  return `BEGIN ISOLATION LEVEL ${sql}`;
 }

@@ -1,13 +1,18 @@
 import { DormouseError } from '../base/index.ts';
+import { CommentedStatements } from './commented-statements.ts';
 import { QueryRefused } from './compiler.ts';
 import type { EngineParts } from './engine-parts.ts';
-import { PlanObjects, type ReplyFrame } from './executor/index.ts';
+import { PlanObjects, type ReplyFrame, Written } from './executor/index.ts';
 import { type JsonQuery, type QueryHead, replyFrameOf, resultName } from './json-query.ts';
+import { withinTransaction } from './plan-execution.ts';
 import { type Prisma6Error, prisma6Error } from './prisma6-errors.ts';
 import type { PlannedQuery, PlanningContext, QueryPlanner } from './query-planning.ts';
 import type { KnownQuery } from './query-texts.ts';
+import { isRaw } from './raw-queries.ts';
+import { jsonText } from './replies.ts';
 import type { SchemaStore } from './schema-store.ts';
 import type { Statements } from './statements.ts';
+import type { Telemetry } from './telemetry.ts';
 import { clientError } from './user-errors.ts';
 
 export interface Prisma6Parts extends EngineParts {
@@ -22,7 +27,9 @@ type Run = <T>(work: (statements: Statements) => Promise<T>) => Promise<T>;
 /** A request that has been read: what it runs in, and what it says back. */
 export interface Operation extends PlanningContext {
   readonly inTransaction: boolean;
-  readonly comments: Record<string, string> | undefined;
+  readonly telemetry: Telemetry | undefined;
+  /** What stands behind the SQL of its statements, but for raw ones. */
+  readonly comment: string;
   readonly run: Run;
 }
 
@@ -70,10 +77,19 @@ export class Prisma6Queries {
     inTransaction: boolean,
     frame?: ReplyFrame,
   ): Promise<object> {
-    const { comments, telemetry, bounds } = operation;
+    const { telemetry, bounds } = operation;
     const { plan, scope } = planned;
-    // What the client wants to see of its queries, the runtime tells.
-    const compiled = comments === undefined && telemetry === undefined ? this.plans.find(plan) : undefined;
+    if (telemetry !== undefined) {
+      return this.#observedAnswer(
+        telemetry,
+        operation,
+        planned,
+        frame ?? replyFrameOf(query),
+        statements,
+        inTransaction,
+      );
+    }
+    const compiled = this.plans.find(plan);
     if (compiled?.accepts(scope) !== true) {
       return { data: { [resultName(query)]: await this.execute(operation, planned, statements, inTransaction) } };
     }
@@ -84,20 +100,36 @@ export class Prisma6Queries {
     });
   }
 
+  /** The same for a client that looks: a program of ours would show values that are encoded already. */
+  async #observedAnswer(
+    telemetry: Telemetry,
+    operation: Operation,
+    planned: PlannedQuery,
+    { before, after }: ReplyFrame,
+    statements: Statements,
+    inTransaction: boolean,
+  ): Promise<object> {
+    const { plan, scope } = planned;
+    // The reply is written before the commit, as for everybody.
+    if (plan.type === 'transaction' && !inTransaction) {
+      const inner = { plan: plan.args, scope };
+      return withinTransaction(statements, () =>
+        this.#observedAnswer(telemetry, operation, inner, { before, after }, statements, true),
+      );
+    }
+    const data = await this.execute(operation, planned, statements, inTransaction);
+    return telemetry.serialize(() => new Written(Buffer.concat([before, Buffer.from(jsonText(data)), after])));
+  }
+
   /** Executes a query by Prisma's own runtime: gives what its plan gives. */
   async execute(
-    operation: Operation,
+    { comment }: Operation,
     { plan, scope }: PlannedQuery,
     statements: Statements,
     inTransaction: boolean,
   ): Promise<unknown> {
-    const { comments, telemetry } = operation;
-    const data = await this.#parts.executor.execute(plan, scope, statements, {
-      inTransaction,
-      comments,
-      observer: telemetry,
-    });
-    return data ?? null;
+    const commented = comment === '' || isRaw(plan) ? statements : new CommentedStatements(statements, comment);
+    return (await this.#parts.executor.execute(plan, scope, commented, { inTransaction })) ?? null;
   }
 }
 

@@ -1,16 +1,18 @@
 import { type Call, DormouseError, type MinimalReply, type MinimalRequest } from '../base/index.ts';
 import { type ClientLimits, limitsOf } from './client-limits.ts';
 import { Written } from './executor/index.ts';
+import { isolationLevel } from './isolation-level.ts';
 import { jsonQuery } from './json-query.ts';
 import { Prisma6Batches } from './prisma6-batches.ts';
 import { prisma6Error } from './prisma6-errors.ts';
 import { type Operation, type Prisma6Parts, Prisma6Queries } from './prisma6-queries.ts';
-import { isolationLevel, milliseconds } from './prisma7.ts';
-import { jsonReply, schemaMissing, writtenReply } from './replies.ts';
+import { milliseconds } from './prisma7.ts';
+import { jsonReply, schemaMissing, writtenReply, writtenWith } from './replies.ts';
 import { bodyText, type JsonObject, parseBody } from './request-body.ts';
 import type { Prisma6QueryRoute, Prisma6Route, Prisma6TransactionRoute } from './routes.ts';
 import type { OperationBounds } from './statements.ts';
-import { PRISMA6_TELEMETRY, parseTelemetryWish, Telemetry } from './telemetry.ts';
+import { observed, operation, PRISMA6_TELEMETRY, type Telemetry, telemetryOf } from './telemetry.ts';
+import { traceComment } from './trace-parent.ts';
 import { clientError } from './user-errors.ts';
 
 /** What Prisma's own client defaults to. */
@@ -31,16 +33,17 @@ export class Prisma6Routes {
 
   async handle(route: Prisma6Route, request: MinimalRequest, call: Call): Promise<MinimalReply> {
     const limits = limitsOf(request, this.#parts.limits);
-    const bounds = this.#parts.bounds(call, limits);
+    const telemetry = telemetryOf(request, PRISMA6_TELEMETRY, this.#parts);
+    const bounds = observed(this.#parts.bounds(call, limits), telemetry);
     switch (route.to) {
       case 'schema':
         await this.#parts.schemas.put(route.schemaHash, bodyText(request.body), bounds.deadline);
         return { status: 200, headers: { 'content-type': 'text/plain' }, body: route.schemaHash };
       case 'graphql':
       case 'itx-graphql':
-        return this.#query(route, request, call, limits, bounds);
+        return this.#query(route, request, call, limits, bounds, telemetry);
       default:
-        return this.#transaction(route, request, call, limits, bounds);
+        return this.#transaction(route, request, call, limits, bounds, telemetry);
     }
   }
 
@@ -50,26 +53,34 @@ export class Prisma6Routes {
     call: Call,
     limits: ClientLimits,
     bounds: OperationBounds,
+    telemetry: Telemetry | undefined,
   ): Promise<MinimalReply> {
     const { transactions, pool, publicUrl } = this.#parts;
     try {
       switch (route.to) {
         case 'itx-start': {
           const body = parseBody(bodyText(request.body));
-          const id = await transactions.start(call, pool(call.principal.role), {
+          const start = {
             timeoutMs: Math.min(milliseconds(body.timeout, 'timeout', TRANSACTION_TIMEOUT_MS), limits.transactionMs),
             maxWaitMs: milliseconds(body.max_wait, 'max_wait', TRANSACTION_MAX_WAIT_MS),
             isolationLevel: isolationLevel(body.isolation_level),
-          });
+          };
+          const id = await operation(telemetry, 'start_transaction', () =>
+            transactions.start(call, pool(call.principal.role), start, bounds),
+          );
           const endpoint = `${publicUrl.replace(/\/+$/, '')}/${route.version}/${route.schemaHash}/itx/${id}`;
-          return jsonReply(200, { id, 'data-proxy': { endpoint } });
+          return jsonReply(200, { id, 'data-proxy': { endpoint }, ...ended(telemetry) });
         }
         case 'itx-commit':
-          await transactions.commit(call, route.transactionId, bounds);
-          return jsonReply(200, {});
+          await operation(telemetry, 'commit_transaction', () =>
+            transactions.commit(call, route.transactionId, bounds),
+          );
+          return jsonReply(200, ended(telemetry));
         case 'itx-rollback':
-          await transactions.rollback(call, route.transactionId, bounds);
-          return jsonReply(200, {});
+          await operation(telemetry, 'rollback_transaction', () =>
+            transactions.rollback(call, route.transactionId, bounds),
+          );
+          return jsonReply(200, ended(telemetry));
       }
     } catch (thrown) {
       const error = clientError(thrown, 'internal');
@@ -77,7 +88,7 @@ export class Prisma6Routes {
       // Outside of queries the client knows this form of a known error only.
       const { message, meta } = prisma6Error(error, undefined).user_facing_error;
       const status = error.code === 'P2028' ? 409 : 400;
-      return jsonReply(status, { is_panic: false, message, meta, error_code: error.code });
+      return jsonReply(status, { is_panic: false, message, meta, error_code: error.code, ...ended(telemetry) });
     }
   }
 
@@ -87,38 +98,34 @@ export class Prisma6Routes {
     call: Call,
     limits: ClientLimits,
     bounds: OperationBounds,
+    telemetry: Telemetry | undefined,
   ): Promise<MinimalReply> {
-    const { schemas, planner, clock, random, transactions } = this.#parts;
+    const { schemas, planner, transactions } = this.#parts;
     const text = bodyText(request.body);
     const latest = schemas.latest(route.schemaHash);
     const known = latest === undefined ? undefined : planner.known(latest, text);
     const body = known === undefined ? parseBody(text) : {};
     const schema = latest ?? (await schemas.find(route.schemaHash, bounds.deadline));
     if (schema === undefined) return schemaMissing();
-    const wish = parseTelemetryWish(request.header('x-capture-telemetry'));
-    const telemetry = wish === undefined ? undefined : new Telemetry(wish, PRISMA6_TELEMETRY, clock, random);
     const inTransaction = route.to === 'itx-graphql';
-    const operation: Operation = {
+    const query: Operation = {
       schema,
       bounds,
       inTransaction,
       telemetry,
-      comments: telemetry === undefined ? undefined : traceComment(request.header('traceparent')),
+      comment: telemetry === undefined ? '' : traceComment(request.header('traceparent')),
       run: (work) =>
         route.to === 'itx-graphql'
           ? transactions.run(call, route.transactionId, bounds, work)
           : this.#parts.withStatements(call, bounds, work),
     };
     this.#parts.onOperation(call, 1);
-    const reply = await (known === undefined
-      ? this.#read(operation, body, text)
-      : this.#queries.known(operation, known));
-    if (reply instanceof Written) return writtenReply(reply.body, limits.replyBytesMax);
-    return jsonReply(
-      200,
-      telemetry === undefined ? reply : { ...reply, extensions: telemetry.extensions() },
-      limits.replyBytesMax,
+    const reply = await operation(telemetry, 'query', () =>
+      known === undefined ? this.#read(query, body, text) : this.#queries.known(query, known),
     );
+    if (!(reply instanceof Written)) return jsonReply(200, { ...reply, ...ended(telemetry) }, limits.replyBytesMax);
+    const written = telemetry === undefined ? reply.body : writtenWith(reply.body, ended(telemetry));
+    return writtenReply(written, limits.replyBytesMax);
   }
 
   #read(operation: Operation, body: JsonObject, text: string): Promise<object> {
@@ -128,9 +135,7 @@ export class Prisma6Routes {
   }
 }
 
-const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
-
-/** A client that traces finds its trace in Postgres' own logs. */
-function traceComment(traceparent: string | undefined): Record<string, string> | undefined {
-  return traceparent !== undefined && TRACEPARENT.test(traceparent) ? { traceparent } : undefined;
+/** What a reply says of the work that it ends. */
+function ended(telemetry: Telemetry | undefined): object {
+  return telemetry === undefined ? {} : { extensions: telemetry.extensions() };
 }

@@ -5,6 +5,7 @@ import { prisma7MinorOf } from './client-version.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { PlanTexts, type ReplyFrame, Written } from './executor/index.ts';
 import { guardedScope } from './guarded-scope.ts';
+import { isolationLevel } from './isolation-level.ts';
 import { CONNECTION_INFO } from './plan-execution.ts';
 import { checkPlan } from './plan-shape.ts';
 import { errorOfVersion } from './prisma7-errors.ts';
@@ -12,9 +13,7 @@ import { jsonReply, prisma7ErrorReply, prisma7FailureReply, writtenReply } from 
 import { bodyText, isObject, type JsonObject, parseBody } from './request-body.ts';
 import type { Prisma7Route } from './routes.ts';
 import type { OperationBounds, Statements } from './statements.ts';
-import { PRISMA7_TELEMETRY, parseTelemetryWish, Telemetry } from './telemetry.ts';
-import { isolationLevelInvalid } from './transaction-errors.ts';
-import type { IsolationLevel } from './transactions.ts';
+import { observed, operation, PRISMA7_TELEMETRY, telemetryOf } from './telemetry.ts';
 import { clientError } from './user-errors.ts';
 
 /** What Prisma's own client defaults to. */
@@ -46,35 +45,39 @@ export class Prisma7Routes {
     }
     const parts = this.#parts;
     const limits = limitsOf(request, parts.limits);
-    const wish = parseTelemetryWish(request.header('x-capture-telemetry'));
-    const telemetry =
-      wish === undefined ? undefined : new Telemetry(wish, PRISMA7_TELEMETRY, parts.clock, parts.random);
-    const bounds = parts.bounds(call, limits);
+    const telemetry = telemetryOf(request, PRISMA7_TELEMETRY, parts);
+    const bounds = observed(parts.bounds(call, limits), telemetry);
     const { withStatements, transactions, onOperation } = parts;
     try {
       let reply: object;
       switch (route.to) {
         case 'query': {
-          const execute = this.#prepare(request, false, limits, telemetry);
+          const execute = this.#prepare(request, false, limits, telemetry !== undefined);
           onOperation(call, 1);
           reply = await withStatements(call, bounds, execute);
           break;
         }
         case 'transaction-query': {
-          const execute = this.#prepare(request, true, limits, telemetry);
+          const execute = this.#prepare(request, true, limits, telemetry !== undefined);
           onOperation(call, 1);
           reply = await transactions.run(call, route.transactionId, bounds, execute);
           break;
         }
         case 'transaction-start':
-          reply = { id: await this.#start(request, call, limits, bounds) };
+          reply = {
+            id: await operation(telemetry, 'start_transaction', () => this.#start(request, call, limits, bounds)),
+          };
           break;
         case 'transaction-commit':
-          await transactions.commit(call, route.transactionId, bounds);
+          await operation(telemetry, 'commit_transaction', () =>
+            transactions.commit(call, route.transactionId, bounds),
+          );
           reply = {};
           break;
         case 'transaction-rollback':
-          await transactions.rollback(call, route.transactionId, bounds);
+          await operation(telemetry, 'rollback_transaction', () =>
+            transactions.rollback(call, route.transactionId, bounds),
+          );
           reply = {};
           break;
       }
@@ -100,7 +103,7 @@ export class Prisma7Routes {
     request: MinimalRequest,
     inTransaction: boolean,
     limits: ClientLimits,
-    observer: Telemetry | undefined,
+    isObserved: boolean,
   ): (statements: Statements) => Promise<object> {
     const bytes = Buffer.from(request.body.buffer, request.body.byteOffset, request.body.byteLength);
     const known = this.#texts.find(bytes);
@@ -112,15 +115,15 @@ export class Prisma7Routes {
     const { executor, compiledExecutor, compilePlan } = this.#parts;
     // Compiled at first sight too: it takes a fraction of what the runtime would, which holds up others while it joins.
     const compiled = known === undefined ? compilePlan(plan) : known.compiled;
-    // What the client wants to see of its queries, the runtime tells.
-    if (compiled?.accepts(params) && observer === undefined) {
+    // What a client sees of its statements is what the runtime's are: their values not encoded yet.
+    if (compiled?.accepts(params) && !isObserved) {
       const bytesMax = limits.replyBytesMax;
       return (statements) =>
         compiledExecutor.execute(compiled, params, statements, { inTransaction, comments, frame: FRAME, bytesMax });
     }
     const scope = guardedScope(plan, params);
     return async (statements) => {
-      const data = await executor.execute(plan, scope, statements, { inTransaction, comments, observer });
+      const data = await executor.execute(plan, scope, statements, { inTransaction, comments });
       return { data: data ?? null };
     };
   }
@@ -132,11 +135,12 @@ export class Prisma7Routes {
       if (typeof body.newTxId !== 'string') invalid('newTxId must be a string');
       return transactions.startNested(call, body.newTxId, bounds);
     }
-    return transactions.start(call, pool(call.principal.role), {
+    const start = {
       timeoutMs: Math.min(milliseconds(body.timeout, 'timeout', TRANSACTION_TIMEOUT_MS), limits.transactionMs),
       maxWaitMs: milliseconds(body.maxWait, 'maxWait', TRANSACTION_MAX_WAIT_MS),
       isolationLevel: isolationLevel(body.isolationLevel),
-    });
+    };
+    return transactions.start(call, pool(call.principal.role), start, bounds);
   }
 }
 
@@ -169,20 +173,4 @@ export function milliseconds(value: unknown, name: string, fallback: number): nu
   if (value === undefined || value === null) return fallback;
   if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) invalid(`${name} must be a positive number`);
   return value;
-}
-
-const ISOLATION_LEVELS: ReadonlyMap<string, IsolationLevel> = new Map([
-  ['READUNCOMMITTED', 'READ UNCOMMITTED'],
-  ['READCOMMITTED', 'READ COMMITTED'],
-  ['REPEATABLEREAD', 'REPEATABLE READ'],
-  ['SERIALIZABLE', 'SERIALIZABLE'],
-]);
-
-/** An isolation level as SQL, from Prisma's name (`RepeatableRead`, by 6) or SQL's (by 7). Throws P2023 for one that is not ours. */
-export function isolationLevel(value: unknown): IsolationLevel | undefined {
-  if (value === undefined || value === null) return undefined;
-  if (typeof value !== 'string') invalid('the isolation level must be a string');
-  const level = ISOLATION_LEVELS.get(value.toUpperCase().replaceAll(' ', ''));
-  if (level === undefined) throw isolationLevelInvalid(value.slice(0, 80));
-  return level;
 }

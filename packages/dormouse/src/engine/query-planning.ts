@@ -15,7 +15,6 @@ import { type KnownQuery, QueryTexts } from './query-texts.ts';
 import { rawQueryPlan } from './raw-queries.ts';
 import type { KnownSchema } from './schema-store.ts';
 import type { OperationBounds } from './statements.ts';
-import type { Telemetry } from './telemetry.ts';
 
 /** A plan and the values of its variables. */
 export interface PlannedQuery {
@@ -37,7 +36,6 @@ export type PlannedBatch =
 export interface PlanningContext {
   readonly schema: KnownSchema;
   readonly bounds: OperationBounds;
-  readonly telemetry: Telemetry | undefined;
 }
 
 export interface QueryPlannerOptions {
@@ -156,11 +154,10 @@ export class QueryPlanner {
 
   async #compile(context: PlanningContext, kind: 'compile' | 'compile-batch', request: string): Promise<unknown> {
     const { compiler, clock, owner } = this.#options;
-    const { schema, bounds, telemetry } = context;
+    const { schema, bounds } = context;
     const startedMs = clock.monotonic();
-    const work = (): Promise<unknown> => compiler.compile(owner, kind, schema, request, bounds.deadline);
     try {
-      return await (telemetry === undefined ? work() : telemetry.span('compile', 'internal', undefined, work));
+      return await compiler.compile(owner, kind, schema, request, bounds.deadline);
     } finally {
       bounds.timings.add('compile', clock.monotonic() - startedMs);
     }

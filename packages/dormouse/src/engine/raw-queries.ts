@@ -42,6 +42,11 @@ export function rawQueryPlan(query: { readonly action: string; readonly query: u
   };
 }
 
+/** Whether a plan is that of a raw query. */
+export function isRaw(plan: QueryPlanNode): boolean {
+  return (plan.type === 'query' || plan.type === 'execute') && plan.args.type === 'rawSql';
+}
+
 function parseParameters(action: string, given: unknown): unknown[] {
   if (given === undefined || given === null) return [];
   let parsed: unknown = given;

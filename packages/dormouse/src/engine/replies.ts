@@ -17,6 +17,12 @@ export function writtenReply(body: string | Uint8Array, bytesMax: number): Minim
   return { status: 200, headers: { 'content-type': JSON_TYPE }, body };
 }
 
+/** A JSON object that is written already, with more members at its end. */
+export function writtenWith(body: string | Uint8Array, members: object): Uint8Array {
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+  return Buffer.concat([bytes.subarray(0, -1), Buffer.from(`,${jsonText(members).slice(1)}`)]);
+}
+
 /** What makes a Prisma 6 client upload its schema and try again. */
 export function schemaMissing(): MinimalReply {
   return jsonReply(404, { EngineNotStarted: { reason: 'SchemaMissing' } });

@@ -3,8 +3,10 @@ import { type Cancellation, type Clock, type Deadline, DormouseError, type Role,
 import type { Lease, ParameterValue, Pool, RowBudget, StatementResult } from '../pool/index.ts';
 import { PostgresError } from '../wire/index.ts';
 import { encodeArgument } from './arguments.ts';
+import type { IsolationLevel } from './isolation-level.ts';
 import { toDriverAdapterError } from './postgres-errors.ts';
 import { decodeResult } from './rows.ts';
+import type { TransactionStep } from './transaction-step.ts';
 
 /** What bounds one operation of a client, and where its time is noted. */
 export interface OperationBounds {
@@ -17,6 +19,18 @@ export interface OperationBounds {
   readonly key?: string | undefined;
   /** Bytes of rows that all statements of the operation may read together. */
   readonly rowBytesMax: number;
+  /** Sees the statements, when the operation's client asked for it. */
+  readonly observer?: StatementObserver | undefined;
+}
+
+/** Sees what one operation does on its connection, by running it. */
+export interface StatementObserver {
+  /** Whether it is told of all of a transaction: of what begins it, and of the rollback that ends it for lack of time. */
+  readonly whole: boolean;
+  connection<T>(acquire: () => Promise<T>): Promise<T>;
+  statement<T>(query: SqlQuery, run: () => Promise<T>): Promise<T>;
+  /** A step of a transaction that a plan makes of its own statements. */
+  step<T>(name: TransactionStep, take: () => Promise<T>): Promise<T>;
 }
 
 /**
@@ -64,14 +78,34 @@ export class Statements implements SqlQueryable {
     return this.#lastCommandTag;
   }
 
-  /** Runs a statement without arguments, such as SAVEPOINT. */
+  /** Runs a statement without arguments, such as COMMIT. */
   command(sql: string): Promise<StatementResult> {
     return this.run({ sql, args: [], argTypes: [] });
   }
 
-  /** Begins a transaction with the next statement, in the same write: if BEGIN fails, the statement does not run. */
-  begin(sql = 'BEGIN'): void {
-    this.#begin = sql;
+  /** The same for one that is no part of what an observer sees, such as SAVEPOINT. */
+  ownCommand(sql: string): Promise<StatementResult> {
+    return this.execute(sql, []);
+  }
+
+  /**
+   * Begins a transaction with the next statement, in the same write: if BEGIN fails, the statement does not run. At once, and
+   * returns when it has begun, if somebody looks: what he sees took its own time then.
+   */
+  begin(level?: IsolationLevel): Promise<void> | undefined {
+    const { observer } = this.bounds;
+    const sql = level === undefined ? 'BEGIN' : `BEGIN ISOLATION LEVEL ${level}`;
+    if (observer === undefined) {
+      this.#begin = sql;
+      return undefined;
+    }
+    return observer.whole ? this.#beginInFull(level) : this.ownCommand(sql).then(ignore);
+  }
+
+  /** In the statements that the client's own engine would take. */
+  async #beginInFull(level: IsolationLevel | undefined): Promise<void> {
+    await this.command('BEGIN');
+    if (level !== undefined) await this.command(`SET TRANSACTION ISOLATION LEVEL ${level}`);
   }
 
   /** Commits. Says false if Postgres rolled back instead, as it does after a failure, without an error. */
@@ -82,9 +116,18 @@ export class Statements implements SqlQueryable {
     return (await this.command('COMMIT')).commandTag === 'COMMIT';
   }
 
+  /** Rolls back what has begun and not ended: nothing, if BEGIN failed or COMMIT did. */
   async rollback(): Promise<void> {
     await this.#ended();
-    if (!this.#forgetBegin()) await this.command('ROLLBACK');
+    if (!this.#forgetBegin() && this.#lease !== undefined && this.#lease.transactionStatus !== 'I') {
+      await this.command('ROLLBACK');
+    }
+  }
+
+  /** Does something of a plan's own transaction, where the observer looks. */
+  step<T>(name: TransactionStep, take: () => Promise<T>): Promise<T> {
+    const { observer } = this.bounds;
+    return observer === undefined ? take() : observer.step(name, take);
   }
 
   #forgetBegin(): boolean {
@@ -112,26 +155,27 @@ export class Statements implements SqlQueryable {
   run(query: SqlQuery): Promise<StatementResult> {
     const { sql, args, argTypes } = query;
     const parameters = args.map((value, index) => encodeArgument(value, argTypes[index]));
-    return this.execute(sql, parameters, false, args.length === 0 && mayBeSeveral(sql));
+    return this.execute(sql, parameters, false, args.length === 0 && mayBeSeveral(sql), query);
   }
 
   /**
    * Runs one statement, its parameters encoded already, after those before it or, pipelined, beside others that are. By the simple
-   * protocol it may be several.
+   * protocol it may be several. `query` is what an observer sees of it.
    */
   execute(
     sql: string,
     parameters: readonly ParameterValue[],
     pipelined = false,
     simple = false,
+    query?: SqlQuery,
   ): Promise<StatementResult> {
     const free = this.#open === 0;
     this.#open++;
     const after = free ? undefined : pipelined ? this.#lastAlone : this.#last;
     const result =
       after === undefined
-        ? this.#execute(sql, parameters, pipelined, simple)
-        : this.#executeAfter(after, sql, parameters, pipelined, simple);
+        ? this.#execute(sql, parameters, pipelined, simple, query)
+        : this.#executeAfter(after, sql, parameters, pipelined, simple, query);
     if (free || !pipelined) {
       this.#last = result;
       this.#lastAlone = pipelined ? undefined : result;
@@ -147,8 +191,9 @@ export class Statements implements SqlQueryable {
     parameters: readonly ParameterValue[],
     pipelined: boolean,
     simple: boolean,
+    query: SqlQuery | undefined,
   ): Promise<StatementResult> {
-    const go = (): Promise<StatementResult> => this.#execute(sql, parameters, pipelined, simple);
+    const go = (): Promise<StatementResult> => this.#execute(sql, parameters, pipelined, simple, query);
     return after.then(go, go);
   }
 
@@ -157,8 +202,9 @@ export class Statements implements SqlQueryable {
     parameters: readonly ParameterValue[],
     pipelined: boolean,
     simple: boolean,
+    query: SqlQuery | undefined,
   ): Promise<StatementResult> {
-    const { clock, deadline, cancellation, timings, role } = this.bounds;
+    const { clock, deadline, cancellation, timings, role, observer } = this.bounds;
     const before = this.#begin;
     let isRunning = false;
     try {
@@ -169,7 +215,11 @@ export class Statements implements SqlQueryable {
       isRunning = true;
       if (this.#running++ === 0) this.#runningSinceMs = clock.monotonic();
       const options = { deadline, cancellation, rowBudget: this.#rowBudget, pipelined, simple, before };
-      const result = await this.#lease.execute(sql, parameters, options);
+      const lease = this.#lease;
+      const result =
+        observer === undefined || query === undefined
+          ? await lease.execute(sql, parameters, options)
+          : await observer.statement(query, () => lease.execute(sql, parameters, options));
       this.#lastCommandTag = result.commandTag;
       return result;
     } catch (error) {
@@ -201,10 +251,11 @@ export async function withStatements<T>(
   bounds: OperationBounds,
   work: (statements: Statements) => Promise<T>,
 ): Promise<T> {
-  const { deadline, timings, cancellation, key } = bounds;
+  const { deadline, timings, cancellation, key, observer } = bounds;
+  const acquire = (): Promise<Lease> => pool.acquire({ deadline, timings, cancellation, key });
   let acquiring: Promise<Lease> | undefined;
   const statements = new Statements(bounds, () => {
-    acquiring ??= pool.acquire({ deadline, timings, cancellation, key });
+    acquiring ??= observer === undefined ? acquire() : observer.connection(acquire);
     return acquiring;
   });
   try {

@@ -9,9 +9,10 @@ import {
   type TransactionId,
 } from '../base/index.ts';
 import type { Lease, Pool } from '../pool/index.ts';
+import type { IsolationLevel } from './isolation-level.ts';
 import { OpenTransaction } from './open-transaction.ts';
 import type { PlanExecutor } from './plan-execution.ts';
-import type { OperationBounds, Statements } from './statements.ts';
+import type { OperationBounds, StatementObserver, Statements } from './statements.ts';
 import {
   type TransactionEnd,
   type TransactionOperation,
@@ -19,9 +20,6 @@ import {
   transactionNotFound,
   transactionNotStarted,
 } from './transaction-errors.ts';
-
-/** Isolation levels of Postgres, as SQL. */
-export type IsolationLevel = 'READ UNCOMMITTED' | 'READ COMMITTED' | 'REPEATABLE READ' | 'SERIALIZABLE';
 
 export interface TransactionStart {
   /** How long it may live. */
@@ -58,28 +56,31 @@ export class Transactions {
     return this.#open.size + this.#starting;
   }
 
-  /** Opens a transaction; throws P2028 when no connection came within `maxWaitMs`. */
-  async start(call: Call, pool: Pool, start: TransactionStart): Promise<TransactionId> {
+  /**
+   * Opens a transaction, which begins with its first statement, or now if somebody looks. Throws P2028 when no connection came within
+   * `maxWaitMs`, and what Postgres raises at BEGIN.
+   */
+  async start(call: Call, pool: Pool, start: TransactionStart, bounds: OperationBounds): Promise<TransactionId> {
     if (this.#closed) throw new DormouseError('shutting_down');
     if (this.open >= this.#options.openMax) throw new DormouseError('transactions_exhausted');
     const { clock, random, executor } = this.#options;
     this.#starting++;
     try {
-      const lease = await this.#acquire(call, pool, start.maxWaitMs);
+      const lease = await this.#acquire(call, pool, start.maxWaitMs, bounds.observer);
       if (this.#closed || call.cancellation.cancelled) {
         lease.release();
         // Nobody would hear its id.
         throw new DormouseError(this.#closed ? 'shutting_down' : 'interrupted');
       }
-      const level = start.isolationLevel;
       const id = newTransactionId(random);
       const { keyId } = call.principal;
       const transaction = new OpenTransaction({
         ...{ id, keyId, lease, clock, executor, timeoutMs: start.timeoutMs },
-        begin: level === undefined ? 'BEGIN' : `BEGIN ISOLATION LEVEL ${level}`,
+        isolationLevel: start.isolationLevel,
         onEnd: (end) => this.#forget(id, keyId, end),
       });
       this.#open.set(id, transaction);
+      if (bounds.observer !== undefined) await transaction.begin(bounds);
       return id;
     } finally {
       this.#starting--;
@@ -115,11 +116,12 @@ export class Transactions {
     await Promise.all(open.map((transaction) => transaction.abandon({ how: 'rolled_back' })));
   }
 
-  async #acquire(call: Call, pool: Pool, maxWaitMs: number): Promise<Lease> {
+  async #acquire(call: Call, pool: Pool, maxWaitMs: number, observer: StatementObserver | undefined): Promise<Lease> {
     const { timings, cancellation, principal } = call;
     const deadline = call.deadline.within(maxWaitMs);
+    const acquire = (): Promise<Lease> => pool.acquire({ deadline, timings, cancellation, key: principal.keyId });
     try {
-      return await pool.acquire({ deadline, timings, cancellation, key: principal.keyId });
+      return await (observer === undefined ? acquire() : observer.connection(acquire));
     } catch (error) {
       if (error instanceof DormouseError && error.code === 'connection_timeout') throw transactionNotStarted();
       throw error;

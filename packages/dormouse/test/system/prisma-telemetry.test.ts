@@ -157,7 +157,7 @@ describe.each(CLIENT_VERSIONS)('@prisma/instrumentation with Prisma %i', (versio
       const query = ours.find((span) => span.name === `${PREFIX[version]}db_query`);
       expect(ours.length).toBeGreaterThan(0);
       expect(query?.attributes).toMatchObject({
-        'db.system.name': 'postgresql',
+        [version === 6 ? 'db.system' : 'db.system.name']: 'postgresql',
         'db.query.text': expect.stringMatching(/SELECT .*accounts/s),
       });
       expect(query.kind).toBe(requireOf(version)('@opentelemetry/api').SpanKind.CLIENT);
@@ -204,14 +204,20 @@ describe.each(CLIENT_VERSIONS)('@prisma/instrumentation with Prisma %i', (versio
   if (version === 6)
     it("carries the application's trace into Postgres as a comment", async () => {
       const { client, inSpan } = start();
+      // A column whose default is the statement that wrote it.
+      await client.$executeRawUnsafe('ALTER TABLE users ALTER COLUMN name SET DEFAULT current_query()');
       for (let use = 0; use < USES; use++) {
-        const { result, traceId } = await inSpan(
-          () => client.$queryRaw`SELECT current_query() AS sql, ${use}::int AS use`,
+        const { result: user, traceId } = await inSpan(() =>
+          client.user.create({ data: { email: `traced-${use}@example.com` } }),
         );
-        expect(result).toEqual([
-          { sql: expect.stringMatching(new RegExp(`/\\*traceparent='00-${traceId}-[0-9a-f]{16}-01'\\*/`)), use },
-        ]);
+        expect((user as Loose).name).toMatch(
+          new RegExp(`^INSERT INTO .*users.* /\\* traceparent='00-${traceId}-[0-9a-f]{16}-01' \\*/$`, 's'),
+        );
+        // A text that the application wrote is not added to, as with the engine of 6.
+        const { result } = await inSpan(() => client.$queryRaw`SELECT current_query() AS sql`);
+        expect(result).toEqual([{ sql: 'SELECT current_query() AS sql' }]);
       }
+      await client.$executeRawUnsafe('ALTER TABLE users ALTER COLUMN name DROP DEFAULT');
     });
 });
 

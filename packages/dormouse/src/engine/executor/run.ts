@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { PrismaValue, QueryPlanNode } from '@prisma/client-engine-runtime';
-import { DormouseError } from '../../base/index.ts';
 import type { ParameterValue, StatementResult } from '../../pool/index.ts';
-import type { ExecutionOptions, PlanStatements } from '../plan-execution.ts';
+import { type ExecutionOptions, type PlanStatements, withinTransaction } from '../plan-execution.ts';
 import type { JsonObject } from '../request-body.ts';
 import type { Pace } from './pace.ts';
 import { sqlComment } from './sql-comment.ts';
@@ -80,19 +79,9 @@ export class Run {
   /** Runs `work` in a transaction, if it is not in one: what it throws rolls back, and so does what the commit throws. */
   async within<T>(work: () => Promise<T>): Promise<T> {
     if (this.inTransaction) return work();
-    const { statements } = this;
     this.inTransaction = true;
     try {
-      statements.begin();
-      const result = await work();
-      if (!(await statements.commit())) {
-        throw new DormouseError('internal', { message: 'The transaction did not commit.' });
-      }
-      return result;
-    } catch (error) {
-      // Why it failed counts, not that rolling back failed too: a connection given back in a transaction is rolled back anyway.
-      await statements.rollback().catch(() => undefined);
-      throw error;
+      return await withinTransaction(this.statements, work);
     } finally {
       this.inTransaction = false;
     }

@@ -46,6 +46,7 @@ function remembering(): { readonly run: ReturnType<typeof testRun>; readonly sen
     },
     begin: () => void sent.push(['begin']),
     commit: async () => true,
+    step: (_name, take) => take(),
   });
   return { run, sent };
 }
