@@ -4,7 +4,7 @@ import { ROLES } from './base/index.ts';
 import type { Engine, EngineDatabase, EngineDatabaseOptions } from './engine/index.ts';
 import type { DatabaseEvents, Events } from './events/index.ts';
 import type { Instance } from './instance/index.ts';
-import { connectSocket, createPool, type Pool, SchemaChanges } from './pool/index.ts';
+import { connectSocket, createPool, type Pool, SchemaChanges, StoredCode } from './pool/index.ts';
 
 /** Uploaded Prisma schemas, in the database's own directory. */
 const SCHEMA_FOLDER = 'schemas';
@@ -41,7 +41,9 @@ export class Database {
     this.record = record;
     this.instance = instance;
     const { schemaChanges } = this;
-    const shared = { instance, clock, random, log, connectionsMax, waitersMax, connect: connectSocket, schemaChanges };
+    const storedCode = new StoredCode(schemaChanges, clock);
+    const limits = { connectionsMax, waitersMax };
+    const shared = { instance, clock, random, log, ...limits, connect: connectSocket, schemaChanges, storedCode };
     const pool = (role: Role): Pool => createPool({ ...shared, role });
     this.#pools = { owner: pool('owner'), writer: pool('writer'), reader: pool('reader') };
     this.engine = engine.openDatabase({

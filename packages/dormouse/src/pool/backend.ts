@@ -1,5 +1,5 @@
-import type { Clock } from '../base/index.ts';
-import { assert, DormouseError } from '../base/index.ts';
+import type { Clock, RandomBytes } from '../base/index.ts';
+import { assert, Deadline, DormouseError } from '../base/index.ts';
 import {
   ByteWriter,
   decodeErrorResponse,
@@ -22,7 +22,9 @@ import type { ExecuteOptions, ParameterValue, StatementResult } from './pool.ts'
 import { PreparedStatements } from './prepared-statements.ts';
 import { readMessage } from './read-message.ts';
 import { Request, stoppedWith } from './request.ts';
+import { RESET_MS, resetScript } from './reset-script.ts';
 import { SchemaChanges } from './schema-changes.ts';
+import type { CodeReach } from './stored-code.ts';
 
 /** Largest message kept when the caller sets no bound; a field of Postgres can be 1 GiB. */
 const PAYLOAD_BYTES_MAX = 256 << 20;
@@ -52,6 +54,7 @@ export interface BackendOptions {
  */
 export class Backend {
   readonly #socket: ServerSocket;
+  readonly #clock: Clock;
   readonly #onLost: ((lost: ConnectionLost) => void) | undefined;
   readonly #canceller: Canceller;
   readonly #deadlines: DeadlineTimer;
@@ -72,6 +75,7 @@ export class Backend {
   constructor(options: BackendOptions) {
     const { session } = options;
     this.#socket = session.socket;
+    this.#clock = options.clock;
     this.#canceller = new Canceller(options.clock, options.reconnect, session.processId, session.secretKey);
     this.#deadlines = new DeadlineTimer(options.clock, (nowMs) => this.#expire(nowMs));
     this.#onLost = options.onLost;
@@ -92,9 +96,9 @@ export class Backend {
   get lost(): ConnectionLost | undefined {
     return this.#lost;
   }
-  /** A request is under way or waits. */
+  /** A request of a caller's is under way or waits. */
   get busy(): boolean {
-    return this.#flight.length > 0;
+    return this.#flight.some(isCallers) || this.#queue.some(isCallers);
   }
   /** The session differs from a new one (SET, LISTEN, temporary tables …). */
   get changed(): boolean {
@@ -104,6 +108,13 @@ export class Backend {
   /** Runs one statement by the extended protocol. */
   execute(sql: string, parameters: readonly ParameterValue[], options?: ExecuteOptions): Promise<StatementResult> {
     return this.#submit(new Request(sql, options?.simple === true ? undefined : parameters, options));
+  }
+
+  /** Runs a script of the pool's own, of which the session is no other afterwards. */
+  own(sql: string, options?: ExecuteOptions): Promise<StatementResult> {
+    const request = new Request(sql, undefined, options);
+    request.own = true;
+    return this.#submit(request);
   }
 
   /** Runs a script by the simple protocol; gives the last result. */
@@ -120,10 +131,32 @@ export class Backend {
     return new Promise((resolve) => this.#idleWaiters.push(resolve));
   }
 
+  /** Whether code of the tenant's, of this reach, may have changed the session though no statement said so. */
+  suspect(reach: CodeReach): boolean {
+    if (reach === 'none') return false;
+    return reach === 'writes' ? this.#prepared.wrote : this.#prepared.used;
+  }
+
+  /**
+   * Puts back whatever code may have changed in the session, and keeps what is prepared. What is sent from now on waits for it, and finds
+   * another connection if it fails.
+   */
+  reset(random: RandomBytes): void {
+    this.#prepared.renewed();
+    const deadline = Deadline.in(this.#clock, RESET_MS);
+    this.own(resetScript(random), { deadline }).catch((error: Error) => this.destroy(error));
+  }
+
+  /** Resolves when nothing is under way any more, the pool's own statements included; undefined if that is so already. */
+  settled(): Promise<void> | undefined {
+    if (this.#flight.length === 0 && this.#queue.length === 0) return undefined;
+    return new Promise((resolve) => this.#idleWaiters.push(resolve));
+  }
+
   /** The session is as a new one (DISCARD ALL). */
   renewed(): void {
     this.#prepared.forget();
-    this.#prepared.changed = false;
+    this.#prepared.renewed();
   }
 
   /** Lets the process end although this connection is open, or not. */
@@ -347,4 +380,8 @@ export class Backend {
     this.#next();
     this.#onLost?.(lost);
   }
+}
+
+function isCallers(request: Request): boolean {
+  return !request.own;
 }

@@ -12,3 +12,4 @@ export * from './handshake.ts';
 export * from './pool.ts';
 export { mayChangeSchemaBytes, SchemaChanges } from './schema-changes.ts';
 export { createPool, POOL_CONNECTIONS_MAX, POOL_WAITERS_MAX, type PoolOptions } from './server-pool.ts';
+export { StoredCode } from './stored-code.ts';

@@ -14,7 +14,13 @@ import {
 import { changesSession } from './command-tag.ts';
 import type { Request } from './request.ts';
 import { mayChangeSchema, type SchemaChanges } from './schema-changes.ts';
-import { type CachedStatement, callsSessionFunction, movesSearchPath, StatementCache } from './statement-cache.ts';
+import {
+  type CachedStatement,
+  callsSessionFunction,
+  mayWrite,
+  movesSearchPath,
+  StatementCache,
+} from './statement-cache.ts';
 
 /** Classes of errors that a statement gets from Bind because what it was parsed for has changed: data, features, names and types. */
 const OUTDATED = /^(?:22|42|0A|XX)/;
@@ -35,11 +41,22 @@ export class PreparedStatements {
   #movedPath = false;
   /** The session differs from a new one (SET, LISTEN, temporary tables …). */
   changed = false;
+  /** A statement was sent since the session was last as a new one; what it does not say itself, code of the tenant's may have done. */
+  used = false;
+  /** One of them may have written, and so fired triggers. */
+  wrote = false;
 
   constructor(statementsMax: number | undefined, schemaChanges: SchemaChanges) {
     this.#statements = new StatementCache(statementsMax);
     this.#schemaChanges = schemaChanges;
     this.#parsedUnder = schemaChanges.count;
+  }
+
+  /** The session is as a new one. */
+  renewed(): void {
+    this.changed = false;
+    this.used = false;
+    this.wrote = false;
   }
 
   /** The server has forgotten every one (DISCARD ALL). */
@@ -50,6 +67,7 @@ export class PreparedStatements {
   /** Writes a request, from Parse to Sync. Throws for a value that the protocol cannot carry. */
   encode(writer: ByteWriter, request: Request): void {
     const { parameters, before } = request;
+    if (!request.own) this.#sends(request);
     if (parameters === undefined) {
       // As one text: if what goes in front fails, Postgres runs none of the rest.
       encodeQuery(writer, before === undefined ? request.sql : `${before};${request.sql}`);
@@ -63,6 +81,8 @@ export class PreparedStatements {
     const statement = this.#statements.use(request.sql, request.types);
     request.reused = statement.ready;
     request.statement = statement;
+    if (statement.changesSession) this.changed = true;
+    if (statement.mayWrite) this.wrote = true;
     for (const name of this.#statements.dropped) encodeClose(writer, 'S', name);
     if (!statement.ready) {
       // A name whose Parse went through but whose Describe did not may be taken on the server.
@@ -76,6 +96,15 @@ export class PreparedStatements {
     encodeExecute(writer, '');
     encodeSync(writer);
     this.#statements.forgetDropped();
+  }
+
+  /** From here on the statement may have an effect, also if it fails: a lock of the session outlives an error. */
+  #sends({ sql, parameters }: Request): void {
+    this.used = true;
+    // A script is judged as a whole: its text is not cut into statements.
+    if (parameters !== undefined) return;
+    if (!this.changed) this.changed = callsSessionFunction(sql);
+    if (!this.wrote) this.wrote = mayWrite(sql);
   }
 
   /** A statement without values or rows, such as BEGIN. */
@@ -104,7 +133,8 @@ export class PreparedStatements {
 
   /** A request's statement has run, with the tag that it has now. */
   ran(request: Request): void {
-    if (!this.changed) this.changed = changesOf(request);
+    if (request.own) return;
+    if (!this.changed) this.changed = changesSession(request.tag, request.parameters === undefined ? '' : request.sql);
     if (FORGETS.test(request.tag)) this.#statements.clear('kept');
     if (mayChangeSchema(request.tag)) this.#defines = true;
     else if (request.statement?.movesPath ?? movesSearchPath(request.sql)) this.#movedPath = true;
@@ -145,10 +175,4 @@ export class PreparedStatements {
     }
     return request.outside && status === 'I' && !request.resent && request.stopped === undefined;
   }
-}
-
-function changesOf(request: Request): boolean {
-  // A script is judged as a whole: its text is not cut into statements.
-  if (request.parameters === undefined) return changesSession(request.tag, '') || callsSessionFunction(request.sql);
-  return request.statement?.changesSession === true || changesSession(request.tag, request.sql);
 }

@@ -1,5 +1,6 @@
-import type { Clock } from '../base/index.ts';
+import type { Clock, RandomBytes } from '../base/index.ts';
 import type { Backend } from './backend.ts';
+import { resetScript } from './reset-script.ts';
 
 /** A connection that cannot be put in order within this time is closed. */
 const RECOVER_MS = 5_000;
@@ -8,15 +9,16 @@ const RECOVER_MS = 5_000;
  * Makes a used connection as good as a new one: ends what runs, rolls back what is open, resets what was set. Closes it if that
  * fails. Never rejects.
  */
-export async function recover(backend: Backend, clock: Clock): Promise<void> {
+export async function recover(backend: Backend, clock: Clock, random: RandomBytes): Promise<void> {
   const giveUp = clock.after(RECOVER_MS, () => backend.destroy());
   try {
     if (backend.busy) await backend.interrupt();
     if (backend.lost !== undefined) return;
-    if (backend.transactionStatus !== 'I') await backend.script('ROLLBACK');
+    if (backend.transactionStatus !== 'I') await backend.own('ROLLBACK');
     if (backend.changed) {
-      await backend.script('DISCARD ALL');
+      await backend.own('DISCARD ALL');
       backend.renewed();
+      await backend.own(resetScript(random));
     }
   } catch (error) {
     backend.destroy(error as Error);

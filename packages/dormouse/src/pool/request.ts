@@ -23,6 +23,8 @@ export class Request {
   readonly before: string | undefined;
   /** Asked for as a statement that may be several. */
   readonly simple: boolean;
+  /** Of the pool itself: it changes nothing that anybody is to see. */
+  own = false;
   /** May be sent while others of its kind are under way. */
   readonly pipelined: boolean;
   readonly promise: Promise<StatementResult>;

@@ -17,6 +17,7 @@ import type { AcquireOptions, Lease, Pool } from './pool.ts';
 import { PoolLease } from './pool-lease.ts';
 import { recover } from './recover.ts';
 import { SchemaChanges } from './schema-changes.ts';
+import { StoredCode } from './stored-code.ts';
 import { WaitQueue } from './wait-queue.ts';
 
 /** Server connections a database and role: Postgres serves a two-core host best with few; each costs 2 to 5 MB. */
@@ -50,12 +51,16 @@ export interface PoolOptions {
   readonly statementsMax?: number;
   /** Shared by the pools and the TCP door of one database. */
   readonly schemaChanges?: SchemaChanges;
+  /** The same, of all pools of one database. */
+  readonly storedCode?: StoredCode;
 }
 
 /** A connection and the server generation it belongs to. */
 export interface Member {
   readonly backend: Backend;
   readonly generation: number;
+  /** The count of schema changes when it was last known to be as a new one. */
+  cleanUnder: number;
 }
 
 /**
@@ -71,6 +76,7 @@ export class ServerPool implements Pool {
   readonly #role: Role;
   readonly #statementsMax: number | undefined;
   readonly #schemaChanges: SchemaChanges;
+  readonly #storedCode: StoredCode;
   readonly #parameters: ReadonlyMap<string, string>;
   readonly #detach: () => void;
   #permits: number;
@@ -91,6 +97,7 @@ export class ServerPool implements Pool {
     this.#role = options.role;
     this.#statementsMax = options.statementsMax;
     this.#schemaChanges = options.schemaChanges ?? new SchemaChanges();
+    this.#storedCode = options.storedCode ?? new StoredCode(this.#schemaChanges, options.clock);
     this.#permits = options.connectionsMax ?? POOL_CONNECTIONS_MAX;
     this.#waiters = new WaitQueue(options.clock, options.waitersMax ?? POOL_WAITERS_MAX);
     this.#parameters = new Map([
@@ -144,7 +151,7 @@ export class ServerPool implements Pool {
     if (member === undefined) return undefined;
     this.#permits -= 1;
     try {
-      const { rows } = await member.backend.script(sql, { deadline: Deadline.in(this.#clock, ASK_MS) });
+      const { rows } = await member.backend.own(sql, { deadline: Deadline.in(this.#clock, ASK_MS) });
       const [value] = rows[0] === undefined ? [] : decodeDataRow(rows[0]);
       return value?.toString('utf8');
     } catch {
@@ -191,7 +198,7 @@ export class ServerPool implements Pool {
       this.#restock(member, hold);
       return;
     }
-    void recover(backend, this.#clock).then(() => this.#restock(member, hold));
+    void recover(backend, this.#clock, this.#random).then(() => this.#restock(member, hold));
   }
 
   #lease(member: Member, hold: Hold, deadline: Deadline): Lease {
@@ -204,6 +211,7 @@ export class ServerPool implements Pool {
     const usable =
       member.backend.lost === undefined && !this.#closed && member.generation === this.#instance.generation;
     if (usable) {
+      const asks = this.#clean(member);
       const waiter = this.#waiters.take();
       if (waiter !== undefined) {
         waiter.options.timings?.add('queue', this.#clock.monotonic() - waiter.sinceMs);
@@ -211,12 +219,32 @@ export class ServerPool implements Pool {
         return;
       }
       member.backend.keepAlive(false);
-      this.#idle.push(member);
+      // Others come before one that still has a question to answer.
+      if (asks) this.#idle.unshift(member);
+      else this.#idle.push(member);
     } else {
       this.#drop(member);
     }
-    hold.release();
+    // The server does not rest while it works for us.
+    const settled = member.backend.settled();
+    if (settled === undefined) hold.release();
+    else void settled.then(() => hold.release());
     this.#returnPermit();
+  }
+
+  /**
+   * Sees to it that nothing which code of the tenant's may have changed in the session meets the next caller. Nobody waits here: a reset
+   * goes out behind the reply, and a statement that comes meanwhile behind the reset. Says whether the connection is asked what code there is.
+   */
+  #clean(member: Member): boolean {
+    const { backend } = member;
+    const { count } = this.#schemaChanges;
+    const { unasked, reach } = this.#storedCode;
+    if (backend.suspect(reach)) backend.reset(this.#random);
+    // Asked of a session that nobody has prepared.
+    if (unasked) void this.#storedCode.ask(backend);
+    member.cleanUnder = count;
+    return unasked;
   }
 
   #returnPermit(): void {
@@ -295,7 +323,7 @@ export class ServerPool implements Pool {
       ...(this.#statementsMax === undefined ? {} : { statementsMax: this.#statementsMax }),
       onLost: (lost) => this.#lostMember(member, lost),
     });
-    const member: Member = { backend, generation };
+    const member: Member = { backend, generation, cleanUnder: this.#schemaChanges.count };
     if (backend.lost === undefined) this.#members.add(member);
     return member;
   }
@@ -317,7 +345,14 @@ export class ServerPool implements Pool {
     for (;;) {
       const member = this.#idle.pop();
       if (member === undefined) return undefined;
-      if (member.backend.lost === undefined && member.generation === this.#instance.generation) return member;
+      if (member.backend.lost === undefined && member.generation === this.#instance.generation) {
+        // What was changed when this connection was given back, was told only later.
+        if (member.cleanUnder !== this.#schemaChanges.count) {
+          member.backend.reset(this.#random);
+          member.cleanUnder = this.#schemaChanges.count;
+        }
+        return member;
+      }
       this.#drop(member);
     }
   }

@@ -15,11 +15,20 @@ const LOCAL_CONFIG = /set_config\(\s*(?:'[^']*'|\$\d+)\s*,\s*(?:'[^']*'|\$\d+)\s
  * escapes, or by INTO TEMP. A reader knows these ways; functions that call them are the owner's to make.
  */
 const SESSION_FUNCTION =
-  /advisory_lock|set_config|_to_xml|ts_stat|ts_rewrite|\bU&"|(?<!["'.\w])(?:pg_temp|temp|temporary)(?!["'\w])/i;
+  /advisory_lock|set_config|pg_settings|setseed|set_limit|isn_weak|dblink|_to_xml|ts_stat|ts_rewrite|\bU&"|(?<!["'.\w])(?:pg_temp|temp|temporary)(?!["'\w])/i;
 
 /** Whether the text may do something whose effect outlives the transaction. Too often is slow; too rarely is wrong. */
 export function callsSessionFunction(sql: string): boolean {
   return SESSION_FUNCTION.test(sql) && SESSION_FUNCTION.test(sql.replace(LOCAL_CONFIG, ''));
+}
+
+/** Statements that only read, if nothing in them is one that writes. */
+const READS = /^\s*(?:select|with|values|table|show|fetch|begin|start|commit|rollback|savepoint|release)\b/i;
+const WRITES = /\b(?:insert|update|delete|merge|into)\b/i;
+
+/** Whether the text may write rows, and so fire triggers. Too often costs a reset; too rarely is wrong. */
+export function mayWrite(sql: string): boolean {
+  return !READS.test(sql) || WRITES.test(sql);
 }
 
 /** Whether the text may change where unqualified names are looked up. */
@@ -34,6 +43,7 @@ export class CachedStatement {
   /** Uses something that outlives the transaction, whatever its command tag says. */
   readonly changesSession: boolean;
   readonly movesPath: boolean;
+  readonly mayWrite: boolean;
   /** Its name on the server, or '' before the second use: a statement used once is not worth the server's memory. */
   name = '';
   /** The server has parsed it under this name and described its result. */
@@ -48,6 +58,7 @@ export class CachedStatement {
     this.types = types;
     this.changesSession = callsSessionFunction(sql);
     this.movesPath = movesSearchPath(sql);
+    this.mayWrite = mayWrite(sql);
   }
 }
 
