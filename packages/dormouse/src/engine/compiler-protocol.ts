@@ -37,9 +37,11 @@ export interface SchemaThreadData {
 /** What the engine needs to know of a schema, beside compiling for it. */
 export interface SchemaFacts {
   /** What may be taken out of queries as parameters; absent until that is read, and for a schema too large for it. */
-  readonly parameters?: {
-    readonly graph: PackedGraph;
-    /** Database names by enum and value. */
-    readonly enums: Readonly<Record<string, Readonly<Record<string, string>>>>;
-  };
+  readonly parameters?:
+    | {
+        readonly graph: PackedGraph;
+        /** Database names by enum and value. */
+        readonly enums: Readonly<Record<string, Readonly<Record<string, string>>>>;
+      }
+    | undefined;
 }

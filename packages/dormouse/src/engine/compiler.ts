@@ -5,6 +5,7 @@ import { type Clock, Deadline, DormouseError, type Logger } from '../base/index.
 import { CompileDebts } from './compile-debts.ts';
 import type { CompilerJob, CompilerModule, SchemaFacts, SchemaJob, SchemaThreadData } from './compiler-protocol.ts';
 import { JobFailed, JobThread } from './job-thread.ts';
+import { MetadataReading } from './metadata-reading.ts';
 import { CONNECTION_INFO } from './plan-execution.ts';
 import { forSchemaValidator, providerOf } from './schema-dialect.ts';
 import { threadFile } from './thread-file.ts';
@@ -14,21 +15,24 @@ import { withMemoryLimit } from './wasm-memory.ts';
 const COMPILE_MS_MAX = 5_000;
 /** Validating a schema of 500 models takes 80 ms. */
 const CHECK_MS_MAX = 5_000;
-/** The metadata of 1000 models takes some 6 s; it is waited for this long, then queries go without until it is there. */
+/** Of a schema's metadata; it is waited for this long, then queries go without until it is there. */
 const READ_GRACE_MS = 2_000;
-const READ_MS_MAX = 60_000;
-/** Longest that reading a schema's metadata may wait behind that of others. */
+/** Processor time: 300 models of an application, with 90 MB of metadata, take 6 s. */
+const READ_CPU_MS_MAX = 60_000;
+/** Longest that reading a schema's metadata may take, with its waiting behind that of others. */
 const READ_WAIT_MS = 600_000;
 /** A compiler of 100 schemas of 20 models holds 21 MB; from the first bound on it is replaced, at the second a job fails. */
 const COMPILER_BYTES_MAX = 256 * 2 ** 20;
 const COMPILER_GROWTH_BYTES_MAX = 512 * 2 ** 20;
-/** The validator takes 48 MB for the metadata of 100 models, 400 MB for that of 1000. */
+/** A validator that has grown beyond the first is replaced; it takes four times the bytes of the metadata that it makes. */
 const VALIDATOR_BYTES_MAX = 128 * 2 ** 20;
-const VALIDATOR_GROWTH_BYTES_MAX = 512 * 2 ** 20;
-/** 1000 models have 134 MB. */
-const METADATA_BYTES_MAX = 192 * 2 ** 20;
-/** JavaScript heap of a thread: plans and metadata pass through. */
+const VALIDATOR_GROWTH_BYTES_MAX = 768 * 2 ** 20;
+/** 300 models of an application have 90 MB, 1000 of a dozen fields 134 MB. */
+const METADATA_BYTES_MAX = 160 * 2 ** 20;
+/** JavaScript heap of a compiler's thread: plans pass through. */
 const HEAP_MB_MAX = 512;
+/** The same of a validator's: of metadata it holds as many bytes at most as that has. */
+const READER_HEAP_MB_MAX = 256;
 /** Schemas are seldom new: the validator's thread goes after this long. */
 const VALIDATOR_IDLE_MS = 30_000;
 /** The second compiler's thread goes when nobody has needed it for so long. */
@@ -64,6 +68,7 @@ export interface CompilerOptions {
   readonly compileMsMax?: number;
   readonly compilerBytesMax?: number;
   readonly waitingMax?: number;
+  readonly metadataBytesMax?: number | undefined;
 }
 
 /** Prisma's compiler and its schema validator, each in a thread of its own, so that neither holds up the main loop. */
@@ -102,14 +107,15 @@ export class Compiler {
         file: threadFile('schema-worker'),
         prepare: async (): Promise<SchemaThreadData> => ({
           memoryBytesMax: VALIDATOR_GROWTH_BYTES_MAX,
-          metadataBytesMax: METADATA_BYTES_MAX,
+          metadataBytesMax: options.metadataBytesMax ?? METADATA_BYTES_MAX,
         }),
         clock,
         log,
         memoryBytesMax: VALIDATOR_BYTES_MAX,
-        heapMbMax: HEAP_MB_MAX,
+        heapMbMax: READER_HEAP_MB_MAX,
         waitingMax: WAITING_MAX,
         idleMs: VALIDATOR_IDLE_MS,
+        limits: 'processor time',
       });
     this.#validator = schemaThread('dormouse-schemas');
     this.#reader = schemaThread('dormouse-metadata');
@@ -117,9 +123,9 @@ export class Compiler {
 
   /**
    * Checks a schema. Throws `schema_invalid` with the validator's message. `owner` takes turns with others. What it gives
-   * of a large schema is filled in later.
+   * of a large schema comes later.
    */
-  async load(owner: string, schema: string, deadline: Deadline): Promise<SchemaFacts> {
+  async load(owner: string, schema: string, deadline: Deadline): Promise<MetadataReading> {
     const provider = providerOf(schema);
     if (provider !== 'postgresql' && provider !== 'postgres') {
       const found = provider === undefined ? 'no datasource' : `the provider ${provider}`;
@@ -131,28 +137,23 @@ export class Compiler {
     } catch (error) {
       throw error instanceof JobFailed ? schemaError(error) : error;
     }
-    const facts: SchemaFacts = {};
-    const { clock } = this.#options;
+    const { clock, log } = this.#options;
+    const read = (): Promise<SchemaFacts> =>
+      this.#reader.submit(
+        owner,
+        { kind: 'read', schema: datamodel },
+        Deadline.in(clock, READ_WAIT_MS),
+        READ_CPU_MS_MAX,
+      ) as Promise<SchemaFacts>;
+    const reading = new MetadataReading({ clock, log, read });
     await new Promise<void>((resolve) => {
       const grace = clock.after(READ_GRACE_MS, resolve);
-      void this.#read(owner, datamodel, facts).then(() => {
+      void reading.want().then(() => {
         grace.cancel();
         resolve();
       });
     });
-    return facts;
-  }
-
-  async #read(owner: string, schema: string, facts: SchemaFacts): Promise<void> {
-    const { clock, log } = this.#options;
-    try {
-      const deadline = Deadline.in(clock, READ_WAIT_MS);
-      Object.assign(facts, await this.#reader.submit(owner, { kind: 'read', schema }, deadline, READ_MS_MAX));
-    } catch (error) {
-      if (error instanceof DormouseError && error.code === 'shutting_down') return;
-      // The schema is valid and can be compiled for; its queries are just not kept by shape.
-      log.log('warn', 'the metadata of a schema cannot be read', { reason: (error as Error).message });
-    }
+    return reading;
   }
 
   /** Compiles a JSON query (or a batch of them). Throws {@link QueryRefused}, `query_timeout`, `query_invalid`. */

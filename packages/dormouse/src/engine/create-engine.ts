@@ -36,6 +36,8 @@ export interface EngineOptions {
   readonly limits: EngineLimits;
   /** Bodies beyond this are read in a thread; smaller in tests. */
   readonly heavyBodyBytes?: number;
+  /** Metadata of schemas beyond this is not read; smaller in tests. */
+  readonly metadataBytesMax?: number;
   /** Longest that a thread may read and compile one; shorter or longer in tests. */
   readonly heavyPrepareMs?: number;
   /** False: no plan is compiled, Prisma's runtime runs them all. So tests know what it would say. */
@@ -44,7 +46,11 @@ export interface EngineOptions {
 
 /** The engine of this process. The compiler's thread starts with the first query that needs it. */
 export function createEngine(options: EngineOptions): Engine {
-  const compiler = new Compiler({ clock: options.clock, log: options.log });
+  const compiler = new Compiler({
+    clock: options.clock,
+    log: options.log,
+    metadataBytesMax: options.metadataBytesMax,
+  });
   const executor = new PlanExecutor();
   const compiledExecutor = new CompiledExecutor(executor, options.clock);
   const budget = new MemoryBudget(options.limits.keptBytesMax);

@@ -1,6 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 import { type Clock, type Deadline, DormouseError, type Logger, type Timer } from '../base/index.ts';
 import { startThread } from './start-thread.ts';
+import { threadCpuMs } from './thread-cpu.ts';
 
 /** A job for a thread, and what it answers. `memoryBytes` is what its WebAssembly memory holds by now. */
 export type NumberedJob<Job> = Job & { readonly id: number };
@@ -49,7 +50,14 @@ export interface JobThreadOptions {
   readonly waitingMax: number;
   /** Ends the thread when it had nothing to do for so long; absent to keep it. */
   readonly idleMs?: number;
+  /** Of what the limits of jobs are, where the kernel tells it and the thread has said what the kernel calls it; else of time. */
+  readonly limits?: 'processor time';
 }
+
+/** Of a limit of processor time, how many times as long its job may take on a machine that is busy with other things. */
+const BUSY_FACTOR = 10;
+/** How often at most a job is looked at. */
+const LOOK_MS_MIN = 100;
 
 interface Waiting<Job> {
   readonly job: Job;
@@ -67,12 +75,14 @@ interface Waiting<Job> {
 interface Running<Job> {
   readonly id: number;
   readonly waiting: Waiting<Job>;
-  readonly timer: Timer;
+  timer: Timer;
   readonly sinceMs: number;
+  /** Of its thread, when it began. */
+  readonly cpuMs: number | undefined;
 }
 
 /**
- * One worker thread, one job at a time, each held to a limit of time; owners take turns. When a job breaks the thread, outlasts
+ * One worker thread, one job at a time, each held to a limit of time (or of processor time); owners take turns. When a job breaks the thread, outlasts
  * its limit or makes the thread too large, the thread is ended and the next job starts another. Only that job fails. The deadline of
  * who asks is another thing: it ends the waiting, never the thread, which others use.
  */
@@ -85,6 +95,8 @@ export class JobThread<Job extends object> {
   #worker: Promise<Worker> | undefined;
   #running: Running<Job> | undefined;
   #idle: Timer | undefined;
+  /** What the kernel calls the thread. */
+  #kernelId: number | undefined;
   #busy = false;
   #jobs = 0;
   #closed = false;
@@ -193,14 +205,34 @@ export class JobThread<Job extends object> {
       this.#done(waiting, () => {});
       return;
     }
-    const { limitMs } = waiting;
-    const timer = this.#options.clock.after(limitMs, () => {
-      this.#replace('a job outlasted its deadline');
-      this.#fail(waiting, new JobFailed({ reason: 'deadline', message: `it took longer than ${limitMs} ms` }));
-    });
-    this.#running = { id: ++this.#jobs, waiting, timer, sinceMs: this.#options.clock.monotonic() };
+    const { clock } = this.#options;
+    const timer = clock.after(waiting.limitMs, () => this.#late(waiting));
+    this.#running = { id: ++this.#jobs, waiting, timer, sinceMs: clock.monotonic(), cpuMs: this.#cpuMs() };
     const job: NumberedJob<Job> = { ...waiting.job, id: this.#running.id };
     worker.postMessage(job);
+  }
+
+  /** The time of a job is up: unless the thread did not get the processor for so long. */
+  #late(waiting: Waiting<Job>): void {
+    const running = this.#running;
+    if (running?.waiting !== waiting) return;
+    const { clock } = this.#options;
+    const { limitMs } = waiting;
+    const cpuMs = this.#cpuMs();
+    if (cpuMs !== undefined && running.cpuMs !== undefined) {
+      const leftMs = limitMs - (cpuMs - running.cpuMs);
+      if (leftMs > 0 && clock.monotonic() - running.sinceMs < limitMs * BUSY_FACTOR) {
+        running.timer = clock.after(Math.max(leftMs, LOOK_MS_MIN), () => this.#late(waiting));
+        return;
+      }
+    }
+    this.#replace('a job outlasted its deadline');
+    this.#fail(waiting, new JobFailed({ reason: 'deadline', message: `it took longer than ${limitMs} ms` }));
+  }
+
+  #cpuMs(): number | undefined {
+    const { limits } = this.#options;
+    return limits === undefined || this.#kernelId === undefined ? undefined : threadCpuMs(this.#kernelId);
   }
 
   #answered(reply: JobReply): void {
@@ -259,7 +291,10 @@ export class JobThread<Job extends object> {
   async #start(): Promise<Worker> {
     const { file, name, heapMbMax, prepare } = this.#options;
     this.#prepared ??= prepare();
-    const worker = await startThread({ name, file, data: await this.#prepared, heapMbMax });
+    const onReady = (message: unknown): void => {
+      this.#kernelId = typeof message === 'number' ? message : undefined;
+    };
+    const worker = await startThread({ name, file, data: await this.#prepared, heapMbMax, onReady });
     worker.on('message', (reply: JobReply) => this.#answered(reply));
     worker.on('error', (error) => this.#broke(worker, error));
     worker.on('exit', () => this.#broke(worker, new Error('the thread ended')));

@@ -42,7 +42,7 @@ const whole = JSON.parse(text) as Metadata;
 
 describe('metadata', () => {
   it('read an element at a time gives the graph that it gives at once', () => {
-    const read = readMetadata(Buffer.from(text));
+    const read = readMetadata([Buffer.from(text)]);
     expect(read.datamodel.enums).toEqual(whole.datamodel.enums);
     expect(read.mappings.modelOperations).toEqual(whole.mappings.modelOperations);
     const graph = buildParameterGraph(read);
@@ -50,8 +50,17 @@ describe('metadata', () => {
     expect(graph.inputNodes.length).toBeGreaterThan(100);
   });
 
+  it('comes in pieces of any size', () => {
+    const bytes = Buffer.from(text);
+    const pieces = function* (size: number): Generator<Uint8Array> {
+      for (let at = 0; at < bytes.length; at += size) yield new Uint8Array(bytes.subarray(at, at + size));
+    };
+    const once = readMetadata([bytes]);
+    for (const size of [1, 2, 7, 1000, 4096]) expect(readMetadata(pieces(size))).toEqual(once);
+  });
+
   it('that is cut off is refused', () => {
-    expect(() => readMetadata(Buffer.from(text.slice(0, text.lastIndexOf('"'))))).toThrow('ends in a string');
+    expect(() => readMetadata([Buffer.from(text.slice(0, text.lastIndexOf('"')))])).toThrow('ends in a string');
   });
 });
 

@@ -6,6 +6,7 @@ import { type Deadline, DormouseError, type Logger, type RandomBytes } from '../
 import type { Compiler, SchemaSource } from './compiler.ts';
 import type { SchemaFacts } from './compiler-protocol.ts';
 import type { Kept, MemoryBudget, Share } from './memory-budget.ts';
+import type { MetadataReading } from './metadata-reading.ts';
 import { graphBytes, openGraph } from './packed-graph.ts';
 
 export interface SchemaStoreOptions {
@@ -203,8 +204,11 @@ export class SchemaStore {
     }
   }
 
-  #schema(hash: string, facts: SchemaFacts): HeldSchema {
-    return new HeldSchema(hash, facts, () => this.#read(hash));
+  #schema(hash: string, reading: MetadataReading): HeldSchema {
+    const schema = new HeldSchema(hash, reading, () => this.#read(hash));
+    // What comes later is counted then.
+    if (reading.parameters === undefined) reading.onRead = () => this.#share.grow(schema, weightOf(reading));
+    return schema;
   }
 
   async #read(hash: string): Promise<string> {
@@ -245,36 +249,52 @@ export class SchemaStore {
   }
 }
 
-/** A schema with what was read of it; `facts` may be filled in later. */
+/** What is known of a schema, or comes to be known later: `want` sees to that. */
+type ComingFacts = SchemaFacts & { want?(): unknown };
+
+/** A schema with what was read of it. */
 export class HeldSchema implements KnownSchema, Kept {
   readonly hash: string;
   usedAt = 0;
-  readonly weight: number;
+  weight: number;
   readonly text: () => Promise<string>;
-  readonly facts: SchemaFacts;
+  readonly #facts: ComingFacts;
   #graph: ParamGraph | undefined;
   #batchGraph: ParamGraph | undefined;
 
-  constructor(hash: string, facts: SchemaFacts, text: () => Promise<string>) {
+  constructor(hash: string, facts: ComingFacts, text: () => Promise<string>) {
     this.hash = hash;
     this.text = text;
-    this.facts = facts;
-    this.weight = WEIGHT_BASE + (facts.parameters === undefined ? 0 : graphBytes(facts.parameters.graph));
+    this.#facts = facts;
+    this.weight = WEIGHT_BASE + weightOf(facts);
+  }
+
+  get facts(): SchemaFacts {
+    const { parameters } = this.#facts;
+    return parameters === undefined ? {} : { parameters };
   }
 
   get graph(): ParamGraph | undefined {
-    const { parameters } = this.facts;
-    if (parameters === undefined) return undefined;
+    const { parameters } = this.#facts;
+    if (parameters === undefined) {
+      this.#facts.want?.();
+      return undefined;
+    }
     const { graph, enums } = parameters;
     this.#graph ??= openGraph(graph, (name) => (Object.hasOwn(enums, name) ? enums[name] : undefined));
     return this.#graph;
   }
 
   get batchGraph(): ParamGraph | undefined {
-    const { parameters } = this.facts;
-    if (parameters !== undefined) this.#batchGraph ??= openGraph(parameters.graph, () => undefined);
+    const { parameters } = this.#facts;
+    if (parameters === undefined) this.#facts.want?.();
+    else this.#batchGraph ??= openGraph(parameters.graph, () => undefined);
     return this.#batchGraph;
   }
+}
+
+function weightOf({ parameters }: SchemaFacts): number {
+  return parameters === undefined ? 0 : graphBytes(parameters.graph);
 }
 
 function tooLarge(bytes: number, bytesMax: number): DormouseError {

@@ -8,7 +8,11 @@ import { readMetadata } from './metadata-reader.ts';
 import { packGraph } from './packed-graph.ts';
 import { Panics } from './panics.ts';
 import { buildParameterGraph } from './parameter-graph.ts';
+import { ownKernelId } from './thread-cpu.ts';
 import { withMemoryLimit } from './wasm-memory.ts';
+
+/** Of the metadata, read at once. */
+const CHUNK_BYTES = 2 ** 20;
 
 interface MetadataBuffer {
   len(): number;
@@ -51,20 +55,27 @@ class SchemaThread {
   }
 
   #read(parameters: string): SchemaFacts {
-    const metadata = readMetadata(this.#metadata(parameters));
+    const metadata = this.#metadata(parameters);
     return { parameters: { graph: packGraph(buildParameterGraph(metadata)), enums: enumValues(metadata) } };
   }
 
-  #metadata(parameters: string): Buffer {
+  #metadata(parameters: string): Metadata {
     const buffer = this.#bindings.get_dmmf_buffered(parameters);
     try {
       const length = buffer.len();
       const { metadataBytesMax } = this.#data;
       if (length > metadataBytesMax) throw new Error(`it has ${length} bytes, more than ${metadataBytesMax}`);
-      return Buffer.from(buffer.read_chunk(0, length));
+      return readMetadata(chunksOf(buffer, length));
     } finally {
       buffer.free();
     }
+  }
+}
+
+/** The metadata stays where it was made: only a piece at a time is copied from there. */
+function* chunksOf(buffer: MetadataBuffer, length: number): Generator<Uint8Array> {
+  for (let at = 0; at < length; at += CHUNK_BYTES) {
+    yield buffer.read_chunk(at, Math.min(CHUNK_BYTES, length - at));
   }
 }
 
@@ -95,5 +106,5 @@ if (port !== null) {
   limitModules(data.memoryBytesMax);
   const thread = new SchemaThread(data, createRequire(import.meta.url)('@prisma/prisma-schema-wasm') as SchemaBindings);
   port.on('message', (job: NumberedJob<SchemaJob>) => port.postMessage(thread.answer(job)));
-  port.postMessage('ready');
+  port.postMessage(ownKernelId() ?? 'ready');
 }
