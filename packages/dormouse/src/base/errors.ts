@@ -45,6 +45,7 @@ export type ErrorCode =
   | 'quota_exceeded'
   | 'streams_disabled'
   | 'stream_gone'
+  | 'stream_unknown'
   | 'database_deleted'
   | 'database_disabled'
   | 'wake_timeout'
@@ -418,6 +419,16 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     '0A000',
     2,
     'The stream position is no longer kept. Read the data anew and stream from now.',
+  ),
+  stream_unknown: row(
+    'user',
+    'never',
+    404,
+    'P5000',
+    'P6100',
+    '42P01',
+    2,
+    'There is no table of that name, and it has left no events.',
   ),
   // The database.
   database_deleted: row('gone', 'never', 404, 'P5003', 'P6001', '3D000', 2, 'The database was deleted.'),

@@ -15,6 +15,7 @@ import { openMainDatabase } from './main-database.ts';
 import { Progress } from './progress.ts';
 import { type Connect, ReplicationConnection } from './replication-connection.ts';
 import { ensureSlot, slotName } from './slot.ts';
+import { CATALOG_SQL, type CatalogEntry, readCatalog } from './table-catalog.ts';
 import { applyTenantObjects, LISTED_PUBLICATION, PUBLICATION } from './tenant-objects.ts';
 
 /** A transaction over this goes to the log in pieces: memory is bounded by it, not by the tenant's largest transaction. */
@@ -49,6 +50,10 @@ const BARREN_MAX = 3;
 const BACK_AFTER_MS = 10;
 /** After the last acknowledgement, how long the server may take to close the stream. */
 const CLOSE_MS = 1000;
+/** How long the running server has to name its tables. */
+const CATALOG_MS = 5000;
+/** What the server itself writes into the WAL when it goes to rest: less than any statement that makes a table. */
+const REST_WAL_BYTES = 1024n;
 /** An idle stream stores and acknowledges the server's own WAL once it is this much, or this long after the last time. */
 const IDLE_BYTES = 256n * 1024n;
 const IDLE_MS = 10_000;
@@ -92,6 +97,8 @@ export class Capture implements Attachment {
   /** How far the server has decoded, by its last keepalive. */
   #serverLsn: Lsn = 0n;
   #storedAtMs = 0;
+  /** The tables at the last rest, while it lasts. */
+  #noted: { readonly text: string; readonly atLsn: Lsn } | undefined;
   /** Counts what has come in and what was stored: whether capture advances. */
   #steps = 0;
   /** Streams in a row that ended before a transaction was through. */
@@ -142,7 +149,41 @@ export class Capture implements Attachment {
   /** Reads what was written, for as long as that advances. */
   async settling(signal: AbortSignal): Promise<void> {
     if (this.#resting || !this.#wanted) return;
-    await this.#drain(signal, Number.POSITIVE_INFINITY);
+    if (await this.#drain(signal, Number.POSITIVE_INFINITY)) await this.#noteTables();
+  }
+
+  /** The tables that are there, by the running server; undefined if it does not run, or does not say. */
+  async tables(): Promise<readonly CatalogEntry[] | undefined> {
+    const { clock, instance, logger } = this.#options;
+    if (!this.#wanted || instance.state !== 'running') return undefined;
+    const asked = this.#answer(CATALOG_SQL).then(readCatalog);
+    asked.catch((error: unknown) => logger.log('debug', 'the tables are not known', { error: String(error) }));
+    // It may be frozen meanwhile.
+    const late = new Promise<undefined>((resolve) => clock.after(CATALOG_MS, () => resolve(undefined)));
+    return Promise.race([asked.catch(() => undefined), late]);
+  }
+
+  /** The tables that there were when the server went to rest; undefined if there may be others by now. */
+  async notedTables(): Promise<readonly CatalogEntry[] | undefined> {
+    if (this.#noted !== undefined) return readCatalog(this.#noted.text);
+    const { log } = this.#options;
+    const [noted, { storedLsn }] = [await log.notedTables(), await log.state()];
+    if (noted === undefined || storedLsn === undefined || storedLsn - noted.storedLsn > REST_WAL_BYTES)
+      return undefined;
+    return readCatalog(noted.text);
+  }
+
+  /** Once nothing more was written: what a sleeping database has is then known without waking it. */
+  async #noteTables(): Promise<void> {
+    const { log, logger } = this.#options;
+    if (this.#noted?.atLsn === this.#serverLsn) return;
+    try {
+      const text = await this.#answer(CATALOG_SQL);
+      await log.noteTables(text);
+      this.#noted = { text, atLsn: this.#serverLsn };
+    } catch (error) {
+      logger.log('debug', 'the tables are not noted', { error: String(error) });
+    }
   }
 
   /** Drains and closes the stream. What is not drained in time comes over the same stream after the thaw. */
@@ -164,6 +205,7 @@ export class Capture implements Attachment {
 
   /** The server runs, after a start or a thaw. */
   awake(): void {
+    this.#noted = undefined;
     this.#rouse?.();
     if (!this.#resting) return;
     this.#resting = false;
@@ -237,15 +279,20 @@ export class Capture implements Attachment {
     return true;
   }
 
-  /** How far the WAL goes now. A stream takes no statements, so the question goes over another connection: one that is there, or a new one. */
+  /** How far the WAL goes now. */
   async #insertLsn(): Promise<Lsn> {
+    return parseLsn(await this.#answer(INSERT_LSN)) ?? 0n;
+  }
+
+  /** A stream takes no statements, so a question goes over another connection: one that is there, or a new one. */
+  async #answer(sql: string): Promise<string> {
     const { connect, instance, ask } = this.#options;
-    const answer = parseLsn((await ask?.(INSERT_LSN)) ?? '');
+    const answer = await ask?.(sql);
     if (answer !== undefined) return answer;
     const asking = await ReplicationConnection.open(connect, instance.endpoint, false);
     try {
-      const [row] = await asking.query(INSERT_LSN);
-      return parseLsn(row?.[0] ?? '') ?? 0n;
+      const [row] = await asking.query(sql);
+      return row?.[0] ?? '';
     } finally {
       asking.terminate();
       asking.destroy();

@@ -9,6 +9,7 @@ import type { LogLimits } from './log-bounds.ts';
 import type { EventLogs } from './log-host.ts';
 import { formatOffset, ORIGIN } from './position.ts';
 import type { Connect } from './replication-connection.ts';
+import { TableCatalog } from './table-catalog.ts';
 
 /** The log lies in the database's own directory: it goes with it. */
 const LOG_FILE = 'events.db';
@@ -56,6 +57,7 @@ export class DatabaseEvents {
   /** Replies that are not live, until their clients have taken them. */
   readonly replies: SubscriberCount;
   readonly largeReads: LargeReads;
+  readonly catalog: TableCatalog;
   readonly #epochs = new Map<number, Epoch>();
   readonly #closeListeners = new Set<() => void>();
   readonly #forget: (() => void) | undefined;
@@ -82,6 +84,11 @@ export class DatabaseEvents {
     this.subscribers = new SubscriberCount(world.subscribersMax);
     this.replies = new SubscriberCount(world.subscribersMax, 'reads of its events under way. Try again in a moment.');
     this.largeReads = new LargeReads(clock);
+    this.catalog = new TableCatalog({
+      log: this.log,
+      ask: () => this.capture.tables(),
+      noted: () => this.capture.notedTables(),
+    });
     this.#forget = options.instance.onChange?.((state) => {
       // Opens the log while the server starts, so that capture does not wait for it; and drops what is too old.
       if (state === 'starting') void this.log.trim().catch(() => {});

@@ -115,6 +115,12 @@ export interface ReadResult {
   readonly largeNext: boolean;
 }
 
+/** The tables that there were when the server went to rest, as text of their reader's; where the log was then. */
+export interface NotedTables {
+  readonly text: string;
+  readonly storedLsn: Lsn;
+}
+
 /** Identity of a subscriber's place: its protocol, what it reads, its name. */
 export interface CursorKey {
   readonly kind: 'pulse' | 'stream';
@@ -150,6 +156,11 @@ export interface EventLog {
    * this database wait, and with the reason of `signal` when that fires before it is begun.
    */
   read(request: ReadRequest, signal?: AbortSignal): Promise<ReadResult>;
+  /** Whether a table of this name, or a part of it, has ever left an event. */
+  hasTable(table: TableName): Promise<boolean>;
+  /** Keeps them in place of what was noted before. */
+  noteTables(text: string): Promise<void>;
+  notedTables(): Promise<NotedTables | undefined>;
   cursor(key: CursorKey): Promise<LogCursor | undefined>;
   /** Creates or moves a cursor. Fails with `quota_exceeded` when there are too many. A cursor never moves back. */
   saveCursor(key: CursorKey, position: Position): Promise<LogCursor>;

@@ -4,12 +4,14 @@ import {
   type AppendBatch,
   type History,
   type LogState,
+  type NotedTables,
   OMITTED,
   type Operation,
   type ReadRequest,
   type ReadResult,
   type Row,
   type StoredEvent,
+  type TableName,
 } from './event-log.ts';
 import { LogBounds, type LogLimits, rowBytes, STORED_BYTES } from './log-bounds.ts';
 import { LogCursors } from './log-cursors.ts';
@@ -227,6 +229,19 @@ export class LogFile {
       }
     }
     return { events, upTo, atTail: comparePositions(upTo, tail) >= 0, largeNext };
+  }
+
+  hasTable(table: TableName): boolean {
+    return this.#relations.idsOf([table]).length > 0;
+  }
+
+  noteTables(text: string): void {
+    this.#file.run('INSERT OR REPLACE INTO noted_tables VALUES (1, ?, ?)', text, this.#storedLsn ?? 0n);
+  }
+
+  notedTables(): NotedTables | undefined {
+    const row = this.#file.get<{ text: string; stored_lsn: bigint }>('SELECT text, stored_lsn FROM noted_tables');
+    return row && { text: row.text, storedLsn: row.stored_lsn };
   }
 
   trim(nowMs: number): LogState {

@@ -9,8 +9,10 @@ import type {
   History,
   LogCursor,
   LogState,
+  NotedTables,
   ReadRequest,
   ReadResult,
+  TableName,
 } from './event-log.ts';
 import type { LogLimits } from './log-bounds.ts';
 import type { LogAsk, LogCallName, LogCalls, LogReply, LogRequest } from './log-protocol.ts';
@@ -210,6 +212,15 @@ class HostedLog implements EventLog {
   }
   read(request: ReadRequest, signal?: AbortSignal): Promise<ReadResult> {
     return this.#call({ call: 'read', request }, { kind: 'read', signal });
+  }
+  hasTable(table: TableName): Promise<boolean> {
+    return this.#call({ call: 'hasTable', table }, { kind: 'read' });
+  }
+  noteTables(text: string): Promise<void> {
+    return this.#call({ call: 'noteTables', text }, { kind: 'write' });
+  }
+  notedTables(): Promise<NotedTables | undefined> {
+    return this.#call({ call: 'notedTables' }, { kind: 'read' });
   }
   cursor(key: CursorKey): Promise<LogCursor | undefined> {
     return this.#call({ call: 'cursor', key }, { kind: 'read' });

@@ -1,5 +1,15 @@
 import type { Epoch, ErrorCode } from '../base/index.ts';
-import type { AppendBatch, CursorKey, History, LogCursor, LogState, ReadRequest, ReadResult } from './event-log.ts';
+import type {
+  AppendBatch,
+  CursorKey,
+  History,
+  LogCursor,
+  LogState,
+  NotedTables,
+  ReadRequest,
+  ReadResult,
+  TableName,
+} from './event-log.ts';
 import type { LogLimits } from './log-bounds.ts';
 import type { Position } from './position.ts';
 
@@ -13,6 +23,9 @@ export interface LogCalls {
   discardPending: { ask: Record<never, never>; give: LogState };
   append: { ask: { batch: AppendBatch }; give: LogState };
   read: { ask: { request: ReadRequest }; give: ReadResult };
+  hasTable: { ask: { table: TableName }; give: boolean };
+  noteTables: { ask: { text: string }; give: undefined };
+  notedTables: { ask: Record<never, never>; give: NotedTables | undefined };
   cursor: { ask: { key: CursorKey }; give: LogCursor | undefined };
   saveCursor: { ask: { key: CursorKey; position: Position; nowMs: number }; give: LogCursor };
   deleteCursor: { ask: { key: CursorKey }; give: undefined };

@@ -52,6 +52,13 @@ const MIGRATIONS: readonly string[] = [
   UPDATE bounds SET bytes =
     (SELECT coalesce(sum(64 + coalesce(octet_length(before), 0) + coalesce(octet_length(after), 0)), 0) FROM events);
   `,
+  `
+  CREATE TABLE noted_tables (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    text TEXT NOT NULL,
+    stored_lsn INTEGER NOT NULL
+  );
+  `,
 ];
 
 /** Brings the file to this version. Fails with `data_version` for a file of a later one. */

@@ -67,6 +67,12 @@ function answer(request: LogRequest): unknown {
       return file.append(ask.batch);
     case 'read':
       return file.read(ask.request);
+    case 'hasTable':
+      return file.hasTable(ask.table);
+    case 'noteTables':
+      return file.noteTables(ask.text);
+    case 'notedTables':
+      return file.notedTables();
     case 'cursor':
       return file.cursors.get(ask.key);
     case 'saveCursor':

@@ -144,6 +144,7 @@ export class PulseDoor {
     try {
       const events = await prove();
       const subscription = parseSubscription(request);
+      await events.catalog.check(subscription.model.table);
       leave = events.subscribers.enter();
       const start = await this.#start(events, subscription);
       if (socket.destroyed) {

@@ -8,6 +8,7 @@ import {
 } from './event-log.ts';
 import { type ArrayItem, base64Of, classOf, decimalOf, elementOf, OID, parseArray } from './pg-text.ts';
 import { formatOffset } from './position.ts';
+import { tableText } from './table-name.ts';
 
 /**
  * Events as state messages of the Durable Streams State Protocol, one line of JSON each:
@@ -22,7 +23,7 @@ export function stateMessage(event: StoredEvent): string {
   const offset = formatOffset(event.position, event.epoch);
   const { relation, operation } = event;
   if (relation === undefined) return JSON.stringify({ headers: { control: 'reset', offset, reason: 'gap' } });
-  const type = `${relation.schema}.${relation.name}`;
+  const type = tableText(relation);
   const timestamp = new Date(event.committedAtMs).toISOString();
   const txid = String(event.xid);
   if (operation === 'truncate') {

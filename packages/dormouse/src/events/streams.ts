@@ -66,8 +66,9 @@ export class StreamsDoor {
     try {
       const events = await prove();
       response.setHeader('server-timing', `auth;dur=${(this.#options.clock.monotonic() - startedMs).toFixed(3)}`);
-      const url = new URL(request.url ?? '/', 'http://streams');
-      const target = parseTarget(url.pathname);
+      const [path = '', query = ''] = pathAndQuery(request.url ?? '/');
+      const target = parseTarget(path);
+      if (target.table !== undefined) await events.catalog.check(target.table);
       if (target.cursor !== undefined) {
         await this.#cursor(request, response, events, target.table, target.cursor);
       } else if (request.method === 'HEAD') {
@@ -75,7 +76,7 @@ export class StreamsDoor {
         head(response, 200, { offset: formatOffset(state.tail, state.epoch) });
         response.end();
       } else if (request.method === 'GET') {
-        await this.#read(request, response, events, target.table, url.searchParams, prove, ended);
+        await this.#read(request, response, events, target.table, new URLSearchParams(query), prove, ended);
       } else {
         throw new DormouseError('method_not_allowed', { meta: { allow: 'GET, HEAD' } });
       }
@@ -369,6 +370,12 @@ export class StreamsDoor {
   }
 }
 
+/** As it was sent: a URL's parser would take a table named `..` for the folder above. */
+function pathAndQuery(url: string): string[] {
+  if (url.startsWith('/')) return url.split(/\?(.*)/s, 2);
+  const { pathname, search } = new URL(url);
+  return [pathname, search];
+}
 function tablesOf({ table }: Reading): { readonly tables?: readonly TableName[] } {
   return table === undefined ? {} : { tables: [table] };
 }

@@ -163,6 +163,9 @@ test('what is no subscription is refused, and garbage ends its connection only',
   expect(await attempt({ subscription: 'x' })).toBe(400);
   expect(await attempt({ subscription: '{}' })).toBe(400);
   expect(await attempt({ subscription: good, stream: '{"name":7}' })).toBe(400);
+  // A model whose table is not there never has an event.
+  expect(await attempt({ subscription: good, stream: '{}' })).toBe(404);
+  await database.sql('CREATE TABLE "T" (id int PRIMARY KEY)');
   expect(await attempt({ subscription: good, stream: '{}' })).toBe('closed 1008');
   await until(() => database.events.subscribers.open === 0, { what: 'its place back' });
 });

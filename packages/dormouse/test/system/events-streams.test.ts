@@ -299,6 +299,79 @@ test('values that are too large for an event are left out by name, or the event 
   expect(messages[1]).not.toHaveProperty('value.body');
 });
 
+test('a table that is not there is a 404 that says what is, awake and asleep, and wakes nobody', async () => {
+  const database = await captured.machine.create();
+  await database.sql(
+    'CREATE TABLE "Post" (id int PRIMARY KEY)',
+    'CREATE TABLE "all" (id int PRIMARY KEY)',
+    'CREATE TABLE ".." (id int PRIMARY KEY); INSERT INTO ".." VALUES (1)',
+    'CREATE TABLE gone (id int PRIMARY KEY); INSERT INTO gone VALUES (1)',
+    'CREATE SCHEMA other; CREATE TABLE other.gone (id int PRIMARY KEY); INSERT INTO other.gone VALUES (2)',
+    'CREATE TABLE old (id int PRIMARY KEY); INSERT INTO old VALUES (1); ALTER TABLE old RENAME TO renamed; INSERT INTO renamed VALUES (2)',
+    'CREATE SCHEMA a; CREATE TABLE a."b.c" (id int PRIMARY KEY); INSERT INTO a."b.c" VALUES (1)',
+    'CREATE SCHEMA "a.b"; CREATE TABLE "a.b".c (id int PRIMARY KEY); INSERT INTO "a.b".c VALUES (1)',
+    'CREATE TABLE "sl/ash ""q" (id int PRIMARY KEY); INSERT INTO "sl/ash ""q" VALUES (1)',
+    'CREATE VIEW v AS SELECT 1 AS one',
+    'CREATE MATERIALIZED VIEW m AS SELECT 1 AS one',
+    'CREATE UNLOGGED TABLE u (id int PRIMARY KEY)',
+    'CREATE TEMPORARY TABLE t (id int PRIMARY KEY)',
+  );
+  await database.capture.drain();
+  await database.sql('DROP TABLE gone');
+  await until(() => database.capture.drain(), { what: 'the rest' });
+  const keysOf = async (path: string): Promise<unknown[]> => {
+    const { status, body } = await call(database, `tables/${path}?offset=-1`);
+    return [status, ...(body as { type: string; key: string }[]).map(({ type, key }) => `${type} ${key}`)];
+  };
+  const look = async (): Promise<void> => {
+    for (const [path, said] of [
+      ['public/post', 'Did you mean public.Post?'],
+      ['public/nowhere', 'Its tables are '],
+      ['nowhere/Post', 'Did you mean public.Post?'],
+      ['public/v', 'is a view'],
+      ['public/m', 'is a materialized view'],
+      ['public/u', 'is an unlogged table'],
+      ['public/t', 'There is no table public.t'],
+      ['public/a.b', 'There is no table public."a.b"'],
+      ['pg_catalog/pg_class', 'There is no table'],
+    ]) {
+      const reply = await call(database, `tables/${path}?offset=-1`);
+      expect([path, reply.status, reply.body]).toMatchObject([path, 404, { meta: { reason: 'stream_unknown' } }]);
+      expect(reply.body).toMatchObject({ message: expect.stringContaining(said as string) });
+      expect((await call(database, `tables/${path}/cursors/x`)).status).toBe(404);
+    }
+    expect(await keysOf('public/Post')).toEqual([200]);
+    expect(await keysOf('public/all')).toEqual([200]);
+    // A client's URL parser would take it for the folder above; as it is sent it is a name.
+    const { port } = captured.doors;
+    const headers = { authorization: `Bearer ${database.record.id}` };
+    const status = await new Promise((resolve, reject) => {
+      get({ port, headers, path: '/streams/tables/public/%2E%2E?offset=-1', agent: false }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      }).on('error', reject);
+    });
+    expect(status).toBe(200);
+    expect(await keysOf('public/gone')).toEqual([200, 'public.gone 1']);
+    expect(await keysOf('other/gone')).toEqual([200, 'other.gone 2']);
+    expect(await keysOf('public/old')).toEqual([200, 'public.old 1']);
+    expect(await keysOf('public/renamed')).toEqual([200, 'public.renamed 2']);
+    expect(await keysOf('a/b.c')).toEqual([200, 'a."b.c" 1']);
+    expect(await keysOf('a.b/c')).toEqual([200, '"a.b".c 1']);
+    expect(await keysOf('public/sl%2Fash%20%22q')).toEqual([200, 'public."sl/ash ""q" 1']);
+    expect((await call(database, 'tables/public/Post', { method: 'HEAD' })).status).toBe(200);
+  };
+  await look();
+  await database.instance.suspend();
+  await look();
+  await database.instance.stop();
+  await look();
+  expect(database.instance.state).toBe('stopped');
+  // One that was made since is known as soon as the server runs.
+  await database.sql('CREATE TABLE nowhere (id int PRIMARY KEY)');
+  await until(async () => (await call(database, 'tables/public/nowhere?offset=-1')).status === 200, { what: 'it' });
+});
+
 test('one who writes large rows and hangs up on his reads holds up nobody', async () => {
   const [greedy, other] = [await captured.machine.create(), await captured.machine.create()];
   await other.sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (1)');
