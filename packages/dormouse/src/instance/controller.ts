@@ -8,6 +8,7 @@ import {
   toDormouseError,
 } from '../base/index.ts';
 import { Attendants } from './attendants.ts';
+import { type Backends, OwnBackends } from './backends.ts';
 import { Backoff } from './backoff.ts';
 import { type Chores, ChoreTurn } from './chore-turn.ts';
 import { Comeback } from './comeback.ts';
@@ -48,6 +49,7 @@ export interface ControllerOptions {
 /** Decides when one database's server runs. What it may do in which state is written in TRANSITIONS. */
 export class Controller implements Instance {
   readonly databaseId: DatabaseId;
+  readonly backends: Backends = new OwnBackends(() => this.endpoint);
   readonly #server: Server;
   readonly #clock: Clock;
   readonly #logger: Logger;

@@ -6,6 +6,7 @@
  * Fails with: `wake_timeout`, `start_failed`, `binaries_missing`, `disk_full`, `database_busy`, `database_deleted`, `branch_failed`, `shutting_down`; at set-up
  * `data_locked`, `data_unusable`, `account_unusable`, `binaries_missing`.
  */
+export { type Backends, OwnBackends } from './backends.ts';
 export type { BranchOptions } from './branches.ts';
 export { checkBuilds } from './builds.ts';
 export { diskError, sqliteError } from './files.ts';

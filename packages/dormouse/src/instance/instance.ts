@@ -1,4 +1,5 @@
 import type { DatabaseId, Deadline, DormouseError } from '../base/index.ts';
+import type { Backends } from './backends.ts';
 
 /** Where a database's server stands. The transitions between them are one written table (see transitions). */
 export type InstanceState =
@@ -54,6 +55,8 @@ export interface Instance {
   readonly endpoint: Endpoint;
   /** Grows whenever a server is gone: a connection of an earlier generation is dead. */
   readonly generation: number;
+  /** What can be done to backends from outside while the server runs; for who holds it. */
+  readonly backends: Backends;
   /** A hold at once if the server is running, else undefined. The hot path: no promise, no timer. */
   tryHold(): Hold | undefined;
   /**

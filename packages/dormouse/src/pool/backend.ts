@@ -43,7 +43,9 @@ export interface BackendOptions {
   readonly statementsMax?: number;
   /** Shared by all connections of the database. */
   readonly schemaChanges?: SchemaChanges;
-  /** The connection is gone; called once. */
+  /** Sees the connection to its end, once it is of no use: resolves when the server's process is gone. */
+  readonly end: (busy: boolean) => Promise<void>;
+  /** The connection is lost; called once. */
   readonly onLost?: (lost: ConnectionLost) => void;
 }
 
@@ -55,6 +57,8 @@ export interface BackendOptions {
 export class Backend {
   readonly #socket: ServerSocket;
   readonly #clock: Clock;
+  readonly #end: (busy: boolean) => Promise<void>;
+  #gone: Promise<void> | undefined;
   readonly #onLost: ((lost: ConnectionLost) => void) | undefined;
   readonly #canceller: Canceller;
   readonly #deadlines: DeadlineTimer;
@@ -78,6 +82,7 @@ export class Backend {
     this.#clock = options.clock;
     this.#canceller = new Canceller(options.clock, options.reconnect, session.processId, session.secretKey);
     this.#deadlines = new DeadlineTimer(options.clock, (nowMs) => this.#expire(nowMs));
+    this.#end = options.end;
     this.#onLost = options.onLost;
     this.#prepared = new PreparedStatements(options.statementsMax, options.schemaChanges ?? new SchemaChanges());
     const receive = (chunk: Buffer): void => this.#receive(chunk);
@@ -95,6 +100,11 @@ export class Backend {
   /** Why the connection is gone, or undefined while it lives. */
   get lost(): ConnectionLost | undefined {
     return this.#lost;
+  }
+  /** Resolves when the server's process is gone; for who has lost the connection or ended it. */
+  get gone(): Promise<void> {
+    assert(this.#gone !== undefined, 'waited for the end of a connection that is in use');
+    return this.#gone;
   }
   /** A request of a caller's is under way or waits. */
   get busy(): boolean {
@@ -174,7 +184,7 @@ export class Backend {
     this.destroy();
   }
 
-  /** Closes at once; what is under way fails as lost. */
+  /** Ends it without a word; what is under way fails as lost. */
   destroy(cause?: Error): void {
     this.#lose(cause);
   }
@@ -246,10 +256,11 @@ export class Backend {
   }
 
   #receive(chunk: Buffer): void {
+    if (this.#lost !== undefined) return;
     const reader = this.#reader;
     try {
       reader.push(chunk);
-      while (reader.next()) this.#message(reader.type, reader.payload);
+      while (this.#lost === undefined && reader.next()) this.#message(reader.type, reader.payload);
     } catch (error) {
       this.destroy(error as Error);
       if (!(error instanceof ProtocolError)) throw error;
@@ -366,7 +377,7 @@ export class Backend {
     this.#lost = lost;
     this.#deadlines.stop();
     this.#canceller.stop();
-    this.#socket.destroy();
+    this.#gone = this.#end(this.#flight.length > 0 || this.#status !== 'I');
     const flight = this.#flight.splice(0);
     const waiting = this.#queue.splice(0);
     for (const request of flight) {

@@ -2,8 +2,8 @@ import type { Clock, Timer } from '../base/index.ts';
 import { sendCancelRequest } from './cancel-request.ts';
 import type { ServerSocket } from './connect.ts';
 
-/** After a cancel the server answers at once, unless it is in an uninterruptible place; then the connection is given up. */
-const CANCEL_GRACE_MS = 10_000;
+/** After a cancel the server answers at once, unless it catches that or is in an uninterruptible place; then the connection is left. */
+const CANCEL_GRACE_MS = 5_000;
 /** A cancel that overtakes its statement finds the server idle and is lost, so it is sent again: after this time, then twice that … */
 const CANCEL_AGAIN_MS = 20;
 

@@ -1,4 +1,4 @@
-import { type Deadline, DormouseError, type RandomBytes } from '../base/index.ts';
+import { type Cancellation, type Deadline, DormouseError, type RandomBytes } from '../base/index.ts';
 import {
   Authentication,
   ByteWriter,
@@ -41,6 +41,10 @@ export interface HandshakeOptions {
   readonly password?: string;
   readonly random: RandomBytes;
   readonly deadline: Deadline;
+  /** Gives the start up when it fires. */
+  readonly cancellation?: Cancellation;
+  /** Takes the stream of a start that is given up, since the server may go on with it; without this it is destroyed. */
+  readonly leave?: (processId: number | undefined) => void;
 }
 
 /**
@@ -57,27 +61,30 @@ export interface OpenedSession {
 
 /**
  * Starts a session on a fresh stream (protocol section 54.2.1), version 3.0: what 3.2 adds is a longer cancel key, which a
- * private socket does not need. Fails with `PostgresError` (the server refused), {@link ConnectionLost}, `connection_timeout`;
- * then the socket is destroyed.
+ * private socket does not need. Fails with `PostgresError` (the server refused), {@link ConnectionLost}, `connection_timeout`,
+ * `interrupted`; then the socket is destroyed or left.
  */
 export function openSession(socket: ServerSocket, options: HandshakeOptions): Promise<OpenedSession> {
   return new Promise((resolve, reject) => {
     const reader = new FrameReader({ payloadBytesMax: HANDSHAKE_PAYLOAD_BYTES_MAX });
     const writer = new ByteWriter();
     const parameters = new Map<string, string>();
-    let processId = 0;
+    let processId: number | undefined;
     let secretKey: Buffer = Buffer.alloc(0);
     let scram: ScramClient | undefined;
 
     const detach = (): void => {
       timer?.cancel();
+      uncancel?.();
       socket.off('data', onData);
       socket.off('error', onLost);
       socket.off('close', onClose);
     };
     const fail = (error: Error): void => {
       detach();
-      socket.destroy();
+      // A server that has refused ends by itself.
+      if (error instanceof PostgresError || options.leave === undefined) socket.destroy();
+      else options.leave(processId);
       reject(error);
     };
     const onLost = (cause: Error): void => fail(new ConnectionLost(undefined, cause));
@@ -127,7 +134,7 @@ export function openSession(socket: ServerSocket, options: HandshakeOptions): Pr
               socket.pause();
               detach();
               if (reader.bufferedBytes > 0) socket.unshift(reader.takeRest());
-              resolve({ socket, processId, secretKey, parameters });
+              resolve({ socket, processId: processId ?? 0, secretKey, parameters });
               return;
             default:
               throw new ProtocolError(`message ${reader.type} during start-up`);
@@ -149,6 +156,12 @@ export function openSession(socket: ServerSocket, options: HandshakeOptions): Pr
     socket.on('error', () => {});
     socket.on('error', onLost);
     socket.on('close', onClose);
+    let uncancel: (() => void) | undefined;
+    if (options.cancellation?.cancelled === true) {
+      fail(new DormouseError('interrupted'));
+      return;
+    }
+    uncancel = options.cancellation?.onCancel(() => fail(new DormouseError('interrupted')));
     encodeStartup(writer, PROTOCOL_3_0, options.parameters);
     socket.write(writer.take());
   });

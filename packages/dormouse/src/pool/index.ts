@@ -5,6 +5,7 @@
  * Fails with: `queue_full`, `connection_timeout`, `query_timeout`, `reply_too_large`, `interrupted`, `request_invalid`,
  * `database_crashed`, `database_stopped`, `shutting_down`, what `Instance.hold` fails with, and `PostgresError`.
  */
+export * from './backend-end.ts';
 export * from './cancel-request.ts';
 export * from './connect.ts';
 export * from './connection-lost.ts';

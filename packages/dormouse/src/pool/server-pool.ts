@@ -10,6 +10,8 @@ import {
 import type { Hold, Instance } from '../instance/index.ts';
 import { decodeDataRow, PostgresError } from '../wire/index.ts';
 import { Backend } from './backend.ts';
+import { endBackend } from './backend-end.ts';
+import { sendCancelRequest } from './cancel-request.ts';
 import type { Connect } from './connect.ts';
 import type { ConnectionLost } from './connection-lost.ts';
 import { openSession, opensLater } from './handshake.ts';
@@ -160,10 +162,11 @@ export class ServerPool implements Pool {
       const { backend, generation } = member;
       const { lost, busy, transactionStatus, changed } = backend;
       const asBefore = lost === undefined && !busy && transactionStatus === 'I' && !changed;
-      if (asBefore && !this.#closed && generation === this.#instance.generation) this.#idle.push(member);
-      else this.#drop(member);
+      const usable = asBefore && !this.#closed && generation === this.#instance.generation;
+      if (usable) this.#idle.push(member);
+      else void this.#drop(member).then(() => this.#returnPermit());
       // Not given to a waiter at once: he needs a hold first.
-      this.#returnPermit();
+      if (usable) this.#returnPermit();
     }
   }
 
@@ -180,15 +183,14 @@ export class ServerPool implements Pool {
   ): Promise<{ readonly member: Member; readonly hold: Hold }> {
     this.#members.delete(dead);
     hold.release();
-    const found = await this.#connected(undefined, deadline, undefined);
+    const found = await this.#connected(undefined, deadline, undefined, []);
     found.member.backend.keepAlive(true);
     return found;
   }
 
   /** Drops a connection that nobody has a permit for. */
   discard(member: Member, hold: Hold): void {
-    this.#drop(member);
-    hold.release();
+    void this.#drop(member).then(() => hold.release());
   }
 
   /** Takes a lease's connection, hold and permit back. */
@@ -222,14 +224,18 @@ export class ServerPool implements Pool {
       // Others come before one that still has a question to answer.
       if (asks) this.#idle.unshift(member);
       else this.#idle.push(member);
-    } else {
-      this.#drop(member);
+      // The server does not rest while it works for us.
+      const settled = member.backend.settled();
+      if (settled === undefined) hold.release();
+      else void settled.then(() => hold.release());
+      this.#returnPermit();
+      return;
     }
-    // The server does not rest while it works for us.
-    const settled = member.backend.settled();
-    if (settled === undefined) hold.release();
-    else void settled.then(() => hold.release());
-    this.#returnPermit();
+    // Its place is free when its process is gone, and until then the server stays awake.
+    void this.#drop(member).then(() => {
+      hold.release();
+      this.#returnPermit();
+    });
   }
 
   /**
@@ -255,16 +261,17 @@ export class ServerPool implements Pool {
 
   /** With a permit: wakes the database if need be and finds or opens a connection. */
   async #open(held: Hold | undefined, options: AcquireOptions, sinceMs: number): Promise<Lease> {
+    const left: Promise<void>[] = [];
     try {
       const wakeStart = options.timings?.get('wake') ?? 0;
-      const { member, hold } = await this.#connected(held, options.deadline, options);
+      const { member, hold } = await this.#connected(held, options.deadline, options, left);
       const wakeMs = (options.timings?.get('wake') ?? 0) - wakeStart;
       options.timings?.add('queue', Math.max(0, this.#clock.monotonic() - sinceMs - wakeMs));
       const lease = this.#lease(member, hold, options.deadline);
       if (options.cancellation?.cancelled !== true && !this.#closed) return lease;
       lease.release();
     } catch (error) {
-      this.#returnPermit();
+      void Promise.all(left).then(() => this.#returnPermit());
       throw error;
     }
     throw new DormouseError(this.#closed ? 'shutting_down' : 'interrupted');
@@ -274,6 +281,7 @@ export class ServerPool implements Pool {
     held: Hold | undefined,
     deadline: Deadline,
     options: AcquireOptions | undefined,
+    left: Promise<void>[],
   ): Promise<{ readonly member: Member; readonly hold: Hold }> {
     let hold = held;
     for (;;) {
@@ -289,7 +297,7 @@ export class ServerPool implements Pool {
       const idle = this.#takeIdle();
       if (idle !== undefined) return { member: idle, hold };
       try {
-        return { member: await this.#connectMember(deadline), hold };
+        return { member: await this.#connectMember(deadline, left), hold };
       } catch (error) {
         hold.release();
         hold = undefined;
@@ -308,17 +316,34 @@ export class ServerPool implements Pool {
     await new Promise<void>((resolve) => this.#clock.after(RECONNECT_MS, resolve));
   }
 
-  async #connectMember(deadline: Deadline): Promise<Member> {
+  /** `left` gets the end of a start that was given up. */
+  async #connectMember(deadline: Deadline, left: Promise<void>[]): Promise<Member> {
     const { generation, endpoint } = this.#instance;
-    const session = await openSession(this.#connect(endpoint), {
+    const socket = this.#connect(endpoint);
+    const end = (processId: number | undefined, busy: boolean, cancel: () => Promise<void>): Promise<void> =>
+      endBackend({
+        instance: this.#instance,
+        generation,
+        socket,
+        processId,
+        busy,
+        cancel,
+        clock: this.#clock,
+        log: this.#log,
+      });
+    const session = await openSession(socket, {
       parameters: this.#parameters,
       random: this.#random,
       deadline,
+      leave: (processId) => left.push(end(processId, true, async () => {})),
     });
+    const { processId, secretKey } = session;
     const backend = new Backend({
       session,
       clock: this.#clock,
       reconnect: () => this.#connect(endpoint),
+      end: (busy) =>
+        end(processId, busy, () => sendCancelRequest(() => this.#connect(endpoint), processId, secretKey, this.#clock)),
       schemaChanges: this.#schemaChanges,
       ...(this.#statementsMax === undefined ? {} : { statementsMax: this.#statementsMax }),
       onLost: (lost) => this.#lostMember(member, lost),
@@ -353,17 +378,19 @@ export class ServerPool implements Pool {
         }
         return member;
       }
-      this.#drop(member);
+      void this.#drop(member);
     }
   }
 
-  #drop(member: Member): void {
+  /** Resolves when its process is gone. */
+  #drop(member: Member): Promise<void> {
     member.backend.terminate();
+    return member.backend.gone;
   }
 
   /** All but the warmest few. */
   #dropIdle(kept = 0): void {
-    for (const member of this.#idle.splice(0, this.#idle.length - kept)) this.#drop(member);
+    for (const member of this.#idle.splice(0, this.#idle.length - kept)) void this.#drop(member);
   }
 
   /**

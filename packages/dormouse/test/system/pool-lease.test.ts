@@ -317,6 +317,32 @@ describe('time', () => {
     one.release();
   });
 
+  it('ends a statement that catches every cancellation, and frees its place when its backend is gone', async () => {
+    const watcher = await lease(world.open());
+    const pool = world.open({ connectionsMax: 1 });
+    const one = await lease(pool);
+    await ask(one, 'set client_connection_check_interval = 0');
+    const pid = (await ask(one, 'select pg_backend_pid()'))[0]?.[0] as string;
+    const endless =
+      'do $$ begin loop begin perform pg_sleep(600); exception when query_canceled then null; end; end loop; end $$';
+    await expect(one.execute(endless, [], { deadline: soon(200) })).rejects.toMatchObject({ code: 'query_timeout' });
+    one.release();
+    const alive = async (): Promise<boolean> =>
+      (await ask(watcher, 'select 1 from pg_stat_activity where pid = $1', [pid])).length === 1;
+    for (;;) {
+      // The watcher's hold, and at least one of what still runs.
+      const { holds } = world.instance;
+      if (!(await alive())) break;
+      expect(holds).toBeGreaterThan(1);
+    }
+    const two = await lease(pool);
+    expect(await ask(two, 'select 1')).toEqual([['1']]);
+    expect(pool.stats.open).toBe(1);
+    two.release();
+    watcher.release();
+    expect(await until(() => world.instance.holds === 0, { what: 'nothing held' })).toBe(true);
+  });
+
   it('sends a cancel again that overtook its statement', async () => {
     const one = await lease(world.open());
     const pid = await ask(one, 'select pg_backend_pid()');

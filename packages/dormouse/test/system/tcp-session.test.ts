@@ -216,7 +216,9 @@ describe('a session', () => {
     await lost;
     await until(async () => !(await active()), { what: 'the abandoned statement to be cancelled' });
     await watcher.end();
-    await until(() => test.instance.sessions === 0 && test.instance.holds === 0, { what: 'nothing held' });
+    expect(await until(() => test.instance.sessions === 0 && test.instance.holds === 0, { what: 'nothing held' })).toBe(
+      true,
+    );
   });
 
   it('follows a copy by the extended protocol, and a client that only stops sending', async () => {
@@ -259,7 +261,9 @@ describe('a session', () => {
     await withClient(async (other) => {
       await until(async () => (await other.query('select n from goodbye')).rowCount === 2, { what: 'both rows' });
     });
-    await until(() => test.instance.sessions === 0 && test.instance.holds === 0, { what: 'nothing held' });
+    expect(await until(() => test.instance.sessions === 0 && test.instance.holds === 0, { what: 'nothing held' })).toBe(
+      true,
+    );
   });
 
   // Put there by .ci/postgres-client, which CI runs first: Debian's own is older and refuses.

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import {
+  Cancellation,
   type Catalog,
   type Clock,
   type DatabaseId,
@@ -15,8 +16,8 @@ import { type CancelKey, CancelKeys } from './cancel-keys.ts';
 import { type Login, login } from './login.ts';
 import { HungUp, LoginStream } from './login-stream.ts';
 import { encodeRefusal } from './refusal.ts';
+import { type Place, Roster } from './roster.ts';
 import { Session } from './session.ts';
-import { Template0 } from './template0.ts';
 import { Verifiers } from './verifiers.ts';
 
 /** Each bound is a flag of `dormouse start`. */
@@ -75,16 +76,6 @@ export interface PostgresDoor {
   /** Ends all sessions with 57P01 and stops listening. */
   close(): Promise<void>;
   readonly stats: { readonly connections: number; readonly sessions: number };
-}
-
-/** The sessions of one database, told when its server goes. */
-interface Roster {
-  readonly instance: Instance;
-  readonly sessions: Set<Session>;
-  readonly template0: Template0;
-  /** Sessions and logins that are to become one. */
-  taken: number;
-  readonly detach: () => void;
 }
 
 /** The TCP door: any Postgres client, one backend a session. */
@@ -176,16 +167,19 @@ class Door implements PostgresDoor {
         random: this.#options.random,
       });
       timer.cancel();
-      stream.detach();
       if (who.kind === 'cancel') {
+        stream.detach();
         await this.#cancel(who);
         socket.end();
         socket.resume();
       } else {
-        await this.#open(socket, who);
+        const cancellation = new Cancellation();
+        stream.wait(() => cancellation.cancel());
+        await this.#open(socket, who, cancellation, () => stream.detach());
       }
     } catch (error) {
       timer.cancel();
+      stream.detach();
       if (error instanceof HungUp) {
         socket.destroy();
         return;
@@ -204,41 +198,43 @@ class Door implements PostgresDoor {
     socket.once('close', () => cut.cancel());
   }
 
-  async #open(socket: Socket, who: Extract<Login, { kind: 'session' }>): Promise<void> {
+  async #open(
+    socket: Socket,
+    who: Extract<Login, { kind: 'session' }>,
+    cancellation: Cancellation,
+    takeOver: () => void,
+  ): Promise<void> {
     const { key } = who;
-    const roster = this.#enter(key);
-    let session: Session | undefined;
-    try {
-      session = await Session.open({
-        client: socket,
-        key,
-        version: who.version,
-        parameters: who.parameters,
-        instance: roster.instance,
-        catalog: this.#options.catalog,
-        clock: this.#options.clock,
-        random: this.#options.random,
-        connect: this.#connect,
-        wakeMs: this.#limits.wakeMs,
-        newSecret: (processId, bytes) => this.#cancelKeys.newSecret(processId, bytes),
-        listenKeepsAwake: () =>
-          this.#options.catalog.database(key.databaseId)?.rest?.listenKeepsAwake ??
-          this.#options.listenKeepsAwake ??
-          false,
-        // Nobody else may make a database.
-        before: (chunk) => (key.role === 'owner' ? roster.template0.before(chunk) : undefined),
-        schemaChanged: () => this.#options.database(key.databaseId)?.schemaChanges?.note(),
-        onEnd: (ended) => {
-          this.#sessions.delete(ended);
-          this.#cancelKeys.delete(ended);
-          roster.sessions.delete(ended);
-          this.#leave(roster);
-        },
-      });
-    } catch (error) {
-      this.#leave(roster);
-      throw error;
-    }
+    const { roster, place } = await this.#enter(key);
+    const session = await Session.open({
+      client: socket,
+      cancellation,
+      takeOver,
+      key,
+      version: who.version,
+      parameters: who.parameters,
+      instance: roster.instance,
+      place,
+      catalog: this.#options.catalog,
+      clock: this.#options.clock,
+      random: this.#options.random,
+      log: this.#options.log,
+      connect: this.#connect,
+      wakeMs: this.#limits.wakeMs,
+      newSecret: (processId, bytes) => this.#cancelKeys.newSecret(processId, bytes),
+      listenKeepsAwake: () =>
+        this.#options.catalog.database(key.databaseId)?.rest?.listenKeepsAwake ??
+        this.#options.listenKeepsAwake ??
+        false,
+      // Nobody else may make a database.
+      before: (chunk) => (key.role === 'owner' ? roster.template0.before(chunk) : undefined),
+      schemaChanged: () => this.#options.database(key.databaseId)?.schemaChanges?.note(),
+      onEnd: (ended) => {
+        this.#sessions.delete(ended);
+        this.#cancelKeys.delete(ended);
+        roster.sessions.delete(ended);
+      },
+    });
     this.#sessions.add(session);
     this.#cancelKeys.add(session);
     roster.sessions.add(session);
@@ -248,37 +244,18 @@ class Door implements PostgresDoor {
   }
 
   /** Takes a place among the database's sessions. */
-  #enter(key: KeyRecord): Roster {
+  async #enter(key: KeyRecord): Promise<{ readonly roster: Roster; readonly place: Place }> {
     const instance = this.#options.database(key.databaseId)?.instance;
     if (instance === undefined) throw new DormouseError('database_deleted');
-    const roster = this.#rosters.get(instance) ?? this.#openRoster(instance);
-    if (roster.taken >= this.#limits.sessionsMax) throw new DormouseError('connections_exhausted');
-    roster.taken += 1;
-    return roster;
-  }
-
-  #openRoster(instance: Instance): Roster {
-    const sessions = new Set<Session>();
-    const endAll = (code: 'database_stopped' | 'database_crashed'): void => {
-      for (const session of [...sessions]) session.end(new DormouseError(code));
-    };
-    const detach = instance.attach({
-      started: () => {},
-      stopping: async () => endAll('database_stopped'),
-      stopped: () => endAll('database_crashed'),
-    });
-    const { clock, log } = this.#options;
-    const template0 = new Template0({ instance, clock, wakeMs: this.#limits.wakeMs, log });
-    const roster: Roster = { instance, sessions, template0, taken: 0, detach };
-    this.#rosters.set(instance, roster);
-    return roster;
-  }
-
-  #leave(roster: Roster): void {
-    roster.taken -= 1;
-    if (roster.taken > 0) return;
-    roster.detach();
-    this.#rosters.delete(roster.instance);
+    let roster = this.#rosters.get(instance);
+    if (roster === undefined) {
+      const { clock, log } = this.#options;
+      const { sessionsMax, wakeMs } = this.#limits;
+      const onEmpty = (): void => void this.#rosters.delete(instance);
+      roster = new Roster({ instance, clock, log, sessionsMax, wakeMs, onEmpty });
+      this.#rosters.set(instance, roster);
+    }
+    return { roster, place: await roster.enter() };
   }
 
   /** Process ids are small numbers that anybody may know: a wrong key is answered late, so that guessing takes years. */

@@ -17,11 +17,14 @@ export class LoginStream {
   #frames: FrameReader | undefined;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
+  /** Set once the client is known and waits for its session. */
+  #left: (() => void) | undefined;
   readonly #onData = (chunk: Buffer): void => {
     if (this.#frames === undefined) this.#received = Buffer.concat([this.#received, chunk]);
     else this.#frames.push(chunk);
     const held = this.#frames?.bufferedBytes ?? this.#received.length;
-    if (held > LOGIN_BYTES_MAX) this.#fail(new ProtocolError('too much was sent before the login'));
+    if (held > LOGIN_BYTES_MAX && this.#left !== undefined) this.#socket.pause();
+    else if (held > LOGIN_BYTES_MAX) this.#fail(new ProtocolError('too much was sent before the login'));
     else this.#wake?.();
   };
   readonly #onEnd = (): void => this.#fail(new HungUp('hung up'));
@@ -57,6 +60,12 @@ export class LoginStream {
     return this.#frames.payload;
   }
 
+  /** From now on nothing is expected: what is sent ahead is kept, within the bound, and `left` is called when the client leaves. */
+  wait(left: () => void): void {
+    this.#left = left;
+    if (this.#failure !== undefined) left();
+  }
+
   /** Stops the waiting side with an error, from outside. */
   abort(error: Error): void {
     this.#fail(error);
@@ -75,6 +84,7 @@ export class LoginStream {
   #fail(error: Error): void {
     this.#failure ??= error;
     this.#wake?.();
+    this.#left?.();
   }
 
   async #more(): Promise<void> {

@@ -5,8 +5,10 @@ import { mayChangeSchemaBytes, type ServerSocket } from '../../pool/index.ts';
 import { Backend, FrameScanner, Frontend } from '../../wire/index.ts';
 import { encodeRefusal } from './refusal.ts';
 
-/** A statement whose client has gone gets this long to end by itself before it is cancelled. */
+/** A statement whose client sends no more gets this long to end by itself before it is cancelled. */
 const ABANDONED_MS = 5_000;
+/** A client that was told why its session ended has this long to read it. */
+const TOLD_MS = 5_000;
 /** Terminate is a header alone. */
 const TERMINATE_BYTES = 5;
 /** Longest payloads that the server takes (PQ_LARGE_MESSAGE_LIMIT, PQ_SMALL_MESSAGE_LIMIT); past them it ends without a word. */
@@ -46,8 +48,11 @@ export interface RelayOptions {
   readonly schemaChanged: () => void;
   /** Whether a session that has run LISTEN is never idle. */
   readonly listenKeepsAwake: () => boolean;
-  readonly cancelServer: () => Promise<void>;
-  /** Called once, when both sides are closed and nothing is held. */
+  /** Called once, when the client sends no more: what it has sent is still executed. */
+  readonly onLeaving: () => void;
+  /** Sees the server's side to its end; called once. */
+  readonly endServer: (busy: boolean, hold: Hold | undefined) => void;
+  /** Called once, when the client's side is closed. */
   readonly onEnd: () => void;
 }
 
@@ -294,23 +299,25 @@ export class Relay {
   #rest(): void {
     if (this.#hold === undefined || !this.idle) return;
     if (this.#listening && !this.#clientDone && this.#options.listenKeepsAwake()) return;
+    if (this.#clientDone) {
+      this.#finishAbandoned();
+      return;
+    }
     this.#hold.release();
     this.#hold = undefined;
-    if (this.#clientDone) this.#finishAbandoned();
   }
 
   #clientEnded(): void {
     if (this.#clientDone || this.#ended) return;
     this.#clientDone = true;
+    this.#options.onLeaving();
     if (this.#hold === undefined) {
       this.#finishAbandoned();
       return;
     }
     // As Postgres does: what was sent is still executed, and its output goes to a client that only stopped sending.
     this.#server.end();
-    this.#abandoned = this.#options.clock.after(ABANDONED_MS, () => {
-      void this.#options.cancelServer().then(() => this.#finishAbandoned());
-    });
+    this.#abandoned = this.#options.clock.after(ABANDONED_MS, () => this.#finishAbandoned());
   }
 
   #finishAbandoned(): void {
@@ -335,11 +342,11 @@ export class Relay {
 
   #finish(): void {
     this.#abandoned?.cancel();
-    this.#server.destroy();
-    this.#hold?.release();
+    const hold = this.#hold;
     this.#hold = undefined;
+    this.#options.endServer(!this.idle, hold);
     // A client that does not read would keep its socket for ever.
-    const cut = this.#options.clock.after(ABANDONED_MS, () => this.#client.destroy());
+    const cut = this.#options.clock.after(TOLD_MS, () => this.#client.destroy());
     const done = (): void => {
       cut.cancel();
       this.#options.onEnd();

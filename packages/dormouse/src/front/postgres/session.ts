@@ -1,15 +1,24 @@
 import type { Socket } from 'node:net';
 import {
+  type Cancellation,
   type Catalog,
   type Clock,
   Deadline,
   DormouseError,
   type KeyId,
   type KeyRecord,
+  type Logger,
   type RandomBytes,
 } from '../../base/index.ts';
 import type { Hold, Instance } from '../../instance/index.ts';
-import { type Connect, type OpenedSession, openSession, opensLater, sendCancelRequest } from '../../pool/index.ts';
+import {
+  type Connect,
+  endBackend,
+  type OpenedSession,
+  openSession,
+  opensLater,
+  sendCancelRequest,
+} from '../../pool/index.ts';
 import {
   ByteWriter,
   encodeBackendKeyData,
@@ -20,6 +29,7 @@ import {
 import type { CancelKey } from './cancel-keys.ts';
 import { isMissing, MAIN_DATABASE, missingDatabase, wantedDatabase } from './database-name.ts';
 import { Relay } from './relay.ts';
+import type { Place } from './roster.ts';
 import { serverParameters } from './startup-parameters.ts';
 
 /** Between tries to reach a server that is just starting or ending. */
@@ -30,10 +40,16 @@ const LONG_CANCEL_KEY_BYTES = 32;
 
 export interface SessionOptions {
   readonly client: Socket;
+  /** Fires when the client leaves before the session is open. */
+  readonly cancellation: Cancellation;
+  /** Called when the client's stream is taken over, paused. */
+  readonly takeOver: () => void;
   readonly key: KeyRecord;
   readonly version: number;
   readonly parameters: ReadonlyMap<string, string>;
   readonly instance: Instance;
+  /** Left when the backend is gone, also if no session is opened. */
+  readonly place: Place;
   readonly catalog: Catalog;
   readonly clock: Clock;
   readonly random: RandomBytes;
@@ -46,7 +62,8 @@ export interface SessionOptions {
   readonly before: (chunk: Buffer) => Promise<void> | undefined;
   /** Called when what may have changed a table is committed. */
   readonly schemaChanged: () => void;
-  /** Called once, after the session was opened. */
+  readonly log: Logger;
+  /** Called once, after the session was opened: it serves its client no more. */
   readonly onEnd: (session: Session) => void;
 }
 
@@ -66,41 +83,47 @@ export class Session implements CancelKey {
    */
   static async open(options: SessionOptions): Promise<Session> {
     const { parameters, catalog, key } = options;
-    const wanted = wantedDatabase(parameters, key.role, catalog.database(key.databaseId)?.name);
-    const toDatabase = (name: string): Map<string, string> => serverParameters(parameters, key.role, name);
-    // Refused before anything is woken.
-    const first = toDatabase(wanted.name);
-    const place = options.instance.openSession();
+    const registered = options.instance.openSession();
+    const left: Promise<void>[] = [];
     try {
-      const { hold, opened } = await reach(options, first).catch((error: unknown) => {
+      const wanted = wantedDatabase(parameters, key.role, catalog.database(key.databaseId)?.name);
+      const toDatabase = (name: string): Map<string, string> => serverParameters(parameters, key.role, name);
+      // Refused before anything is woken.
+      const first = toDatabase(wanted.name);
+      const reached = await reach(options, first, left).catch((error: unknown) => {
         if (!isMissing(error)) throw error;
-        if (wanted.ownName) return reach(options, toDatabase(MAIN_DATABASE));
+        if (wanted.ownName) return reach(options, toDatabase(MAIN_DATABASE), left);
         throw missingDatabase(error, wanted.name);
       });
-      return new Session(options, place, hold, opened);
+      return new Session(options, registered, reached);
     } catch (error) {
-      place.release();
+      registered.release();
+      if (left.length > 0) options.place.leaving();
+      void Promise.all(left).then(() => options.place.leave());
       throw error;
     }
   }
 
-  private constructor(options: SessionOptions, place: Hold, hold: Hold, opened: OpenedSession) {
-    const { client, instance, connect, clock, catalog, key } = options;
+  private constructor(options: SessionOptions, registered: Hold, { hold, opened, generation }: Reached) {
+    const { client, instance, connect, clock, catalog, key, log } = options;
     const { endpoint } = instance;
+    const { socket, processId } = opened;
     this.client = client;
     this.keyId = key.id;
-    this.processId = opened.processId;
+    this.processId = processId;
     const bytes = options.version >= PROTOCOL_3_2 ? LONG_CANCEL_KEY_BYTES : CANCEL_KEY_BYTES;
-    this.secretKey = options.newSecret(opened.processId, bytes);
-    this.#cancelServer = () => sendCancelRequest(() => connect(endpoint), opened.processId, opened.secretKey, clock);
+    this.secretKey = options.newSecret(processId, bytes);
+    const cancel = (): Promise<void> => sendCancelRequest(() => connect(endpoint), processId, opened.secretKey, clock);
+    this.#cancelServer = cancel;
     const writer = new ByteWriter();
     for (const [name, value] of opened.parameters) encodeParameterStatus(writer, name, value);
     encodeBackendKeyData(writer, this.processId, this.secretKey);
     encodeReadyForQuery(writer, 'I');
+    options.takeOver();
     client.write(writer.take());
     this.#relay = new Relay({
       client,
-      server: opened.socket,
+      server: socket,
       instance,
       hold,
       clock,
@@ -112,9 +135,14 @@ export class Session implements CancelKey {
       count: (statements) => catalog.count(key.id, key.databaseId, statements),
       schemaChanged: options.schemaChanged,
       listenKeepsAwake: options.listenKeepsAwake,
-      cancelServer: this.#cancelServer,
+      onLeaving: () => options.place.leaving(),
+      endServer: (busy, held) => {
+        const end = { instance, generation, socket, processId, busy, hold: held, cancel, clock, log };
+        options.place.leaving();
+        void endBackend(end).then(() => options.place.leave());
+      },
       onEnd: () => {
-        place.release();
+        registered.release();
         options.onEnd(this);
       },
     });
@@ -130,19 +158,41 @@ export class Session implements CancelKey {
   }
 }
 
-/** A hold and a backend, tried again while the server is between two lives. */
+/** A backend, and what was taken for it. */
+interface Reached {
+  readonly hold: Hold;
+  readonly opened: OpenedSession;
+  readonly generation: number;
+}
+
+/**
+ * A hold and a backend, tried again while the server is between two lives; given up when the client is gone. `left` gets the ends of
+ * backends whose start was given up.
+ */
 async function reach(
   options: SessionOptions,
   parameters: ReadonlyMap<string, string>,
-): Promise<{ readonly hold: Hold; readonly opened: OpenedSession }> {
-  const { instance, clock, random, client } = options;
+  left: Promise<void>[],
+): Promise<Reached> {
+  const { instance, clock, random, log, cancellation } = options;
   const deadline = Deadline.in(clock, options.wakeMs);
   for (;;) {
     const hold = instance.tryHold() ?? (await instance.hold(deadline));
+    const { generation } = instance;
     try {
-      if (client.destroyed) throw new DormouseError('interrupted');
-      const opened = await openSession(options.connect(instance.endpoint), { parameters, random, deadline });
-      return { hold, opened };
+      if (cancellation.cancelled) throw new DormouseError('interrupted');
+      const socket = options.connect(instance.endpoint);
+      const opened = await openSession(socket, {
+        parameters,
+        random,
+        deadline,
+        cancellation,
+        leave: (processId) => {
+          const end = { instance, generation, socket, processId, busy: true, cancel: async () => {}, clock, log };
+          left.push(endBackend(end));
+        },
+      });
+      return { hold, opened, generation };
     } catch (error) {
       hold.release();
       if (!opensLater(error)) throw error;

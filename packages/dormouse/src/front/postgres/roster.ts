@@ -1,0 +1,125 @@
+import { type Clock, Deadline, DormouseError, type Logger } from '../../base/index.ts';
+import type { Hold, Instance } from '../../instance/index.ts';
+import type { Session } from './session.ts';
+import { Template0 } from './template0.ts';
+
+/** How long a login waits for the place of a session that has ended. */
+const PLACE_MS = 10_000;
+
+export interface RosterOptions {
+  readonly instance: Instance;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly sessionsMax: number;
+  /** How long a login waits for the database to wake. */
+  readonly wakeMs: number;
+  /** Nobody is there any more. */
+  readonly onEmpty: () => void;
+}
+
+/** One of the connections of a server that sessions may have: a login's, a session's, and then its backend's up to its end. */
+export interface Place {
+  /** Its client is gone, or the session was ended; the backend is not gone yet. */
+  leaving(): void;
+  /** No process of it is left in the server. */
+  leave(): void;
+}
+
+/**
+ * The sessions of one database, told when its server goes. A place is free when the backend is gone, not when the client is: the
+ * connections of a server are counted.
+ */
+export class Roster {
+  readonly instance: Instance;
+  /** With a client. */
+  readonly sessions: Set<Session> = new Set();
+  readonly template0: Template0;
+  readonly #options: RosterOptions;
+  readonly #detach: () => void;
+  #taken = 0;
+  /** Of those that are taken. */
+  #leaving = 0;
+  /** Logins that wait for a place. */
+  #entering = 0;
+  /** What wakes them, in order. */
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(options: RosterOptions) {
+    this.#options = options;
+    this.instance = options.instance;
+    this.template0 = new Template0(options);
+    this.#detach = options.instance.attach({
+      started: () => {},
+      stopping: async () => this.#endAll('database_stopped'),
+      stopped: () => this.#endAll('database_crashed'),
+    });
+  }
+
+  /**
+   * Takes a place; waits for one if some are about to be free. Fails with `connections_exhausted`, and what `Instance.hold` fails
+   * with. Nothing else may be waited for between making a roster and this call: one without places goes.
+   */
+  enter(): Promise<Place> {
+    return this.#taken < this.#options.sessionsMax ? Promise.resolve(this.#take()) : this.#waitForPlace();
+  }
+
+  #take(): Place {
+    this.#taken += 1;
+    let state: 'taken' | 'leaving' | 'left' = 'taken';
+    return {
+      leaving: () => {
+        if (state !== 'taken') return;
+        state = 'leaving';
+        this.#leaving += 1;
+      },
+      leave: () => {
+        if (state === 'left') return;
+        if (state === 'leaving') this.#leaving -= 1;
+        state = 'left';
+        this.#taken -= 1;
+        this.#waiting.shift()?.();
+        this.#goIfEmpty();
+      },
+    };
+  }
+
+  #goIfEmpty(): void {
+    if (this.#taken > 0 || this.#entering > 0) return;
+    this.#detach();
+    this.#options.onEmpty();
+  }
+
+  async #waitForPlace(): Promise<Place> {
+    const { clock, sessionsMax, wakeMs, instance } = this.#options;
+    const deadline = Deadline.in(clock, PLACE_MS);
+    if (this.#leaving === 0) throw new DormouseError('connections_exhausted');
+    let hold: Hold | undefined;
+    this.#entering += 1;
+    try {
+      // A frozen backend does not end.
+      hold = instance.tryHold() ?? (await instance.hold(Deadline.in(clock, wakeMs)));
+      while (this.#taken >= sessionsMax) {
+        if (this.#leaving === 0 || deadline.expired()) throw new DormouseError('connections_exhausted');
+        await new Promise<void>((resolve) => {
+          const done = (): void => {
+            timer.cancel();
+            const at = this.#waiting.indexOf(done);
+            if (at >= 0) this.#waiting.splice(at, 1);
+            resolve();
+          };
+          const timer = clock.after(deadline.remainingMs(), done);
+          this.#waiting.push(done);
+        });
+      }
+      return this.#take();
+    } finally {
+      hold?.release();
+      this.#entering -= 1;
+      this.#goIfEmpty();
+    }
+  }
+
+  #endAll(code: 'database_stopped' | 'database_crashed'): void {
+    for (const session of [...this.sessions]) session.end(new DormouseError(code));
+  }
+}
