@@ -34,6 +34,7 @@ export interface PlatformOptions {
   readonly plansMax: number;
   readonly cacheMax: number;
   readonly pgBin: readonly string[];
+  readonly trustExtension: readonly string[];
   readonly pgUser: string | undefined;
   readonly isolation: 'sandbox' | 'process' | undefined;
 }

@@ -88,6 +88,7 @@ async function open(
     logger: log,
     ...(options.pgUser === undefined ? {} : { pgUser: options.pgUser }),
     pgBins: options.pgBin,
+    trustExtensions: options.trustExtension,
     ...(options.isolation === undefined ? {} : { isolation: options.isolation }),
   });
   opened.push(() => instances.close());

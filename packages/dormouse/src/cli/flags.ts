@@ -163,6 +163,9 @@ export const START_FLAGS: FlagsOf<StartValues> = {
   pgBin: texts('Postgres', 'DIR', 'Programs of another PostgreSQL: the first of 18 for new databases', {
     shown: 'the one npm installed',
   }),
+  trustExtension: texts('Postgres', 'NAME', 'Extension of --pg-bin that owners may create', {
+    shown: 'those it trusts',
+  }),
   pgUser: text('Postgres', 'NAME', 'Account that runs Postgres when started as root', {
     shown: 'postgres, else nobody',
   }),

@@ -16,6 +16,8 @@ export interface Binaries {
   readonly major: number;
   /** Libraries that each of its servers loads at the start. */
   readonly preload: readonly string[];
+  /** Where its servers look for extensions, if not among its own files. */
+  readonly extensions?: string;
 }
 
 export interface BinariesOptions {

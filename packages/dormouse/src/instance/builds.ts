@@ -11,6 +11,7 @@ import {
   prepareBinaries,
   useGiven,
 } from './binaries.ts';
+import { offerGiven } from './given-extensions.ts';
 
 /** The builds of PostgreSQL that this machine has: one for new databases, and those that databases of other major versions need. */
 export interface Builds {
@@ -23,6 +24,8 @@ export interface Builds {
 export interface BuildsOptions extends BinariesOptions {
   /** Directories of `postgres` and `initdb`; the first of NEW_MAJOR is for new databases, in place of the npm package's. */
   readonly pgBins: readonly string[];
+  /** Extensions of these builds that owners may create beside what is trusted anyway. */
+  readonly trustExtensions: readonly string[];
 }
 
 /**
@@ -38,11 +41,12 @@ export async function checkBuilds(pgBins: readonly string[], pgUser: string | un
 
 /**
  * Finds or installs the builds. For each major version the first given one counts, then the npm package's, then what earlier versions of
- * the package left installed, the latest first. Fails with `binaries_missing`, `account_unusable`, `disk_full`.
+ * the package left installed, the latest first. Fails with `binaries_missing`, `account_unusable`, `disk_full`, `usage_invalid`.
  */
-export async function prepareBuilds({ pgBins, ...options }: BuildsOptions): Promise<Builds> {
-  const given: Binaries[] = [];
-  for (const bin of pgBins) given.push(await useGiven(bin, options.account));
+export async function prepareBuilds({ pgBins, trustExtensions, ...options }: BuildsOptions): Promise<Builds> {
+  const named: Binaries[] = [];
+  for (const bin of pgBins) named.push(await useGiven(bin, options.account));
+  const given = await offerGiven(named, options.directory, trustExtensions);
   // One of an older version that is given alone is for data of that version.
   const newest = given.find(({ major }) => major === NEW_MAJOR) ?? (await prepareBinaries(options));
   const found = [newest, ...given];

@@ -50,7 +50,7 @@ const OFFERED: ReadonlySet<string> = new Set([
 const LIST_FILE = 'EXTENSIONS';
 const LIST = [...OFFERED].join(' ');
 
-const CONTROL = '.control';
+export const CONTROL = '.control';
 /** What Postgres does not list: it looks for names that end as above. */
 const WITHHELD = '.control.withheld';
 
@@ -74,8 +74,12 @@ export async function offerExtensions(build: string): Promise<void> {
   await writeDurably(list, LIST);
 }
 
+export function isOffered(extension: string): boolean {
+  return OFFERED.has(extension);
+}
+
 /** The text of a control file that says `trusted = true`. */
-function trusted(control: string): string {
+export function trusted(control: string): string {
   const rest = control.split('\n').filter((line) => !/^\s*trusted\s*=/.test(line));
   return `${rest.join('\n').trimEnd()}\ntrusted = true\n`;
 }

@@ -49,6 +49,8 @@ export interface InstancesOptions {
   readonly pgUser?: string;
   /** Directories of `postgres` and `initdb`: the first of PostgreSQL 18 for new databases instead of the npm package's, others for data of other major versions. */
   readonly pgBins?: readonly string[];
+  /** Extensions of those builds that owners may create although the build does not call them trusted. */
+  readonly trustExtensions?: readonly string[];
   readonly rest?: Partial<RestSettings>;
   /** What all servers together may take; by default a share of the machine's memory. */
   readonly memoryMaxBytes?: number | undefined;
@@ -244,6 +246,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
           directory: layout.binaries,
           account,
           pgBins: options.pgBins ?? [],
+          trustExtensions: options.trustExtensions ?? [],
           ...progress,
         });
       } catch (error) {

@@ -67,7 +67,15 @@ export async function chooseIsolation({ wanted, account, binaries }: IsolationOp
       const confined =
         sandbox.prefix === undefined
           ? []
-          : [...sandbox.prefix, ...sandboxArguments(program, [layout.data, layout.run]), '--'];
+          : [
+              ...sandbox.prefix,
+              ...sandboxArguments(
+                program,
+                [layout.data, layout.run],
+                build.extensions === undefined ? [] : [build.extensions],
+              ),
+              '--',
+            ];
       return [...locked, ...confined, program, ...args] as unknown as readonly [string, ...string[]];
     },
   };

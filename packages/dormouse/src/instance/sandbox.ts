@@ -37,14 +37,18 @@ const NAMESPACES = [
 
 /**
  * The arguments before `--` for `program`, an absolute path without symlinks (BIN/postgres). `writable` are the directories that are its
- * own; they keep their paths. Capabilities are all dropped, and no program can gain any (no_new_privs is always set).
+ * own, `readable` what it needs beside its build; they keep their paths. Capabilities are all dropped, and no program can gain any (no_new_privs is always set).
  */
-export function sandboxArguments(program: string, writable: readonly string[]): string[] {
+export function sandboxArguments(
+  program: string,
+  writable: readonly string[],
+  readable: readonly string[] = [],
+): string[] {
   return [
     ...NAMESPACES,
     '--new-session',
     ...['--cap-drop', 'ALL'],
-    ...[...SYSTEM_PATHS, ...buildPaths(program)].flatMap((path) => ['--ro-bind-try', path, path]),
+    ...[...SYSTEM_PATHS, ...buildPaths(program), ...readable].flatMap((path) => ['--ro-bind-try', path, path]),
     ...['--proc', '/proc'],
     // Shared memory of parallel queries.
     ...['--tmpfs', '/dev/shm'],

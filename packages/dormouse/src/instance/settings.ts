@@ -119,7 +119,7 @@ const TEMP_KIB_MAX = 2 ** 31 - 1;
 
 /** The text of postgresql.conf for a server of this build. */
 export function postgresqlConf(
-  { major, preload }: Pick<Binaries, 'major' | 'preload'>,
+  { major, preload, extensions }: Pick<Binaries, 'major' | 'preload' | 'extensions'>,
   { clientsMax, tempLimitBytes }: ServerSettings,
 ): string {
   const tempKib = Math.min(Math.ceil(tempLimitBytes / 1024), TEMP_KIB_MAX);
@@ -139,6 +139,9 @@ export function postgresqlConf(
       ['shared_preload_libraries', `'${preload.join(', ')}'`, ''],
       ['pg_stat_statements.max', String(STATEMENTS_MAX), 'each is shared memory that a sleeper holds'],
     );
+  }
+  if (extensions !== undefined) {
+    settings.push(['extension_control_path', `'${extensions.replaceAll("'", "''")}'`, 'what an owner may create']);
   }
   const lines = settings
     .filter(([name]) => major >= (SINCE[name] ?? 0))

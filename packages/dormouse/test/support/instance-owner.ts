@@ -21,7 +21,7 @@ export interface Branched extends Described {
 
 type OwnerOptions = Pick<
   InstancesOptions,
-  'dataDirectory' | 'pgUser' | 'pgBins' | 'freezer' | 'rest' | 'sparesMax' | 'isolation'
+  'dataDirectory' | 'pgUser' | 'pgBins' | 'trustExtensions' | 'freezer' | 'rest' | 'sparesMax' | 'isolation'
 >;
 
 /** A failure that the owner reports, with the code of a `DormouseError`. */

@@ -29,8 +29,8 @@ let newer: string;
 
 const data = (): string => join(home.path, 'data');
 
-async function platform(pgBins: readonly string[] = []): Promise<Owner> {
-  owner = await startOwner({ dataDirectory: data(), pgBins, rest: { suspendAfterMs: 1e9 } });
+async function platform(pgBins: readonly string[] = [], trustExtensions: readonly string[] = []): Promise<Owner> {
+  owner = await startOwner({ dataDirectory: data(), pgBins, trustExtensions, rest: { suspendAfterMs: 1e9 } });
   return owner;
 }
 
@@ -163,6 +163,74 @@ describe('programs that cannot be used are refused before anything is made', () 
   });
 });
 
+describe('extensions of programs that are named', () => {
+  /** A build with two more extensions, of which it calls one trusted, and with one of PostgreSQL's own that we do not offer. */
+  function withMore(): string {
+    const root = join(home.path, 'with-more');
+    cpSync(join(newer, '..'), root, { recursive: true, verbatimSymlinks: true });
+    rmSync(join(root, 'EXTENSIONS'));
+    const directory = join(root, 'share', 'postgresql', 'extension');
+    for (const [name, more] of [
+      ['theirs', 'trusted = true'],
+      ['ours', 'superuser = true'],
+      ['vetted', "# a comment\ntrusted = 'false'"],
+    ]) {
+      writeFileSync(join(directory, `${name}.control`), `default_version = '1'\nrelocatable = true\n${more}\n`);
+      writeFileSync(join(directory, `${name}--1.sql`), `CREATE FUNCTION ${name}() RETURNS text RETURN current_user;`);
+    }
+    return join(root, 'bin');
+  }
+
+  it('are those that we offer, those the build trusts, and those the operator does; its files stay as they are', async () => {
+    const bin = withMore();
+    const control = join(bin, '..', 'share', 'postgresql', 'extension', 'vetted.control');
+    const before = readFileSync(control, 'utf8');
+    const one = await platform([bin], ['vetted']);
+    await one.prepare();
+    const id = testId(41);
+    await one.create(id);
+    const { socket } = await one.hold(id);
+    const client = await connectTo(socket, 'owner');
+    const { rows } = await client.query('SELECT name FROM pg_available_extensions ORDER BY name');
+    const names = rows.map(({ name }) => name);
+    expect(names).toEqual(expect.arrayContaining(['hstore', 'moddatetime', 'theirs', 'vetted']));
+    expect(names.filter((name) => ['ours', 'dblink', 'file_fdw', 'plpython3u'].includes(name))).toEqual([]);
+    for (const name of names.filter((each) => each !== 'plpgsql')) {
+      await client.query(`CREATE EXTENSION "${name}" CASCADE`).catch((error: { code: string }) => {
+        expect([name, error.code]).toEqual([name, '42710']);
+      });
+    }
+    expect((await client.query('SELECT theirs(), vetted()')).rows).toEqual([{ theirs: 'owner', vetted: 'owner' }]);
+    await expect(client.query('CREATE EXTENSION ours')).rejects.toMatchObject({ code: '0A000' });
+    await client.end();
+    expect(readFileSync(control, 'utf8')).toBe(before);
+    await one.close();
+    // Half a directory, as a power cut leaves it, is made whole.
+    const inside = readdirSync(join(data(), 'postgres'))
+      .map((name) => join(data(), 'postgres', name, 'extension'))
+      .find((each) => existsSync(join(each, 'theirs.control'))) as string;
+    rmSync(join(inside, 'theirs--1.sql'));
+    writeFileSync(join(inside, 'vetted.control'), '');
+    const again = await platform([bin], ['vetted']);
+    await again.prepare();
+    const { socket: there } = await again.hold(id);
+    expect(
+      await queryOnce(
+        there,
+        "SELECT count(*)::int AS n FROM pg_available_extensions WHERE name IN ('theirs', 'vetted')",
+      ),
+    ).toEqual([{ n: 2 }]);
+  });
+
+  it('are refused at the start if no build has them', async () => {
+    const one = await platform([newer], ['vetted', 'nosuch']);
+    await expect(one.prepare()).rejects.toMatchObject({
+      code: 'usage_invalid',
+      message: expect.stringMatching(/--trust-extension vetted: no --pg-bin of PostgreSQL 18/),
+    });
+  });
+});
+
 describe('data of another major version', () => {
   /** A database of ours whose data is as another major version made it: roles, a table, nothing else. */
   async function foreign(id: string, bin: string): Promise<void> {
@@ -236,6 +304,9 @@ describe('data of another major version', () => {
          pg_has_role('owner', 'pg_read_all_stats', 'USAGE') AS sees_statements FROM t`,
     );
     expect(rows).toEqual([{ v: 15, major: 15, creates_roles: false, sees_statements: true }]);
+    // What there is to create, the build says itself.
+    await client.query('CREATE EXTENSION hstore');
+    await expect(client.query('CREATE EXTENSION dblink')).rejects.toMatchObject({ code: '42501' });
     await client.end();
     await both.release(old);
     expect((await both.suspend(old)).state).toBe('suspended');
