@@ -29,7 +29,6 @@ const OFFERED: ReadonlySet<string> = new Set([
   'lo',
   'ltree',
   'moddatetime',
-  'pg_prewarm',
   'pg_stat_statements',
   'pg_trgm',
   'pgcrypto',
