@@ -10,10 +10,23 @@ describe('StatementCache', () => {
     const first = cache.use('a', []);
     expect(first.name).not.toBe('');
     cache.use('b', []);
+    const second = cache.use('b', []);
     expect(cache.use('a', [])).toBe(first);
     cache.use('c', []);
+    expect(cache.dropped).toEqual([]);
+    cache.use('c', []);
+    expect(cache.dropped).toEqual([second.name]);
     expect(cache.use('a', [])).toBe(first);
     expect(cache.use('b', []).name).toBe('');
+  });
+
+  it('keeps what is prepared, however many texts come once', () => {
+    const cache = new StatementCache(4);
+    for (const sql of ['a', 'b', 'c', 'd']) cache.use(sql, []);
+    const named = ['a', 'b', 'c', 'd'].map((sql) => cache.use(sql, []));
+    for (let trace = 0; trace < 1000; trace++) cache.use(`a /* traceparent='${trace}' */`, []);
+    expect(cache.dropped).toEqual([]);
+    expect(['a', 'b', 'c', 'd'].map((sql) => cache.use(sql, []))).toEqual(named);
   });
 
   it('takes a statement of other parameter types for another one', () => {

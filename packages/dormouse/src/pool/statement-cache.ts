@@ -68,10 +68,15 @@ function sameTypes(left: readonly number[], right: readonly number[]): boolean {
   return true;
 }
 
-/** The prepared statements of one connection, least recently used out first. */
+/**
+ * The prepared statements of one connection, least recently used out first. Texts used once wait apart for their second use: however
+ * many come that never come again (each with the number of a trace in it), what is prepared stays.
+ */
 export class StatementCache {
   readonly #max: number;
   readonly #bySql = new Map<string, CachedStatement>();
+  /** The oldest first. */
+  readonly #once = new Map<string, CachedStatement>();
   #dropped: string[] = [];
   #serial = 0;
   #uses = 0;
@@ -80,23 +85,37 @@ export class StatementCache {
     this.#max = max;
   }
 
+  /** Of those prepared. */
   get size(): number {
     return this.#bySql.size;
   }
 
   /** The entry of a statement, which gets a name on its second use. */
   use(sql: string, types: readonly number[]): CachedStatement {
-    let entry = this.#bySql.get(sql);
-    if (entry !== undefined && sameTypes(entry.types, types)) {
-      entry.usedAt = ++this.#uses;
-      if (entry.name === '') entry.name = `dormouse_${++this.#serial}`;
-      return entry;
+    const known = this.#bySql.get(sql);
+    if (known !== undefined) {
+      if (sameTypes(known.types, types)) {
+        known.usedAt = ++this.#uses;
+        return known;
+      }
+      this.drop(known);
     }
-    if (entry !== undefined) this.drop(entry);
-    entry = new CachedStatement(sql, types);
+    const seen = this.#once.get(sql);
+    if (seen !== undefined) {
+      this.#once.delete(sql);
+      if (sameTypes(seen.types, types)) return this.#keep(seen);
+    }
+    const entry = new CachedStatement(sql, types);
     if (sql.length > SQL_CHARS_MAX || this.#max === 0) return entry;
+    this.#once.set(sql, entry);
+    if (this.#once.size > this.#max) this.#once.delete(this.#once.keys().next().value as string);
+    return entry;
+  }
+
+  #keep(entry: CachedStatement): CachedStatement {
+    entry.name = `dormouse_${++this.#serial}`;
     entry.usedAt = ++this.#uses;
-    this.#bySql.set(sql, entry);
+    this.#bySql.set(entry.sql, entry);
     if (this.#bySql.size > this.#max) this.#dropOldest();
     return entry;
   }
@@ -116,6 +135,7 @@ export class StatementCache {
   /** Forgets a statement; the server is told with the next request. */
   drop(entry: CachedStatement): void {
     if (this.#bySql.get(entry.sql) === entry) this.#bySql.delete(entry.sql);
+    if (this.#once.get(entry.sql) === entry) this.#once.delete(entry.sql);
     if (entry.name !== '') this.#dropped.push(entry.name);
     entry.ready = false;
   }
@@ -123,10 +143,11 @@ export class StatementCache {
   /** Forgets all; `onServer` tells that the server has forgotten them already (DISCARD ALL). */
   clear(onServer: 'gone' | 'kept'): void {
     for (const entry of this.#bySql.values()) {
-      if (onServer === 'kept' && entry.name !== '') this.#dropped.push(entry.name);
+      if (onServer === 'kept') this.#dropped.push(entry.name);
       entry.ready = false;
     }
     this.#bySql.clear();
+    this.#once.clear();
     if (onServer === 'gone') this.#dropped = [];
   }
 
