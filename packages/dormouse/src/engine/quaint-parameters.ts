@@ -24,7 +24,7 @@ function shown(value: unknown, type: ArgType | undefined): string {
     case 'bytes':
       return typeof value === 'string' ? bytes(Buffer.byteLength(value, 'base64')) : `"${String(value)}"`;
     case 'datetime':
-      return `"${instant(value, type.dbType)}"`;
+      return `"${instant(value)}"`;
     default:
       return typeof value === 'string'
         ? `"${value}"`
@@ -38,18 +38,10 @@ function bytes(count: number): string {
   return `<${count} bytes blob>`;
 }
 
-function instant(value: unknown, dbType: string | undefined): string {
+/** Dates and times of day too: as a whole. */
+function instant(value: unknown): string {
   const date = value instanceof Date ? value : new Date(String(value));
   if (Number.isNaN(date.getTime())) return String(value);
   const [day = '', time = ''] = date.toISOString().replace('Z', '').split('T');
-  const exact = time.replace(/\.000$/, '');
-  switch (dbType) {
-    case 'DATE':
-      return day;
-    case 'TIME':
-    case 'TIMETZ':
-      return exact;
-    default:
-      return `${day} ${exact} UTC`;
-  }
+  return `${day} ${time.replace(/\.000$/, '')} UTC`;
 }

@@ -10,7 +10,7 @@ export interface SpanTree {
 
 /** What an application heard of one piece of its work. */
 export interface Heard {
-  /** 'done', or the code of the error. */
+  /** 'done', or the code of the error, or the end of its message if it has none. */
   readonly outcome: string;
   readonly spans: readonly SpanTree[];
   readonly queries: readonly { readonly query: string; readonly params: string; readonly target: string }[];
@@ -62,7 +62,7 @@ export function startListening(): Listening {
       exporter.reset();
       const outcome = await work(client).then(
         () => 'done',
-        (error: Loose) => String(error.code ?? error.message),
+        (error: Loose) => String(error.code ?? error.message.trim().split('\n').at(-1)),
       );
       await provider.forceFlush();
       const all: readonly Loose[] = exporter.getFinishedSpans();
