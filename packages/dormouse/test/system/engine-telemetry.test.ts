@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Answer, askEngine, type BareEngine, rawPlan, startBareEngine, uploadOf } from '../support/bare-engine.ts';
-import type { Loose } from '../support/clients.ts';
+import { type Loose, requireOf } from '../support/clients.ts';
 import { startPlainPostgres } from '../support/plain-postgres.ts';
 
 // What replies say of their work, as they stand on the wire: what no client reads, and what several ways of running must agree in.
@@ -64,8 +64,8 @@ describe("replies to Prisma 7, beside those of the vendor's executor", () => {
   let vendor: { readonly http: string };
   const stops: (() => Promise<unknown>)[] = [];
   beforeAll(async () => {
-    const { BasicTracerProvider } = await import('@opentelemetry/sdk-trace-base');
-    const { trace } = await import('@opentelemetry/api');
+    const { BasicTracerProvider } = requireOf(7)('@opentelemetry/sdk-trace-base');
+    const { trace } = requireOf(7)('@opentelemetry/api');
     trace.setGlobalTracerProvider(new BasicTracerProvider());
     // It takes its tracer when it is loaded, and ids from that.
     const { startVendorExecutor } = await import('../support/vendor-executor.ts');
