@@ -15,6 +15,7 @@ import { openMainDatabase } from './main-database.ts';
 import { Progress } from './progress.ts';
 import { type Connect, ReplicationConnection } from './replication-connection.ts';
 import { ensureSlot, slotName } from './slot.ts';
+import { StuckTransaction } from './stuck-transaction.ts';
 import { CATALOG_SQL, type CatalogEntry, readCatalog } from './table-catalog.ts';
 import { applyTenantObjects, LISTED_PUBLICATION, PUBLICATION } from './tenant-objects.ts';
 
@@ -45,7 +46,7 @@ const SLOW_AFTER_MS = 1000;
  */
 const SILENCE_MS = 30_000;
 /** And when this many streams in a row have ended without a transaction that went through: the next would do so, too. */
-const BARREN_MAX = 3;
+const BARREN_MAX = 7;
 /** After a wake its first query goes before the stream is opened again, which forks a backend. */
 const BACK_AFTER_MS = 10;
 /** After the last acknowledgement, how long the server may take to close the stream. */
@@ -74,6 +75,9 @@ export interface CaptureOptions {
 /** Behind every commit that was acknowledged before the question. */
 const INSERT_LSN = 'SELECT pg_catalog.pg_current_wal_insert_lsn()';
 
+/** What is durable: a stream may begin there. */
+const FLUSH_LSN = 'SELECT pg_catalog.pg_current_wal_flush_lsn()';
+
 /**
  * Reads one database's committed changes into its log, in commit order, each once, while the server runs. Never holds or wakes it.
  *
@@ -101,6 +105,9 @@ export class Capture implements Attachment {
   #noted: { readonly text: string; readonly atLsn: Lsn } | undefined;
   /** Counts what has come in and what was stored: whether capture advances. */
   #steps = 0;
+  readonly #stuck = new StuckTransaction();
+  /** This session came to stream. */
+  #streamed = false;
   /** Streams in a row that ended before a transaction was through. */
   #barren = 0;
   #appending = false;
@@ -318,6 +325,7 @@ export class Capture implements Attachment {
         // 55006: the walsender of a dead connection of ours still has the slot for a moment.
         const level = error instanceof PostgresError && error.code === '55006' ? 'debug' : 'warn';
         logger.log(level, 'capture lost its stream', { error: String(error) });
+        if (this.#streamed && this.#stuck.ended(error, this.#storedLsn)) await this.#passOver(error);
       }
       if (!this.#wanted) return;
       await this.#wait(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] as number);
@@ -325,10 +333,36 @@ export class Capture implements Attachment {
     }
   }
 
+  /**
+   * What comes next cannot be decoded, ever. Where it ends nobody can tell without decoding it, so the stream goes on from where the server is
+   * now; a gap says that there were events.
+   */
+  async #passOver(error: unknown): Promise<void> {
+    const { clock, log, logger } = this.#options;
+    try {
+      await log.discardPending();
+      const endLsn = parseLsn(await this.#answer(FLUSH_LSN));
+      if (endLsn === undefined || endLsn <= this.#storedLsn) return;
+      const gap = { relation: -1, operation: 'gap' as const, before: undefined, after: undefined };
+      const place = { commitLsn: this.#storedLsn, xid: 0, committedAtMs: clock.now(), firstIndex: 0 };
+      await log.append({ relations: [], transactions: [{ ...place, events: [gap] }], endLsn });
+      logger.log('warn', 'a transaction that Postgres cannot decode is passed over; a gap follows', {
+        error: String(error),
+        bytes: Number(endLsn - this.#storedLsn),
+      });
+      this.#storedLsn = endLsn;
+      this.#barren = 0;
+      this.#steps += 1;
+    } catch (failure) {
+      logger.log('warn', 'a transaction that Postgres cannot decode was not passed over', { error: String(failure) });
+    }
+  }
+
   /** One connection from login to its end; always ends by throwing. */
   async #session(): Promise<never> {
     const { log, connect, instance, logger } = this.#options;
     this.#advanced = false;
+    this.#streamed = false;
     this.#barren += 1;
     const connection = await openMainDatabase(connect, instance.endpoint);
     this.#connection = connection;
@@ -349,6 +383,7 @@ export class Capture implements Attachment {
         { onData: (payload, cut) => this.#onData(payload, cut), onChunkEnd: () => this.#onChunkEnd() },
       );
       this.#streaming = true;
+      this.#streamed = true;
       await new Promise<void>((resolve) => connection.onClose(resolve));
       throw connection.failure ?? new DormouseError('database_stopped');
     } finally {

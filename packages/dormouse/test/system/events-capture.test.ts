@@ -297,6 +297,20 @@ test('a rest for idleness and a stop wait until a transaction larger than any dr
   expect(last.events.map(lineOf)).toEqual(['insert public.giant 300001,!']);
 });
 
+test('a transaction that Postgres itself cannot print is passed over by a gap, and capture goes on', async () => {
+  const { sql, log, instance } = await machine.create();
+  await sql('CREATE TABLE t (id int PRIMARY KEY, raw bytea)', 'INSERT INTO t VALUES (1)');
+  // As text it has 1.08 GB, and Postgres prints none over one.
+  await sql("INSERT INTO t SELECT 2, convert_to(repeat('x', 540000000), 'UTF8')");
+  await until(async () => (await allEvents(log)).at(-1)?.operation === 'gap', { what: 'the gap', withinMs: 120_000 });
+  await sql('INSERT INTO t VALUES (3)');
+  await instance.suspend();
+  expect((await allEvents(log)).map(lineOf)).toEqual(['insert public.t 1,NULL', 'gap', 'insert public.t 3,NULL']);
+  await sql('INSERT INTO t VALUES (4)');
+  await instance.stop();
+  expect((await allEvents(log)).map(lineOf).slice(2)).toEqual(['insert public.t 3,NULL', 'insert public.t 4,NULL']);
+});
+
 test('a lost slot becomes a gap and a new epoch', async () => {
   const { sql, session, instance, log, capture } = await machine.create();
   await sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (1)');
