@@ -1,6 +1,14 @@
 import { type ColumnType, ColumnTypeEnum } from '@prisma/driver-adapter-utils';
 import { parseArrayText } from './array-text.ts';
-import { dateFromPostgres, timestampFromPostgres, timestamptzFromPostgres, timetzFromPostgres } from './instants.ts';
+import {
+  dateFromPostgres,
+  timeFromPostgres,
+  timestampFromPostgres,
+  timestamptzFromPostgres,
+  timetzFromPostgres,
+} from './instants.ts';
+import { moneyFromPostgres } from './money.ts';
+import { quoted, unreadable } from './unreadable-text.ts';
 
 /** How one Postgres type becomes a value of Prisma's runtime. */
 export interface ColumnCodec {
@@ -11,9 +19,9 @@ export interface ColumnCodec {
 
 /** Bytes that write themselves as base64 in JSON, which is what Prisma's protocols expect of raw results. */
 export class ReplyBytes extends Uint8Array {
-  /** From the hex text format of `bytea`. */
+  /** From the text of a `bytea` in either of its formats. */
   static fromPostgres(text: string): ReplyBytes {
-    const decoded = Buffer.from(text.slice(2), 'hex');
+    const decoded = bytesFromPostgres(text);
     return new ReplyBytes(decoded.buffer as ArrayBuffer, decoded.byteOffset, decoded.byteLength);
   }
 
@@ -22,11 +30,26 @@ export class ReplyBytes extends Uint8Array {
   }
 }
 
+/** `bytea_output = escape`: what is not printable in octal, a backslash doubled; so it never begins as hex does. */
+const ESCAPED = /^(?:[ -[\]-~]|\\\\|\\[0-3][0-7]{2})*$/;
+
+function bytesFromPostgres(text: string): Buffer {
+  if (text.startsWith('\\x')) {
+    // Of a long one the length tells: Buffer stops at the first that is no digit.
+    const bytes = Buffer.from(text.slice(2), 'hex');
+    if (bytes.length * 2 + 2 === text.length) return bytes;
+  } else if (ESCAPED.test(text)) {
+    const plain = text.replace(/\\(?:\\|([0-7]{3}))/g, (_all, octal: string | undefined) =>
+      octal === undefined ? '\\' : String.fromCharCode(Number.parseInt(octal, 8)),
+    );
+    return Buffer.from(plain, 'latin1');
+  }
+  throw unreadable(`the bytea ${quoted(text)} has a form that is not known. Leave bytea_output at hex`);
+}
+
 const asText = (text: string): string => text;
 const asNumber = (text: string): number => Number(text);
 const asBoolean = (text: string): boolean => text === 't';
-/** lc_monetary decides on signs and separators; Prisma wants the bare number. */
-const asMoney = (text: string): string => (/^\(|-/.test(text) ? '-' : '') + text.replace(/[^0-9.]/g, '');
 
 const scalar = (columnType: ColumnType, decode: (text: string) => unknown = asText): ColumnCodec => ({
   columnType,
@@ -58,8 +81,8 @@ const CODECS: Readonly<Record<number, ColumnCodec>> = Object.assign(Object.creat
   651: array(T.TextArray),
   700: scalar(T.Float, asNumber),
   701: scalar(T.Double, asNumber),
-  790: scalar(T.Numeric, asMoney),
-  791: array(T.NumericArray, asMoney),
+  790: scalar(T.Numeric, moneyFromPostgres),
+  791: array(T.NumericArray, moneyFromPostgres),
   869: scalar(T.Text),
   1000: array(T.BooleanArray, asBoolean),
   1001: array(T.BytesArray, ReplyBytes.fromPostgres),
@@ -78,11 +101,11 @@ const CODECS: Readonly<Record<number, ColumnCodec>> = Object.assign(Object.creat
   1042: scalar(T.Text),
   1043: scalar(T.Text),
   1082: scalar(T.Date, dateFromPostgres),
-  1083: scalar(T.Time),
+  1083: scalar(T.Time, timeFromPostgres),
   1114: scalar(T.DateTime, timestampFromPostgres),
   1115: array(T.DateTimeArray, timestampFromPostgres),
   1182: array(T.DateArray, dateFromPostgres),
-  1183: array(T.TimeArray),
+  1183: array(T.TimeArray, timeFromPostgres),
   1184: scalar(T.DateTime, timestamptzFromPostgres),
   1185: array(T.DateTimeArray, timestamptzFromPostgres),
   1231: array(T.NumericArray),

@@ -1,15 +1,22 @@
-/** Dates and times between Postgres text (DateStyle ISO) and the ISO 8601 that JavaScript reads. */
+import { checkedTime, checkedTimetz, isoDate, isoTimestamp, isoTimestamptz } from './date-styles.ts';
+
+/** Dates and times between Postgres text and the ISO 8601 that JavaScript reads. What is in no known form throws. */
 
 const BC = ' BC';
 const ZONE = /([+-])(\d{2})(?::(\d{2}))?(?::(\d{2}))?$/;
 
 /** `date` as JavaScript reads it: years before 1 and after 9999 become expanded years; infinity stays. */
 export function dateFromPostgres(text: string): string {
-  return text.length === 10 ? text : expandYear(text);
+  const iso = isoDate(text);
+  return iso.length === 10 ? iso : expandYear(iso);
 }
 
 /** `timestamp`: `2024-01-02 03:04:05.678` → `2024-01-02T03:04:05.678+00:00`. */
 export function timestampFromPostgres(text: string): string {
+  return instantOf(isoTimestamp(text));
+}
+
+function instantOf(text: string): string {
   if (text.charCodeAt(4) === 45 && text.charCodeAt(text.length - 1) !== 67) {
     return `${text.slice(0, 10)}T${text.slice(11)}+00:00`;
   }
@@ -18,17 +25,18 @@ export function timestampFromPostgres(text: string): string {
 }
 
 /** `timestamptz` in whatever zone the session writes, as UTC: `2024-01-02 03:04:05.6+02` → `2024-01-02T01:04:05.6+00:00`. */
-export function timestamptzFromPostgres(text: string): string {
+export function timestamptzFromPostgres(given: string): string {
+  const text = isoTimestamptz(given);
   const plain = text.endsWith(BC) ? text.slice(0, -BC.length) : text;
   if (plain.endsWith('+00')) {
-    return timestampFromPostgres(plain.slice(0, -3) + (plain === text ? '' : BC));
+    return instantOf(plain.slice(0, -3) + (plain === text ? '' : BC));
   }
   const zone = ZONE.exec(plain);
   if (zone === null) return text;
   const [, sign, hours, minutes, seconds] = zone;
   const offsetMs =
     (sign === '-' ? -1000 : 1000) * (Number(hours) * 3600 + Number(minutes ?? 0) * 60 + Number(seconds ?? 0));
-  const local = timestampFromPostgres(plain.slice(0, zone.index) + (plain === text ? '' : BC));
+  const local = instantOf(plain.slice(0, zone.index) + (plain === text ? '' : BC));
   const fraction = /\.\d+/.exec(local)?.[0] ?? '';
   // The fraction is kept as text: Postgres has microseconds, Date has not.
   const instant = new Date(Date.parse(local.replace(/\.\d+/, '')) - offsetMs).toISOString();
@@ -37,7 +45,12 @@ export function timestamptzFromPostgres(text: string): string {
 
 /** `timetz` without its zone: Prisma takes a time of day to be UTC. */
 export function timetzFromPostgres(text: string): string {
-  return text.replace(ZONE, '');
+  return checkedTimetz(text).replace(ZONE, '');
+}
+
+/** `time`. */
+export function timeFromPostgres(text: string): string {
+  return checkedTime(text);
 }
 
 function expandYear(text: string): string {

@@ -3,6 +3,7 @@ import { type Cancellation, type Clock, type Deadline, DormouseError, type Role,
 import type { Lease, ParameterValue, Pool, RowBudget, StatementResult } from '../pool/index.ts';
 import { PostgresError } from '../wire/index.ts';
 import { encodeArgument } from './arguments.ts';
+import { withIsoDates } from './iso-rows.ts';
 import type { IsolationLevel } from './isolation-level.ts';
 import { toDriverAdapterError } from './postgres-errors.ts';
 import { decodeResult } from './rows.ts';
@@ -221,7 +222,7 @@ export class Statements implements SqlQueryable {
           ? await lease.execute(sql, parameters, options)
           : await observer.statement(query, () => lease.execute(sql, parameters, options));
       this.#lastCommandTag = result.commandTag;
-      return result;
+      return result.dates === undefined ? result : withIsoDates(result, result.dates);
     } catch (error) {
       // Never sent, or refused: what comes next must not run without its transaction.
       if (before !== undefined && this.#lease?.transactionStatus !== 'T' && this.#lease?.transactionStatus !== 'E') {

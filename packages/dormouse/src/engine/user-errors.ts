@@ -10,7 +10,7 @@ export function clientError(
   error: unknown,
   whenSenseless: 'plan_invalid' | 'query_invalid' | 'internal',
 ): UserFacingError | DormouseError {
-  if (error instanceof UserFacingError) return refusedByRole(error) ?? error;
+  if (error instanceof UserFacingError) return refusedByRole(error) ?? withSetting(error);
   if (error instanceof DormouseError) return error;
   if (error instanceof AssertionError || whenSenseless === 'internal') {
     return new DormouseError('internal', { cause: error });
@@ -27,4 +27,13 @@ function refusedByRole(error: UserFacingError): UserFacingError | undefined {
     | undefined;
   if (adapterError?.cause?.refusesRole !== true) return undefined;
   return new UserFacingError(adapterError.cause.originalMessage, 'P1010', error.meta);
+}
+
+/** What the runtime says of bytes within JSON that are not in hex. */
+const NOT_HEX = /^Expected a hex-encoded byte array in column /;
+
+/** Says which setting is behind a text that the runtime cannot read. */
+function withSetting(error: UserFacingError): UserFacingError {
+  if (!NOT_HEX.test(error.message)) return error;
+  return new UserFacingError(`${error.message}. Leave bytea_output at hex`, error.code, error.meta);
 }

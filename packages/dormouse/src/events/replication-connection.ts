@@ -54,6 +54,7 @@ const SESSION_SETTINGS: readonly (readonly [string, string])[] = [
   ['TimeZone', 'UTC'],
   ['bytea_output', 'hex'],
   ['extra_float_digits', '1'],
+  ['lc_monetary', 'C'],
 ];
 
 export type QueryRow = readonly (string | null)[];

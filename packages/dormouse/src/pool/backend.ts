@@ -3,6 +3,7 @@ import { assert, Deadline, DormouseError } from '../base/index.ts';
 import {
   ByteWriter,
   decodeErrorResponse,
+  decodeParameterStatus,
   decodeReadyForQuery,
   encodeCopyFail,
   encodeSync,
@@ -24,8 +25,11 @@ import { readMessage } from './read-message.ts';
 import { Request, stoppedWith } from './request.ts';
 import { RESET_MS, resetScript } from './reset-script.ts';
 import { SchemaChanges } from './schema-changes.ts';
+import { SessionFormats } from './session-formats.ts';
 import type { CodeReach } from './stored-code.ts';
 
+/** What the server calls the encoding of all texts. */
+const UTF8 = 'UTF8';
 /** Largest message kept when the caller sets no bound; a field of Postgres can be 1 GiB. */
 const PAYLOAD_BYTES_MAX = 256 << 20;
 /** Messages other than rows are read up to this size whatever the bound on rows. */
@@ -65,6 +69,7 @@ export class Backend {
   readonly #reader = new FrameReader({ payloadBytesMax: PAYLOAD_BYTES_MAX, oversize: 'skip' });
   readonly #writer = new ByteWriter();
   readonly #prepared: PreparedStatements;
+  readonly #formats: SessionFormats;
   /** What the server works on, and what was sent behind it. */
   #flight: Request[] = [];
   #queue: Request[] = [];
@@ -85,6 +90,7 @@ export class Backend {
     this.#end = options.end;
     this.#onLost = options.onLost;
     this.#prepared = new PreparedStatements(options.statementsMax, options.schemaChanges ?? new SchemaChanges());
+    this.#formats = new SessionFormats(session.parameters);
     const receive = (chunk: Buffer): void => this.#receive(chunk);
     this.#socket.on('data', receive);
     this.#socket.readTo?.(receive);
@@ -252,6 +258,7 @@ export class Backend {
 
   /** What comes from here on answers this request. */
   #attend(request: Request): void {
+    request.datesBefore = this.#formats.dates;
     this.#reader.payloadBytesMax = Math.max(PAYLOAD_BYTES_FLOOR, Math.min(PAYLOAD_BYTES_MAX, request.budget.left));
   }
 
@@ -269,6 +276,10 @@ export class Backend {
 
   #message(type: number, payload: Buffer): void {
     const [request] = this.#flight;
+    if (type === Message.ParameterStatus) {
+      this.#reported(payload, request);
+      return;
+    }
     if (request === undefined) {
       // Between requests the server may only report: notices, parameters, notifications, or that it goes.
       if (type === Message.ErrorResponse) this.#goodbye(decodeErrorResponse(payload));
@@ -285,6 +296,18 @@ export class Backend {
     if (upshot === 'copy-in') this.#refuseCopy(request);
     else if (upshot instanceof PostgresError) this.#goodbye(upshot);
     else this.#stop(request, upshot);
+  }
+
+  /** A setting has changed. In another encoding neither values nor texts would be what they are: it ends the session, as with other drivers. */
+  #reported(payload: Buffer, request: Request | undefined): void {
+    const { name, value } = decodeParameterStatus(payload);
+    this.#formats.note(name, value);
+    const { encoding } = this.#formats;
+    if (encoding === UTF8) return;
+    const message = `The statement has run, but its session was ended: client_encoding was set to ${encoding}, and only ${UTF8} is spoken here.`;
+    const error = new DormouseError('request_invalid', { message });
+    if (request !== undefined) request.stopped ??= error;
+    this.destroy(error);
   }
 
   #refuseCopy(request: Request): void {
@@ -308,7 +331,7 @@ export class Backend {
       request.resent = true;
       this.#send(request);
     } else {
-      request.settle();
+      request.settle(this.#formats.dates);
     }
     this.#next();
   }

@@ -4,6 +4,14 @@ import type { FieldDescription } from '../wire/index.ts';
 /** Parameter in text format, in binary format (bytes), or NULL. */
 export type ParameterValue = string | Uint8Array | null;
 
+/** How a session writes dates, where that is not ISO. */
+export interface DateFormat {
+  /** Which of the numbers in 01/02/2024 comes first. */
+  readonly order: 'DMY' | 'MDY' | 'YMD';
+  /** The session's TimeZone, of which such a form has the abbreviation. */
+  readonly timeZone: string;
+}
+
 /** What one statement gave. */
 export interface StatementResult {
   readonly fields: readonly FieldDescription[];
@@ -13,6 +21,8 @@ export interface StatementResult {
   readonly commandTag: string;
   /** The count at the end of the tag, or 0; of several statements asked for as one (`simple`) 0, as with the drivers that people use. */
   readonly affectedRows: number;
+  /** Set if dates were not in the form ISO, before and after the statement. */
+  readonly dates?: DateFormat | undefined;
 }
 
 export interface AcquireOptions {

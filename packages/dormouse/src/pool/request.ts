@@ -1,6 +1,6 @@
 import { type Cancellation, DormouseError } from '../base/index.ts';
 import { affectedRowsOf, type FieldDescription, type PostgresError } from '../wire/index.ts';
-import type { ExecuteOptions, ParameterValue, RowBudget, StatementResult } from './pool.ts';
+import type { DateFormat, ExecuteOptions, ParameterValue, RowBudget, StatementResult } from './pool.ts';
 import type { CachedStatement } from './statement-cache.ts';
 
 export const NO_FIELDS: readonly FieldDescription[] = [];
@@ -50,6 +50,8 @@ export class Request {
   /** Statements that have run: a script may hold several. */
   ran = 0;
   error: PostgresError | undefined;
+  /** How dates were written when the server began to work on it. */
+  datesBefore: DateFormat | undefined;
   /** Rows of it were dropped. */
   cut = false;
   /** Why we stopped it. */
@@ -97,13 +99,22 @@ export class Request {
   }
 
   /** Tells the caller how it ended on the server. What we stopped may have ended well before that. */
-  settle(): void {
+  settle(datesAfter: DateFormat | undefined): void {
     const { error, stopped, cut, fields, rows, tag, ran, simple } = this;
     if (stopped !== undefined && (error !== undefined || cut)) this.fail(stopped);
     else if (error !== undefined) this.fail(error);
     else {
       this.detach();
-      this.resolve({ fields, rows, commandTag: tag, affectedRows: simple && ran > 1 ? 0 : affectedRowsOf(tag) });
+      const before = this.datesBefore;
+      // Changed by the statement itself: of some rows one holds, of some the other.
+      const steady = before?.order === datesAfter?.order && before?.timeZone === datesAfter?.timeZone;
+      this.resolve({
+        fields,
+        rows,
+        commandTag: tag,
+        affectedRows: simple && ran > 1 ? 0 : affectedRowsOf(tag),
+        dates: steady ? datesAfter : undefined,
+      });
     }
   }
 }

@@ -112,6 +112,7 @@ export class ServerPool implements Pool {
       ['IntervalStyle', 'postgres'],
       ['bytea_output', 'hex'],
       ['extra_float_digits', '1'],
+      ['lc_monetary', 'C'],
       // A library that is not there would end every connection at its start.
       ['local_preload_libraries', ''],
     ]);

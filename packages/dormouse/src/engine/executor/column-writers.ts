@@ -1,5 +1,6 @@
 import type { FieldType } from '@prisma/client-engine-runtime';
 import { columnCodec } from '../column-types.ts';
+import { inColumn } from '../unreadable-text.ts';
 import type { JsonWriter } from './json-writer.ts';
 import { type Enums, looseValue } from './loose-values.ts';
 import { NotCovered } from './not-covered.ts';
@@ -31,6 +32,8 @@ const NINE = 0x39;
 const T = 0x54;
 const COLON = 0x3a;
 const LOWER_T = 0x74;
+const BACKSLASH = 0x5c;
+const LOWER_X = 0x78;
 
 /** Whether the text is a whole number that JavaScript writes exactly so. */
 export function isExactInteger(bytes: Uint8Array, from: number, to: number): boolean {
@@ -140,13 +143,19 @@ const time =
     out.raw(ZULU);
   };
 
-/** `\x00ff`. */
-const bytea: ColumnWriter = (out, bytes, from, to) => {
-  out.raw(BYTES);
-  const hex = Buffer.from(bytes.buffer, bytes.byteOffset + from + 2, to - from - 2).toString('latin1');
-  out.raw(ascii(Buffer.from(hex, 'hex').toString('base64')));
-  out.raw(END);
-};
+/** `\x00ff`; in the other format the text never begins so. */
+const bytea =
+  (loose: ColumnWriter): ColumnWriter =>
+  (out, bytes, from, to) => {
+    if (bytes[from] !== BACKSLASH || bytes[from + 1] !== LOWER_X) {
+      loose(out, bytes, from, to);
+      return;
+    }
+    out.raw(BYTES);
+    const hex = Buffer.from(bytes.buffer, bytes.byteOffset + from + 2, to - from - 2).toString('latin1');
+    out.raw(ascii(Buffer.from(hex, 'hex').toString('base64')));
+    out.raw(END);
+  };
 
 /** Enum values are few: found by their bytes. */
 function enumeration(values: Readonly<Record<string, string>>): ColumnWriter {
@@ -167,11 +176,16 @@ function enumeration(values: Readonly<Record<string, string>>): ColumnWriter {
 }
 
 /** The general way: decodes as the runtime would be given it. */
-function decoded(typeOid: number, type: FieldType, enums: Enums): ColumnWriter {
+function decoded(typeOid: number, type: FieldType, enums: Enums, name: string): ColumnWriter {
   const codec = columnCodec(typeOid);
   if (codec === undefined) throw new NotCovered();
   return (out, bytes, from, to) => {
-    const value = codec.decode(Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString('utf8'));
+    let value: unknown;
+    try {
+      value = codec.decode(Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString('utf8'));
+    } catch (error) {
+      throw inColumn(error, name);
+    }
     out.text(looseValue(value, type, enums));
   };
 }
@@ -182,9 +196,12 @@ const FLOATS = new Set([700, 701]);
 const TEXTS = new Set([18, 19, 20, 25, 26, 114, 142, 869, 1042, 1043, 1560, 1562, 1700, 2950, 3802]);
 const USER_TYPES_FROM = 16384;
 
-/** How a column of this Postgres type is written as a field of this type. Throws `NotCovered` for what Prisma cannot read. */
-export function columnWriter(typeOid: number, type: FieldType, enums: Enums): ColumnWriter {
-  const loose = decoded(typeOid, type, enums);
+/**
+ * How a column of this Postgres type is written as a field of this type. Throws `NotCovered` for what Prisma cannot read; what it gives
+ * throws P2023 by the column's name for a text in no known form.
+ */
+export function columnWriter(typeOid: number, type: FieldType, enums: Enums, name = ''): ColumnWriter {
+  const loose = decoded(typeOid, type, enums, name);
   if (type.arity === 'list') return loose;
   const isText = TEXTS.has(typeOid) || typeOid >= USER_TYPES_FROM;
   switch (type.type) {
@@ -211,7 +228,7 @@ export function columnWriter(typeOid: number, type: FieldType, enums: Enums): Co
     case 'json':
       return isText ? json : loose;
     case 'bytes':
-      return typeOid === 17 && type.encoding === 'array' ? bytea : loose;
+      return typeOid === 17 && type.encoding === 'array' ? bytea(loose) : loose;
     case 'enum': {
       const values = enums[type.name];
       return isText && values !== undefined ? enumeration(values) : loose;

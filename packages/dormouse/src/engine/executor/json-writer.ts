@@ -1,5 +1,6 @@
-import { isAscii } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import { DormouseError } from '../../base/index.ts';
+import { otherEncoding } from '../unreadable-text.ts';
 
 /** Most replies are smaller. */
 const BYTES_AT_FIRST = 64 * 1024;
@@ -55,7 +56,9 @@ export class JsonWriter {
    */
   take(): string | Buffer {
     const text = this.#bytes.subarray(0, this.#at);
-    const out = isAscii(text) ? text.toString('latin1') : Buffer.from(text);
+    const ascii = isAscii(text);
+    if (!ascii && !isUtf8(text)) throw otherEncoding();
+    const out = ascii ? text.toString('latin1') : Buffer.from(text);
     this.#at = 0;
     if (this.#bytes.length > BYTES_KEPT_MAX) this.#bytes = Buffer.allocUnsafeSlow(BYTES_AT_FIRST);
     return out;

@@ -1,4 +1,5 @@
 import type { FieldType } from '@prisma/client-engine-runtime';
+import { ReplyBytes } from '../column-types.ts';
 import { NotCovered } from './not-covered.ts';
 
 /** Values of a plan's enums by what the database calls them. */
@@ -80,7 +81,7 @@ function base64Of(value: unknown, encoding: 'array' | 'base64' | 'hex'): string 
   }
   if (typeof value === 'string') {
     if (encoding === 'base64') return value;
-    if (encoding === 'hex' && value.startsWith('\\x')) return Buffer.from(value.slice(2), 'hex').toString('base64');
+    if (encoding === 'hex') return Buffer.from(ReplyBytes.fromPostgres(value)).toString('base64');
   }
   throw new NotCovered();
 }

@@ -1,4 +1,5 @@
 import { columnCodec } from '../column-types.ts';
+import { inColumn } from '../unreadable-text.ts';
 import { NotCovered } from './not-covered.ts';
 import { inSlices, type Slices } from './pace.ts';
 import { RowReader } from './row-reader.ts';
@@ -30,7 +31,11 @@ export function* decodedColumns(rows: Rows, names: readonly string[]): Slices<un
           const to = reader.to[column] as number;
           if (to < 0) return null;
           const from = reader.from[column] as number;
-          return decoders[index]?.(Buffer.from(row.buffer, row.byteOffset + from, to - from).toString('utf8'));
+          try {
+            return decoders[index]?.(Buffer.from(row.buffer, row.byteOffset + from, to - from).toString('utf8'));
+          } catch (error) {
+            throw inColumn(error, names[index] ?? '');
+          }
         }),
       );
     }

@@ -159,7 +159,7 @@ export class RecordWriter {
       prefix: Buffer.from(text),
       column,
       absent: node.fieldType.arity === 'list' ? EMPTY_LIST : (NULL as Buffer),
-      write: columnWriter(field.typeOid, node.fieldType, this.#enums),
+      write: columnWriter(field.typeOid, node.fieldType, this.#enums, field.name),
     });
   }
 

@@ -253,9 +253,9 @@ export class HeavyJob {
     const running = session.execute(ask);
     this.#running.add(running);
     try {
-      const { rows, fields, commandTag, affectedRows } = await running;
+      const { rows, fields, commandTag, affectedRows, dates } = await running;
       await this.#sendRows(id, rows);
-      return { fields, commandTag, affectedRows };
+      return { fields, commandTag, affectedRows, dates };
     } finally {
       this.#running.delete(running);
     }

@@ -1,5 +1,5 @@
 import type { Principal } from '../../base/index.ts';
-import type { ParameterValue } from '../../pool/index.ts';
+import type { DateFormat, ParameterValue } from '../../pool/index.ts';
 import type { FieldDescription } from '../../wire/index.ts';
 import type { CompilerModule, SchemaFacts } from '../compiler-protocol.ts';
 import type { EngineLimits } from '../engine.ts';
@@ -67,6 +67,7 @@ export interface StatementAnswer {
   readonly fields: readonly FieldDescription[];
   readonly commandTag: string;
   readonly affectedRows: number;
+  readonly dates: DateFormat | undefined;
 }
 
 export type Outcome =
