@@ -1,97 +1,130 @@
 import { expect, test } from 'vitest';
-import type { PgoutputMessage } from '../wire/index.ts';
+import { type DecodedMessage, TestDecodingReader } from '../wire/index.ts';
 import { TransactionAssembler } from './assembler.ts';
+import { CapturedTables } from './captured-tables.ts';
+import type { AppendBatch, TableFacts, TableName } from './event-log.ts';
+import type { TableLook } from './table-looks.ts';
 
-const relation = (oid: number, schema: string, name: string, type = 25): PgoutputMessage => ({
-  kind: 'relation',
-  oid,
-  schema,
-  name,
-  identity: 'd',
-  columns: [
-    { name: 'id', typeOid: 23, typeModifier: -1, key: true },
-    { name: 'v', typeOid: type, typeModifier: -1, key: false },
-  ],
-});
-const begin = (lsn: bigint): PgoutputMessage => ({ kind: 'begin', commitLsn: lsn, committedAtMs: 1, xid: 2 });
-const commit = (lsn: bigint): PgoutputMessage => ({
-  kind: 'commit',
-  commitLsn: lsn,
-  endLsn: lsn + 8n,
-  committedAtMs: 1,
-});
-const insert = (oid: number, id: string): PgoutputMessage => ({ kind: 'insert', relationOid: oid, after: [id, null] });
+const reader = new TestDecodingReader();
+const read = (text: string): DecodedMessage => reader.decode(Buffer.from(text));
+const begin = (): DecodedMessage => read('BEGIN 2');
+const commit = (): DecodedMessage => read('COMMIT 2 (at 2026-01-01 00:00:00+00)');
+const insert = (id: number, table = 't'): DecodedMessage =>
+  read(`table public.${table}: INSERT: id[integer]:${id} v[text]:null`);
 
-function assembler(pieceBytes: number, ...messages: PgoutputMessage[]): TransactionAssembler {
-  const out = new TransactionAssembler(pieceBytes);
-  for (const message of messages) out.push(message, 10);
-  return out;
+function pushAll(to: TransactionAssembler, endLsn: bigint, ...messages: DecodedMessage[]): void {
+  for (const message of messages) to.push(message, message.kind === 'commit' ? endLsn : 0n, 10);
 }
 
-test('nothing of a transaction is handed over before it commits, then all of it with its end', () => {
-  const open = assembler(1000, begin(100n), relation(1, 'public', 't'), insert(1, '7'));
-  expect(open.take()).toBeUndefined();
-  expect(open.empty).toBe(false);
-  open.push(commit(100n), 0);
-  open.push(begin(200n), 0);
-  open.push(insert(1, '8'), 10);
-  expect(open.take()).toMatchObject({
-    relations: [{ schema: 'public', name: 't' }],
-    transactions: [
-      { commitLsn: 100n, firstIndex: 0, events: [{ relation: 0, operation: 'insert', after: ['7', null] }] },
+function look(name: string, key: readonly string[] | null, more: Partial<TableLook> = {}): TableLook {
+  const columns = [
+    { name: 'id', type: 'integer', virtual: false },
+    { name: 'v', type: 'text', virtual: false },
+  ];
+  return { schema: 'public', name, key, kind: 'r', identity: 'd', ancestors: [], columns, ...more };
+}
+
+/** Tables as a catalog has them, which the test may change; counts what is asked. */
+function catalog(tables: TableLook[], recorded: TableFacts[] = []) {
+  const asked: string[][] = [];
+  let nowMs = 0;
+  const captured = new CapturedTables(
+    recorded,
+    async (wanted: readonly TableName[]) => {
+      asked.push(wanted.map(({ name }) => name));
+      return tables.filter((table) => wanted.some(({ name }) => name === table.name));
+    },
+    () => nowMs,
+  );
+  return {
+    asked,
+    tables,
+    later: (ms: number) => {
+      nowMs += ms;
+    },
+    async batch(from: TransactionAssembler): Promise<AppendBatch | undefined> {
+      const assembly = from.take();
+      return assembly && captured.complete(assembly, 7);
+    },
+  };
+}
+
+test('nothing of a transaction is handed over before it commits, then all of it with its end', async () => {
+  const { batch } = catalog([look('t', ['id'])]);
+  const assembler = new TransactionAssembler(1000, 50n);
+  pushAll(assembler, 0n, begin(), insert(7));
+  expect(assembler.take()).toBeUndefined();
+  expect(assembler.empty).toBe(false);
+  pushAll(assembler, 108n, commit(), begin(), insert(8));
+  expect(await batch(assembler)).toMatchObject({
+    relations: [
+      {
+        schema: 'public',
+        name: 't',
+        columns: [
+          { name: 'id', typeOid: 23, key: true },
+          { name: 'v', key: false },
+        ],
+      },
     ],
+    // By where the one before ended, at first where the stream began.
+    transactions: [
+      {
+        lsn: 50n,
+        firstIndex: 0,
+        committedAtMs: Date.UTC(2026, 0, 1),
+        events: [{ relation: 0, operation: 'insert', after: ['7', null] }],
+      },
+    ],
+    tables: [{ schema: 'public', name: 't', key: ['id'], ancestors: [] }],
     endLsn: 108n,
   });
-  open.push(commit(200n), 0);
-  expect(open.take()?.endLsn).toBe(208n);
-  expect(open.take()).toBeUndefined();
-  expect(open.empty).toBe(true);
-  expect(open.bytes).toBe(0);
+  pushAll(assembler, 208n, commit());
+  expect(await batch(assembler)).toMatchObject({ endLsn: 208n, transactions: [{ lsn: 108n }] });
+  expect(assembler.take()).toBeUndefined();
+  expect(assembler.empty).toBe(true);
+  expect(assembler.bytes).toBe(0);
 });
 
-test('a giant transaction goes in pieces that count on', () => {
-  const big = assembler(25, begin(100n), relation(1, 'public', 't'), insert(1, '1'), insert(1, '2'), insert(1, '3'));
-  const piece = big.take();
-  expect(piece).toMatchObject({ endLsn: undefined, transactions: [{ firstIndex: 0 }] });
+test('a giant transaction goes in pieces that count on', async () => {
+  const { batch } = catalog([look('t', ['id'])]);
+  const big = new TransactionAssembler(25, 50n);
+  pushAll(big, 0n, begin(), insert(1), insert(2), insert(3));
+  const piece = await batch(big);
+  expect(piece).toMatchObject({ endLsn: undefined, transactions: [{ lsn: 50n, firstIndex: 0, committedAtMs: 7 }] });
   expect(piece?.transactions[0]?.events).toHaveLength(3);
-  big.push(insert(1, '4'), 10);
+  pushAll(big, 0n, insert(4));
   expect(big.take()).toBeUndefined();
-  big.push(commit(100n), 0);
-  expect(big.take()).toMatchObject({
+  pushAll(big, 108n, commit());
+  expect(await batch(big)).toMatchObject({
     endLsn: 108n,
-    transactions: [{ firstIndex: 3, events: [{ after: ['4', null] }] }],
+    transactions: [{ lsn: 50n, firstIndex: 3, events: [{ after: ['4', null] }] }],
   });
 });
 
-test('our own tables are nobody’s events; a changed table is another relation', () => {
-  const batch = assembler(
-    1000,
-    begin(100n),
-    relation(9, 'dormouse', 'full_identity'),
-    insert(9, '1'),
-    relation(1, 'public', 't'),
-    relation(1, 'public', 't'),
-    insert(1, '2'),
-    relation(1, 'public', 't', 20),
-    insert(1, '3'),
-    commit(100n),
-  ).take();
-  expect(batch?.relations).toHaveLength(2);
-  expect(batch?.transactions[0]?.events.map((event) => event.relation)).toEqual([0, 1]);
-});
-
-test('what an event does not carry is unknown, and what the old row says is known', () => {
-  const batch = assembler(
-    1000,
-    begin(100n),
-    relation(1, 'public', 't'),
-    { kind: 'update', relationOid: 1, beforeKind: undefined, before: undefined, after: ['1', undefined] },
-    { kind: 'update', relationOid: 1, beforeKind: 'row', before: ['1', 'old'], after: ['1', undefined] },
-    { kind: 'update', relationOid: 1, beforeKind: 'key', before: ['1', null], after: ['2', 'x'] },
-    { kind: 'delete', relationOid: 1, beforeKind: 'key', before: ['2', null] },
-    commit(100n),
-  ).take();
-  expect(batch?.transactions[0]?.events.map(({ before, after }) => [before, after])).toEqual([
+test('what an event does not carry is unknown, and what the old row says is known', async () => {
+  const { batch, tables } = catalog([look('t', ['id'])]);
+  const assembler = new TransactionAssembler(1000, 50n);
+  const rows = async (...texts: string[]): Promise<unknown> => {
+    pushAll(
+      assembler,
+      assembler.bytes === 0 ? ++end : end,
+      begin(),
+      ...texts.map((text) => read(`table public.t: ${text}`)),
+      commit(),
+    );
+    const events = (await batch(assembler))?.transactions[0]?.events;
+    return events?.map(({ before, after }) => [before, after]);
+  };
+  let end = 100n;
+  expect(
+    await rows(
+      'UPDATE: id[integer]:1 v[text]:unchanged-toast-datum',
+      "UPDATE: old-key: id[integer]:1 v[text]:'old' new-tuple: id[integer]:1 v[text]:unchanged-toast-datum",
+      "UPDATE: old-key: id[integer]:1 new-tuple: id[integer]:2 v[text]:'x'",
+      'DELETE: id[integer]:2',
+    ),
+  ).toEqual([
     [undefined, ['1', 0]],
     [
       ['1', 'old'],
@@ -103,4 +136,85 @@ test('what an event does not carry is unknown, and what the old row says is know
     ],
     [['2', 0], undefined],
   ]);
+  // The whole old row leaves out what was NULL.
+  tables[0] = look('t', ['id'], { identity: 'f' });
+  expect(await rows()).toBeUndefined();
+  expect(await rows('DELETE: id[integer]:2')).toEqual([[['2', null], undefined]]);
+  // Without a key and without the whole row nothing says which one it was.
+  tables[0] = look('t', null);
+  await rows();
+  expect(await rows('DELETE: (no-tuple-data)')).toEqual([[[0, 0], undefined]]);
+});
+
+test('a delete that comes first has the columns that the catalog names; virtual ones are nowhere', async () => {
+  const columns = [...look('t', ['id']).columns, { name: 'twice', type: 'integer', virtual: true }];
+  const { batch } = catalog([look('t', ['id'], { columns, identity: 'f' })]);
+  const assembler = new TransactionAssembler(1000, 50n);
+  pushAll(
+    assembler,
+    108n,
+    begin(),
+    read('table public.t: DELETE: id[integer]:1'),
+    read("table public.t: INSERT: id[integer]:2 v[text]:'x' twice[integer]:null"),
+    commit(),
+  );
+  const got = await batch(assembler);
+  expect(got?.relations.map((relation) => relation.columns.map(({ name }) => name))).toEqual([
+    ['id', 'v'],
+    ['id', 'v'],
+  ]);
+  expect(got?.transactions[0]?.events).toMatchObject([{ before: ['1', null] }, { after: ['2', 'x'] }]);
+});
+
+test('a table is asked for once, and again when it may be another', async () => {
+  const { batch, asked, later } = catalog([look('t', ['id']), look('k', null)]);
+  const assembler = new TransactionAssembler(1000, 50n);
+  let end = 100n;
+  const transaction = async (...messages: DecodedMessage[]): Promise<void> => {
+    pushAll(assembler, ++end, begin(), ...messages, commit());
+    await batch(assembler);
+  };
+  await transaction(insert(1));
+  await transaction(insert(2));
+  expect(asked.splice(0)).toEqual([['t']]);
+  // Its form is another.
+  await transaction(read('table public.t: INSERT: id[integer]:3'));
+  expect(asked.splice(0)).toEqual([['t']]);
+  // A transaction without rows may have changed any; one that is known to have no key is asked for at once.
+  await transaction(read('table public.t: INSERT: id[integer]:3'), insert(1, 'k'));
+  expect(asked.splice(0)).toEqual([['k']]);
+  await transaction();
+  expect(asked.splice(0)).toEqual([['k']]);
+  await transaction(read('table public.t: INSERT: id[integer]:4'));
+  expect(asked.splice(0)).toEqual([['t']]);
+  // The server prints another key than the catalog had.
+  await transaction(read("table public.t: DELETE: v[text]:'x'"));
+  expect(asked.splice(0)).toEqual([['t']]);
+  later(11_000);
+  await transaction(read('table public.t: INSERT: id[integer]:4'));
+  expect(asked.splice(0)).toEqual([['t']]);
+});
+
+test('a key that is added later is news for the log, and materialized views and system tables have no events', async () => {
+  const { batch, tables } = catalog([look('t', null), look('mv', null, { kind: 'm' })]);
+  const assembler = new TransactionAssembler(1000, 50n);
+  pushAll(
+    assembler,
+    101n,
+    begin(),
+    insert(1),
+    insert(1, 'mv'),
+    read('table information_schema.x: INSERT: a[integer]:1'),
+    commit(),
+  );
+  const first = await batch(assembler);
+  expect(first?.transactions[0]?.events).toHaveLength(1);
+  expect(first?.tables).toEqual([{ schema: 'public', name: 't', key: null, ancestors: [] }]);
+  tables[0] = look('t', ['id'], { ancestors: [{ schema: 'public', name: 'root' }] });
+  pushAll(assembler, 102n, begin(), commit());
+  expect(await batch(assembler)).toMatchObject({
+    transactions: [],
+    tables: [{ key: ['id'], ancestors: [{ schema: 'public', name: 'root' }] }],
+    endLsn: 102n,
+  });
 });

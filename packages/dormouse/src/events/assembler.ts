@@ -1,65 +1,91 @@
 import { assert } from '../base/index.ts';
-import { BEYOND, type Lsn, type PgoutputMessage, type PgoutputRelation, type TupleValue } from '../wire/index.ts';
 import {
-  type AppendBatch,
-  type ColumnDefinition,
-  type NewTransaction,
-  OMITTED,
-  type Operation,
-  type RelationDefinition,
-  type Row,
-  UNKNOWN,
-} from './event-log.ts';
+  BEYOND,
+  type DecodedColumn,
+  type DecodedMessage,
+  type DecodedTable,
+  type DecodedTuple,
+  type Lsn,
+  type TupleValue,
+} from '../wire/index.ts';
+import type { Operation, TableName } from './event-log.ts';
 
-/** The schema of our own things in a tenant's database; its tables are nobody's events. */
-export const OWN_SCHEMA = 'dormouse';
+/** What was printed of a table's columns. */
+export interface Shape {
+  readonly table: TableName;
+  readonly columns: readonly DecodedColumn[];
+  /** There may be columns that were not printed. */
+  readonly partial: boolean;
+}
 
-interface Change {
-  relation: number;
+/** A change as it was printed. Values are by the shape's columns; undefined for what was not printed. */
+export interface AssembledChange {
   readonly operation: Operation;
-  readonly before: Row | undefined;
-  readonly after: Row | undefined;
-}
-interface Assembled extends NewTransaction {
-  readonly events: Change[];
+  readonly shape: Shape;
+  readonly before: readonly TupleValue[] | undefined;
+  readonly after: readonly TupleValue[] | undefined;
+  /** The end of the message is missing. */
+  readonly cut: boolean;
 }
 
-/** An unchanged TOASTed value is left out; with the whole old row at hand it is known. Of a change that was cut nothing is there. */
-function wholeRow({ columns }: RelationDefinition, tuple: readonly TupleValue[], old?: readonly TupleValue[]): Row {
-  return columns.map((_, i) => {
-    const value = i < tuple.length ? tuple[i] : BEYOND;
-    const known = value === undefined ? old?.[i] : value;
-    return known === BEYOND ? OMITTED : known === undefined ? UNKNOWN : known;
-  });
+/** One transaction, or a piece of one. */
+export interface AssembledTransaction {
+  /** Orders transactions: where the one before ended. */
+  readonly lsn: Lsn;
+  readonly xid: number;
+  /** Undefined while it is open. */
+  readonly committedAtMs: number | undefined;
+  readonly firstIndex: number;
+  readonly changes: readonly AssembledChange[];
 }
-/** Columns outside the key come as NULL in a key tuple: they are unknown. */
-function keyRow(relation: RelationDefinition, tuple: readonly TupleValue[]): Row {
-  return wholeRow(relation, tuple).map((value, i) => (relation.columns[i]?.key === true ? value : UNKNOWN));
+
+export interface Assembly {
+  readonly transactions: readonly AssembledTransaction[];
+  /** Where the stream goes on after these; undefined while the last one is open. */
+  readonly endLsn: Lsn | undefined;
+  /** A transaction without changes of rows was among them, or the beginning of the stream: tables may be others now. */
+  readonly tablesChanged: boolean;
 }
+
+interface Open {
+  readonly lsn: Lsn;
+  readonly xid: number;
+  committedAtMs: number | undefined;
+  firstIndex: number;
+  changes: AssembledChange[];
+}
+
+/** Tables whose last form is remembered, for changes that print a part of it. */
+const SHAPES_MAX = 2000;
 
 /**
  * Turns the stream of one connection into batches for the log: whole transactions as they commit, a giant one in pieces.
  * Memory is what was pushed and not taken; the caller stops reading when {@link bytes} is over its bound.
+ *
+ * A transaction's place in the order is known before its commit is read: it is the end of the one before, at first the place from which the
+ * stream was asked for. That grows from transaction to transaction, and what comes after a restart is behind all that was stored.
  */
 export class TransactionAssembler {
-  readonly #relations: RelationDefinition[] = [];
-  /** By OID, the index of its present definition; -1 for what is not recorded. */
-  readonly #current = new Map<number, number>();
-  /** Types of the database's own that are arrays: Postgres names those with an underscore in front. */
-  readonly #arrayTypes = new Set<number>();
+  /** By the columns that a tuple was printed with: one object a form. */
+  readonly #shapes = new WeakMap<readonly DecodedColumn[], Shape>();
+  /** The last whole form of a table. */
+  readonly #whole = new Map<DecodedTable, Shape>();
   readonly #pieceBytes: number;
-  #open: Assembled | undefined;
+  #lastEnd: Lsn;
+  #open: Open | undefined;
   #openBytes = 0;
-  #complete: Assembled[] = [];
+  #complete: AssembledTransaction[] = [];
   #completeBytes = 0;
   #endLsn: Lsn | undefined;
+  #tablesChanged = true;
 
-  /** An open transaction of more than `pieceBytes` is handed over in pieces. */
-  constructor(pieceBytes: number) {
+  /** An open transaction of more than `pieceBytes` is handed over in pieces. `startLsn`: where the stream begins. */
+  constructor(pieceBytes: number, startLsn: Lsn) {
     this.#pieceBytes = pieceBytes;
+    this.#lastEnd = startLsn;
   }
 
-  /** Bytes of WAL messages that wait to be taken. */
+  /** Bytes of messages that wait to be taken. */
   get bytes(): number {
     return this.#openBytes + this.#completeBytes;
   }
@@ -68,54 +94,41 @@ export class TransactionAssembler {
     return this.#open === undefined && this.#endLsn === undefined;
   }
 
-  /** Takes the next message, of `bytes` bytes. */
-  push(message: PgoutputMessage, bytes: number): void {
+  /** Takes the next message, of `bytes` bytes; `lsn` is the server's word for its place: of a commit, its end. */
+  push(message: DecodedMessage, lsn: Lsn, bytes: number): void {
     switch (message.kind) {
-      case 'begin': {
+      case 'begin':
         assert(this.#open === undefined, 'transactions do not nest');
-        const { commitLsn, xid, committedAtMs } = message;
-        this.#open = { commitLsn, xid, committedAtMs, firstIndex: 0, events: [] };
+        this.#open = { lsn: this.#lastEnd, xid: message.xid, committedAtMs: undefined, firstIndex: 0, changes: [] };
         return;
-      }
       case 'commit': {
         const open = this.#open;
         assert(open !== undefined, 'a commit follows its begin');
-        this.#complete.push(open);
+        assert(lsn > this.#lastEnd, 'commits come in their order');
+        if (open.firstIndex === 0 && open.changes.length === 0) this.#tablesChanged = true;
+        else this.#complete.push({ ...open, committedAtMs: message.committedAtMs });
         this.#completeBytes += this.#openBytes;
-        this.#endLsn = message.endLsn;
+        this.#endLsn = lsn;
+        this.#lastEnd = lsn;
         this.#open = undefined;
         this.#openBytes = 0;
         return;
       }
-      case 'type':
-        if (message.name.startsWith('_')) this.#arrayTypes.add(message.oid);
-        return;
-      case 'relation':
-        this.#define(message);
-        return;
-      case 'insert':
-        this.#add(message.relationOid, 'insert', bytes, (relation) => [undefined, wholeRow(relation, message.after)]);
-        return;
-      case 'update': {
-        const { before, beforeKind, after } = message;
-        this.#add(message.relationOid, 'update', bytes, (relation) => {
-          if (before === undefined) return [undefined, wholeRow(relation, after)];
-          return beforeKind === 'row'
-            ? [wholeRow(relation, before), wholeRow(relation, after, before)]
-            : [keyRow(relation, before), wholeRow(relation, after)];
+      case 'change': {
+        const { operation, table, before, after, cut } = message;
+        const shape = this.#shapeOf(table, before, after, cut);
+        this.#add(bytes, {
+          ...{ operation, shape, cut },
+          before: before && valuesBy(shape, before, cut && after === undefined),
+          after: after && valuesBy(shape, after, cut),
         });
         return;
       }
-      case 'delete': {
-        const { before, beforeKind } = message;
-        this.#add(message.relationOid, 'delete', bytes, (relation) => [
-          beforeKind === 'row' ? wholeRow(relation, before) : keyRow(relation, before),
-          undefined,
-        ]);
-        return;
-      }
       case 'truncate':
-        for (const oid of message.relationOids) this.#add(oid, 'truncate', bytes, () => [undefined, undefined]);
+        for (const table of message.tables) {
+          const shape = this.#whole.get(table) ?? { table, columns: [], partial: true };
+          this.#add(bytes, { operation: 'truncate', shape, before: undefined, after: undefined, cut: false });
+        }
         return;
       case 'other':
         return;
@@ -123,68 +136,72 @@ export class TransactionAssembler {
   }
 
   /** What is ready for the log: complete transactions, else a piece of a large open one, else nothing. */
-  take(): AppendBatch | undefined {
+  take(): Assembly | undefined {
+    const tablesChanged = this.#tablesChanged;
     if (this.#endLsn !== undefined) {
-      const batch = this.#batch(this.#complete, this.#endLsn);
+      const assembly = { transactions: this.#complete, endLsn: this.#endLsn, tablesChanged };
       this.#complete = [];
       this.#completeBytes = 0;
       this.#endLsn = undefined;
-      return batch;
+      this.#tablesChanged = false;
+      return assembly;
     }
     const open = this.#open;
     if (open === undefined || this.#openBytes < this.#pieceBytes) return undefined;
-    const batch = this.#batch([open], undefined);
-    this.#open = { ...open, firstIndex: open.firstIndex + open.events.length, events: [] };
+    const assembly = { transactions: [{ ...open }], endLsn: undefined, tablesChanged };
+    open.firstIndex += open.changes.length;
+    open.changes = [];
     this.#openBytes = 0;
-    return batch;
+    this.#tablesChanged = false;
+    return assembly;
   }
 
-  #define(message: PgoutputRelation): void {
-    if (message.schema === OWN_SCHEMA) {
-      this.#current.set(message.oid, -1);
-      return;
-    }
-    // Comes again before first use after anything changed; an equal one keeps its index.
-    const columns = message.columns.map(({ name, typeOid, key }): ColumnDefinition => {
-      return this.#arrayTypes.has(typeOid) ? { name, typeOid, key, list: true } : { name, typeOid, key };
-    });
-    const definition: RelationDefinition = { schema: message.schema, name: message.name, columns };
-    const known = this.#current.get(message.oid);
-    if (known !== undefined && JSON.stringify(this.#relations[known]) === JSON.stringify(definition)) return;
-    this.#current.set(message.oid, this.#relations.push(definition) - 1);
-  }
-
-  #add(
-    oid: number,
-    operation: Operation,
-    bytes: number,
-    rows: (relation: RelationDefinition) => [before: Row | undefined, after: Row | undefined],
-  ): void {
+  #add(bytes: number, change: AssembledChange): void {
     const open = this.#open;
-    const relation = this.#current.get(oid);
     assert(open !== undefined, 'changes lie between begin and commit');
-    assert(relation !== undefined, 'a relation is described before its first change');
-    if (relation === -1) return;
-    const [before, after] = rows(this.#relations[relation] as RelationDefinition);
-    open.events.push({ relation, operation, before, after });
+    open.changes.push(change);
     this.#openBytes += bytes;
   }
 
-  /** Numbers the relations anew, so that a batch carries only those it needs. */
-  #batch(transactions: readonly Assembled[], endLsn: Lsn | undefined): AppendBatch {
-    const used = new Map<number, number>();
-    const relations: RelationDefinition[] = [];
-    for (const transaction of transactions) {
-      for (const event of transaction.events) {
-        if (event.relation === -1) continue;
-        let index = used.get(event.relation);
-        if (index === undefined) {
-          index = relations.push(this.#relations[event.relation] as RelationDefinition) - 1;
-          used.set(event.relation, index);
-        }
-        event.relation = index;
-      }
+  /** A new row prints all columns of its table; an old one a part, which is looked for in what was printed last. */
+  #shapeOf(
+    table: DecodedTable,
+    before: DecodedTuple | undefined,
+    after: DecodedTuple | undefined,
+    cut: boolean,
+  ): Shape {
+    const printed = after ?? before;
+    const whole = after !== undefined && !cut;
+    if (!whole) {
+      const last = this.#whole.get(table);
+      const all = [...(before?.columns ?? []), ...(after?.columns ?? [])];
+      if (last !== undefined && all.every((column) => indexOf(last.columns, column) >= 0)) return last;
     }
-    return { relations, transactions, endLsn };
+    if (printed === undefined) return { table, columns: [], partial: true };
+    let shape = this.#shapes.get(printed.columns);
+    if (shape === undefined || shape.table !== table) {
+      shape = { table, columns: printed.columns, partial: !whole };
+      this.#shapes.set(printed.columns, shape);
+    }
+    if (whole) {
+      if (this.#whole.size >= SHAPES_MAX && !this.#whole.has(table)) this.#whole.clear();
+      this.#whole.set(table, shape);
+    }
+    return shape;
   }
+}
+
+function indexOf(columns: readonly DecodedColumn[], { name, type }: DecodedColumn): number {
+  return columns.findIndex((column) => column.name === name && column.type === type);
+}
+
+/** The values at their places in the shape; what was not printed is not known, or lies behind the end of what was `cut`. */
+function valuesBy(shape: Shape, tuple: DecodedTuple, cut: boolean): readonly TupleValue[] {
+  if (tuple.columns === shape.columns) return tuple.values;
+  const values: TupleValue[] = new Array(shape.columns.length).fill(cut ? BEYOND : undefined);
+  for (const [i, column] of tuple.columns.entries()) {
+    const index = shape.columns.findIndex(({ name }) => name === column.name);
+    if (index >= 0) values[index] = tuple.values[i];
+  }
+  return values;
 }

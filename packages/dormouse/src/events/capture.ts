@@ -1,23 +1,24 @@
 import { type Clock, DormouseError, type Logger, type Timer } from '../base/index.ts';
 import type { Attachment, Endpoint, InstanceState } from '../instance/index.ts';
 import {
-  decodePgoutput,
   decodeReplicationMessage,
   encodeStandbyStatus,
   formatLsn,
   type Lsn,
   PostgresError,
   parseLsn,
+  TestDecodingReader,
 } from '../wire/index.ts';
-import { TransactionAssembler } from './assembler.ts';
+import { type Assembly, TransactionAssembler } from './assembler.ts';
+import { CapturedTables } from './captured-tables.ts';
 import type { EventLog } from './event-log.ts';
-import { openMainDatabase } from './main-database.ts';
 import { Progress } from './progress.ts';
 import { type Connect, ReplicationConnection } from './replication-connection.ts';
-import { ensureSlot, slotName } from './slot.ts';
+import { DecodingMissing, ensureSlot, hasSlot, knownFailure, slotName } from './slot.ts';
 import { StuckTransaction } from './stuck-transaction.ts';
 import { CATALOG_SQL, type CatalogEntry, readCatalog } from './table-catalog.ts';
-import { applyTenantObjects, LISTED_PUBLICATION, PUBLICATION } from './tenant-objects.ts';
+import { TableLooks } from './table-looks.ts';
+import { tidyMainDatabase } from './tidy-main-database.ts';
 
 /** A transaction over this goes to the log in pieces: memory is bounded by it, not by the tenant's largest transaction. */
 const PIECE_BYTES = 1024 * 1024;
@@ -91,7 +92,12 @@ export class Capture implements Attachment {
   /** All is stored and the stream is closed until the server wakes: its process would hold 5 MB of a frozen server's 12. */
   #resting = false;
   #connection: ReplicationConnection | undefined;
-  #assembler = new TransactionAssembler(PIECE_BYTES);
+  #reader = new TestDecodingReader();
+  #assembler = new TransactionAssembler(PIECE_BYTES, 0n);
+  #tables: CapturedTables | undefined;
+  readonly #looks: TableLooks;
+  /** Why there are no events, if that is for good. */
+  #missing: DecodingMissing | undefined;
   #streaming = false;
   /** This stream has brought something into the log. */
   #advanced = false;
@@ -120,21 +126,22 @@ export class Capture implements Attachment {
   constructor(options: CaptureOptions) {
     this.#options = options;
     this.#progress = new Progress(options.clock);
+    this.#looks = new TableLooks(options.connect, options.instance.endpoint, options.clock);
   }
 
-  /** The first look at a new history: our objects and the slot, before any user can write. */
+  /** The first look at a new history: the slot, before any user can write. */
   async preparing(): Promise<void> {
     if (this.#prepared) return;
     const { log, connect, instance, logger } = this.#options;
     let state = await log.state();
-    this.#prepared = state.history !== undefined;
+    this.#prepared = hasSlot(state);
     if (this.#prepared) return;
     const connection = await ReplicationConnection.open(connect, instance.endpoint, true);
     try {
-      await applyTenantObjects(connection);
       state = await ensureSlot(connection, log, state, logger);
       this.#storedLsn = state.storedLsn ?? 0n;
       this.#prepared = true;
+      await tidyMainDatabase(connection, this.#options);
     } catch (error) {
       // The stream's own start does the same; only what is written before that could be missed.
       logger.log('warn', 'a new database could not be prepared for events', { error: String(error) });
@@ -226,6 +233,7 @@ export class Capture implements Attachment {
   }
 
   async #closeStream(): Promise<void> {
+    this.#looks.close();
     const connection = this.#connection;
     if (connection === undefined) return;
     connection.terminate();
@@ -241,6 +249,11 @@ export class Capture implements Attachment {
   /** Bytes of WAL that the server has told us of and the log has not stored: what the slot holds on to. */
   get lagBytes(): number {
     return Math.max(0, Number(this.#serverLsn - this.#storedLsn));
+  }
+
+  /** Why this database has no events, where waiting does not help. */
+  get missing(): string | undefined {
+    return this.#missing?.message;
   }
 
   /** Everything that the server has told us of is in the log. */
@@ -322,6 +335,13 @@ export class Capture implements Attachment {
           await this.#wait(BACK_AFTER_MS);
           continue;
         }
+        if (error instanceof DecodingMissing) {
+          if (this.#missing === undefined) logger.log('warn', error.message, {});
+          this.#missing = error;
+          // Until the next start, which may be by other programs.
+          await this.#wait(Number.POSITIVE_INFINITY);
+          continue;
+        }
         // 55006: the walsender of a dead connection of ours still has the slot for a moment.
         const level = error instanceof PostgresError && error.code === '55006' ? 'debug' : 'warn';
         logger.log(level, 'capture lost its stream', { error: String(error) });
@@ -344,7 +364,7 @@ export class Capture implements Attachment {
       const endLsn = parseLsn(await this.#answer(FLUSH_LSN));
       if (endLsn === undefined || endLsn <= this.#storedLsn) return;
       const gap = { relation: -1, operation: 'gap' as const, before: undefined, after: undefined };
-      const place = { commitLsn: this.#storedLsn, xid: 0, committedAtMs: clock.now(), firstIndex: 0 };
+      const place = { lsn: this.#storedLsn, xid: 0, committedAtMs: clock.now(), firstIndex: 0 };
       await log.append({ relations: [], transactions: [{ ...place, events: [gap] }], endLsn });
       logger.log('warn', 'a transaction that Postgres cannot decode is passed over; a gap follows', {
         error: String(error),
@@ -364,29 +384,36 @@ export class Capture implements Attachment {
     this.#advanced = false;
     this.#streamed = false;
     this.#barren += 1;
-    const connection = await openMainDatabase(connect, instance.endpoint);
+    const connection = await ReplicationConnection.open(connect, instance.endpoint, true);
     this.#connection = connection;
     const watchdog = this.#watch(connection);
     connection.onClose(() => this.#progress.step());
     try {
-      await applyTenantObjects(connection);
       const state = await ensureSlot(connection, log, await log.discardPending(), logger);
-      this.#assembler = new TransactionAssembler(PIECE_BYTES);
-      this.#paused = false;
+      await tidyMainDatabase(connection, this.#options);
       this.#storedLsn = state.storedLsn ?? 0n;
+      this.#reader = new TestDecodingReader();
+      this.#assembler = new TransactionAssembler(PIECE_BYTES, this.#storedLsn);
+      const nowMs = (): number => this.#options.clock.monotonic();
+      this.#tables = new CapturedTables(await log.tables(), (tables) => this.#looks.look(tables), nowMs);
+      this.#paused = false;
       this.#serverLsn = 0n;
       this.#storedAtMs = this.#options.clock.monotonic();
-      const publications = `"${PUBLICATION}","${LISTED_PUBLICATION}"`;
       await connection.stream(
+        // A transaction without changes of rows is told, too: tables may be others behind it.
         `START_REPLICATION SLOT ${slotName(state.epoch)} LOGICAL ${formatLsn(this.#storedLsn)}
-         (proto_version '1', publication_names '${publications}')`,
+         ("include-xids" 'on', "include-timestamp" 'on', "skip-empty-xacts" 'off')`,
         { onData: (payload, cut) => this.#onData(payload, cut), onChunkEnd: () => this.#onChunkEnd() },
       );
       this.#streaming = true;
       this.#streamed = true;
+      this.#missing = undefined;
       await new Promise<void>((resolve) => connection.onClose(resolve));
       throw connection.failure ?? new DormouseError('database_stopped');
+    } catch (error) {
+      throw knownFailure(error);
     } finally {
+      this.#looks.close();
       this.#streaming = false;
       this.#connection = undefined;
       watchdog();
@@ -401,7 +428,7 @@ export class Capture implements Attachment {
     const message = decodeReplicationMessage(payload);
     if (message.kind === 'data') {
       this.#steps += 1;
-      this.#assembler.push(decodePgoutput(message.data, cut), message.data.length);
+      this.#assembler.push(this.#reader.decode(message.data, cut), message.walStart, message.data.length);
       return;
     }
     if (message.walEnd > this.#serverLsn) {
@@ -427,9 +454,17 @@ export class Capture implements Attachment {
   #append(): void {
     const connection = this.#connection;
     if (this.#appending || connection === undefined) return;
-    const batch = this.#assembler.take();
-    if (batch === undefined) return;
-    void this.#store(connection, () => this.#options.log.append(batch), batch.endLsn);
+    const assembly = this.#assembler.take();
+    if (assembly === undefined) return;
+    void this.#store(connection, () => this.#log(assembly), assembly.endLsn);
+  }
+
+  /** Gives false if there was nothing for the log. */
+  async #log(assembly: Assembly): Promise<boolean> {
+    const batch = await this.#tables?.complete(assembly, this.#options.clock.now());
+    if (batch === undefined || (batch.transactions.length === 0 && batch.tables === undefined)) return false;
+    await this.#options.log.append(batch);
+    return true;
   }
 
   /** When idle, the server's own WAL (vacuum, checkpoints) must be let go, or it is pinned for ever. */
@@ -440,27 +475,41 @@ export class Capture implements Attachment {
     const nowMs = this.#options.clock.monotonic();
     if (!atOnce && lsn - this.#storedLsn < IDLE_BYTES && nowMs - this.#storedAtMs < IDLE_MS) return;
     const batch = { relations: [], transactions: [], endLsn: lsn };
-    await this.#store(connection, () => this.#options.log.append(batch), lsn);
+    const append = (): Promise<true> => this.#options.log.append(batch).then(() => true);
+    await this.#store(connection, append, lsn);
   }
 
-  async #store(connection: ReplicationConnection, append: () => Promise<void>, endLsn: Lsn | undefined): Promise<void> {
+  async #store(
+    connection: ReplicationConnection,
+    append: () => Promise<boolean>,
+    endLsn: Lsn | undefined,
+  ): Promise<void> {
     this.#appending = true;
+    let stored = false;
     try {
-      await append();
+      stored = await append();
       this.#advanced = true;
       this.#steps += 1;
       if (endLsn !== undefined) {
-        this.#storedLsn = endLsn;
         this.#barren = 0;
+        if (stored) this.#storedLsn = endLsn;
+        // What left no trace is let go as the server's own WAL is.
+        else if (endLsn > this.#serverLsn) this.#serverLsn = endLsn;
       }
     } catch (error) {
-      this.#options.logger.log('error', 'the event log cannot be written', { error: String(error) });
+      const gone =
+        error instanceof PostgresError || (error instanceof DormouseError && error.code === 'database_stopped');
+      this.#options.logger.log(
+        gone ? 'warn' : 'error',
+        gone ? 'capture cannot ask what a table is' : 'the event log cannot be written',
+        { error: String(error) },
+      );
       connection.destroy();
     }
     this.#appending = false;
     if (!connection.closed) {
-      this.#storedAtMs = this.#options.clock.monotonic();
-      if (endLsn !== undefined) this.#acknowledge(false);
+      if (stored) this.#storedAtMs = this.#options.clock.monotonic();
+      if (stored && endLsn !== undefined) this.#acknowledge(false);
       this.#append();
       if (this.#paused && this.#assembler.bytes < BUFFER_BYTES_MAX / 2) {
         this.#paused = false;

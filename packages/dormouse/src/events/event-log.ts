@@ -5,17 +5,29 @@ import type { Position } from './position.ts';
 export interface ColumnDefinition {
   readonly name: string;
   readonly typeOid: number;
-  /** Part of the replica identity. */
+  /** Part of the key. Written, none is where the table had no key; read, all are where it still has none. */
   readonly key: boolean;
   /** An array of a type of the database's own (an enum): its OID says nothing. */
   readonly list?: true;
 }
 
-/** A table as it was when its events were written. */
+/** A table as it was when its events were written; what it is a part of is as it is now, and its first key stands for none. */
 export interface RelationDefinition {
   readonly schema: string;
   readonly name: string;
   readonly columns: readonly ColumnDefinition[];
+  /** The tables that it is a partition of or inherits from, nearest first; absent: none. */
+  readonly ancestors?: readonly TableName[];
+}
+
+/**
+ * What holds of a table whatever its columns were. Its first key is that of the rows too that were written before there was one: a restore
+ * loads rows first and adds the key last, and each row has one key all the same.
+ */
+export interface TableFacts extends TableName {
+  /** The columns of the first key that it had; null: none yet. */
+  readonly key: readonly string[] | null;
+  readonly ancestors: readonly TableName[];
 }
 
 /** `gap`: events may be missing before this one; the readers' state is to be read anew. It concerns every table. */
@@ -39,7 +51,8 @@ export interface NewEvent {
 
 /** One transaction, or a piece of one. */
 export interface NewTransaction {
-  readonly commitLsn: Lsn;
+  /** Orders transactions, each by one of its own: where in the server's WAL the one before had ended. */
+  readonly lsn: Lsn;
   readonly xid: number;
   readonly committedAtMs: number;
   /** Index of the first event in the transaction: 0 unless pieces of it went before. */
@@ -49,6 +62,8 @@ export interface NewTransaction {
 
 export interface AppendBatch {
   readonly relations: readonly RelationDefinition[];
+  /** Tables of which something else holds from now on. */
+  readonly tables?: readonly TableFacts[];
   readonly transactions: readonly NewTransaction[];
   /**
    * Where capture goes on after this batch; stored with the events in one SQLite transaction. Undefined while the last transaction
@@ -61,6 +76,8 @@ export interface AppendBatch {
 export interface History {
   readonly systemId: string;
   readonly timeline: number;
+  /** The output plugin of its slot; absent: the one of versions that did not say so. */
+  readonly plugin?: string;
 }
 
 export interface LogState {
@@ -151,6 +168,8 @@ export interface EventLog {
   /** Drops events of a transaction that was never completed. */
   discardPending(): Promise<LogState>;
   append(batch: AppendBatch): Promise<void>;
+  /** What is known of the tables that have events. */
+  tables(): Promise<readonly TableFacts[]>;
   /**
    * Events behind `after` in order. Fails with `stream_gone` when `after` lies before what is kept, with `queue_full` when too many of
    * this database wait, and with the reason of `signal` when that fires before it is begun.

@@ -35,7 +35,7 @@ function transaction(
 ): NewTransaction {
   const firstIndex = options.firstIndex ?? 0;
   return {
-    commitLsn: lsn,
+    lsn: lsn,
     xid: Number(lsn),
     committedAtMs: Number(lsn),
     firstIndex,
@@ -206,7 +206,7 @@ test('an event leaves out its largest values until the others fit, and its slice
   const slices = [
     ...slicesOf({
       relations: [RELATION],
-      transactions: [{ commitLsn: 100n, xid: 1, committedAtMs: 1, firstIndex: 0, events }],
+      transactions: [{ lsn: 100n, xid: 1, committedAtMs: 1, firstIndex: 0, events }],
       endLsn: 110n,
     }),
   ];
@@ -227,7 +227,7 @@ test('a read gives what it may hold, and a larger event alone, when asked for', 
   sizes.forEach((size, i) => {
     const lsn = BigInt(100 + i);
     const events = [{ relation: 0, operation: 'insert' as const, before: undefined, after: ['x'.repeat(size)] }];
-    const one: NewTransaction = { commitLsn: lsn, xid: 1, committedAtMs: 1, firstIndex: 0, events };
+    const one: NewTransaction = { lsn: lsn, xid: 1, committedAtMs: 1, firstIndex: 0, events };
     file.append(batch(lsn + 1n, one));
   });
   const first = file.read({ after: START, limit: 10 });
@@ -245,7 +245,7 @@ test('an event of an older version that is over every bound is read without its 
   const file = logFile();
   const huge = 'x'.repeat(33 * 1024 * 1024);
   const events = [{ relation: 0, operation: 'insert' as const, before: undefined, after: [huge] }];
-  file.append(batch(110n, { commitLsn: 100n, xid: 1, committedAtMs: 1, firstIndex: 0, events }));
+  file.append(batch(110n, { lsn: 100n, xid: 1, committedAtMs: 1, firstIndex: 0, events }));
   expect(file.read({ after: START, limit: 10 }).events.map((event) => event.after)).toEqual([[OMITTED]]);
 });
 

@@ -11,6 +11,7 @@ import {
   type ReadResult,
   type Row,
   type StoredEvent,
+  type TableFacts,
   type TableName,
 } from './event-log.ts';
 import { LogBounds, type LogLimits, rowBytes, STORED_BYTES } from './log-bounds.ts';
@@ -96,9 +97,10 @@ export class LogFile {
 
   begin(history: History, lsn: Lsn): LogState {
     this.#file.run(
-      'UPDATE epochs SET system_id = ?, timeline = ?, stored_lsn = ? WHERE ordinal = ?',
+      'UPDATE epochs SET system_id = ?, timeline = ?, plugin = ?, stored_lsn = ? WHERE ordinal = ?',
       history.systemId,
       history.timeline,
+      history.plugin ?? null,
       lsn,
       this.#ordinal,
     );
@@ -129,8 +131,13 @@ export class LogFile {
     return this.state();
   }
 
+  tables(): TableFacts[] {
+    return this.#relations.tables();
+  }
+
   append(batch: AppendBatch): LogState {
     this.#transaction(() => {
+      for (const facts of batch.tables ?? []) this.#relations.record(facts);
       const ids = batch.relations.map((definition) => this.#relations.idOf(definition));
       const insert = this.#file.statement('INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
       for (const transaction of batch.transactions) {
@@ -142,7 +149,7 @@ export class LogFile {
           assert(relation !== undefined, 'every event but a gap names a relation of its batch');
           insert.run(
             this.#ordinal,
-            transaction.commitLsn,
+            transaction.lsn,
             index,
             transaction.xid,
             transaction.committedAtMs,
@@ -156,7 +163,7 @@ export class LogFile {
         }
         this.#bounds.events += transaction.events.length;
         if (batch.endLsn !== undefined && index > 0) {
-          this.#bounds.tail = { ordinal: this.#ordinal, lsn: transaction.commitLsn, index: index - 1 };
+          this.#bounds.tail = { ordinal: this.#ordinal, lsn: transaction.lsn, index: index - 1 };
         }
       }
       if (batch.endLsn !== undefined) {
@@ -289,10 +296,17 @@ export class LogFile {
       system_id: string | null;
       timeline: bigint | null;
       stored_lsn: bigint | null;
+      plugin: string | null;
     }>('SELECT * FROM epochs ORDER BY ordinal')) {
       this.#epochs.set(Number(row.ordinal), row.epoch as Epoch);
       this.#ordinal = Number(row.ordinal);
-      this.#history = row.system_id === null ? undefined : { systemId: row.system_id, timeline: Number(row.timeline) };
+      this.#history =
+        row.system_id === null
+          ? undefined
+          : {
+              ...{ systemId: row.system_id, timeline: Number(row.timeline) },
+              ...(row.plugin === null ? {} : { plugin: row.plugin }),
+            };
       this.#storedLsn = row.stored_lsn ?? undefined;
     }
     this.#bounds.load();

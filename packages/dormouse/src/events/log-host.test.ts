@@ -34,7 +34,7 @@ describe('the turns of databases', () => {
     const events = Array.from({ length: 2000 }, (_, i) => ({
       ...{ relation: 0, operation: 'insert' as const, before: undefined, after: [`${i}`.padEnd(100, 'x')] },
     }));
-    const transaction = { commitLsn: 10n, xid: 1, committedAtMs: Date.now(), firstIndex: 0, events };
+    const transaction = { lsn: 10n, xid: 1, committedAtMs: Date.now(), firstIndex: 0, events };
     await log.append({ relations: [RELATION], transactions: [transaction], endLsn: 20n });
     return log;
   }

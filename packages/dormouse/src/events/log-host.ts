@@ -12,6 +12,7 @@ import type {
   NotedTables,
   ReadRequest,
   ReadResult,
+  TableFacts,
   TableName,
 } from './event-log.ts';
 import type { LogLimits } from './log-bounds.ts';
@@ -209,6 +210,9 @@ class HostedLog implements EventLog {
         state = await this.#state({ call: 'trim', nowMs: this.#clock.now() });
       }
     }
+  }
+  tables(): Promise<readonly TableFacts[]> {
+    return this.#call({ call: 'tables' }, { kind: 'manage' });
   }
   read(request: ReadRequest, signal?: AbortSignal): Promise<ReadResult> {
     return this.#call({ call: 'read', request }, { kind: 'read', signal });

@@ -8,6 +8,7 @@ import type {
   NotedTables,
   ReadRequest,
   ReadResult,
+  TableFacts,
   TableName,
 } from './event-log.ts';
 import type { LogLimits } from './log-bounds.ts';
@@ -21,6 +22,7 @@ export interface LogCalls {
   begin: { ask: { history: History; lsn: bigint }; give: LogState };
   newEpoch: { ask: { nowMs: number }; give: LogState };
   discardPending: { ask: Record<never, never>; give: LogState };
+  tables: { ask: Record<never, never>; give: readonly TableFacts[] };
   append: { ask: { batch: AppendBatch }; give: LogState };
   read: { ask: { request: ReadRequest }; give: ReadResult };
   hasTable: { ask: { table: TableName }; give: boolean };

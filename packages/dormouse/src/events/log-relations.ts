@@ -1,5 +1,5 @@
 import { assert } from '../base/index.ts';
-import type { RelationDefinition, TableName } from './event-log.ts';
+import type { ColumnDefinition, RelationDefinition, TableFacts, TableName } from './event-log.ts';
 import type { SqlFile } from './sql-file.ts';
 
 /** The tables that a log's events are of, each as it was when they were written. */
@@ -18,13 +18,36 @@ export class LogRelations {
     this.#ids.clear();
   }
 
-  /** Ids of every definition that tables of these names had. */
+  /** Ids of every definition that tables of these names, and their partitions and heirs, had. */
   idsOf(tables: readonly TableName[]): number[] {
     return tables.flatMap(({ schema, name }) =>
       this.#file
-        .all<{ id: bigint }>('SELECT id FROM relations WHERE schema = ? AND name = ?', schema, name)
+        .all<{ id: bigint }>(
+          `SELECT id FROM relations WHERE schema = ? AND name = ? UNION
+           SELECT r.id FROM tables t JOIN relations r ON r.schema = t.schema AND r.name = t.name
+           WHERE EXISTS (SELECT 1 FROM json_each(t.ancestors) WHERE value = json_array(?, ?))`,
+          schema,
+          name,
+          schema,
+          name,
+        )
         .map((row) => Number(row.id)),
     );
+  }
+
+  /** From now on this holds of the table's events, of all there are. A first key stays the first. */
+  record({ schema, name, key, ancestors }: TableFacts): void {
+    const names = ancestors.map((each) => [each.schema, each.name]);
+    this.#file.run(
+      `INSERT INTO tables (schema, name, key, ancestors) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE
+       SET key = iif(key = 'null', excluded.key, key), ancestors = excluded.ancestors`,
+      ...[schema, name, JSON.stringify(key), JSON.stringify(names)],
+    );
+    this.#byId.clear();
+  }
+
+  tables(): TableFacts[] {
+    return this.#file.all<FactsRow>('SELECT schema, name, key, ancestors FROM tables').map(factsOf);
   }
 
   get(id: number): RelationDefinition {
@@ -35,7 +58,7 @@ export class LogRelations {
         id,
       );
       assert(row !== undefined, 'a stored event has a known relation');
-      definition = { schema: row.schema, name: row.name, columns: JSON.parse(row.columns) };
+      definition = this.#withFacts({ schema: row.schema, name: row.name, columns: JSON.parse(row.columns) });
       this.#byId.set(id, definition);
     }
     return definition;
@@ -60,4 +83,38 @@ export class LogRelations {
     }
     return id;
   }
+
+  /** Events of a table that had no key have its first one, or all columns as long as there is none. */
+  #withFacts(definition: RelationDefinition): RelationDefinition {
+    const { schema, name } = definition;
+    const row = this.#file.get<FactsRow>(
+      'SELECT schema, name, key, ancestors FROM tables WHERE schema = ? AND name = ?',
+      schema,
+      name,
+    );
+    const facts = row && factsOf(row);
+    const keyed = definition.columns.some((column) => column.key);
+    const first = facts?.key?.every((each) => definition.columns.some((column) => column.name === each))
+      ? facts.key
+      : undefined;
+    const columns = keyed
+      ? definition.columns
+      : definition.columns.map(
+          (column): ColumnDefinition => ({ ...column, key: first?.includes(column.name) ?? true }),
+        );
+    const ancestors = facts?.ancestors ?? [];
+    return { schema, name, columns, ...(ancestors.length === 0 ? {} : { ancestors }) };
+  }
+}
+
+interface FactsRow {
+  readonly schema: string;
+  readonly name: string;
+  readonly key: string;
+  readonly ancestors: string;
+}
+
+function factsOf(row: FactsRow): TableFacts {
+  const ancestors = (JSON.parse(row.ancestors) as [string, string][]).map(([schema, name]) => ({ schema, name }));
+  return { schema: row.schema, name: row.name, key: JSON.parse(row.key), ancestors };
 }

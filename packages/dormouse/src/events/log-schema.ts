@@ -59,6 +59,17 @@ const MIGRATIONS: readonly string[] = [
     stored_lsn INTEGER NOT NULL
   );
   `,
+  // JSON: the names of the first key's columns, or null; a list of [schema, name].
+  `
+  CREATE TABLE tables (
+    schema TEXT NOT NULL,
+    name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    ancestors TEXT NOT NULL,
+    PRIMARY KEY (schema, name)
+  ) WITHOUT ROWID;
+  ALTER TABLE epochs ADD COLUMN plugin TEXT;
+  `,
 ];
 
 /** Brings the file to this version. Fails with `data_version` for a file of a later one. */

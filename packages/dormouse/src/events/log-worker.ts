@@ -63,6 +63,8 @@ function answer(request: LogRequest): unknown {
       return file.newEpoch(ask.nowMs);
     case 'discardPending':
       return file.discardPending();
+    case 'tables':
+      return file.tables();
     case 'append':
       return file.append(ask.batch);
     case 'read':

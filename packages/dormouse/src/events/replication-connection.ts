@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { assert, DormouseError } from '../base/index.ts';
-import type { Endpoint } from '../instance/index.ts';
+import { type Endpoint, REPLICATION_ROLE } from '../instance/index.ts';
 import {
   Authentication,
   Backend,
@@ -8,6 +8,7 @@ import {
   decodeAuthentication,
   decodeDataRow,
   decodeErrorResponse,
+  decodeParameterStatus,
   encodeCopyData,
   encodeQuery,
   encodeStartup,
@@ -20,10 +21,8 @@ import {
 /** Opens a byte stream to a server; `error` and `close` events tell of its end. */
 export type Connect = (endpoint: Endpoint) => Duplex;
 
-/** The superuser: ours only. The template creates it, the private socket lets nobody else use it. */
-const SUPERUSER = 'dormouse';
-/** DESIGN: the main database of every server. */
-export const MAIN_DATABASE = 'postgres';
+/** The main database of every server. */
+const MAIN_DATABASE = 'postgres';
 
 /**
  * Of a change over this only the beginning is read, enough for its table and, mostly, its key: it would be more memory than a database's
@@ -34,17 +33,18 @@ const BEGINNING_BYTES = 256 * 1024;
 
 /**
  * Settings of the session, over whatever the tenant set for his database. `wal_sender_timeout`: with the default a walsender that
- * was frozen for a minute is ended on thaw (our own watchdog stands in). The formats are what `typed-values` reads.
+ * was frozen for a minute is ended on thaw (our own watchdog stands in). The formats are what `pg-text` and `type-names` read: with
+ * this search_path every type and name of a tenant's is printed with its schema.
  */
 const SESSION_SETTINGS: readonly (readonly [string, string])[] = [
   ['wal_sender_timeout', '0'],
   ['role', 'none'],
-  ['search_path', 'pg_catalog'],
+  ['search_path', 'pg_catalog,pg_temp'],
+  ['quote_all_identifiers', 'off'],
   // One that is not there would end every connection at its start.
   ['local_preload_libraries', ''],
   ['statement_timeout', '0'],
   ['lock_timeout', '0'],
-  ['transaction_timeout', '0'],
   ['idle_session_timeout', '0'],
   ['idle_in_transaction_session_timeout', '0'],
   ['default_transaction_read_only', 'off'],
@@ -56,6 +56,9 @@ const SESSION_SETTINGS: readonly (readonly [string, string])[] = [
   ['extra_float_digits', '1'],
   ['lc_monetary', 'C'],
 ];
+
+/** The major version that brought a limit of time that a tenant may have set; an older server takes no login that names it. */
+const TRANSACTION_TIMEOUT_SINCE = 17;
 
 export type QueryRow = readonly (string | null)[];
 
@@ -88,6 +91,7 @@ export class ReplicationConnection {
   #failure: Error | undefined;
   #closed = false;
   #received = 0;
+  #major = 0;
   readonly #closeListeners = new Set<() => void>();
 
   private constructor(socket: Duplex) {
@@ -97,17 +101,21 @@ export class ReplicationConnection {
     socket.on('close', () => this.#end(new DormouseError('database_stopped')));
   }
 
-  /** Connects and logs in. `replication` gives a walsender, which takes statements too. */
+  /**
+   * Connects and logs in to the main database, as a role that streams WAL and may do nothing else. `replication` gives a walsender, which
+   * takes statements too.
+   */
   static async open(
     connect: Connect,
     endpoint: Endpoint,
     replication: boolean,
+    user: string = REPLICATION_ROLE,
     database: string = MAIN_DATABASE,
   ): Promise<ReplicationConnection> {
     const connection = new ReplicationConnection(connect(endpoint));
     const options = SESSION_SETTINGS.map(([name, value]) => `-c ${name}=${value}`).join(' ');
     const parameters: [string, string][] = [
-      ['user', SUPERUSER],
+      ['user', user],
       ['database', database],
       ['application_name', 'dormouse-events'],
       ['client_encoding', 'UTF8'],
@@ -116,9 +124,14 @@ export class ReplicationConnection {
     if (replication) parameters.push(['replication', 'database']);
     encodeStartup(connection.#writer, PROTOCOL_3_0, parameters);
     await connection.#ask();
+    if (connection.#major >= TRANSACTION_TIMEOUT_SINCE) await connection.query('SET transaction_timeout = 0');
     return connection;
   }
 
+  /** The server's major version. */
+  get major(): number {
+    return this.#major;
+  }
   /** Bytes seen so far: what a watchdog looks at. */
   get received(): number {
     return this.#received;
@@ -207,6 +220,11 @@ export class ReplicationConnection {
       case Backend.CopyData:
         this.#handlers?.onData(payload, this.#frames.oversize);
         return;
+      case Backend.ParameterStatus: {
+        const { name, value } = decodeParameterStatus(payload);
+        if (name === 'server_version') this.#major = Number.parseInt(value, 10);
+        return;
+      }
       case Backend.DataRow:
         this.#pending?.rows.push(decodeDataRow(payload).map((value) => value?.toString('utf8') ?? null));
         return;
@@ -231,7 +249,7 @@ export class ReplicationConnection {
         return;
       }
       default:
-        // Parameters, keys, row descriptions, tags, notices: nothing here needs them.
+        // Keys, row descriptions, tags, notices: nothing here needs them.
         return;
     }
   }

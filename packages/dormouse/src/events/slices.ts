@@ -51,6 +51,8 @@ export function* slicesOf(batch: AppendBatch): Generator<AppendBatch, void, void
   let indexes = new Map<number, number>();
   let events = 0;
   let characters = 0;
+  // They hold of the first slice's events already.
+  let { tables } = batch;
   const relationOf = (index: number): number => {
     if (index === -1) return -1;
     let mine = indexes.get(index);
@@ -61,7 +63,8 @@ export function* slicesOf(batch: AppendBatch): Generator<AppendBatch, void, void
     return mine;
   };
   const slice = (endLsn: AppendBatch['endLsn']): AppendBatch => {
-    const cut = { relations, transactions, endLsn };
+    const cut = { relations, transactions, endLsn, ...(tables === undefined ? {} : { tables }) };
+    tables = undefined;
     [transactions, relations, indexes, events, characters] = [[], [], new Map(), 0, 0];
     return cut;
   };

@@ -1,12 +1,21 @@
 import { assert, type Epoch, type Logger } from '../base/index.ts';
-import { type Lsn, ProtocolError, parseLsn } from '../wire/index.ts';
+import { formatLsn, type Lsn, PostgresError, ProtocolError, parseLsn } from '../wire/index.ts';
 import type { EventLog, LogState } from './event-log.ts';
 import type { QueryRow, ReplicationConnection } from './replication-connection.ts';
 
 const PREFIX = 'dormouse_';
+const PLUGIN = 'test_decoding';
+/** What earlier versions read, of publications that they made in the tenant's database. */
+const OLDER_PLUGIN = 'pgoutput';
 
 /** Each epoch has its own slot: a copied database brings its parent's along, and it must not be taken for ours. */
 export function slotName(epoch: Epoch): string {
+  return `${PREFIX}events_${epoch}`;
+}
+/** The major version from which on the command takes options in parentheses. */
+const OPTIONS_SINCE = 15;
+
+function olderSlotName(epoch: Epoch): string {
   return `${PREFIX}${epoch}`;
 }
 
@@ -16,17 +25,24 @@ function lsnOf(text: string | null | undefined): Lsn {
   return lsn;
 }
 
+/** The epoch has a slot that we read: nothing is to be made before users may write. */
+export function hasSlot({ history }: LogState): boolean {
+  return history?.plugin === PLUGIN;
+}
+
 interface Slot {
   readonly name: string;
+  readonly plugin: string;
   readonly active: boolean;
   readonly lost: boolean;
   readonly confirmed: Lsn | undefined;
 }
 
 function slotOf(row: QueryRow): Slot {
-  const [name, active, lost, confirmed] = row;
+  const [name, plugin, active, lost, confirmed] = row;
   return {
     name: name ?? '',
+    plugin: plugin ?? '',
     active: active === 't',
     lost: lost === 't',
     confirmed: confirmed === null || confirmed === undefined ? undefined : parseLsn(confirmed),
@@ -51,13 +67,31 @@ export async function ensureSlot(
   assert(typeof systemId === 'string', 'IDENTIFY_SYSTEM names the system');
   const slots = (
     await connection.query(
-      `SELECT slot_name, active, wal_status = 'lost' OR invalidation_reason IS NOT NULL, confirmed_flush_lsn
-       FROM pg_catalog.pg_replication_slots WHERE slot_name LIKE 'dormouse\\_%'`,
+      `SELECT slot_name, plugin, active, wal_status = 'lost' OR pg_catalog.to_jsonb(s)->>'invalidation_reason' IS NOT NULL,
+         confirmed_flush_lsn
+       FROM pg_catalog.pg_replication_slots s WHERE slot_name LIKE 'dormouse\\_%' AND slot_type = 'logical'
+         AND database = pg_catalog.current_database()`,
     )
   ).map(slotOf);
 
-  let mine = slots.find((slot) => slot.name === slotName(state.epoch));
-  if (state.history !== undefined) {
+  let mine = slots.find((slot) => slot.name === slotName(state.epoch) && slot.plugin === PLUGIN);
+  const older = slots.find((slot) => slot.name === olderSlotName(state.epoch) && slot.plugin === OLDER_PLUGIN);
+  if (state.history !== undefined && !hasSlot(state) && older !== undefined) {
+    // Made before the older one is asked: nothing commits between the two.
+    const start = mine?.confirmed ?? (await createSlot(connection, state.epoch));
+    slots.push({ name: slotName(state.epoch), plugin: PLUGIN, active: false, lost: false, confirmed: start });
+    const broken =
+      brokenHistory(state, older, { systemId, timeline, flushed }) ??
+      (await unread(connection, older, state.storedLsn, start));
+    if (broken === undefined) {
+      state = await log.begin({ systemId, timeline, plugin: PLUGIN }, start);
+    } else {
+      const said = { reason: broken, epoch: state.epoch };
+      logger.log('warn', 'what an earlier version had not read is gone; a gap follows', said);
+      state = await log.newEpoch();
+      mine = undefined;
+    }
+  } else if (state.history !== undefined) {
     const broken = brokenHistory(state, mine, { systemId, timeline, flushed });
     if (broken !== undefined) {
       logger.log('warn', 'the event history is broken; a gap follows', { reason: broken, epoch: state.epoch });
@@ -79,13 +113,61 @@ export async function ensureSlot(
   if (state.history !== undefined) return state;
 
   let start = mine?.confirmed;
-  if (start === undefined) {
+  start ??= await createSlot(connection, state.epoch);
+  return log.begin({ systemId, timeline, plugin: PLUGIN }, start);
+}
+
+/** Makes the slot of an epoch and gives where it begins: every transaction that commits behind that is in it. */
+async function createSlot(connection: ReplicationConnection, epoch: Epoch): Promise<Lsn> {
+  try {
     const [created] = await connection.query(
-      `CREATE_REPLICATION_SLOT ${slotName(state.epoch)} LOGICAL pgoutput (SNAPSHOT 'nothing')`,
+      `CREATE_REPLICATION_SLOT ${slotName(epoch)} LOGICAL ${PLUGIN} ${connection.major >= OPTIONS_SINCE ? "(SNAPSHOT 'nothing')" : 'NOEXPORT_SNAPSHOT'}`,
     );
-    start = lsnOf(created?.[1]);
+    return lsnOf(created?.[1]);
+  } catch (error) {
+    throw knownFailure(error);
   }
-  return log.begin({ systemId, timeline }, start);
+}
+
+/** `undefined_file`: the build has no such library. */
+export function knownFailure(error: unknown): unknown {
+  return error instanceof PostgresError && error.code === '58P01' ? new DecodingMissing(error) : error;
+}
+
+/** The programs of this server cannot tell its changes. */
+export class DecodingMissing extends Error {
+  override readonly name = 'DecodingMissing';
+  constructor(cause: Error) {
+    super(
+      `This build of PostgreSQL has no ${PLUGIN}, which events are read with: install its contrib modules beside the programs that --pg-bin names. The database serves; it has no events.`,
+      { cause },
+    );
+  }
+}
+
+/** Whether something that the log has not lies before the new slot's beginning, and why it cannot be had; it never is decoded. */
+async function unread(
+  connection: ReplicationConnection,
+  older: Slot,
+  storedLsn: Lsn | undefined,
+  start: Lsn,
+): Promise<string | undefined> {
+  try {
+    if (older.confirmed !== undefined && storedLsn !== undefined && storedLsn > older.confirmed) {
+      await connection.query(
+        `SELECT pg_catalog.pg_replication_slot_advance('${older.name}', '${formatLsn(storedLsn)}')`,
+      );
+    }
+    const rows = await connection.query(
+      `SELECT 1 FROM pg_catalog.pg_logical_slot_peek_binary_changes('${older.name}', '${formatLsn(start)}', 1,
+         'proto_version', '1', 'publication_names', 'dormouse,dormouse_listed') LIMIT 1`,
+    );
+    return rows.length === 0 ? undefined : 'changes that were not read yet';
+  } catch (error) {
+    // The dying connection of an earlier platform still has it.
+    if (error instanceof PostgresError && error.code === '55006') throw error;
+    return String(error);
+  }
 }
 
 function brokenHistory(

@@ -47,9 +47,14 @@ export function stateMessage(event: StoredEvent): string {
   return `{"type":${JSON.stringify(type)},"key":${key},"value":${value}${old},"headers":${JSON.stringify(headers)}}`;
 }
 
-/** The key's value if it is of one column, else the JSON list of its values. */
+/**
+ * The key's value if it is of one column, else the JSON list of its values: of all columns where the table has no key. A delete of such a
+ * table says nothing of the row: then the list is empty.
+ */
 function keyOf(relation: RelationDefinition, row: Row): string {
-  const values = relation.columns.flatMap((column, i) => (column.key ? [row[i] ?? null] : []));
+  const known = relation.columns.flatMap((column, i) => (column.key ? [row[i] ?? UNKNOWN] : []));
+  if (known.every((value) => value === UNKNOWN)) return '[]';
+  const values = known.map((value) => (value === UNKNOWN ? null : value));
   const [first] = values;
   return values.length === 1 && typeof first === 'string' && first !== '' ? first : JSON.stringify(values);
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Clock, DormouseError, type Logger, toDormouseError } from '../base/index.ts';
 import { resume } from './cursor-keeper.ts';
 import type { DatabaseEvents } from './database-events.ts';
-import type { ReadResult, StoredEvent, TableName } from './event-log.ts';
+import type { ReadResult, RelationDefinition, StoredEvent, TableName } from './event-log.ts';
 import { compileFilter, type EventFilter, passes } from './filter.ts';
 import { type Batch, type FollowOptions, follow, READ_EVENTS_MAX, readBatch, recheck } from './follow.ts';
 import { comparePositions, formatOffset, ORIGIN, type Position, parseOffset } from './position.ts';
@@ -322,7 +322,7 @@ export class StreamsDoor {
     };
     const messages: string[] = [];
     for (const event of result.events) {
-      if (table !== undefined && event.relation !== undefined && !isTable(event.relation, table)) continue;
+      if (table !== undefined && event.relation !== undefined && !isOf(event.relation, table)) continue;
       if (wanted(event)) messages.push(stateMessage(event));
     }
     return messages;
@@ -379,8 +379,11 @@ function pathAndQuery(url: string): string[] {
 function tablesOf({ table }: Reading): { readonly tables?: readonly TableName[] } {
   return table === undefined ? {} : { tables: [table] };
 }
-function isTable(a: TableName, b: TableName): boolean {
-  return a.schema === b.schema && a.name === b.name;
+/** A partition's rows are rows of the table that it is a part of. */
+function isOf(relation: RelationDefinition, table: TableName): boolean {
+  return [relation, ...(relation.ancestors ?? [])].some(
+    ({ schema, name }) => schema === table.schema && name === table.name,
+  );
 }
 function dataEvent(messages: readonly string[]): string {
   return `event: data\ndata:[${messages.join(',')}]\n\n`;

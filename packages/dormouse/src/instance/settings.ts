@@ -193,6 +193,8 @@ export const TEMPLATE_SQL: readonly string[] = [
   ...ownerRightsSql(NEW_MAJOR),
   'CREATE ROLE writer LOGIN IN ROLE pg_read_all_data, pg_write_all_data;',
   'CREATE ROLE reader LOGIN IN ROLE pg_read_all_data;',
+  // What a session of theirs raises is for its client: a loop of RAISE LOG would fill the disk.
+  ...TENANT_ROLES.map((role) => `ALTER ROLE ${role} SET log_min_messages = fatal;`),
   'GRANT CREATE, CONNECT, TEMPORARY ON DATABASE postgres TO owner WITH GRANT OPTION;',
   `GRANT CONNECT ON DATABASE postgres TO ${REPLICATION_ROLE}, ${MAINTENANCE_ROLE};`,
   // With the database it would be ours. Migrations drop it and make it anew.

@@ -221,7 +221,7 @@ async function isEmpty(postgresUrl: string): Promise<boolean> {
     const { rows } = await client.query(
       `SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace
        UNION ALL SELECT FROM pg_type WHERE typnamespace = 'public'::regnamespace
-       UNION ALL SELECT FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('public', 'information_schema', 'dormouse')`,
+       UNION ALL SELECT FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('public', 'information_schema')`,
     );
     return rows.length === 0;
   } finally {

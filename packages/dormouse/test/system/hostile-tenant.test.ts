@@ -201,41 +201,31 @@ describe('the owner', () => {
       ],
     ],
     [
-      'not owner of what is ours in his database',
+      'not owner of what reads his changes, and there is nothing of it in his database',
       [
-        'DROP EVENT TRIGGER dormouse_on_ddl',
-        'ALTER EVENT TRIGGER dormouse_on_ddl DISABLE',
-        'CREATE EVENT TRIGGER evil ON ddl_command_end EXECUTE FUNCTION dormouse.on_ddl()',
-        'DROP PUBLICATION dormouse',
-        "ALTER PUBLICATION dormouse SET (publish = 'insert')",
-        'ALTER PUBLICATION dormouse OWNER TO owner',
-        "COMMENT ON PUBLICATION dormouse IS 'evil'",
-        'DROP PUBLICATION dormouse_listed',
-        'ALTER PUBLICATION dormouse_listed ADD TABLE samples',
-        'CREATE EVENT TRIGGER evil ON login EXECUTE FUNCTION dormouse.on_ddl()',
+        'ALTER ROLE dormouse_replication SUPERUSER',
+        'ALTER ROLE dormouse_maintenance NOLOGIN',
+        'ALTER ROLE dormouse_replication SET search_path = evil',
+        'ALTER ROLE dormouse_maintenance IN DATABASE postgres SET role = owner',
+        'GRANT dormouse_maintenance TO owner',
+        'GRANT owner TO dormouse_maintenance',
+        'SET ROLE dormouse_maintenance',
+        'SET SESSION AUTHORIZATION dormouse_replication',
+        'DROP ROLE dormouse_replication',
+        'CREATE EVENT TRIGGER evil ON ddl_command_end EXECUTE FUNCTION no_function()',
+        'CREATE EVENT TRIGGER evil ON login EXECUTE FUNCTION no_function()',
         'CREATE PUBLICATION evil FOR ALL TABLES',
         "CREATE SUBSCRIPTION evil CONNECTION 'host=/tmp' PUBLICATION evil",
-        'DROP SCHEMA dormouse CASCADE',
-        'ALTER SCHEMA dormouse RENAME TO evil',
-        'CREATE TABLE dormouse.evil (v int)',
-        'DROP TABLE dormouse.full_identity',
-        'INSERT INTO dormouse.full_identity VALUES (1)',
-        'SELECT dormouse.keep_identities(NULL)',
-        'SELECT dormouse.on_ddl()',
-        'ALTER FUNCTION dormouse.on_ddl() OWNER TO owner',
         'SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots',
         'SELECT pg_replication_slot_advance(slot_name, pg_current_wal_lsn()) FROM pg_replication_slots',
         'SELECT pg_logical_slot_get_changes(slot_name, NULL, 1) FROM pg_replication_slots',
         "SELECT pg_create_logical_replication_slot('evil', 'pgoutput')",
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'dormouse'",
-        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = 'dormouse'",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'dormouse%'",
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'dormouse%'",
         "SELECT pg_create_physical_replication_slot('evil')",
         "SELECT pg_copy_logical_replication_slot(slot_name, 'evil') FROM pg_replication_slots",
         'SELECT pg_logical_slot_peek_changes(slot_name, NULL, 1) FROM pg_replication_slots',
         "SELECT pg_replication_origin_create('evil')",
-        'CREATE TRIGGER evil BEFORE INSERT ON dormouse.full_identity EXECUTE FUNCTION suppress_redundant_updates_trigger()',
-        'CREATE POLICY evil ON dormouse.full_identity',
-        'CREATE TABLE evil () INHERITS (dormouse.full_identity)',
         'CREATE PUBLICATION evil FOR TABLES IN SCHEMA public',
         'UPDATE pg_authid SET rolsuper = true',
         'DELETE FROM pg_proc',
@@ -472,8 +462,9 @@ describe('the owner', () => {
 
   it('who takes the names that we might want does not stop capture', async () => {
     await connected('owner', async (client) => {
-      // With a list of columns beside ours it would end the stream, and every one after it.
-      expect(await outcome(client, 'CREATE PUBLICATION dormouse_listed FOR TABLE samples (id)')).toBe('42710');
+      // Earlier versions read publications of these names; now they mean nothing.
+      await client.query('CREATE PUBLICATION dormouse_listed FOR TABLE samples (id); CREATE PUBLICATION dormouse');
+      await client.query('CREATE SCHEMA dormouse; CREATE TABLE dormouse.full_identity (relation oid)');
       await client.query('CREATE TABLE squat (a int, b int GENERATED ALWAYS AS (a * 2) VIRTUAL)');
       await client.query('INSERT INTO squat VALUES (1)');
       await client.query('UPDATE squat SET a = 2').catch(() => {});
@@ -484,6 +475,11 @@ describe('the owner', () => {
     await stillCaptured();
     await platform.cli('db', 'stop', 'hostile');
     await stillCaptured();
+    await connected('owner', async (client) => {
+      const { rows } = await client.query('SELECT pubname FROM pg_publication ORDER BY 1');
+      expect(rows).toEqual([{ pubname: 'dormouse' }, { pubname: 'dormouse_listed' }]);
+      await client.query('DROP PUBLICATION dormouse, dormouse_listed; DROP SCHEMA dormouse CASCADE');
+    });
   });
 });
 
@@ -552,7 +548,7 @@ describe('every role', () => {
         'ALTER SYSTEM SET fsync = off',
         "LOAD '/tmp/evil'",
         'CREATE EXTENSION dblink',
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'dormouse'",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'dormouse%'",
       ]) {
         await expect(client.$executeRawUnsafe(sql), `${role}: ${sql}`).rejects.toThrow(
           /42501|permission denied|must be|is not available/,
@@ -727,7 +723,6 @@ describe('the reader', () => {
         "SELECT pg_logical_emit_message(false, 'x', 'x'::bytea)",
         "DO $$ BEGIN INSERT INTO samples (text) VALUES ('x'); END $$",
         "WITH made AS (INSERT INTO samples (text) VALUES ('x') RETURNING 1) SELECT * FROM made",
-        'INSERT INTO dormouse.full_identity VALUES (1)',
         'ALTER DATABASE postgres SET work_mem = 64',
         'SET ROLE owner',
         'SET SESSION AUTHORIZATION owner',
@@ -794,10 +789,6 @@ describe('the writer', () => {
         'DROP TABLE samples',
         'CREATE DATABASE evil',
         'CREATE FUNCTION public.evil() RETURNS int LANGUAGE sql AS $$SELECT 1$$',
-        'CREATE TRIGGER evil BEFORE INSERT ON samples EXECUTE FUNCTION dormouse.on_ddl()',
-        'INSERT INTO dormouse.full_identity VALUES (1)',
-        'DELETE FROM dormouse.full_identity',
-        'TRUNCATE dormouse.full_identity',
         "UPDATE pg_class SET relname = 'evil' WHERE relname = 'samples'",
         'SET ROLE owner',
         'ALTER DATABASE postgres SET work_mem = 64',

@@ -1,6 +1,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parseLsn } from '../../src/wire/index.ts';
 import {
   allEvents,
   type CapturedDatabase,
@@ -8,6 +9,7 @@ import {
   lineOf,
   startCapturedMachine,
 } from '../support/captured-database.ts';
+import { OLDER_OBJECTS_SQL } from '../support/older-objects.ts';
 import { until } from '../support/until.ts';
 
 // Servers that earlier versions made, at their first start by this one.
@@ -24,16 +26,24 @@ function rightsFile({ record }: CapturedDatabase): string {
   return join(machine.instances.directory(record.id), 'pgdata', 'dormouse_rights');
 }
 
+interface Older {
+  /** What its superuser did in the whole server. */
+  readonly server?: readonly string[];
+  /** With the objects and the slot of the versions that read publications. `unread`: what was written when nobody read. */
+  readonly objects?: { readonly unread: readonly string[] };
+}
+
 /** Takes a database back to what earlier versions made: its owner owns it, and our only role is the superuser. */
-async function made(...more: readonly string[]): Promise<CapturedDatabase> {
+async function made({ server = [], objects }: Older = {}): Promise<CapturedDatabase> {
   const database = await machine.create();
   await database.sql('CREATE TABLE kept (id int PRIMARY KEY)', 'INSERT INTO kept VALUES (1)');
   await database.capture.drain();
+  database.detach();
+  await database.capture.stopping();
   const superuser = await database.session('dormouse', 'template1');
   const inMain = await database.session('dormouse');
   expect(existsSync(rightsFile(database))).toBe(true);
   await inMain.query('ALTER SCHEMA public OWNER TO pg_database_owner');
-  await inMain.end();
   for (const sql of [
     'REVOKE ALL ON DATABASE postgres FROM owner, dormouse_maintenance, dormouse_replication',
     'ALTER ROLE owner NOCREATEROLE',
@@ -43,20 +53,33 @@ async function made(...more: readonly string[]): Promise<CapturedDatabase> {
   ]) {
     await superuser.query(sql);
   }
+  if (objects !== undefined) {
+    await inMain.query(OLDER_OBJECTS_SQL);
+    await database.sql(
+      'CREATE TABLE bare (a int); INSERT INTO bare VALUES (1)',
+      'CREATE TABLE chosen (id int PRIMARY KEY); ALTER TABLE chosen REPLICA IDENTITY FULL',
+      'CREATE VIEW curious AS SELECT * FROM dormouse.full_identity',
+    );
+    const { epoch, history } = await database.log.state();
+    await until(
+      () => inMain.query(`SELECT pg_drop_replication_slot('dormouse_events_${epoch}')`).catch(() => undefined),
+      { what: 'the slot free' },
+    );
+    const { rows } = await inMain.query(
+      `SELECT lsn FROM pg_create_logical_replication_slot('dormouse_${epoch}', 'pgoutput')`,
+    );
+    const { systemId, timeline } = history as NonNullable<typeof history>;
+    await database.log.begin({ systemId, timeline }, parseLsn(rows[0].lsn) as bigint);
+    await database.sql(...objects.unread);
+  }
+  for (const sql of server) await superuser.query(sql);
+  await Promise.all([superuser.end(), inMain.end()]);
   await database.instance.stop();
   rmSync(rightsFile(database));
-  if (more.length > 0) {
-    database.detach();
-    await database.instance.wake();
-    // The upgrade has been there: once more back, with what an owner could do.
-    const again = await database.session('dormouse', 'template1');
-    for (const sql of more) await again.query(sql);
-    await again.end();
-    await database.instance.stop();
-    rmSync(rightsFile(database), { force: true });
-    database.attach();
-  }
-  return database;
+  // As another process, which knows nothing of it yet.
+  const later = machine.open(database.record);
+  later.attach();
+  return later;
 }
 
 async function standing(database: CapturedDatabase): Promise<Record<string, unknown>> {
@@ -111,13 +134,15 @@ test('the main database of an older server becomes ours, and the owner goes on w
 });
 
 test('it is known by its OID: one that has got its name gives it back, and one that was closed is open', async () => {
-  const database = await made(
-    'ALTER DATABASE postgres OWNER TO owner',
-    'ALTER DATABASE postgres RENAME TO elsewhere',
-    'CREATE DATABASE postgres OWNER owner',
-    'ALTER DATABASE elsewhere CONNECTION LIMIT 0',
-    'ALTER DATABASE elsewhere ALLOW_CONNECTIONS false',
-  );
+  const database = await made({
+    server: [
+      "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'postgres'",
+      'ALTER DATABASE postgres RENAME TO elsewhere',
+      'CREATE DATABASE postgres OWNER owner',
+      'ALTER DATABASE elsewhere CONNECTION LIMIT 0',
+      'ALTER DATABASE elsewhere ALLOW_CONNECTIONS false',
+    ],
+  });
   expect(await standing(database)).toEqual(PRESENT);
   const [databases] = await database.sql('SELECT datname FROM pg_database WHERE oid > 5');
   expect(databases?.rows).toEqual([{ datname: expect.stringMatching(/^postgres_\d+$/) }]);
@@ -125,9 +150,70 @@ test('it is known by its OID: one that has got its name gives it back, and one t
 });
 
 test('a role that has one of our names and is not ours is not used; the database serves', async () => {
-  const database = await made('ALTER DATABASE postgres OWNER TO owner', 'ALTER ROLE dormouse_maintenance CREATEROLE');
+  const database = await made({ server: ['CREATE ROLE dormouse_maintenance CREATEROLE'] });
   const [count] = await database.sql('SELECT count(*)::int AS n FROM kept');
   expect(count?.rows).toEqual([{ n: 1 }]);
   expect(existsSync(rightsFile(database))).toBe(false);
   expect(machine.warnings.splice(0).join('\n')).toContain('there is another role named dormouse_maintenance');
+});
+
+const TRACES = `SELECT (SELECT count(*) FROM pg_publication)::int AS publications, (SELECT count(*) FROM pg_event_trigger)::int AS triggers,
+  (SELECT count(*) FROM pg_namespace WHERE nspname = 'dormouse')::int AS schemas,
+  (SELECT string_agg(relname || ' ' || relreplident::text, ', ' ORDER BY relname) FROM pg_class WHERE relname IN ('bare', 'chosen')) AS identities`;
+const NONE = { publications: 0, triggers: 0, schemas: 0, identities: 'bare d, chosen f' };
+
+test('what earlier versions had in a database goes, the tables are as their owner made them, and no event is missed or told twice', async () => {
+  const database = await made({ objects: { unread: ['CREATE TABLE empty (id int PRIMARY KEY)'] } });
+  const { epoch } = await database.log.state();
+  const results = await database.sql(TRACES, 'UPDATE bare SET a = 2', 'INSERT INTO kept VALUES (2)');
+  expect(results[0]?.rows).toEqual([NONE]);
+  await until(() => database.capture.drain(), { what: 'the events' });
+  expect((await allEvents(database.log)).map(lineOf)).toEqual([
+    'insert public.kept 1',
+    'update public.bare 2',
+    'insert public.kept 2',
+  ]);
+  expect((await database.log.state()).epoch).toBe(epoch);
+  const slots = await database.sql('SELECT slot_name, plugin FROM pg_replication_slots');
+  expect(slots[0]?.rows).toEqual([{ slot_name: `dormouse_events_${epoch}`, plugin: 'test_decoding' }]);
+  // Also after the next start, which knows that it is done.
+  await database.instance.stop();
+  await database.sql('INSERT INTO kept VALUES (3)');
+  await until(() => database.capture.drain(), { what: 'the next event' });
+  expect((await allEvents(database.log)).map(lineOf).slice(3)).toEqual(['insert public.kept 3']);
+  expect(machine.warnings).toEqual([]);
+});
+
+test('what an earlier version had not read becomes a gap that says so', async () => {
+  const database = await made({ objects: { unread: ['INSERT INTO kept VALUES (2)'] } });
+  const { epoch } = await database.log.state();
+  const results = await database.sql(TRACES, 'INSERT INTO kept VALUES (3)');
+  expect(results[0]?.rows).toEqual([NONE]);
+  await until(() => database.capture.drain(), { what: 'the events' });
+  expect((await allEvents(database.log)).map(lineOf)).toEqual(['insert public.kept 1', 'gap', 'insert public.kept 3']);
+  expect((await database.log.state()).epoch).not.toBe(epoch);
+  expect(machine.warnings.splice(0).join('\n')).toContain('what an earlier version had not read is gone');
+});
+
+test('objects of our names that are the tenant’s stay his, and nothing of them runs as ours', async () => {
+  const database = await made();
+  await database.instance.wake();
+  await database.sql(
+    'CREATE TABLE booty (who name)',
+    'CREATE SCHEMA dormouse; CREATE TABLE dormouse.full_identity (relation oid)',
+    `CREATE FUNCTION dormouse.spy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.booty VALUES (current_user); RETURN NULL; END $$`,
+    'CREATE TRIGGER spy BEFORE DELETE ON dormouse.full_identity FOR EACH STATEMENT EXECUTE FUNCTION dormouse.spy()',
+    'CREATE PUBLICATION dormouse; CREATE PUBLICATION dormouse_listed FOR TABLE booty',
+  );
+  await database.instance.stop();
+  rmSync(rightsFile(database));
+  const [schemas, publications, booty] = await database.sql(
+    "SELECT count(*)::int AS n FROM pg_namespace WHERE nspname = 'dormouse'",
+    'SELECT count(*)::int AS n FROM pg_publication',
+    'SELECT * FROM public.booty',
+  );
+  expect([schemas?.rows, publications?.rows, booty?.rows]).toEqual([[{ n: 1 }], [{ n: 2 }], []]);
+  expect(existsSync(rightsFile(database))).toBe(true);
+  await until(() => database.capture.drain(), { what: 'capture' });
+  expect(machine.warnings).toEqual([]);
 });

@@ -1,28 +1,5 @@
-import type { ReplicationConnection } from './replication-connection.ts';
-
-/**
- * What capture has inside a tenant's database: a publication, and event triggers that keep every published table updatable. All of it
- * belongs to the superuser. It carries a version in the publication's comment and is applied again when that is not this one.
- *
- * Why the triggers: once a table is published, Postgres refuses UPDATE and DELETE on it unless it has a replica identity. A table
- * without (immediate) primary key gets REPLICA IDENTITY FULL. One that also has virtual generated columns cannot have it (Postgres
- * refuses its updates then, too): for its sake updates and deletes are published by a list of all other tables, a second publication.
- * The list is not the rule because changing it locks the publication until the transaction ends, which would make DDL of one
- * session wait for another's. It is there from the beginning, empty: a tenant may make publications, and one of that name with a list of
- * columns would end every stream that asks for both, for as long as there is WAL of its time.
- *
- * `full_identity` remembers whom we gave FULL, so that a primary key added later (pg_restore adds them last) takes it back, while a
- * tenant's own choice of FULL stays. Readable by all: pg_dump reads every table.
- *
- * Security: the function runs as superuser on every tenant's DDL. It names everything with its schema, quotes names of the tenant's,
- * calls nothing of his, can be called as an event trigger only, and a failure in it is a warning to him, never an error.
- */
-const VERSION = 3;
-
-export const PUBLICATION = 'dormouse';
-export const LISTED_PUBLICATION = 'dormouse_listed';
-
-const APPLY = `
+/** What versions before the use of test_decoding made in a tenant's main database, as their superuser (their `tenant-objects`, version 3). */
+export const OLDER_OBJECTS_SQL = `
 BEGIN;
 SET LOCAL lock_timeout = '2s';
 CREATE SCHEMA IF NOT EXISTS dormouse;
@@ -80,7 +57,7 @@ BEGIN
     DELETE FROM dormouse.full_identity f WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = f.relation);
   END IF;
 
-  listed := EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = '${PUBLICATION}' AND NOT pubupdate);
+  listed := EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = 'dormouse' AND NOT pubupdate);
   IF NOT listed AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_class c
     WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND c.relreplident = 'f' AND c.oid >= 16384
@@ -95,10 +72,10 @@ BEGIN
     AND NOT (c.relreplident = 'f' AND EXISTS (
       SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attgenerated = 'v' AND NOT a.attisdropped));
   IF NOT listed THEN
-    ALTER PUBLICATION ${PUBLICATION} SET (publish = 'insert, truncate');
+    ALTER PUBLICATION dormouse SET (publish = 'insert, truncate');
     RAISE WARNING 'dormouse: updates and deletes on tables with virtual generated columns and no primary key are not captured';
   END IF;
-  EXECUTE 'ALTER PUBLICATION ${LISTED_PUBLICATION} SET ' || eligible;
+  EXECUTE 'ALTER PUBLICATION dormouse_listed SET ' || eligible;
 EXCEPTION WHEN OTHERS THEN
   RAISE WARNING 'dormouse: replica identities were not checked: %', SQLERRM;
 END
@@ -143,78 +120,21 @@ CREATE EVENT TRIGGER dormouse_on_drop ON sql_drop EXECUTE FUNCTION dormouse.on_d
 DO $dormouse$
 BEGIN
   -- Never dropped and made anew: a decoder of older WAL would not find it.
-  IF NOT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = '${PUBLICATION}') THEN
-    CREATE PUBLICATION ${PUBLICATION} FOR ALL TABLES WITH (publish_generated_columns = stored);
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = 'dormouse') THEN
+    CREATE PUBLICATION dormouse FOR ALL TABLES WITH (publish_generated_columns = stored);
   END IF;
   IF EXISTS (
     SELECT FROM pg_catalog.pg_publication p JOIN pg_catalog.pg_roles r ON r.oid = p.pubowner
-    WHERE p.pubname = '${LISTED_PUBLICATION}' AND NOT r.rolsuper
+    WHERE p.pubname = 'dormouse_listed' AND NOT r.rolsuper
   ) THEN
-    DROP PUBLICATION ${LISTED_PUBLICATION};
+    DROP PUBLICATION dormouse_listed;
   END IF;
-  IF NOT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = '${LISTED_PUBLICATION}') THEN
-    CREATE PUBLICATION ${LISTED_PUBLICATION} WITH (publish = 'update, delete', publish_generated_columns = stored);
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = 'dormouse_listed') THEN
+    CREATE PUBLICATION dormouse_listed WITH (publish = 'update, delete', publish_generated_columns = stored);
   END IF;
 END
 $dormouse$;
 SELECT dormouse.keep_identities(NULL);
-COMMENT ON PUBLICATION ${PUBLICATION} IS 'dormouse events ${VERSION}';
+COMMENT ON PUBLICATION dormouse IS 'dormouse events 3';
 COMMIT;
 `;
-
-/**
- * Each by itself, and what a session holds a lock on is left for the next time: any role may keep a transaction open in which it changes
- * settings of its own, and nobody's events wait for that.
- */
-const APPLY_SETTINGS = `
-SET lock_timeout = '100ms';
--- Any role may keep settings of its own. What one reader leaves there would meet every other reader, and the owner cannot undo it.
--- RAISE LOG writes to the server's log whatever the client asks for: a loop of it would fill the disk of all. Only a superuser sets that.
-DO $dormouse$
-DECLARE
-  name text;
-BEGIN
-  FOR name IN SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN ('owner', 'writer', 'reader') LOOP
-    BEGIN
-      IF name <> 'owner' THEN
-        EXECUTE pg_catalog.format('ALTER ROLE %I RESET ALL', name);
-        EXECUTE pg_catalog.format('ALTER ROLE %I IN DATABASE postgres RESET ALL', name);
-      END IF;
-      EXECUTE pg_catalog.format('ALTER ROLE %I SET log_min_messages = fatal', name);
-    EXCEPTION WHEN OTHERS THEN
-      RAISE WARNING 'dormouse: settings of role % stay: %', name, SQLERRM;
-    END;
-  END LOOP;
-  -- Nobody could take that back: it holds for its owner too.
-  IF (SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) = 0 THEN
-    EXECUTE pg_catalog.format('ALTER DATABASE %I CONNECTION LIMIT -1', pg_catalog.current_database());
-  END IF;
-EXCEPTION WHEN OTHERS THEN
-  RAISE WARNING 'dormouse: connections to the database stay limited: %', SQLERRM;
-END
-$dormouse$;
-RESET lock_timeout;
-`;
-
-/** Brings our objects to this version, and takes back what meets other roles; one round trip if nothing is to do. Fails with `PostgresError`. */
-export async function applyTenantObjects(connection: ReplicationConnection): Promise<void> {
-  const [row] = await connection.query(
-    `SELECT
-     EXISTS (SELECT FROM pg_catalog.pg_publication p
-             WHERE p.pubname = '${PUBLICATION}' AND p.puballtables
-               AND pg_catalog.obj_description(p.oid, 'pg_publication') = 'dormouse events ${VERSION}')
-       AND (SELECT count(*) FROM pg_catalog.pg_event_trigger t
-            WHERE t.evtname IN ('dormouse_on_ddl', 'dormouse_on_drop') AND t.evtenabled <> 'D') = 2,
-     NOT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
-                 WHERE r.rolname IN ('writer', 'reader')
-                   AND (s.setdatabase <> 0 OR s.setconfig <> ARRAY['log_min_messages=fatal']))
-       AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r
-                       WHERE r.rolname IN ('owner', 'writer', 'reader') AND NOT EXISTS (
-                         SELECT FROM pg_catalog.pg_db_role_setting s
-                         WHERE s.setrole = r.oid AND s.setdatabase = 0 AND 'log_min_messages=fatal' = ANY (s.setconfig)))
-       AND EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database() AND d.datconnlimit <> 0)`,
-  );
-  const [objects, settings] = row ?? [];
-  if (objects !== 't') await connection.query(APPLY);
-  if (settings !== 't') await connection.query(APPLY_SETTINGS);
-}
