@@ -187,6 +187,7 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard in Chromium', () => {
     await card('main').waitFor();
     await platform.json('db', 'wake', 'main');
     await shows('main', 'running');
+    expect(await page.locator('#link').textContent()).toContain('Live');
   });
 
   it('reads well for those who do not see it, in the dark, and on a phone', async () => {

@@ -612,6 +612,9 @@ describe('every role', () => {
     (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
     await work;
     await until(() => running().length === 0, { what: 'its end' });
+    expect(await connected('reader', async (other) => (await other.query('SELECT 1 AS one')).rows)).toEqual([
+      { one: 1 },
+    ]);
   });
 
   it.each(ROLES)('stops no events by a lock on its own settings: the %s', async (role) => {

@@ -213,7 +213,7 @@ describe('a session', () => {
         .rowCount === 1;
     await until(active, { what: 'the statement to run' });
     (client as unknown as { connection: { stream: import('node:net').Socket } }).connection.stream.destroy();
-    await lost;
+    expect(await lost).toBeInstanceOf(Error);
     await until(async () => !(await active()), { what: 'the abandoned statement to be cancelled' });
     await watcher.end();
     expect(await until(() => test.instance.sessions === 0 && test.instance.holds === 0, { what: 'nothing held' })).toBe(
@@ -259,7 +259,9 @@ describe('a session', () => {
     encodeTerminate(writer);
     client.socket.end(writer.take());
     await withClient(async (other) => {
-      await until(async () => (await other.query('select n from goodbye')).rowCount === 2, { what: 'both rows' });
+      const rows = async (): Promise<unknown[]> => (await other.query('select n from goodbye order by n')).rows;
+      await until(async () => (await rows()).length === 2, { what: 'both rows' });
+      expect(await rows()).toEqual([{ n: 1 }, { n: 2 }]);
     });
     expect(await until(() => test.instance.sessions === 0 && test.instance.holds === 0, { what: 'nothing held' })).toBe(
       true,
