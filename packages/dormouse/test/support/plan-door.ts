@@ -23,6 +23,18 @@ export function openPlanDoor(schema: string): PlanDoor {
   };
 }
 
+const post = (database: EngineDatabase, path: string, body: string): Promise<ExchangeReply> =>
+  exchange(database, { method: 'POST', path, headers: {}, body: Buffer.from(body) });
+
 /** Sends such a body. */
 export const sendPlan = (database: EngineDatabase, body: string): Promise<ExchangeReply> =>
-  exchange(database, { method: 'POST', path: '/query', headers: {}, body: Buffer.from(body) });
+  post(database, '/query', body);
+
+/** Sends such a body in an interactive transaction, which is committed; says why it was not, if it was not. */
+export async function sendPlanWithin(database: EngineDatabase, body: string): Promise<ExchangeReply> {
+  const started = await post(database, '/transaction/start', '{"timeout":60000,"maxWait":60000}');
+  const { id } = JSON.parse(started.body);
+  const reply = await post(database, `/transaction/${id}/query`, body);
+  const ended = await post(database, `/transaction/${id}/commit`, '{}');
+  return ended.status === 200 ? reply : { status: reply.status, body: `${reply.body} ${ended.status} ${ended.body}` };
+}

@@ -6,7 +6,7 @@ import type { ExchangeReply } from '../support/engine-door.ts';
 import { type JsonDoor, openJsonDoor } from '../support/json-door.ts';
 import { keepTables } from '../support/kept-tables.ts';
 import { type Oracle, openOracle } from '../support/oracle.ts';
-import { openPlanDoor, type PlanDoor, sendPlan } from '../support/plan-door.ts';
+import { openPlanDoor, type PlanDoor, sendPlan, sendPlanWithin } from '../support/plan-door.ts';
 import { pushSchemaText } from '../support/push-schema.ts';
 import { randomSchema } from '../support/random-schema.ts';
 import { type ModelQuery, ModelReads } from '../support/random-schema-reads.ts';
@@ -86,12 +86,12 @@ describe.each(Array.from({ length: ROUNDS }, (_, round) => round))('random schem
     await plans?.close();
   });
 
-  /** The protocols take turns; what is refused before there is a plan only Prisma 6 asks us. */
+  /** The protocols take turns, and so do plans by themselves and in a transaction; what is refused before there is a plan only 6 asks us. */
   async function protocol(query: ModelQuery, number: number): Promise<Asked> {
     const body = number % 2 === 0 ? undefined : await plans.plan(query).catch(() => undefined);
     return body === undefined
       ? { isPlan: false, ask: (database) => json.ask(database, query) }
-      : { isPlan: true, ask: (database) => sendPlan(database, body) };
+      : { isPlan: true, ask: (database) => (number % 4 === 1 ? sendPlanWithin : sendPlan)(database, body) };
   }
 
   const told = (query: ModelQuery): string =>
