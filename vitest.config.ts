@@ -1,9 +1,23 @@
+import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 
 /** What is waited for comes on a machine of any speed; a condition that never comes is told before the test's own time is up. */
 const expectation = { poll: { timeout: 25_000 }, requireAssertions: true };
 
-// Two projects: unit tests share a process pool; system tests start real servers and run one file at a time.
+const SYSTEM = 'packages/dormouse/test/system/';
+/** Files that have servers of their own, look at no process but these, and measure nothing: they may run beside each other. */
+const BESIDE = /^(?:engine|events|executor|http|pool|prisma)-.*\.test\.ts$/;
+/** What holds a thread's turns, or much memory, to a measure. */
+const MEASURING: readonly string[] = ['engine-heavy.test.ts', 'events-streams.test.ts'];
+const beside = readdirSync(new URL(SYSTEM, import.meta.url))
+  .filter((name) => BESIDE.test(name) && !MEASURING.includes(name))
+  .map((name) => `${SYSTEM}${name}`);
+
+const servers = { testTimeout: 180_000, hookTimeout: 240_000, expect: expectation };
+
+// Three projects: unit tests share a process pool; of what starts real servers, some files run beside each other, the others one at a
+// time, and none beside those of another project.
 export default defineConfig({
   test: {
     // .ci/run takes its counts from the report.
@@ -21,13 +35,21 @@ export default defineConfig({
       },
       {
         test: {
+          ...servers,
+          name: 'beside',
+          include: beside,
+          // Each is a process that asks, one that serves, and its servers: about one and a half cores, less what it waits.
+          maxWorkers: Math.min(4, Math.max(2, Math.floor(availableParallelism() / 2))),
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          ...servers,
           name: 'system',
           include: ['packages/*/test/**/*.test.ts', 'examples/**/*.test.ts'],
-          // Needs control groups of version 2 for itself: `npm run vm`.
-          exclude: [...configDefaults.exclude, 'packages/*/test/vm/**'],
-          testTimeout: 180_000,
-          expect: expectation,
-          hookTimeout: 240_000,
+          // Those in vm/ need control groups of version 2 for themselves: `npm run vm`.
+          exclude: [...configDefaults.exclude, 'packages/*/test/vm/**', ...beside],
           fileParallelism: false,
         },
       },
