@@ -124,6 +124,9 @@ class GraphBuilder {
     if (enumeration !== undefined) flags |= enumeration.isList ? EdgeFlag.ParamListEnum : EdgeFlag.ParamEnum;
     // Whether a text is one of an enum's values must not decide how it is taken out: beside an enum, other texts stay.
     if (enumeration !== undefined) scalarMask &= ~ScalarMask.String;
+    // The runtime takes an object, or one value, for the JSON that a list is of.
+    const json = scalars.filter((type) => type.type === 'Json');
+    if (json.length > 0 && json.every((type) => type.isList)) scalarMask &= ~ScalarMask.Json;
     for (const object of objects) flags |= object.isList ? EdgeFlag.ListObject : EdgeFlag.Object;
     if (flags === 0) return undefined;
 

@@ -10,6 +10,7 @@ import type { Clock } from '../base/index.ts';
 import { type Compiler, QueryRefused } from './compiler.ts';
 import { type JsonQuery, unknownOperation } from './json-query.ts';
 import type { MemoryBudget } from './memory-budget.ts';
+import { hasOddValues } from './odd-values.ts';
 import type { PlanCache } from './plan-cache.ts';
 import { type KnownQuery, QueryTexts } from './query-texts.ts';
 import { rawQueryPlan } from './raw-queries.ts';
@@ -81,7 +82,8 @@ export class QueryPlanner {
     const raw = rawQueryPlan(query);
     if (raw !== undefined) return { plan: raw, scope: {} };
     const { graph } = context.schema;
-    if (graph === undefined || SHAPELESS.has(query.action)) {
+    const isOdd = hasOddValues(query.query);
+    if (graph === undefined || isOdd || SHAPELESS.has(query.action)) {
       return { plan: (await this.#compile(context, 'compile', JSON.stringify(query))) as QueryPlanNode, scope: {} };
     }
     const { parameterizedQuery, placeholderValues } = parameterizeQuery(query as RuntimeQuery, graph);
@@ -106,7 +108,7 @@ export class QueryPlanner {
     inTransaction: boolean,
   ): Promise<PlannedBatch> {
     const { batchGraph } = context.schema;
-    if (batchGraph !== undefined && queries.every(isCompiledInBatches)) {
+    if (batchGraph !== undefined && queries.every(isCompiledInBatches) && !queries.some(isOdd)) {
       try {
         return await this.#planTogether(context, queries, transaction, batchGraph);
       } catch (error) {
@@ -167,6 +169,15 @@ export class QueryPlanner {
 /** The compiler takes no raw queries in a batch, and breaks at an action that it does not know. */
 function isCompiledInBatches(query: JsonQuery): boolean {
   return query.modelName !== undefined && !SHAPELESS.has(query.action) && unknownOperation(query) === undefined;
+}
+
+/** Also of what is refused, which is told where it is planned by itself. */
+function isOdd({ query }: JsonQuery): boolean {
+  try {
+    return hasOddValues(query);
+  } catch {
+    return true;
+  }
 }
 
 function refusal(error: unknown): QueryRefused {

@@ -1,6 +1,7 @@
 import type { QueryPlanNode } from '@prisma/client-engine-runtime';
 import type { ReplyFrame } from './executor/index.ts';
 import { jsonQuery, type QueryHead, replyFrameOf } from './json-query.ts';
+import { isOddNumber, isOddTagged } from './odd-values.ts';
 import { isObject, type JsonObject } from './request-body.ts';
 import type { TextScan } from './text-scan.ts';
 
@@ -23,6 +24,8 @@ interface Slot {
   readonly kind: Kind;
   readonly name: string;
   readonly inList: boolean;
+  /** Of a tagged value: `DateTime` … */
+  readonly tag: string | undefined;
 }
 
 /** The form of a query's text, and the plan that texts of this form have. */
@@ -81,10 +84,10 @@ export class QueryTemplate {
     const scope: Record<string, unknown> = {};
     for (const [name, value] of this.#fixed) scope[name] = value;
     for (let i = 0; i < this.#slots.length; i++) {
-      const { index, kind, name, inList } = this.#slots[i] as Slot;
+      const { index, kind, name, inList, tag } = this.#slots[i] as Slot;
       const literal = text.slice(from[index] as number, to[index] as number);
       const value = kind === 'text' ? textOf(literal, escaped) : numberOf(literal, kind);
-      if (value === undefined) return undefined;
+      if (value === undefined || (tag !== undefined && isOddTagged(tag, value))) return undefined;
       const given = scope[name];
       if (inList) {
         if (given === undefined) scope[name] = [value];
@@ -97,11 +100,12 @@ export class QueryTemplate {
   }
 }
 
-/** A string's value from the text between its quotes; undefined if that is not JSON. */
+/** A string's value from the text between its quotes; undefined if that is not JSON, or has half a surrogate pair. */
 function textOf(literal: string, escaped: boolean): string | undefined {
   if (!escaped || !literal.includes('\\')) return literal;
   try {
-    return JSON.parse(`"${literal}"`) as string;
+    const text = JSON.parse(`"${literal}"`) as string;
+    return text.isWellFormed() ? text : undefined;
   } catch {
     return undefined;
   }
@@ -113,7 +117,7 @@ const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 function numberOf(literal: string, kind: Kind): number | undefined {
   if (!NUMBER.test(literal)) return undefined;
   const value = Number(literal);
-  return kindOf(value) === kind ? value : undefined;
+  return kindOf(value) === kind && !isOddNumber(value) ? value : undefined;
 }
 
 function kindOf(value: string | number): Kind {
@@ -230,7 +234,7 @@ class ValueFinder {
 
   #scalar(value: unknown, name: string, inList: boolean): void {
     if (typeof value === 'string' || typeof value === 'number') {
-      this.#slots.push({ index: this.values.length, kind: kindOf(value), name, inList });
+      this.#slots.push({ index: this.values.length, kind: kindOf(value), name, inList, tag: undefined });
       this.values.push(value);
       return;
     }
@@ -240,7 +244,7 @@ class ValueFinder {
       throw new NotLearned();
     }
     this.values.push(String(value.$type));
-    this.#slots.push({ index: this.values.length, kind: 'text', name, inList });
+    this.#slots.push({ index: this.values.length, kind: 'text', name, inList, tag: String(value.$type) });
     this.values.push(value.value);
   }
 }

@@ -105,7 +105,11 @@ describe('a text of a form that was met before', () => {
     ['a text', { email: 'a' }, { email: 'say "hello"\n\\ é €' }],
     ['an escape', { email: 'a\nb' }, { email: 'plain' }],
     ['several', { id: 1, email: 'a', ratio: 0.5 }, { id: 7, email: '', ratio: -1.25e-7 }],
-    ['tagged', { at: tagged('DateTime', '2020-01-01T00:00:00.000Z') }, { at: tagged('DateTime', 'x') }],
+    [
+      'tagged',
+      { at: tagged('DateTime', '2020-01-01T00:00:00.000Z') },
+      { at: tagged('DateTime', '2024-02-29T23:59:59.999Z') },
+    ],
     [
       'tagged numbers',
       { big: tagged('BigInt', '1'), price: tagged('Decimal', '1.5') },
@@ -168,9 +172,23 @@ describe('a text is not taken for another form', () => {
     ['a list of other kinds', { ratio: { in: [1, 2] } }, { ratio: { in: [1, 2.5] } }],
     ['another tag', { big: tagged('BigInt', '1') }, { big: tagged('Decimal', '1') }],
     ['a text in place of a number', { id: 1 }, { id: '1' }],
+    ['half a surrogate pair', { email: 'a' }, { email: '\ud800' }],
+    ['a number that a double does not hold', { big: 3_000_000_000 }, { big: 1e20 }],
   ])('%s', (_, first, second) => {
     learn(many(first));
     expect(found(many(second))).toBe(false);
+  });
+
+  it.each([
+    ['DateTime', 'at', '2020-01-01T00:00:00.000Z', ['x', '2024-02-30T00:00:00.000Z', '2020-01-01', 'infinity']],
+    ['BigInt', 'big', '1', ['', '1.5', '01', '9223372036854775808', 'x']],
+    ['Decimal', 'price', '1.5', ['NaN', '1e5', '0x10', ' 1', 'Infinity']],
+    ['Json', 'data', '{"a":1}', ['{', 'x', '1e5', '{"a":"\\ud800"}', '{"a": 1}']],
+  ] as const)('a %s that the client does not write', (type, field, form, odd) => {
+    const equal = (value: string): object => many({ [field]: { equals: tagged(type, value) } });
+    learn(equal(form));
+    expect(found(equal(form))).toBe(true);
+    for (const value of odd) expect(found(equal(value)), value).toBe(false);
   });
 
   it('what stays in the query', () => {

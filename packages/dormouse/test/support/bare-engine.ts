@@ -64,6 +64,8 @@ export interface BareEngine {
   sql(text: string): Promise<(string | null)[]>;
   /** A second engine over the same server and schemas, as after a restart. */
   reopen(heavyBodyBytes?: number): EngineDatabase;
+  /** The same of one that reads no metadata of schemas: each query of Prisma 6 is compiled as a whole. */
+  reopenUnread(): EngineDatabase;
   /** One that compiles no plan: Prisma's runtime runs them all. Nothing of it is among `executions`. */
   openRuntime(heavyBodyBytes?: number): {
     readonly database: EngineDatabase;
@@ -150,7 +152,7 @@ export async function startBareEngine(
   let operations = 0;
   const closes: (() => Promise<void>)[] = [];
   const engines: Engine[] = [];
-  const start = (heavyBodyBytes: number, programs: boolean): Engine => {
+  const start = (heavyBodyBytes: number, programs: boolean, metadataBytesMax?: number): Engine => {
     const limits = { ...LIMITS, ...options.limits };
     const { heavyPrepareMs } = options;
     const engine = createEngine({
@@ -161,6 +163,7 @@ export async function startBareEngine(
       heavyBodyBytes,
       programs,
       ...(heavyPrepareMs === undefined ? {} : { heavyPrepareMs }),
+      ...(metadataBytesMax === undefined ? {} : { metadataBytesMax }),
     });
     closes.push(() => engine.close());
     return engine;
@@ -210,6 +213,7 @@ export async function startBareEngine(
       }
     },
     reopen: open,
+    reopenUnread: () => openOn(start(heavyBodyBytes, true, 0), 'db_bare', 'schemas'),
     openRuntime(bytes = heavyBodyBytes) {
       const engine = start(bytes, false);
       return {
