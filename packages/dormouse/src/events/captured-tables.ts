@@ -120,8 +120,9 @@ export class CapturedTables {
     for (const key of keys) {
       const look = this.#known.get(key)?.look;
       if (look === undefined || look.kind !== 'r') continue;
-      const { schema, name, ancestors } = look;
-      const facts: TableFacts = { schema, name, key: this.#recorded.get(key)?.key ?? look.key, ancestors };
+      const { schema, name, ancestors, partition } = look;
+      const part = partition === undefined ? {} : { partition };
+      const facts: TableFacts = { schema, name, key: this.#recorded.get(key)?.key ?? look.key, ancestors, ...part };
       if (JSON.stringify(facts) === JSON.stringify(this.#recorded.get(key))) continue;
       this.#recorded.set(key, facts);
       news.push(facts);

@@ -18,6 +18,8 @@ export interface RelationDefinition {
   readonly columns: readonly ColumnDefinition[];
   /** The tables that it is a partition of or inherits from, nearest first; absent: none. */
   readonly ancestors?: readonly TableName[];
+  /** It is a partition: its rows are its root's, the last of its ancestors. An heir's rows are its own. */
+  readonly partition?: true;
 }
 
 /**
@@ -28,6 +30,7 @@ export interface TableFacts extends TableName {
   /** The columns of the first key that it had; null: none yet. */
   readonly key: readonly string[] | null;
   readonly ancestors: readonly TableName[];
+  readonly partition?: true;
 }
 
 /** `gap`: events may be missing before this one; the readers' state is to be read anew. It concerns every table. */

@@ -36,18 +36,18 @@ export class LogRelations {
   }
 
   /** From now on this holds of the table's events, of all there are. A first key stays the first. */
-  record({ schema, name, key, ancestors }: TableFacts): void {
+  record({ schema, name, key, ancestors, partition }: TableFacts): void {
     const names = ancestors.map((each) => [each.schema, each.name]);
     this.#file.run(
-      `INSERT INTO tables (schema, name, key, ancestors) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE
-       SET key = iif(key = 'null', excluded.key, key), ancestors = excluded.ancestors`,
-      ...[schema, name, JSON.stringify(key), JSON.stringify(names)],
+      `INSERT INTO tables (schema, name, key, ancestors, partition) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
+       SET key = iif(key = 'null', excluded.key, key), ancestors = excluded.ancestors, partition = excluded.partition`,
+      ...[schema, name, JSON.stringify(key), JSON.stringify(names), partition === true ? 1 : 0],
     );
     this.#byId.clear();
   }
 
   tables(): TableFacts[] {
-    return this.#file.all<FactsRow>('SELECT schema, name, key, ancestors FROM tables').map(factsOf);
+    return this.#file.all<FactsRow>('SELECT schema, name, key, ancestors, partition FROM tables').map(factsOf);
   }
 
   get(id: number): RelationDefinition {
@@ -88,7 +88,7 @@ export class LogRelations {
   #withFacts(definition: RelationDefinition): RelationDefinition {
     const { schema, name } = definition;
     const row = this.#file.get<FactsRow>(
-      'SELECT schema, name, key, ancestors FROM tables WHERE schema = ? AND name = ?',
+      'SELECT schema, name, key, ancestors, partition FROM tables WHERE schema = ? AND name = ?',
       schema,
       name,
     );
@@ -102,8 +102,9 @@ export class LogRelations {
       : definition.columns.map(
           (column): ColumnDefinition => ({ ...column, key: first?.includes(column.name) ?? true }),
         );
-    const ancestors = facts?.ancestors ?? [];
-    return { schema, name, columns, ...(ancestors.length === 0 ? {} : { ancestors }) };
+    const { ancestors = [], partition } = facts ?? {};
+    const part = partition === undefined ? {} : { partition };
+    return { schema, name, columns, ...(ancestors.length === 0 ? {} : { ancestors, ...part }) };
   }
 }
 
@@ -112,9 +113,11 @@ interface FactsRow {
   readonly name: string;
   readonly key: string;
   readonly ancestors: string;
+  readonly partition: bigint;
 }
 
 function factsOf(row: FactsRow): TableFacts {
   const ancestors = (JSON.parse(row.ancestors) as [string, string][]).map(([schema, name]) => ({ schema, name }));
-  return { schema: row.schema, name: row.name, key: JSON.parse(row.key), ancestors };
+  const part = row.partition === 1n ? { partition: true as const } : {};
+  return { schema: row.schema, name: row.name, key: JSON.parse(row.key), ancestors, ...part };
 }

@@ -70,6 +70,7 @@ const MIGRATIONS: readonly string[] = [
   ) WITHOUT ROWID;
   ALTER TABLE epochs ADD COLUMN plugin TEXT;
   `,
+  'ALTER TABLE tables ADD COLUMN partition INTEGER NOT NULL DEFAULT 0;',
 ];
 
 /** Brings the file to this version. Fails with `data_version` for a file of a later one. */

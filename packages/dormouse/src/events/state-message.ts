@@ -23,13 +23,16 @@ export function stateMessage(event: StoredEvent): string {
   const offset = formatOffset(event.position, event.epoch);
   const { relation, operation } = event;
   if (relation === undefined) return JSON.stringify({ headers: { control: 'reset', offset, reason: 'gap' } });
-  const type = tableText(relation);
+  const type = tableText((relation.partition && relation.ancestors?.at(-1)) || relation);
+  const part = relation.partition === true ? { partition: tableText(relation) } : {};
   const timestamp = new Date(event.committedAtMs).toISOString();
   const txid = String(event.xid);
   if (operation === 'truncate') {
-    return JSON.stringify({ headers: { control: 'reset', offset, reason: 'truncate', type, txid, timestamp } });
+    return JSON.stringify({
+      headers: { control: 'reset', offset, reason: 'truncate', type, ...part, txid, timestamp },
+    });
   }
-  const headers: Record<string, unknown> = { operation, txid, timestamp, offset };
+  const headers: Record<string, unknown> = { operation, txid, timestamp, offset, ...part };
   const row = operation === 'delete' ? event.before : event.after;
   if (operation === 'update' && row !== undefined) {
     const unchanged = relation.columns.filter((_, i) => row[i] === UNKNOWN).map((column) => column.name);
@@ -39,7 +42,9 @@ export function stateMessage(event: StoredEvent): string {
   if (omitted.length > 0) headers.omitted = omitted.map((column) => column.name);
   // Nobody can tell which row it was.
   if (relation.columns.some((column, i) => column.key && row?.[i] === OMITTED)) {
-    return JSON.stringify({ headers: { control: 'reset', offset, reason: 'too_large', type, txid, timestamp } });
+    return JSON.stringify({
+      headers: { control: 'reset', offset, reason: 'too_large', type, ...part, txid, timestamp },
+    });
   }
   const old = event.before === undefined ? '' : `,"old_value":${rowJson(relation, event.before)}`;
   const value = operation === 'delete' ? 'null' : rowJson(relation, row ?? []);

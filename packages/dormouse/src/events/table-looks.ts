@@ -36,7 +36,8 @@ function lookSql(tables: readonly TableName[]): string {
          SELECT inhparent AS oid, 1 AS depth FROM pg_catalog.pg_inherits WHERE inhrelid = c.oid
          UNION SELECT i.inhparent, above.depth + 1 FROM above JOIN pg_catalog.pg_inherits i ON i.inhrelid = above.oid)
        SELECT pg_catalog.json_agg(pg_catalog.json_build_array(pn.nspname, pc.relname) ORDER BY above.depth, above.oid)
-       FROM above JOIN pg_catalog.pg_class pc ON pc.oid = above.oid JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace)
+       FROM above JOIN pg_catalog.pg_class pc ON pc.oid = above.oid JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace),
+      c.relispartition
     FROM (VALUES ${wanted}) AS w (schema, name)
       JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema
       JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.name AND c.relkind IN ('r', 'm')`;
@@ -47,7 +48,7 @@ function literal(text: string): string {
 }
 
 function lookOf(row: QueryRow): TableLook {
-  const [schema, name, kind, identity, key, columns, ancestors] = row as readonly string[];
+  const [schema, name, kind, identity, key, columns, ancestors, partition] = row as readonly string[];
   const list = <T>(json: string | undefined | null): readonly T[] => (JSON.parse(json ?? 'null') as T[] | null) ?? [];
   const names = list<string>(key);
   return {
@@ -58,6 +59,7 @@ function lookOf(row: QueryRow): TableLook {
     key: names.length === 0 ? null : names,
     columns: list<[string, string, boolean]>(columns).map(([name, type, virtual]) => ({ name, type, virtual })),
     ancestors: list<[string, string]>(ancestors).map(([schema, name]) => ({ schema, name })),
+    ...(partition === 't' ? { partition: true } : {}),
   };
 }
 

@@ -372,6 +372,57 @@ test('a table that is not there is a 404 that says what is, awake and asleep, an
   await until(async () => (await call(database, 'tables/public/nowhere?offset=-1')).status === 200, { what: 'it' });
 });
 
+test('rows of partitions are their root’s, rows of heirs are in the stream of their parent, and each has its own stream', async () => {
+  const database = await captured.machine.create();
+  await database.sql(
+    'CREATE TABLE root (region text, id int, note text, PRIMARY KEY (region, id)) PARTITION BY LIST (region)',
+    "CREATE TABLE middle PARTITION OF root FOR VALUES IN ('a', 'b') PARTITION BY LIST (region)",
+    "CREATE TABLE leaf_a PARTITION OF middle FOR VALUES IN ('a'); CREATE TABLE leaf_b PARTITION OF middle FOR VALUES IN ('b')",
+    'CREATE TABLE rest PARTITION OF root DEFAULT',
+    'CREATE TABLE empty (id int) PARTITION BY RANGE (id)',
+    "INSERT INTO root VALUES ('a', 1, 'x'), ('b', 2, 'x'), ('z', 3, 'x')",
+    "UPDATE root SET region = 'b' WHERE id = 1",
+    'DELETE FROM root WHERE id = 3',
+    'TRUNCATE leaf_b',
+    'CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE heir (more text, PRIMARY KEY (id)) INHERITS (parent)',
+    "INSERT INTO parent VALUES (1); INSERT INTO heir VALUES (1, 'm')",
+  );
+  await until(() => database.capture.drain(), { what: 'the events' });
+  const read = async (path: string): Promise<string[]> => {
+    const { status, body } = await call(database, `${path}?offset=-1`);
+    expect(status).toBe(200);
+    type Message = { type?: string; key?: string; headers: Record<string, string> };
+    return (body as Message[]).map(
+      ({ type, key, headers }) =>
+        `${headers.operation ?? headers.reason} ${type ?? headers.type} ${key ?? ''} ${headers.partition ?? ''}`,
+    );
+  };
+  const ofRoot = [
+    'insert public.root ["a","1"] public.leaf_a',
+    'insert public.root ["b","2"] public.leaf_b',
+    'insert public.root ["z","3"] public.rest',
+    'delete public.root ["a","1"] public.leaf_a',
+    'insert public.root ["b","1"] public.leaf_b',
+    'delete public.root ["z","3"] public.rest',
+    'truncate public.root  public.leaf_b',
+  ];
+  const ofParent = ['insert public.parent 1 ', 'insert public.heir 1 '];
+  const look = async (): Promise<void> => {
+    expect(await read('tables/public/root')).toEqual(ofRoot);
+    expect(await read('tables/public/middle')).toEqual(ofRoot.filter((line) => line.includes('leaf_')));
+    expect(await read('tables/public/leaf_b')).toEqual(ofRoot.filter((line) => line.includes('leaf_b')));
+    expect(await read('tables/public/parent')).toEqual(ofParent);
+    expect(await read('tables/public/heir')).toEqual(ofParent.slice(1));
+    expect(await read('tables/public/empty')).toEqual([]);
+    expect(await read('all')).toEqual([...ofRoot, ...ofParent]);
+  };
+  await look();
+  // Also when all is read again, by a database that sleeps.
+  await database.instance.stop();
+  await look();
+  expect(database.instance.state).toBe('stopped');
+});
+
 test('one who writes large rows and hangs up on his reads holds up nobody', async () => {
   const [greedy, other] = [await captured.machine.create(), await captured.machine.create()];
   await other.sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (1)');
