@@ -3,6 +3,7 @@ import { type Clock, Deadline, DormouseError, type Timer } from '../../base/inde
 import type { Hold, Instance } from '../../instance/index.ts';
 import { mayChangeSchemaBytes, type ServerSocket } from '../../pool/index.ts';
 import { Backend, FrameScanner, Frontend } from '../../wire/index.ts';
+import { PendingReplies } from './pending-replies.ts';
 import { encodeRefusal } from './refusal.ts';
 
 /** A statement whose client sends no more gets this long to end by itself before it is cancelled. */
@@ -24,7 +25,11 @@ const LARGE = new Set<number>([
 /** Of an ErrorResponse the severity comes first. */
 const ERROR_BYTES = 200;
 const FATAL = /(?:^|\0)V(?:FATAL|PANIC)\0/;
-const STATUS_IDLE = 0x49;
+/**
+ * Where the messages do not tell whether the server works, it is asked: once nothing has passed for this long, then after twice that …
+ */
+const ASK_MS = 200;
+const ASK_MS_MAX = 5_000;
 /** `LISTEN` with its final zero: no other tag begins with L and is as long. */
 const LISTEN_FIRST = 0x4c;
 const LISTEN_BYTES = 7;
@@ -48,6 +53,8 @@ export interface RelayOptions {
   readonly schemaChanged: () => void;
   /** Whether a session that has run LISTEN is never idle. */
   readonly listenKeepsAwake: () => boolean;
+  /** `pg_stat_activity.state` of the backend; undefined if it is not known. Never rejects. */
+  readonly stateOfServer: () => Promise<string | undefined>;
   /** Called once, when the client sends no more: what it has sent is still executed. */
   readonly onLeaving: () => void;
   /** Sees the server's side to its end; called once. */
@@ -58,7 +65,7 @@ export interface RelayOptions {
 
 /**
  * Carries bytes between a client and its backend, and knows no more of them than what tells whether the session is idle: where
- * client messages start, and the status in the server's ReadyForQuery. While idle it holds nothing, so the database may sleep;
+ * messages start, their types, and the status in the server's ReadyForQuery. While idle it holds nothing, so the database may sleep;
  * the next message waits until it is awake again.
  */
 export class Relay {
@@ -69,22 +76,17 @@ export class Relay {
   #hold: Hold | undefined;
   readonly #fromClient: FrameScanner;
   readonly #fromServer: FrameScanner;
-  /** Queries, calls and Syncs that the server has not answered with ReadyForQuery yet. */
-  #unanswered = 0;
-  /** Messages of the extended protocol were sent, and no Sync after them. */
-  #unsynced = false;
-  /** The last ReadyForQuery said that no transaction is open. */
-  #outside = true;
+  readonly #pending = new PendingReplies();
   /** It has run LISTEN. */
   #listening = false;
   /** What is not committed yet may have changed a table. */
   #defines = false;
-  /** Between CopyInResponse and the end of the data, where the server ignores Sync. */
-  #copyIn = false;
-  /** What runs was started by a simple Query. */
-  #simple = false;
   #statements = 0;
   #lastFromServer = 0;
+  #asking: Timer | undefined;
+  #askMs = ASK_MS;
+  /** Pieces of the streams, both ways. */
+  #passed = 0;
   /** The client has sent Terminate. */
   #goodbye = false;
   /** The client sends no more; it may still read. */
@@ -100,7 +102,7 @@ export class Relay {
     this.#server = options.server;
     this.#generation = options.instance.generation;
     this.#hold = options.hold;
-    this.#fromClient = new FrameScanner((type) => this.#clientFrame(type), {
+    this.#fromClient = new FrameScanner((type, bytes) => this.#clientFrame(type, bytes), {
       payloadBytesMax: (type) => (LARGE.has(type) ? LARGE_BYTES_MAX : SMALL_BYTES_MAX),
     });
     this.#fromServer = new FrameScanner((type, bytes, first) => this.#serverFrame(type, bytes, first), {
@@ -135,7 +137,7 @@ export class Relay {
 
   /** Nothing is under way: the session needs no awake database. */
   get idle(): boolean {
-    return this.#unanswered === 0 && !this.#unsynced && !this.#copyIn && this.#outside && this.#fromClient.atBoundary;
+    return this.#pending.idle && this.#fromClient.atBoundary;
   }
 
   /** Tells the client why, where a message may stand in the stream, and ends the session. */
@@ -206,6 +208,7 @@ export class Relay {
   }
 
   #forward(chunk: Buffer): void {
+    this.#passed += 1;
     let followed: number;
     try {
       followed = this.#fromClient.scan(chunk);
@@ -225,6 +228,7 @@ export class Relay {
 
   #serverData(chunk: Buffer): void {
     if (this.#ended) return;
+    this.#passed += 1;
     try {
       this.#fromServer.scan(chunk);
     } catch (error) {
@@ -235,69 +239,35 @@ export class Relay {
     this.#rest();
   }
 
-  #clientFrame(type: number): void {
-    switch (type) {
-      case Frontend.Query:
-        this.#statements += 1;
-        this.#simple = true;
-        this.#unanswered += 1;
-        this.#unsynced = false;
-        break;
-      case Frontend.FunctionCall:
-        this.#unanswered += 1;
-        this.#unsynced = false;
-        break;
-      case Frontend.Sync:
-        if (this.#copyIn) break;
-        this.#unanswered += 1;
-        this.#unsynced = false;
-        break;
-      case Frontend.Execute:
-        this.#statements += 1;
-        this.#simple = false;
-        this.#unsynced = true;
-        break;
-      case Frontend.CopyDone:
-      case Frontend.CopyFail:
-        this.#copyIn = false;
-        // Until Sync, if the copy was started by Execute; the server answers a simple one by itself.
-        if (!this.#simple) this.#unsynced = true;
-        break;
-      case Frontend.Terminate:
-        this.#goodbye = true;
-        this.#fromClient.stop();
-        break;
-      case Frontend.CopyData:
-        break;
-      default:
-        if (!this.#copyIn) this.#unsynced = true;
-        break;
+  #clientFrame(type: number, bytes: number): void {
+    if (type === Frontend.Query || type === Frontend.Execute) {
+      this.#statements += 1;
+    } else if (type === Frontend.Terminate) {
+      this.#goodbye = true;
+      this.#fromClient.stop();
     }
+    this.#pending.sent(type, bytes);
   }
 
   #serverFrame(type: number, bytes: number, first: number): void {
     this.#lastFromServer = type;
-    if (type === Backend.ReadyForQuery) {
-      if (this.#unanswered > 0) this.#unanswered -= 1;
-      this.#copyIn = false;
-      this.#outside = first === STATUS_IDLE;
-      if (this.#defines && this.#outside) {
-        this.#defines = false;
-        this.#options.schemaChanged();
-      }
-    } else if (type === Backend.CommandComplete) {
+    // Of these there are many, and they end nothing.
+    if (type === Backend.DataRow || type === Backend.CopyData) return;
+    this.#pending.received(type, first);
+    if (type === Backend.CommandComplete) {
       this.#defines ||= mayChangeSchemaBytes(first, bytes);
       this.#listening ||= first === LISTEN_FIRST && bytes === LISTEN_BYTES;
-    } else if (type === Backend.CopyInResponse) {
-      this.#copyIn = true;
-      // A Sync sent right behind Execute is eaten by the copy; the one after the data counts.
-      if (!this.#simple) this.#unanswered = 0;
+    } else if (type === Backend.ReadyForQuery && this.#defines && this.#pending.outside) {
+      this.#defines = false;
+      this.#options.schemaChanged();
     }
   }
 
   /** Lets go of the database if nothing is under way. */
   #rest(): void {
-    if (this.#hold === undefined || !this.idle) return;
+    if (this.#hold === undefined) return;
+    if (this.#pending.unsure) this.#askLater();
+    if (!this.idle) return;
     if (this.#listening && !this.#clientDone && this.#options.listenKeepsAwake()) return;
     if (this.#clientDone) {
       this.#finishAbandoned();
@@ -305,6 +275,20 @@ export class Relay {
     }
     this.#hold.release();
     this.#hold = undefined;
+  }
+
+  /** Finds out what the server does, as soon as nothing passes in either direction. */
+  #askLater(): void {
+    this.#asking?.cancel();
+    this.#asking = this.#options.clock.after(this.#askMs, () => {
+      const passed = this.#passed;
+      void this.#options.stateOfServer().then((state) => {
+        if (this.#ended || passed !== this.#passed) return;
+        this.#pending.settle(state);
+        this.#askMs = this.#pending.unsure ? Math.min(this.#askMs * 2, ASK_MS_MAX) : ASK_MS;
+        this.#rest();
+      });
+    });
   }
 
   #clientEnded(): void {
@@ -342,6 +326,7 @@ export class Relay {
 
   #finish(): void {
     this.#abandoned?.cancel();
+    this.#asking?.cancel();
     const hold = this.#hold;
     this.#hold = undefined;
     this.#options.endServer(!this.idle, hold);

@@ -135,6 +135,7 @@ export class Session implements CancelKey {
       count: (statements) => catalog.count(key.id, key.databaseId, statements),
       schemaChanged: options.schemaChanged,
       listenKeepsAwake: options.listenKeepsAwake,
+      stateOfServer: () => instance.backends.stateOf(processId),
       onLeaving: () => options.place.leaving(),
       endServer: (busy, held) => {
         const end = { instance, generation, socket, processId, busy, hold: held, cancel, clock, log };
