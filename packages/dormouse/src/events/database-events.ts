@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { assert, type Clock, type DatabaseId, type Epoch, type Logger } from '../base/index.ts';
+import { assert, type Clock, type DatabaseId, DormouseError, type Epoch, type Logger } from '../base/index.ts';
 import type { Attachment, Endpoint, InstanceState } from '../instance/index.ts';
 import { Capture } from './capture.ts';
 import type { EventLog } from './event-log.ts';
@@ -107,6 +107,12 @@ export class DatabaseEvents {
    */
   prepare(): Promise<void> {
     return this.capture.preparing();
+  }
+
+  /** Fails with `stream_unknown` where the programs of this database cannot tell its changes: nothing would ever come. */
+  checkReadable(): void {
+    const { missing } = this.capture;
+    if (missing !== undefined) throw new DormouseError('stream_unknown', { message: missing });
   }
 
   async status(): Promise<EventsStatus> {

@@ -143,6 +143,7 @@ export class PulseDoor {
     let leave: (() => void) | undefined;
     try {
       const events = await prove();
+      events.checkReadable();
       const subscription = parseSubscription(request);
       await events.catalog.check(subscription.model.table);
       leave = events.subscribers.enter();

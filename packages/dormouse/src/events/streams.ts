@@ -65,6 +65,7 @@ export class StreamsDoor {
     response.once('close', () => ended.abort());
     try {
       const events = await prove();
+      events.checkReadable();
       response.setHeader('server-timing', `auth;dur=${(this.#options.clock.monotonic() - startedMs).toFixed(3)}`);
       const [path = '', query = ''] = pathAndQuery(request.url ?? '/');
       const target = parseTarget(path);

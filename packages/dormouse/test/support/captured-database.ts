@@ -70,7 +70,11 @@ export interface CapturedDatabase {
 }
 
 export async function startCapturedMachine(
-  options: { readonly home?: Scratch; readonly limits?: Partial<EventsLimits> } = {},
+  options: {
+    readonly home?: Scratch;
+    readonly limits?: Partial<EventsLimits>;
+    readonly pgBins?: readonly string[];
+  } = {},
 ): Promise<CapturedMachine> {
   const home = options.home ?? scratch('events');
   const warnings: string[] = [];
@@ -82,6 +86,7 @@ export async function startCapturedMachine(
   const instances = await openInstances({
     logger,
     dataDirectory: join(home.path, 'data'),
+    ...(options.pgBins === undefined ? {} : { pgBins: options.pgBins }),
     rest: { suspendAfterMs: Number.POSITIVE_INFINITY, stopAfterMs: Number.POSITIVE_INFINITY },
   });
   const { pgMajor } = await instances.prepare();

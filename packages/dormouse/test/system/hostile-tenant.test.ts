@@ -332,6 +332,55 @@ describe('the owner', () => {
     await until(async () => (await readWholeLog(source)).some((event) => event.text === text), { what: 'its event' });
   }
 
+  it('becomes nobody else by giving the main database’s name to one of his own, whenever he does it', async () => {
+    // The trap: what capture of earlier versions looked at in the database that it took for the main one.
+    const [trap, aside] = ['trap', 'aside'].map((name) => {
+      const url = new URL(database.postgresUrl);
+      url.pathname = `/${name}`;
+      return { connectionString: url.href };
+    }) as [pg.ClientConfig, pg.ClientConfig];
+    await connected('owner', (client) => client.query('CREATE DATABASE trap'));
+    await connected('owner', (client) => client.query('CREATE DATABASE aside'));
+    await connected(
+      'owner',
+      (client) =>
+        client.query(`
+          CREATE SCHEMA dormouse; CREATE TABLE dormouse.full_identity (relation oid PRIMARY KEY); CREATE TABLE booty (who name);
+          CREATE FUNCTION spring() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO public.booty VALUES (current_user); EXECUTE 'ALTER ROLE owner SUPERUSER'; RETURN NULL; END $$;
+          CREATE TRIGGER spring BEFORE INSERT OR UPDATE OR DELETE ON dormouse.full_identity
+            FOR EACH STATEMENT EXECUTE FUNCTION spring();
+          CREATE FUNCTION index_spring(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+            IF session_user <> 'owner' THEN INSERT INTO public.booty VALUES (current_user); END IF; RETURN $1; END $$;
+          CREATE TABLE rows (n int); CREATE INDEX ON rows (index_spring(n)); INSERT INTO rows SELECT generate_series(1, 3000);
+          CREATE PUBLICATION dormouse`),
+      trap,
+    );
+    await connected(
+      'owner',
+      async (client) => {
+        const swap = 'BEGIN; ALTER DATABASE postgres RENAME TO old; ALTER DATABASE trap RENAME TO postgres; COMMIT';
+        for (const rests of [true, true, false]) {
+          if (rests) await platform.cli('db', 'suspend', 'hostile');
+          // Whoever asks first is before capture, which opens its stream anew.
+          expect(await outcome(client, swap)).toBe(DENIED);
+          await outcome(client, 'ROLLBACK');
+        }
+      },
+      aside,
+    );
+    await platform.cli('db', 'stop', 'hostile');
+    await stillCaptured();
+    const { rows } = await connected('owner', (client) =>
+      client.query(
+        "SELECT rolsuper, (SELECT oid::int FROM pg_database WHERE datname = 'postgres') AS main FROM pg_roles WHERE rolname = 'owner'",
+      ),
+    );
+    expect(rows).toEqual([{ rolsuper: false, main: 5 }]);
+    await connected('owner', (client) => client.query('DROP DATABASE trap WITH (FORCE)'));
+    await connected('owner', (client) => client.query('DROP DATABASE aside WITH (FORCE)'));
+  });
+
   it('keeps his database reachable and captured whatever settings he gives it', async () => {
     await connected('owner', async (client) => {
       for (const setting of [
