@@ -6,12 +6,25 @@ import { configDefaults, defineConfig } from 'vitest/config';
 const expectation = { poll: { timeout: 25_000 }, requireAssertions: true };
 
 const SYSTEM = 'packages/dormouse/test/system/';
-/** Files that have servers of their own, look at no process but these, and measure nothing: they may run beside each other. */
-const BESIDE = /^(?:engine|events|executor|http|pool|prisma)-.*\.test\.ts$/;
-/** What holds a thread's turns, or much memory, to a measure. */
-const MEASURING: readonly string[] = ['engine-heavy.test.ts', 'events-streams.test.ts'];
+/** What is held to a measure of memory, time or turns, what watches how long something rests, and what fills a machine. */
+const ALONE: readonly string[] = [
+  'activity',
+  'branch-reflink',
+  'branch-storage',
+  'connections',
+  'engine-heavy',
+  'events-streams',
+  'freeze',
+  'limits',
+  'maintenance',
+  'memory',
+  'rest',
+  'soak',
+  'tcp-session',
+];
+/** The others have servers of their own, and look at no process but theirs: they may run beside each other. */
 const beside = readdirSync(new URL(SYSTEM, import.meta.url))
-  .filter((name) => BESIDE.test(name) && !MEASURING.includes(name))
+  .filter((name) => name.endsWith('.test.ts') && !ALONE.includes(name.slice(0, -'.test.ts'.length)))
   .map((name) => `${SYSTEM}${name}`);
 
 const servers = { testTimeout: 180_000, hookTimeout: 240_000, expect: expectation };

@@ -38,6 +38,8 @@ async function during<T>(
   const load = Array.from({ length: 2 * CONNECTIONS }, async () => {
     while (!done) right(await ask());
   });
+  // Told below, when the change is through.
+  for (const each of load) each.catch(() => {});
   try {
     await change();
   } finally {
