@@ -33,9 +33,10 @@ export interface Chore {
   readonly sql: string;
 }
 
-/** The oldest database of a server, also one that nobody may connect to: it ages with the others. */
+/** The oldest database of a server, also one that nobody may connect to: it ages with the others. -2 is what a broken DROP leaves. */
 export const OLDEST_SQL = `
-  SELECT datname, greatest(age(datfrozenxid), mxid_age(datminmxid)) FROM pg_database ORDER BY 2 DESC LIMIT 1`;
+  SELECT datname, greatest(age(datfrozenxid), mxid_age(datminmxid)) FROM pg_database
+  WHERE datconnlimit <> -2 ORDER BY 2 DESC LIMIT 1`;
 
 export const DATABASES_SQL: string = `
   SELECT d.datname, greatest(age(d.datfrozenxid), mxid_age(d.datminmxid)),

@@ -14,13 +14,14 @@ import {
   SUPERUSER,
 } from './roles.ts';
 import { TEMPLATE1_SINCE, TEMPLATE1_SQL } from './settings.ts';
+import { reserveTemplate0 } from './template0.ts';
 
 /**
  * Lies in the data directory, and so in every copy of it: which version of our roles and rights the server has. The template is born with
  * the newest.
  */
 export const RIGHTS_FILE = 'dormouse_rights';
-export const RIGHTS_VERSION = '3';
+export const RIGHTS_VERSION = '4';
 
 /** Any statement here is done in milliseconds; what a session of an adopted server holds a lock on is left for the next start. */
 const SILENCE_MS = 4000;
@@ -66,6 +67,7 @@ export async function upgradeServer(options: UpgradeOptions): Promise<void> {
       await makeRoles(superuser);
       await takeMainDatabase(superuser, endpoint);
       if (superuser.major >= TEMPLATE1_SINCE) await superuser.query(TEMPLATE1_SQL);
+      await reserveTemplate0(superuser);
     } finally {
       await superuser.close();
     }

@@ -13,9 +13,10 @@ import {
   SUPERUSER,
   TENANT_ROLES,
 } from './roles.ts';
+import { RESERVE_SQL } from './template0.ts';
 
 /** Grows when the template must be made anew: other roles, other initdb flags. */
-export const TEMPLATE_VERSION = 5;
+export const TEMPLATE_VERSION = 6;
 
 /** The name of the socket is `.s.PGSQL.<port>`; with no TCP listener the number means nothing else. */
 export const SOCKET_PORT = 5432;
@@ -206,9 +207,8 @@ export const TEMPLATE_SQL: readonly string[] = [
   // As if initdb had made them so: a dump must not carry them into a server that has no such roles.
   `INSERT INTO pg_init_privs SELECT oid, 'pg_proc'::regclass, 0, 'i', proacl FROM pg_proc WHERE oid = ANY ('{${WRITING_FUNCTIONS.map((name) => `"${name}"`).join(',')}}'::regprocedure[]);`,
   TEMPLATE1_SQL,
-  // 7 MB a database that only pg_dump --create and CREATE DATABASE … TEMPLATE template0 ask for: then it is made again.
-  "UPDATE pg_database SET datistemplate = false WHERE datname = 'template0';",
-  'DROP DATABASE template0;',
+  // Its files are removed.
+  `${RESERVE_SQL};`,
   'VACUUM;',
   'CHECKPOINT;',
 ];

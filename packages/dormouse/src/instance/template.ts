@@ -28,6 +28,7 @@ import {
   TEMPLATE_SQL,
   TEMPLATE_VERSION,
 } from './settings.ts';
+import { TEMPLATE0_FILES } from './template0.ts';
 import { trimWal } from './trim-wal.ts';
 
 /** Beside the template's data: which version of ours it is. */
@@ -72,6 +73,7 @@ export async function prepareTemplate(options: TemplateOptions): Promise<void> {
     const settings = { clientsMax: DEFAULT_CLIENTS_MAX, tempLimitBytes: Number.POSITIVE_INFINITY };
     await configure(data, account, binaries, settings);
     await runSingle(binaries, account, data);
+    await removeTree(join(data, TEMPLATE0_FILES));
     await trimWal(data);
     await writeRights(join(data, RIGHTS_FILE), account);
     await writeDurably(

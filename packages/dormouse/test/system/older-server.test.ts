@@ -48,6 +48,7 @@ async function made({ server = [], objects }: Older = {}): Promise<CapturedDatab
     'REVOKE ALL ON DATABASE postgres FROM owner, dormouse_maintenance, dormouse_replication',
     'ALTER ROLE owner NOCREATEROLE',
     'REVOKE pg_read_all_stats, pg_stat_scan_tables FROM owner',
+    "DELETE FROM pg_database WHERE datname = 'template0'",
     'ALTER DATABASE postgres OWNER TO owner',
     'DROP ROLE dormouse_maintenance, dormouse_replication',
   ]) {
@@ -87,6 +88,7 @@ async function standing(database: CapturedDatabase): Promise<Record<string, unkn
     `SELECT d.oid::int, d.datname, pg_get_userbyid(d.datdba) AS owner, d.datconnlimit AS limit,
        (SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'public') AS public,
        (SELECT rolcreaterole AND pg_has_role(oid, 'pg_read_all_stats', 'USAGE') FROM pg_roles WHERE rolname = 'owner') AS rights,
+       (SELECT datconnlimit FROM pg_database WHERE datname = 'template0' AND datdba = 10) AS template0,
        (SELECT string_agg(rolname || CASE WHEN rolsuper THEN ' super' ELSE '' END || CASE WHEN rolreplication THEN ' replicates' ELSE '' END, ', ' ORDER BY rolname)
         FROM pg_roles WHERE rolname LIKE 'dormouse%') AS roles
      FROM pg_database d WHERE datname = current_database()`,
@@ -101,6 +103,7 @@ const PRESENT = {
   limit: -1,
   public: 'owner',
   rights: true,
+  template0: -2,
   roles: 'dormouse super replicates, dormouse_maintenance, dormouse_replication replicates',
 };
 
@@ -146,6 +149,14 @@ test('it is known by its OID: one that has got its name gives it back, and one t
   expect(await standing(database)).toEqual(PRESENT);
   const [databases] = await database.sql('SELECT datname FROM pg_database WHERE oid > 5');
   expect(databases?.rows).toEqual([{ datname: expect.stringMatching(/^postgres_\d+$/) }]);
+  expect(machine.warnings).toEqual([]);
+});
+
+test('the name template0 becomes ours: a database that an owner made of it goes on under another', async () => {
+  const database = await made({ server: ['CREATE DATABASE template0 OWNER owner IS_TEMPLATE true'] });
+  expect(await standing(database)).toEqual(PRESENT);
+  const [databases] = await database.sql('SELECT datname FROM pg_database WHERE oid > 5');
+  expect(databases?.rows).toEqual([{ datname: expect.stringMatching(/^template0_\d+$/) }]);
   expect(machine.warnings).toEqual([]);
 });
 

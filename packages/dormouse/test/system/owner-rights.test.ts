@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -28,6 +29,10 @@ beforeAll(async () => {
 afterAll(async () => {
   await platform?.stop();
 });
+
+function pgdata(): string {
+  return join(platform.data, 'databases', keys.get('owner')?.id as string, 'pgdata');
+}
 
 function url(role: string, database = 'postgres'): string {
   const to = new URL(keys.get(role)?.postgresUrl as string);
@@ -289,8 +294,10 @@ describe('further databases', () => {
   }
 
   it('are made by what tools send, template0 too, which is there once one asks for it', async () => {
-    const there = "SELECT datname FROM pg_database WHERE datname = 'template0'";
-    expect(await queryRows(url('owner'), there)).toEqual([]);
+    const there = "SELECT datconnlimit FROM pg_database WHERE datname = 'template0'";
+    const files = (): number => readdirSync(join(pgdata(), 'base')).length;
+    const before = files();
+    expect(await queryRows(url('owner'), there)).toEqual([[-2]]);
     expect(
       await refused([
         // Prisma, Django, Laravel, Rails, psql's own form.
@@ -304,7 +311,8 @@ describe('further databases', () => {
       ]),
     ).toEqual([]);
     // Nothing has asked for it: it takes no room.
-    expect(await queryRows(url('owner'), there)).toEqual([]);
+    expect(await queryRows(url('owner'), there)).toEqual([[-2]]);
+    expect(files()).toBe(before);
     expect(
       await refused([
         // createdb -T, Odoo, Synapse, pg_dump --create of this server and of others.
@@ -318,7 +326,11 @@ describe('further databases', () => {
         "create database made template template0 encoding 'LATIN1' locale 'C'",
       ]),
     ).toEqual([]);
-    expect(await queryRows(url('owner'), there)).toEqual([['template0']]);
+    expect(await queryRows(url('owner'), there)).toEqual([[-1]]);
+    expect(files()).toBe(before + 1);
+    expect(
+      await queryRows(url('owner'), "SELECT datname FROM pg_database WHERE datname ~ 'template' ORDER BY 1"),
+    ).toEqual([['template0'], ['template1']]);
   });
 
   it('order texts as they were told to', async () => {
@@ -336,6 +348,15 @@ describe('further databases', () => {
       client.query("CREATE DATABASE made TEMPLATE template0 LOCALE 'xx_YY.UTF-8'").catch((thrown) => thrown),
     );
     expect(error).toMatchObject({ code: '42809', message: 'invalid LC_COLLATE locale name: "xx_YY.UTF-8"' });
+  });
+
+  it('cannot take the name template0, whatever stands between the words', async () => {
+    const fresh = await platform.createDatabase('fresh');
+    await withSession(fresh.postgresUrl, async (client) => {
+      expect(await outcome(client, 'CREATE/**/DATABASE TemplatE0')).toBe('42P04');
+      expect(await outcome(client, 'CREATE DATABASE made TEMPLATE template0')).toBe('done');
+    });
+    await platform.cli('db', 'delete', 'fresh', '--yes');
   });
 
   it('have templates that nobody changes: neither is a tenant’s, nor can it be made one', async () => {

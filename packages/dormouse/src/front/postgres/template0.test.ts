@@ -8,6 +8,7 @@ it('knows the statements that make a database from template0', () => {
     "CREATE DATABASE a WITH TEMPLATE = template0 ENCODING = 'UTF8'",
     'create database "ä" template "template0"',
     'Q\0\0\0\x30CREATE\n  DATABASE a TEMPLATE TEMPLATE0;\0',
+    'create /* by a tool */ database a template template0',
     "-- made by a tool\nCREATE DATABASE a\n  ENCODING 'UTF8'\n  TEMPLATE template0",
   ]) {
     expect([text, asked(text)]).toEqual([text, true]);

@@ -10,7 +10,7 @@ const CHUNK_BYTES_MAX = 8 * 1024;
 export function mayNeedTemplate0(chunk: Buffer): boolean {
   if (chunk.length > CHUNK_BYTES_MAX || !NAMES.some((name) => chunk.includes(name))) return false;
   // What stands before it may be the message's length, of any byte.
-  return /create\s+database\s/i.test(chunk.toString('latin1'));
+  return /create\b[^;]{0,200}?\bdatabase\s/i.test(chunk.toString('latin1'));
 }
 
 interface Template0Options {
