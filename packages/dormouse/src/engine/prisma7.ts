@@ -13,7 +13,7 @@ import { jsonReply, prisma7ErrorReply, prisma7FailureReply, writtenReply } from 
 import { bodyText, isObject, type JsonObject, parseBody } from './request-body.ts';
 import type { Prisma7Route } from './routes.ts';
 import type { OperationBounds, Statements } from './statements.ts';
-import { observed, operation, PRISMA7_TELEMETRY, telemetryOf } from './telemetry.ts';
+import { observed, operation, PRISMA7_TELEMETRY, type Telemetry, telemetryOf } from './telemetry.ts';
 import { clientError } from './user-errors.ts';
 
 /** What Prisma's own client defaults to. */
@@ -84,14 +84,14 @@ export class Prisma7Routes {
       if (reply instanceof Written) return writtenReply(reply.body, limits.replyBytesMax);
       return jsonReply(
         200,
-        telemetry === undefined ? reply : { ...reply, extensions: telemetry.extensions() },
+        telemetry === undefined ? reply : { ...reply, extensions: extensionsOf(telemetry, request) },
         limits.replyBytesMax,
       );
     } catch (thrown) {
       const error = clientError(thrown, 'plan_invalid');
       if (error instanceof DormouseError) throw error;
       const told = await errorOfVersion(error, prisma7MinorOf(request), parts.executor);
-      const extensions = telemetry?.extensions();
+      const extensions = telemetry === undefined ? undefined : extensionsOf(telemetry, request);
       return told instanceof UserFacingError
         ? prisma7ErrorReply(told, extensions)
         : prisma7FailureReply(told.message, extensions);
@@ -142,6 +142,14 @@ export class Prisma7Routes {
     };
     return transactions.start(call, pool(call.principal.role), start, bounds);
   }
+}
+
+/** The `extensions` of a reply: clients before 7.2 look for the spans under another name. */
+function extensionsOf(telemetry: Telemetry, request: MinimalRequest): object {
+  const extensions = telemetry.extensions();
+  return prisma7MinorOf(request) < 2 && 'spans' in extensions
+    ? { ...extensions, traces: extensions.spans }
+    : extensions;
 }
 
 function invalid(message: string): never {

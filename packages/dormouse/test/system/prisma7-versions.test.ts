@@ -171,6 +171,14 @@ describe.each(EARLIER_EXECUTORS)('a client of Prisma %s', (version) => {
     expect(await error('7.10.0', 'ab635e6b9d606fa5c8fb8b1a7f909c3c3c1c98ba')).toBe(after);
   });
 
+  it('finds the spans where it looks for them', async () => {
+    const headers = { 'prisma-engine-hash': `${version}.0`, 'x-capture-telemetry': 'tracing' };
+    const { json } = await engine.ask('/query', rawPlan('SELECT 1'), { headers });
+    expect(json.extensions.spans).not.toEqual([]);
+    // By the client's own code: `extensions.traces` up to 7.1.
+    expect(json.extensions.traces).toEqual(version === '7.1' ? json.extensions.spans : undefined);
+  });
+
   it.each(VALUES)('is given the values of %s as by its own executor', async (sql) => {
     const body = rawPlan(sql);
     expect(await ours('/query', body)).toEqual(await theirs('/query', body));
