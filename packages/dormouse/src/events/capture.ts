@@ -55,7 +55,7 @@ const CLOSE_MS = 1000;
 /** How long the running server has to name its tables. */
 const CATALOG_MS = 5000;
 /** What the server itself writes into the WAL when it goes to rest: less than any statement that makes a table. */
-const REST_WAL_BYTES = 1024n;
+const REST_WAL_BYTES = 512n;
 /** An idle stream stores and acknowledges the server's own WAL once it is this much, or this long after the last time. */
 const IDLE_BYTES = 256n * 1024n;
 const IDLE_MS = 10_000;
@@ -107,7 +107,8 @@ export class Capture implements Attachment {
   /** How far the server has decoded, by its last keepalive. */
   #serverLsn: Lsn = 0n;
   #storedAtMs = 0;
-  /** The tables at the last rest, while it lasts. */
+  /** The tables at the last rest that followed on writes, and whether there can be no others by now. */
+  #notedHolds = false;
   #noted: { readonly text: string; readonly atLsn: Lsn } | undefined;
   /** Counts what has come in and what was stored: whether capture advances. */
   #steps = 0;
@@ -179,7 +180,7 @@ export class Capture implements Attachment {
 
   /** The tables that there were when the server went to rest; undefined if there may be others by now. */
   async notedTables(): Promise<readonly CatalogEntry[] | undefined> {
-    if (this.#noted !== undefined) return readCatalog(this.#noted.text);
+    if (this.#noted !== undefined && this.#notedHolds) return readCatalog(this.#noted.text);
     const { log } = this.#options;
     const [noted, { storedLsn }] = [await log.notedTables(), await log.state()];
     if (noted === undefined || storedLsn === undefined || storedLsn - noted.storedLsn > REST_WAL_BYTES)
@@ -190,11 +191,15 @@ export class Capture implements Attachment {
   /** Once nothing more was written: what a sleeping database has is then known without waking it. */
   async #noteTables(): Promise<void> {
     const { log, logger } = this.#options;
-    if (this.#noted?.atLsn === this.#serverLsn) return;
+    const lsn = this.#serverLsn;
+    this.#notedHolds = this.#noted !== undefined && lsn - this.#noted.atLsn <= REST_WAL_BYTES;
+    // A rest after reads alone asks nothing.
+    if (this.#notedHolds) return;
     try {
       const text = await this.#answer(CATALOG_SQL);
       await log.noteTables(text);
-      this.#noted = { text, atLsn: this.#serverLsn };
+      this.#noted = { text, atLsn: lsn };
+      this.#notedHolds = true;
     } catch (error) {
       logger.log('debug', 'the tables are not noted', { error: String(error) });
     }
@@ -219,7 +224,7 @@ export class Capture implements Attachment {
 
   /** The server runs, after a start or a thaw. */
   awake(): void {
-    this.#noted = undefined;
+    this.#notedHolds = false;
     this.#rouse?.();
     if (!this.#resting) return;
     this.#resting = false;
@@ -268,7 +273,7 @@ export class Capture implements Attachment {
 
   /** Until all is in the log, `ms` are over, the signal fires, or capture does not advance any more. */
   async #drain(signal: AbortSignal | undefined, ms: number): Promise<boolean> {
-    if (!this.#wanted) return false;
+    if (!this.#wanted || this.#missing !== undefined) return false;
     const { clock, logger } = this.#options;
     const beginMs = clock.monotonic();
     let target: Lsn;

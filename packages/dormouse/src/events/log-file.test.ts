@@ -221,6 +221,20 @@ test('an event leaves out its largest values until the others fit, and its slice
   ]);
 });
 
+test('an array of more than half a megabyte is left out, a text of that size is not', () => {
+  const long = 'x'.repeat(600_000);
+  const columns = [
+    { name: 'id', typeOid: 23, key: true },
+    { name: 'list', typeOid: 1009, key: false },
+    { name: 'text', typeOid: 25, key: false },
+  ];
+  const relations = [{ schema: 'public', name: 'users', columns }];
+  const events = [{ relation: 0, operation: 'insert' as const, before: undefined, after: ['1', long, long] }];
+  const one: NewTransaction = { lsn: 100n, xid: 1, committedAtMs: 1, firstIndex: 0, events };
+  const [slice] = slicesOf({ relations, transactions: [one], endLsn: 110n });
+  expect(slice?.transactions[0]?.events[0]?.after).toEqual(['1', OMITTED, long]);
+});
+
 test('a read gives what it may hold, and a larger event alone, when asked for', () => {
   const file = logFile();
   const sizes = [10, 300_000, 10];

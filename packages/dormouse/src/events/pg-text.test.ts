@@ -11,6 +11,10 @@ test('arrays', () => {
     ['3', '4'],
   ]);
   expect(parseArray('[0:1]={7,8}')).toEqual(['7', '8']);
+  expect(parseArray('{"a\\\\b","\\"","line\\\nbreak"}')).toEqual(['a\\b', '"', 'line\nbreak']);
+  // No array of Postgres is so deep, and no depth ends the stack.
+  expect(parseArray('{'.repeat(100_000) + '}'.repeat(100_000))).toBeUndefined();
+  expect(parseArray('{"never ends')).toBeUndefined();
   for (const text of ['', 'x', '{', '{1', '{1}x', '{{1}']) expect(parseArray(text)).toBeUndefined();
 });
 

@@ -6,12 +6,15 @@ import {
   type RelationDefinition,
   type Row,
 } from './event-log.ts';
+import { elementOf } from './pg-text.ts';
 
 /**
  * Characters of values that one event carries, old row and new; what is larger is left out of it by name. Each is held as text, as JSON and
  * as bytes on its way to a reader, and takes the main loop some 10 ms.
  */
 export const EVENT_CHARACTERS_MAX: number = 4 * 1024 * 1024;
+/** Characters of one array: it is taken apart and put together again, which takes the main loop ten times as long as a text. */
+export const ARRAY_CHARACTERS_MAX: number = 512 * 1024;
 
 /** Events of one slice: they take the log's thread some 10 ms, and the main loop less to hand over. */
 const SLICE_EVENTS_MAX = 2000;
@@ -24,8 +27,8 @@ function charactersOf(row: Row | undefined): number {
   return characters;
 }
 
-/** The event without its largest values, so that what is left is within the bound. */
-function withinBound(event: NewEvent, characters: number): NewEvent {
+/** The event without arrays over their bound, and without its largest values, so that what is left is within the bound. */
+function withinBound(event: NewEvent, relation: RelationDefinition | undefined, characters: number): NewEvent {
   const before = event.before === undefined ? undefined : [...event.before];
   const after = event.after === undefined ? undefined : [...event.after];
   const places = [before ?? [], after ?? []].flatMap((row) =>
@@ -34,7 +37,9 @@ function withinBound(event: NewEvent, characters: number): NewEvent {
   places.sort((a, b) => b.size - a.size);
   let left = characters;
   for (const { row, i, size } of places) {
-    if (left <= EVENT_CHARACTERS_MAX) break;
+    const column = relation?.columns[i];
+    const array = size > ARRAY_CHARACTERS_MAX && column !== undefined && elementOf(column) !== undefined;
+    if (left <= EVENT_CHARACTERS_MAX && !array) continue;
     row[i] = OMITTED;
     left -= size;
   }
@@ -73,7 +78,7 @@ export function* slicesOf(batch: AppendBatch): Generator<AppendBatch, void, void
     let part: NewEvent[] = [];
     for (const whole of transaction.events) {
       const had = charactersOf(whole.before) + charactersOf(whole.after);
-      const event = had > EVENT_CHARACTERS_MAX ? withinBound(whole, had) : whole;
+      const event = had > ARRAY_CHARACTERS_MAX ? withinBound(whole, batch.relations[whole.relation], had) : whole;
       const size = Math.min(had, EVENT_CHARACTERS_MAX);
       if (events >= SLICE_EVENTS_MAX || (events > 0 && characters + size > SLICE_CHARACTERS_MAX)) {
         if (part.length > 0) transactions.push({ ...transaction, firstIndex, events: part });
