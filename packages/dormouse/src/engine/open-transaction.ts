@@ -133,6 +133,9 @@ export class OpenTransaction {
       }
       try {
         await statements.command('ROLLBACK');
+      } catch (error) {
+        // With its session it was rolled back as well.
+        if (this.#options.lease.usable) throw error;
       } finally {
         this.#finish({ how: 'rolled_back' });
       }
@@ -189,7 +192,7 @@ export class OpenTransaction {
         await this.#rollbackSeen(bounds);
         throw transactionEnded(operation, end);
       }
-      if (connectionLost(error)) this.#finish({ how: 'rolled_back' });
+      if (!lease.usable) this.#finish({ how: 'rolled_back', lost: true });
       throw error;
     } finally {
       await statements.close();
@@ -221,8 +224,4 @@ export class OpenTransaction {
     this.#timer.cancel();
     this.#options.onEnd(end);
   }
-}
-
-function connectionLost(error: unknown): boolean {
-  return error instanceof DormouseError && (error.code === 'database_crashed' || error.code === 'database_stopped');
 }

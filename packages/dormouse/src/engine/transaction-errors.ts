@@ -5,7 +5,9 @@ export type TransactionOperation = 'query' | 'commit' | 'rollback' | 'start';
 
 /** How an interactive transaction ended. */
 export type TransactionEnd =
-  | { readonly how: 'committed' | 'rolled_back' }
+  | { readonly how: 'committed' }
+  /** `lost`: its connection ended, which its client may not know. */
+  | { readonly how: 'rolled_back'; readonly lost?: true }
   | { readonly how: 'timed_out'; readonly timeoutMs: number; readonly takenMs: number };
 
 /** P2028 for an id that is not (or no longer) known, or belongs to another database or key. */

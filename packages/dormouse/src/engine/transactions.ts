@@ -106,7 +106,15 @@ export class Transactions {
 
   /** Rolls back (to the innermost savepoint, if there is one). */
   async rollback(call: Call, id: string, bounds: OperationBounds): Promise<void> {
+    // A client that heard of the loss by the error of a query asks for what has happened.
+    if (this.#wasLost(call, id)) return;
     await this.#find(call, id, 'rollback').rollback(bounds);
+  }
+
+  #wasLost(call: Call, id: string): boolean {
+    const parsed = parseTransactionId(id);
+    const ended = parsed === undefined ? undefined : this.#ended.get(parsed);
+    return ended?.keyId === call.principal.keyId && ended.end.how === 'rolled_back' && ended.end.lost === true;
   }
 
   /** Rolls back all that is open and takes no more. */

@@ -404,10 +404,10 @@ export class Backend {
     const flight = this.#flight.splice(0);
     const waiting = this.#queue.splice(0);
     for (const request of flight) {
-      // The server answers in order: if its goodbye came before any answer, the request was not begun. A pipe closed before the
-      // write ended took no Sync, without which nothing commits.
-      const unexecuted =
-        !request.touched && (lost.orderly || (cause as { code?: string } | undefined)?.code === 'EPIPE');
+      // The server answers in order: if its goodbye came before any answer, the request was not begun; but a script may have been, which
+      // is answered only by what it gives. A pipe closed before the write ended took no Sync, without which nothing commits.
+      const notBegun = lost.orderly && request.parameters !== undefined;
+      const unexecuted = !request.touched && (notBegun || (cause as { code?: string } | undefined)?.code === 'EPIPE');
       request.fail(request.stopped ?? (unexecuted ? lost.asUnexecuted() : lost));
     }
     for (const request of waiting) request.fail(lost.asUnexecuted());

@@ -1,11 +1,14 @@
 import { DormouseError } from '../base/index.ts';
 import type { PostgresError } from '../wire/index.ts';
 
-/** SQLSTATEs that end a session from outside, between two commands or by aborting the one under way. */
+/** SQLSTATE of a session that somebody ended, or that ends with its server. */
 const ADMIN_SHUTDOWN = '57P01';
-const IDLE_SESSION_TIMEOUT = '57P05';
+/** Another process crashed, and the server ends all sessions. */
+const CRASH_SHUTDOWN = '57P02';
+/** What ends one session between two commands or by aborting the one under way: pg_terminate_backend and the timeouts of a session. */
+const ENDS_SESSION = new Set([ADMIN_SHUTDOWN, '57P04', '57P05', '25P03', '25P04']);
 
-/** A server connection ended. Stays inside pool/; becomes `database_stopped` or `database_crashed` where a caller waits. */
+/** A server connection ended. Stays inside pool/; what a caller hears is `toError`. */
 export class ConnectionLost extends Error {
   override readonly name = 'ConnectionLost';
   /** The server said that it ended the session, so what was under way was rolled back. */
@@ -19,7 +22,7 @@ export class ConnectionLost extends Error {
     super(fatal?.message ?? 'connection lost', cause === undefined ? undefined : { cause });
     this.fatal = fatal;
     this.unexecuted = unexecuted;
-    this.orderly = fatal?.code === ADMIN_SHUTDOWN || fatal?.code === IDLE_SESSION_TIMEOUT;
+    this.orderly = fatal !== undefined && ENDS_SESSION.has(fatal.code);
   }
 
   /** The same loss as seen by a request that was not executed. */
@@ -27,7 +30,16 @@ export class ConnectionLost extends Error {
     return new ConnectionLost(this.fatal, this.cause, true);
   }
 
-  toDormouseError(): DormouseError {
-    return new DormouseError(this.orderly ? 'database_stopped' : 'database_crashed', { cause: this });
+  /**
+   * What a caller hears: our own reason if we closed it; what Postgres said of this session, unless the whole server ends; that it ended
+   * without a word.
+   */
+  toError(serverEnds: boolean): PostgresError | DormouseError {
+    if (this.cause instanceof DormouseError) return this.cause;
+    if (this.fatal === undefined || this.fatal.code === CRASH_SHUTDOWN) {
+      return new DormouseError('database_crashed', { cause: this });
+    }
+    if (serverEnds && this.fatal.code === ADMIN_SHUTDOWN) return new DormouseError('database_stopped', { cause: this });
+    return this.fatal;
   }
 }

@@ -28,6 +28,10 @@ export class PoolLease implements Lease {
     return this.#member.backend.transactionStatus;
   }
 
+  get usable(): boolean {
+    return this.#member.backend.lost === undefined;
+  }
+
   execute(sql: string, parameters: readonly ParameterValue[], options?: ExecuteOptions): Promise<StatementResult> {
     return this.#run(sql, parameters, options);
   }
@@ -73,7 +77,7 @@ export class PoolLease implements Lease {
     if (lost?.unexecuted !== true) this.#fresh = false;
     if (lost === undefined) throw error;
     const deadline = options?.deadline ?? this.#deadline;
-    if (!this.#fresh || (this.#replaced && deadline.expired())) throw lost.toDormouseError();
+    if (!this.#fresh || (this.#replaced && deadline.expired())) throw lost.toError(this.#pool.serverEnds(member));
     if (this.#member === member) await this.#replace(deadline);
     return this.#run(sql, parameters, options);
   }

@@ -66,13 +66,16 @@ export interface Lease {
   /**
    * Runs one statement by the extended protocol; parameters as text unless bytes.
    * A Postgres error throws `PostgresError` (wire/) and leaves the connection usable. Past `deadline` the statement is cancelled in
-   * Postgres and `query_timeout` is thrown; a lost connection throws `database_crashed` or `database_stopped`.
+   * Postgres and `query_timeout` is thrown. A session that Postgres ended throws the FATAL that it said; one that ended with its server,
+   * or without a word, `database_stopped` or `database_crashed`.
    */
   execute(sql: string, parameters: readonly ParameterValue[], options?: ExecuteOptions): Promise<StatementResult>;
   /** Runs a script of several statements by the simple protocol; gives the last result. */
   script(sql: string, options?: { readonly deadline?: Deadline }): Promise<StatementResult>;
   /** 'I' idle, 'T' in a transaction, 'E' in a failed one (the last ReadyForQuery). */
   readonly transactionStatus: 'I' | 'T' | 'E';
+  /** False once the connection is gone, and its transaction with it. */
+  readonly usable: boolean;
   /** Gives the connection back. One that is inside a transaction is rolled back first; one that is broken is dropped. Idempotent. */
   release(): void;
 }

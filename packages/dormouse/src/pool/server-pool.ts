@@ -87,6 +87,8 @@ export class ServerPool implements Pool {
   readonly #members = new Set<Member>();
   readonly #waiters: WaitQueue;
   #closed = false;
+  /** The server is being stopped, or is. */
+  #stopping = false;
   #closing: Promise<void> | undefined;
   #onEmpty: (() => void) | undefined;
 
@@ -117,9 +119,14 @@ export class ServerPool implements Pool {
       ['local_preload_libraries', ''],
     ]);
     this.#detach = options.instance.attach({
-      started: () => {},
+      started: () => {
+        this.#stopping = false;
+      },
       suspending: async () => this.#dropIdle(KEPT_ASLEEP),
-      stopping: async () => this.#dropIdle(),
+      stopping: async () => {
+        this.#stopping = true;
+        this.#dropIdle();
+      },
       stopped: () => this.#dropDead(),
     });
   }
@@ -187,6 +194,11 @@ export class ServerPool implements Pool {
     const found = await this.#connected(undefined, deadline, undefined, []);
     found.member.backend.keepAlive(true);
     return found;
+  }
+
+  /** Whether a connection ends because its server does. */
+  serverEnds(member: Member): boolean {
+    return this.#closed || this.#stopping || member.generation !== this.#instance.generation;
   }
 
   /** Drops a connection that nobody has a permit for. */
@@ -313,7 +325,7 @@ export class ServerPool implements Pool {
     if (!passes) throw error;
     if (this.#closed) throw new DormouseError('shutting_down');
     if (cancellation?.cancelled === true) throw new DormouseError('interrupted');
-    if (deadline.remainingMs() <= RECONNECT_MS) throw new DormouseError('connection_timeout', { cause: error });
+    if (deadline.remainingMs() <= RECONNECT_MS) throw notConnected(error);
     await new Promise<void>((resolve) => this.#clock.after(RECONNECT_MS, resolve));
   }
 
@@ -423,6 +435,13 @@ export class ServerPool implements Pool {
       };
     });
   }
+}
+
+/** No connection in time, with the reason that Postgres gave last. */
+function notConnected(error: unknown): DormouseError {
+  if (!(error instanceof PostgresError)) return new DormouseError('connection_timeout', { cause: error });
+  const message = `No connection could be opened in time. Postgres says: ${error.message}.`;
+  return new DormouseError('connection_timeout', { message, cause: error });
 }
 
 /** A pool of server connections; connects nothing until the first `acquire`. */

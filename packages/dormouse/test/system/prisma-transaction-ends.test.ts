@@ -1,10 +1,16 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CLIENT_VERSIONS, type ClientVersion, type Loose } from '../support/clients.ts';
 import { emptyTables } from '../support/library.ts';
+import { until } from '../support/until.ts';
 import { useBothTargets } from '../support/use-targets.ts';
 
 // How an interactive transaction can end badly: code and words are those of the vendor's engine.
-const { ours, theirs } = useBothTargets();
+const TERMINATING = `
+CREATE FUNCTION terminates() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+  IF NEW.owner = 'terminate' THEN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(20); END IF; RETURN NEW; END$$;
+CREATE TRIGGER terminates BEFORE INSERT ON accounts FOR EACH ROW EXECUTE FUNCTION terminates();`;
+
+const { ours, theirs } = useBothTargets(TERMINATING);
 
 /** What a client shows, without what differs each time. */
 async function failure(asked: Promise<unknown>): Promise<Loose> {
@@ -85,6 +91,32 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
     prisma.$transaction([prisma.account.count(), prisma.account.create({ data: { id: 1, owner: 'again' } })]),
 };
 
+/** Postgres ends the session while it works: what it said last is what the client hears, with the vendor's code. */
+const FATAL_ENDINGS: Readonly<Record<string, Ending>> = {
+  'a statement whose session is terminated': (prisma) =>
+    prisma.$queryRaw`SELECT pg_terminate_backend(pg_backend_pid())`,
+  'a write whose session is terminated': (prisma) => prisma.account.create({ data: { id: 2, owner: 'terminate' } }),
+  'a statement past transaction_timeout': (prisma) =>
+    prisma.$transaction(async (tx: Loose) => {
+      await tx.$executeRaw`SET LOCAL transaction_timeout = 200`;
+      return tx.$queryRaw`SELECT pg_sleep(20)::text`;
+    }, UNHURRIED),
+  'a statement past statement_timeout': (prisma) =>
+    prisma.$transaction(async (tx: Loose) => {
+      await tx.$executeRaw`SET LOCAL statement_timeout = 200`;
+      return tx.$queryRaw`SELECT pg_sleep(20)::text`;
+    }, UNHURRIED),
+};
+const UNHURRIED = { timeout: 60_000, maxWait: 20_000 };
+/** Postgres ends the session between two statements: the vendor's engines lose what it said (P6000, or an error of the driver's). */
+const IDLE_ENDINGS: Readonly<Record<string, readonly [set: string, said: RegExp]>> = {
+  idle_in_transaction_session_timeout: [
+    'SET LOCAL idle_in_transaction_session_timeout = 50',
+    /25P03.*idle-in-transaction timeout/,
+  ],
+  transaction_timeout: ['SET LOCAL transaction_timeout = 300', /25P04.*transaction timeout/],
+};
+
 /** Where Prisma 6 drops `meta` of a reply that comes over HTTP. */
 const META_DROPPED: readonly string[] = ['a commit after its time', 'a level of isolation that is none'];
 
@@ -111,5 +143,59 @@ describe.each(CLIENT_VERSIONS)('a transaction of Prisma %i', (version: ClientVer
     }
     const dropped = version === 6 && META_DROPPED.includes(name);
     expect(mine).toEqual(dropped ? { ...expected, meta: null } : expected);
+  });
+
+  it.each(Object.entries(FATAL_ENDINGS))('%s', async (_, end) => {
+    const [mine, expected] = [await failure(end(our)), await failure(end(their))];
+    expect(expected.message).toMatch(/57P01|25P04|57014/);
+    expect(mine).toEqual(expected);
+    expect(await our.account.count()).toBe(1);
+  });
+
+  it.each(Object.entries(IDLE_ENDINGS))('%s between two statements', async (_, [set, said]) => {
+    const ended = (after: (tx: Loose) => Promise<unknown>): Promise<Loose> =>
+      failure(
+        our.$transaction(async (tx: Loose) => {
+          const [{ pid }] = await tx.$queryRaw`SELECT pg_backend_pid() AS pid`;
+          await update(tx);
+          await tx.$executeRawUnsafe(set);
+          await until(
+            async () => (await our.$queryRaw`SELECT 1 FROM pg_stat_activity WHERE pid = ${pid}`).length === 0,
+            {
+              what: 'the end of the session',
+            },
+          );
+          return after(tx);
+        }, UNHURRIED),
+      );
+    expect((await ended((tx) => tx.account.count())).message).toMatch(
+      said.source.includes('25P03') ? /25P03/ : /25P04/,
+    );
+    expect(await ended((tx) => tx.$queryRaw`SELECT 1`)).toMatchObject({
+      code: 'P2010',
+      message: expect.stringMatching(said),
+    });
+    // COMMIT by itself.
+    expect((await ended(async () => 1)).message).toMatch(said.source.includes('25P03') ? /25P03/ : /25P04/);
+    // The application's own error stays its own, as the rollback has happened.
+    expect(
+      await ended(async () => {
+        throw new Error('mine');
+      }),
+    ).toMatchObject({ message: 'mine' });
+    // What comes after the first error of a batch hides it not.
+    expect((await our.account.findUnique({ where: { id: 1 } })).balance).toBe(
+      (await their.account.findUnique({ where: { id: 1 } })).balance,
+    );
+  });
+
+  it('a batch whose session ends tells why', async () => {
+    const batch = await failure(
+      our.$transaction([
+        our.$executeRaw`SET LOCAL transaction_timeout = 200`,
+        our.$queryRaw`SELECT pg_sleep(20)::text`,
+      ]),
+    );
+    expect(batch).toMatchObject({ code: 'P2010', message: expect.stringContaining('25P04') });
   });
 });

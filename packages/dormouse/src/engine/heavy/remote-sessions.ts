@@ -113,6 +113,8 @@ export class RemoteSessions {
 /** A connection that the main thread has. Deadline, hang-up and bytes of rows are minded there. */
 class RemoteLease implements Lease {
   transactionStatus: 'I' | 'T' | 'E' = 'I';
+  /** The main thread minds that. */
+  readonly usable = true;
   readonly session: number;
   readonly #sessions: RemoteSessions;
 
