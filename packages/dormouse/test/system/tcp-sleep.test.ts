@@ -3,8 +3,9 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ByteWriter, decodeErrorFields, encodeFlush, encodeParse, PROTOCOL_3_0 } from '../../src/wire/index.ts';
 import { openSession } from '../support/pg-session.ts';
-import { startTestDoor, type TestDoor, type TestKey } from '../support/test-door.ts';
+import { RawClient, rawLogin, startTestDoor, type TestDoor, type TestKey } from '../support/test-door.ts';
 import { until } from '../support/until.ts';
 
 const run = promisify(execFile);
@@ -120,6 +121,42 @@ describe('a database that goes', () => {
     expect(idle.lost()).toMatchObject({ code: '57P01' });
     await until(() => test.instance.sessions === 0 && test.instance.holds === 0, { what: 'nothing held' });
     expect((await run('psql', [owner.url, '-XAtc', 'select 1'])).stdout.trim()).toBe('1');
+  });
+
+  it('lets each end of a session be told as Postgres told it', async () => {
+    for (const [statements, code, message] of [
+      [['set idle_in_transaction_session_timeout = 50', 'begin'], '25P03', 'idle-in-transaction timeout'],
+      [['set transaction_timeout = 50', 'begin'], '25P04', 'transaction timeout'],
+      [['set idle_session_timeout = 50'], '57P05', 'idle-session timeout'],
+    ] as const) {
+      const { client, lost } = await connected();
+      for (const statement of statements) await client.query(statement);
+      expect(await until(() => lost(), { what: 'the end' })).toMatchObject({
+        code,
+        severity: 'FATAL',
+        message: `terminating connection due to ${message}`,
+      });
+      // And of one that is in the middle of a statement.
+      if (code !== '25P04') continue;
+      const busy = await connected();
+      await busy.client.query('set transaction_timeout = 50');
+      await expect(busy.client.query('select pg_sleep(600)')).rejects.toMatchObject({ code, severity: 'FATAL' });
+    }
+  });
+
+  it('tells of a crash behind an error that ended nothing', async () => {
+    const client = await RawClient.open(test.port);
+    await rawLogin(client, owner, PROTOCOL_3_0);
+    const writer = new ByteWriter();
+    encodeParse(writer, '', 'selekt', []);
+    encodeFlush(writer);
+    client.write(writer.take());
+    const error = decodeErrorFields((await client.until('E')).at(-1)?.payload as Buffer);
+    expect(error).toMatchObject({ severity: 'ERROR', code: '42601' });
+    await test.instance.crash();
+    const end = decodeErrorFields((await client.until('E')).at(-1)?.payload as Buffer);
+    expect(end).toMatchObject({ severity: 'FATAL', message: expect.stringContaining('ended while it worked') });
+    await client.closed();
   });
 
   it('lets a terminated session say what Postgres said', async () => {
