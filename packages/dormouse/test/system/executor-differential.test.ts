@@ -385,7 +385,8 @@ describe('what ends a compiled plan', () => {
 let samples: JsonDoor;
 
 const isError = ({ status, body }: ExchangeReply): boolean => status !== 200 || body.startsWith('{"errors"');
-const EMPTY = /^\{"data":\{"\w+":\[\]\}\}$/;
+/** Of nothing (`take: 0`) there is a plan without a statement, which is not worth a program; in a batch each query has its own error. */
+const ANSWER = /"data":\{"\w+":(?!\[\]\})/;
 
 /** Asks both; gives what they said. */
 async function bothSay(ask: (database: EngineDatabase) => Promise<ExchangeReply>, by = oracle): Promise<ExchangeReply> {
@@ -394,8 +395,7 @@ async function bothSay(ask: (database: EngineDatabase) => Promise<ExchangeReply>
   for (let time = 0; time < 2; time++) {
     const { said, compiled } = await by.executor(ask);
     expect(said).toEqual(runtime);
-    // Of nothing (`take: 0`) there is a plan without a statement, which is not worth a program.
-    if (!isError(said) && !EMPTY.test(said.body)) expect(compiled).toBeGreaterThan(0);
+    if (ANSWER.test(said.body)) expect(compiled).toBeGreaterThan(0);
   }
   return runtime;
 }
