@@ -161,7 +161,8 @@ export class ServerPool implements Pool {
     if (member === undefined) return undefined;
     this.#permits -= 1;
     try {
-      const { rows } = await member.backend.own(sql, { deadline: Deadline.in(this.#clock, ASK_MS) });
+      // Not as the pool's own: what it would change in the session is seen below.
+      const { rows } = await member.backend.script(sql, { deadline: Deadline.in(this.#clock, ASK_MS) });
       const [value] = rows[0] === undefined ? [] : decodeDataRow(rows[0]);
       return value?.toString('utf8');
     } catch {
