@@ -424,7 +424,7 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     'user',
     'never',
     404,
-    'P5000',
+    'P5003',
     'P6100',
     '42P01',
     2,
