@@ -5,6 +5,9 @@ import type { PostgresError } from '../wire/index.ts';
 const ADMIN_SHUTDOWN = '57P01';
 /** Another process crashed, and the server ends all sessions. */
 const CRASH_SHUTDOWN = '57P02';
+/** Where a session finds that its postmaster is gone, which it tells with the code of an administrator's command: reading, and writing. */
+const READS = 'secure_read';
+const WRITES = 'secure_write';
 /** What ends one session between two commands or by aborting the one under way: pg_terminate_backend and the timeouts of a session. */
 const ENDS_SESSION = new Set([ADMIN_SHUTDOWN, '57P04', '57P05', '25P03', '25P04']);
 
@@ -22,7 +25,8 @@ export class ConnectionLost extends Error {
     super(fatal?.message ?? 'connection lost', cause === undefined ? undefined : { cause });
     this.fatal = fatal;
     this.unexecuted = unexecuted;
-    this.orderly = fatal !== undefined && ENDS_SESSION.has(fatal.code);
+    // What was to be written then may be the answer to a commit.
+    this.orderly = fatal !== undefined && ENDS_SESSION.has(fatal.code) && fatal.fields.routine !== WRITES;
   }
 
   /** The same loss as seen by a request that was not executed. */
@@ -36,10 +40,16 @@ export class ConnectionLost extends Error {
    */
   toError(serverEnds: boolean): PostgresError | DormouseError {
     if (this.cause instanceof DormouseError) return this.cause;
-    if (this.fatal === undefined || this.fatal.code === CRASH_SHUTDOWN) {
+    if (this.fatal === undefined || isOfCrash(this.fatal)) {
       return new DormouseError('database_crashed', { cause: this });
     }
     if (serverEnds && this.fatal.code === ADMIN_SHUTDOWN) return new DormouseError('database_stopped', { cause: this });
     return this.fatal;
   }
+}
+
+/** The whole server has ended, or ends, because a process of it did. */
+function isOfCrash({ code, fields }: PostgresError): boolean {
+  if (code === CRASH_SHUTDOWN) return true;
+  return code === ADMIN_SHUTDOWN && (fields.routine === READS || fields.routine === WRITES);
 }
