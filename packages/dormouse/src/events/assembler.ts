@@ -45,6 +45,8 @@ export interface Assembly {
   readonly endLsn: Lsn | undefined;
   /** A transaction without changes of rows was among them, or the beginning of the stream: tables may be others now. */
   readonly tablesChanged: boolean;
+  /** Transactions that have committed since the last assembly, at most the last {@link XIDS_MAX}; those without changes of rows, too. */
+  readonly xids: readonly number[];
 }
 
 interface Open {
@@ -55,6 +57,8 @@ interface Open {
   changes: AssembledChange[];
 }
 
+/** Earlier ones have long been seen by everybody. */
+const XIDS_MAX = 1000;
 /** Tables whose last form is remembered, for changes that print a part of it. */
 const SHAPES_MAX = 2000;
 
@@ -78,6 +82,7 @@ export class TransactionAssembler {
   #completeBytes = 0;
   #endLsn: Lsn | undefined;
   #tablesChanged = true;
+  #xids: number[] = [];
 
   /** An open transaction of more than `pieceBytes` is handed over in pieces. `startLsn`: where the stream begins. */
   constructor(pieceBytes: number, startLsn: Lsn) {
@@ -107,6 +112,8 @@ export class TransactionAssembler {
         assert(lsn > this.#lastEnd, 'commits come in their order');
         if (open.firstIndex === 0 && open.changes.length === 0) this.#tablesChanged = true;
         else this.#complete.push({ ...open, committedAtMs: message.committedAtMs });
+        this.#xids.push(open.xid);
+        if (this.#xids.length > 2 * XIDS_MAX) this.#xids = this.#xids.slice(-XIDS_MAX);
         this.#completeBytes += this.#openBytes;
         this.#endLsn = lsn;
         this.#lastEnd = lsn;
@@ -139,7 +146,9 @@ export class TransactionAssembler {
   take(): Assembly | undefined {
     const tablesChanged = this.#tablesChanged;
     if (this.#endLsn !== undefined) {
-      const assembly = { transactions: this.#complete, endLsn: this.#endLsn, tablesChanged };
+      const xids = this.#xids.slice(-XIDS_MAX);
+      const assembly = { transactions: this.#complete, endLsn: this.#endLsn, tablesChanged, xids };
+      this.#xids = [];
       this.#complete = [];
       this.#completeBytes = 0;
       this.#endLsn = undefined;
@@ -148,7 +157,7 @@ export class TransactionAssembler {
     }
     const open = this.#open;
     if (open === undefined || this.#openBytes < this.#pieceBytes) return undefined;
-    const assembly = { transactions: [{ ...open }], endLsn: undefined, tablesChanged };
+    const assembly = { transactions: [{ ...open }], endLsn: undefined, tablesChanged, xids: [] };
     open.firstIndex += open.changes.length;
     open.changes = [];
     this.#openBytes = 0;

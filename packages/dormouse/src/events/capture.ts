@@ -400,7 +400,7 @@ export class Capture implements Attachment {
       this.#reader = new TestDecodingReader();
       this.#assembler = new TransactionAssembler(PIECE_BYTES, this.#storedLsn);
       const nowMs = (): number => this.#options.clock.monotonic();
-      this.#tables = new CapturedTables(await log.tables(), (tables) => this.#looks.look(tables), nowMs);
+      this.#tables = new CapturedTables(await log.tables(), (tables, xids) => this.#looks.look(tables, xids), nowMs);
       this.#paused = false;
       this.#serverLsn = 0n;
       this.#storedAtMs = this.#options.clock.monotonic();

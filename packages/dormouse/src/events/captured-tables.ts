@@ -21,6 +21,9 @@ const LOOK_AGE_MS = 10_000;
 /** Schemas whose tables are Postgres's own. */
 const SYSTEM_SCHEMAS: readonly string[] = ['pg_catalog', 'information_schema'];
 
+/** Asks the catalog of tables, as they are once the transactions `xids` are to be seen. */
+export type LookAtTables = (tables: readonly TableName[], xids: readonly number[]) => Promise<readonly TableLook[]>;
+
 interface Known {
   /** Undefined: no such table is there now. */
   readonly look: TableLook | undefined;
@@ -48,7 +51,7 @@ function printedIn(shape: Shape, row: readonly TupleValue[]): string[] {
  * A table is looked at before its first change is stored, and again when it may be another.
  */
 export class CapturedTables {
-  readonly #look: (tables: readonly TableName[]) => Promise<readonly TableLook[]>;
+  readonly #look: LookAtTables;
   readonly #nowMs: () => number;
   readonly #known = new Map<string, Known>();
   readonly #recorded: Map<string, TableFacts>;
@@ -56,11 +59,7 @@ export class CapturedTables {
   #generation = 0;
 
   /** `recorded`: what the log knows. */
-  constructor(
-    recorded: readonly TableFacts[],
-    look: (tables: readonly TableName[]) => Promise<readonly TableLook[]>,
-    nowMs: () => number,
-  ) {
+  constructor(recorded: readonly TableFacts[], look: LookAtTables, nowMs: () => number) {
     this.#recorded = new Map(recorded.map((facts) => [keyOf(facts), facts]));
     this.#look = look;
     this.#nowMs = nowMs;
@@ -86,7 +85,7 @@ export class CapturedTables {
         if (facts.key === null && !wanted.has(key)) wanted.set(key, { table: facts, shape: undefined });
       }
     }
-    if (wanted.size > 0) await this.#lookAt(wanted);
+    if (wanted.size > 0) await this.#lookAt(wanted, assembly.xids);
     const tables = this.#news(wanted.keys());
     return { ...this.#batch(assembly, openAtMs), ...(tables.length === 0 ? {} : { tables }) };
   }
@@ -105,9 +104,13 @@ export class CapturedTables {
 
   async #lookAt(
     wanted: ReadonlyMap<string, { readonly table: TableName; readonly shape: Shape | undefined }>,
+    xids: readonly number[],
   ): Promise<void> {
     const lookedAtMs = this.#nowMs();
-    const looks = await this.#look([...wanted.values()].map(({ table }) => table));
+    const looks = await this.#look(
+      [...wanted.values()].map(({ table }) => table),
+      xids,
+    );
     const found = new Map(looks.map((look) => [keyOf(look), look]));
     for (const [key, { shape }] of wanted) {
       this.#known.set(key, { look: found.get(key), generation: this.#generation, lookedAtMs, shape });

@@ -19,6 +19,24 @@ const KEEP_MS = 1000;
 /** A look takes a millisecond. One that takes this long meets a lock: the stream begins anew. */
 const TIMEOUT_MS = 10_000;
 
+/**
+ * A transaction is told when its commit is in the WAL, which is some microseconds before others see it: a look in between would find tables as
+ * they were, and nothing would ask again. Longer than this a transaction is not waited for.
+ */
+const SEEN_MS = 5_000;
+const SEEN_LOOK_MS = 1;
+
+/** Whether all of these transactions are to be seen. Their ids have 32 of 64 bits; they are the nearest ones to the present. */
+function seenSql(xids: readonly number[]): string {
+  return `
+    WITH present AS (SELECT pg_catalog.pg_current_snapshot() AS snapshot),
+      next AS (SELECT snapshot, pg_catalog.pg_snapshot_xmax(snapshot)::pg_catalog.text::pg_catalog.int8 AS id FROM present),
+      told AS (SELECT snapshot, id, (id >> 32 << 32) + short AS near FROM next, pg_catalog.unnest('{${xids.join(',')}}'::pg_catalog.int8[]) short)
+    SELECT pg_catalog.bool_and(pg_catalog.pg_visible_in_snapshot(
+      (CASE WHEN near - id > 2147483648 THEN near - 4294967296 WHEN id - near > 2147483648 THEN near + 4294967296 ELSE near END)
+        ::pg_catalog.text::pg_catalog.xid8, snapshot)) FROM told`;
+}
+
 /** Everything is qualified, and the session's search_path is pg_catalog: nothing of a tenant's is called or resolved. */
 function lookSql(tables: readonly TableName[]): string {
   const wanted = tables.map(({ schema, name }) => `(${literal(schema)}, ${literal(name)})`).join(', ');
@@ -80,13 +98,14 @@ export class TableLooks {
     this.#clock = clock;
   }
 
-  /** Those of the tables that are there. Fails with `PostgresError`, `database_stopped`. */
-  async look(tables: readonly TableName[]): Promise<readonly TableLook[]> {
+  /** Those of the tables that are there once the transactions `xids`, which have committed, are seen. Fails with `PostgresError`, `database_stopped`. */
+  async look(tables: readonly TableName[], xids: readonly number[]): Promise<readonly TableLook[]> {
     this.#idle?.cancel();
     const looks: TableLook[] = [];
     try {
       this.#session ??= this.#open();
       const session = await this.#session;
+      await this.#untilSeen(session, xids);
       for (let at = 0; at < tables.length; at += LOOK_TABLES_MAX) {
         looks.push(...(await session.query(lookSql(tables.slice(at, at + LOOK_TABLES_MAX)))).map(lookOf));
       }
@@ -109,6 +128,16 @@ export class TableLooks {
       },
       () => {},
     );
+  }
+
+  async #untilSeen(session: ReplicationConnection, xids: readonly number[]): Promise<void> {
+    if (xids.length === 0) return;
+    const giveUpMs = this.#clock.monotonic() + SEEN_MS;
+    for (;;) {
+      const [row] = await session.query(seenSql(xids));
+      if (row?.[0] === 't' || this.#clock.monotonic() > giveUpMs) return;
+      await new Promise<void>((resolve) => this.#clock.after(SEEN_LOOK_MS, resolve));
+    }
   }
 
   async #open(): Promise<ReplicationConnection> {

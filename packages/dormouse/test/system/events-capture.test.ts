@@ -194,6 +194,19 @@ test('an event has its table’s key, also if the key was added after the row, a
   expect(machine.warnings).toEqual([]);
 });
 
+test('what a transaction did to a table is seen, however soon its commit is read', async () => {
+  const { sql, log, capture } = await machine.create();
+  // The commit is in the WAL before other sessions see what it did.
+  for (let i = 0; i < 40; i++) {
+    await sql(`CREATE TABLE t${i} (a text, id int NOT NULL)`, `INSERT INTO t${i} VALUES ('x', ${i})`);
+    await capture.drain();
+    await sql(`ALTER TABLE t${i} ADD PRIMARY KEY (id)`);
+    await capture.drain();
+    const { relation } = (await allEvents(log)).at(-1) ?? {};
+    expect([i, relation?.columns.filter(({ key }) => key).map(({ name }) => name)]).toEqual([i, ['id']]);
+  }
+});
+
 test('a table with virtual generated columns and no key stays updatable, and the others stay captured', async () => {
   const { sql, log, capture } = await machine.create();
   await sql(
