@@ -14,4 +14,5 @@ export * from './http.ts';
 export * from './ids.ts';
 export * from './limits.ts';
 export * from './log.ts';
+export * from './sql-transaction.ts';
 export * from './timings.ts';

@@ -8,6 +8,7 @@ import {
   type LimitOverrides,
   type RestOverrides,
   type Role,
+  sqlTransaction,
 } from '../base/index.ts';
 import { diskError, sqliteError } from '../instance/index.ts';
 
@@ -278,21 +279,9 @@ export class Registry {
 
   #atomically(work: () => void): void {
     try {
-      this.#transaction(work);
+      sqlTransaction(this.#db, work);
     } catch (cause) {
       throw sqliteError(cause, this.#file);
-    }
-  }
-
-  /** By hand: libsql's own rolls back what SQLite has rolled back already (on a full disk), and then that is its error. */
-  #transaction(work: () => void): void {
-    this.#db.exec('BEGIN IMMEDIATE');
-    try {
-      work();
-      this.#db.exec('COMMIT');
-    } catch (cause) {
-      if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
-      throw cause;
     }
   }
 
@@ -314,7 +303,7 @@ export class Registry {
       });
     }
     for (let at = version; at < MIGRATIONS.length; at++) {
-      this.#transaction(() => this.#db.exec(`${MIGRATIONS[at]}; PRAGMA user_version = ${at + 1};`));
+      sqlTransaction(this.#db, () => this.#db.exec(`${MIGRATIONS[at]}; PRAGMA user_version = ${at + 1};`));
     }
   }
 }

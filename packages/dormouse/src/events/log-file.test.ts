@@ -1,11 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Database from 'libsql';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { cryptoRandom } from '../base/index.ts';
 import { type AppendBatch, type NewTransaction, OMITTED } from './event-log.ts';
 import { DEFAULT_LOG_LIMITS, type LogLimits } from './log-bounds.ts';
 import { LogFile } from './log-file.ts';
+import { migrate } from './log-schema.ts';
 import { EVENT_CHARACTERS_MAX, slicesOf } from './slices.ts';
 
 const RELATION = { schema: 'public', name: 'users', columns: [{ name: 'id', typeOid: 23, key: true }] };
@@ -274,4 +276,18 @@ test('what grew old at once goes a slice at a time', () => {
     left.push(file.state().events);
   }
   expect(left).toEqual([5000, 1000, 0]);
+});
+
+test('a file that has no room for its tables says so, and nothing of them is there', () => {
+  const db = new Database(join(directory, 'small.db'));
+  try {
+    db.pragma('max_page_count = 3');
+    expect(() => migrate(db)).toThrow(expect.objectContaining({ code: 'SQLITE_FULL' }));
+    db.pragma('max_page_count = 1000');
+    expect(db.prepare('SELECT name FROM sqlite_schema').all()).toEqual([]);
+    migrate(db);
+    expect(db.prepare("SELECT name FROM sqlite_schema WHERE name = 'epochs'").all()).toEqual([{ name: 'epochs' }]);
+  } finally {
+    db.close();
+  }
 });

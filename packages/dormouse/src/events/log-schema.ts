@@ -1,5 +1,5 @@
 import type Database from 'libsql';
-import { DormouseError } from '../base/index.ts';
+import { DormouseError, sqlTransaction } from '../base/index.ts';
 
 /** Forward migrations of `events.db`; `user_version` counts those that were applied. Only ever appended to. */
 const MIGRATIONS: readonly string[] = [
@@ -79,14 +79,9 @@ export function migrate(db: Database.Database): void {
   const version = row.user_version;
   if (version > MIGRATIONS.length) throw new DormouseError('data_version');
   for (let next = version; next < MIGRATIONS.length; next++) {
-    db.exec('BEGIN IMMEDIATE');
-    try {
+    sqlTransaction(db, () => {
       db.exec(MIGRATIONS[next] as string);
       db.exec(`PRAGMA user_version = ${next + 1}`);
-      db.exec('COMMIT');
-    } catch (error) {
-      db.exec('ROLLBACK');
-      throw error;
-    }
+    });
   }
 }

@@ -1,4 +1,5 @@
 import Database from 'libsql';
+import { sqlTransaction } from '../base/index.ts';
 import { migrate } from './log-schema.ts';
 
 /** One SQLite file with its prepared statements. Integers come back as bigint: LSNs need all 64 bits. */
@@ -21,14 +22,7 @@ export class SqlFile {
 
   /** Commits what `work` does, or nothing of it. */
   transaction(work: () => void): void {
-    this.#db.exec('BEGIN IMMEDIATE');
-    try {
-      work();
-      this.#db.exec('COMMIT');
-    } catch (error) {
-      if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
-      throw error;
-    }
+    sqlTransaction(this.#db, work);
   }
 
   statement(sql: string): Database.Statement {
