@@ -3,7 +3,8 @@ import { type Call, DormouseError, type MinimalReply, type MinimalRequest } from
 import { type ClientLimits, limitsOf } from './client-limits.ts';
 import { prisma7MinorOf } from './client-version.ts';
 import type { EngineParts } from './engine-parts.ts';
-import { PlanTexts, type ReplyFrame, Written } from './executor/index.ts';
+import { type ReplyFrame, Written } from './executor/index.ts';
+import { PlanTexts } from './executor/plan-texts.ts';
 import { guardedScope } from './guarded-scope.ts';
 import { isolationLevel } from './isolation-level.ts';
 import { CONNECTION_INFO } from './plan-execution.ts';

@@ -8,7 +8,7 @@ import {
   toDormouseError,
 } from '../base/index.ts';
 import { Attendants } from './attendants.ts';
-import { type Backends, OwnBackends } from './backends.ts';
+import type { Backends } from './backends.ts';
 import { Backoff } from './backoff.ts';
 import { type Chores, ChoreTurn } from './chore-turn.ts';
 import { Comeback } from './comeback.ts';
@@ -23,6 +23,7 @@ import { Settling } from './settling.ts';
 import { StateMachine } from './state-machine.ts';
 import type { TransientState } from './transitions.ts';
 import { Waiters } from './waiters.ts';
+import { OwnBackends } from './own-backends.ts';
 import { type Rest, Wishes } from './wishes.ts';
 
 /** How long a forced wake waits: a recovery may take longer, and goes on. */

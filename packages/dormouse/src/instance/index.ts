@@ -6,7 +6,7 @@
  * Fails with: `wake_timeout`, `start_failed`, `binaries_missing`, `disk_full`, `database_busy`, `database_deleted`, `branch_failed`, `shutting_down`; at set-up
  * `data_locked`, `data_unusable`, `account_unusable`, `binaries_missing`.
  */
-export { type Backends, OwnBackends } from './backends.ts';
+export type { Backends } from './backends.ts';
 export type { BranchOptions } from './branches.ts';
 export { checkBuilds } from './builds.ts';
 export { diskError, sqliteError } from './files.ts';
@@ -20,6 +20,7 @@ export type { MaintenanceView } from './maintenance.ts';
 export type { MemoryUse } from './memory-keeper.ts';
 export { machineBootId } from './process-table.ts';
 export { DEFAULT_REST, type RestSettings, restOf } from './rest-clock.ts';
+export { OwnBackends } from './own-backends.ts';
 export { retireObjects } from './retire-objects.ts';
 export { REPLICATION_ROLE, SUPERUSER } from './roles.ts';
 export type { CopyWay, ForkResult } from './runtime.ts';

@@ -13,7 +13,7 @@ import {
   REPLICATION_ROLE,
   SUPERUSER,
 } from './roles.ts';
-import { TEMPLATE1_SINCE, TEMPLATE1_SQL } from './settings.ts';
+import { TEMPLATE1_SINCE, TEMPLATE1_SQL } from './template1.ts';
 import { reserveTemplate0 } from './template0.ts';
 
 /**

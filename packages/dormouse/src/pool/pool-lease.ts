@@ -2,11 +2,29 @@ import { type Deadline, DormouseError } from '../base/index.ts';
 import type { Hold } from '../instance/index.ts';
 import { ConnectionLost } from './connection-lost.ts';
 import type { ExecuteOptions, Lease, ParameterValue, StatementResult } from './pool.ts';
-import type { Member, ServerPool } from './server-pool.ts';
+import type { Backend } from './backend.ts';
+
+/** A connection and the server generation it belongs to. */
+export interface Member {
+  readonly backend: Backend;
+  readonly generation: number;
+  /** The count of schema changes when it was last known to be as a new one. */
+  cleanUnder: number;
+}
+
+/** Where a lease has its connection from, and gives it back to. */
+export interface LeaseSource {
+  /** Another connection for one that died before it executed anything. The dead one's permit and hold go with it. */
+  replace(dead: Member, hold: Hold, deadline: Deadline): Promise<{ readonly member: Member; readonly hold: Hold }>;
+  /** Whether the server of a lost connection ends or has ended. */
+  serverEnds(member: Member): boolean;
+  discard(member: Member, hold: Hold): void;
+  giveBack(member: Member, hold: Hold): void;
+}
 
 /** One caller's use of one connection. The first statements find a working connection even if the one leased has just died. */
 export class PoolLease implements Lease {
-  readonly #pool: ServerPool;
+  readonly #pool: LeaseSource;
   readonly #deadline: Deadline;
   #member: Member;
   #hold: Hold;
@@ -17,7 +35,7 @@ export class PoolLease implements Lease {
   #replaced = false;
   #released = false;
 
-  constructor(pool: ServerPool, member: Member, hold: Hold, deadline: Deadline) {
+  constructor(pool: LeaseSource, member: Member, hold: Hold, deadline: Deadline) {
     this.#pool = pool;
     this.#member = member;
     this.#hold = hold;

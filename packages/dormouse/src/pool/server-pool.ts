@@ -16,7 +16,7 @@ import type { Connect } from './connect.ts';
 import type { ConnectionLost } from './connection-lost.ts';
 import { openSession, opensLater } from './handshake.ts';
 import type { AcquireOptions, Lease, Pool } from './pool.ts';
-import { PoolLease } from './pool-lease.ts';
+import { type LeaseSource, type Member, PoolLease } from './pool-lease.ts';
 import { recover } from './recover.ts';
 import { SchemaChanges } from './schema-changes.ts';
 import { StoredCode } from './stored-code.ts';
@@ -57,19 +57,11 @@ export interface PoolOptions {
   readonly storedCode?: StoredCode;
 }
 
-/** A connection and the server generation it belongs to. */
-export interface Member {
-  readonly backend: Backend;
-  readonly generation: number;
-  /** The count of schema changes when it was last known to be as a new one. */
-  cleanUnder: number;
-}
-
 /**
  * Connections of one (database, role). A permit is the right to use one connection: there are `connectionsMax`; who finds none
  * waits, and a permit given back goes to the next in turn (fair between keys). A lease holds a permit, a connection and a hold.
  */
-export class ServerPool implements Pool {
+export class ServerPool implements Pool, LeaseSource {
   readonly #instance: Instance;
   readonly #clock: Clock;
   readonly #random: RandomBytes;

@@ -2,7 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chownSync, closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseId, Deadline } from '../../src/base/index.ts';
-import { OwnBackends } from '../../src/instance/backends.ts';
+import { OwnBackends } from '../../src/instance/own-backends.ts';
 import type { Attachment, Endpoint, Hold, Instance, InstanceState } from '../../src/instance/instance.ts';
 import { postgresBinaries } from './plain-postgres.ts';
 import { scratch } from './scratch.ts';

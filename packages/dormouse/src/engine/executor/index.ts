@@ -10,5 +10,3 @@
 export { type CompiledPlan, type CompilePlan, compilePlan, type KeyedRecord, neverCompiled } from './compiled-plan.ts';
 export { CompiledExecutor, type ExecutionCounts, type KeyedRecords, type ReplyFrame, Written } from './executor.ts';
 export { Pace, SLICE_BYTES, type Slices } from './pace.ts';
-export { PlanObjects } from './plan-objects.ts';
-export { PlanTexts } from './plan-texts.ts';
