@@ -2,11 +2,16 @@ import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 
-/** What is waited for comes on a machine of any speed; a condition that never comes is told before the test's own time is up. */
+/**
+ * What is waited for comes on a machine of any speed; a condition that never comes is told before the test's own time
+ * is up.
+ */
 const expectation = { poll: { timeout: 25_000 }, requireAssertions: true };
 
 const SYSTEM = 'packages/dormouse/test/system/';
-/** What is held to a measure of memory, time or turns, what watches how long something rests, and what fills a machine. */
+/**
+ * What is held to a measure of memory, time or turns, what watches how long something rests, and what fills a machine.
+ */
 const ALONE: readonly string[] = [
   'activity',
   'branch-reflink',
@@ -29,8 +34,8 @@ const beside = readdirSync(new URL(SYSTEM, import.meta.url))
 
 const servers = { testTimeout: 180_000, hookTimeout: 240_000, expect: expectation };
 
-// Three projects: unit tests share a process pool; of what starts real servers, some files run beside each other, the others one at a
-// time, and none beside those of another project.
+// Three projects: unit tests share a process pool; of what starts real servers, some files run beside each other, the
+// others one at a time, and none beside those of another project.
 export default defineConfig({
   test: {
     // .ci/run takes its counts from the report.
@@ -51,7 +56,8 @@ export default defineConfig({
           ...servers,
           name: 'beside',
           include: beside,
-          // Each is a process that asks, one that serves, and its servers: about one and a half cores, less what it waits.
+          // Each is a process that asks, one that serves, and its servers: about one and a half cores, less what it
+          // waits.
           maxWorkers: Math.min(4, Math.max(2, Math.floor(availableParallelism() / 2))),
           sequence: { groupOrder: 1 },
         },

@@ -1,4 +1,5 @@
-// Bundles the page into the platform's build, which serves it as it is: one page, one script, one style sheet, one icon.
+// Bundles the page into the platform's build, which serves it as it is: one page, one script, one style sheet, one
+// icon.
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';

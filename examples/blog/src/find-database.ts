@@ -12,7 +12,10 @@ export interface BlogDatabase {
 
 const NAME = 'blog';
 
-/** Takes DATABASE_URL and POSTGRES_URL if they are set; else asks the running platform for a database, making it if need be. */
+/**
+ * Takes DATABASE_URL and POSTGRES_URL if they are set; else asks the running platform for a database, making it if need
+ * be.
+ */
 export async function findDatabase(): Promise<BlogDatabase> {
   const { DATABASE_URL: prismaUrl, POSTGRES_URL: postgresUrl } = process.env;
   if (prismaUrl !== undefined) {

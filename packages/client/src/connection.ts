@@ -9,8 +9,9 @@ export interface Connection {
 
 export interface ConnectionOptions {
   /**
-   * The database's URL as `dormouse db show` prints it (`prisma+postgres://HOST/?api_key=KEY`), or the platform's http(s) URL together
-   * with `apiKey`. By default what the Prisma Client itself uses, else the environment variable DATABASE_URL.
+   * The database's URL as `dormouse db show` prints it (`prisma+postgres://HOST/?api_key=KEY`), or the platform's
+   * http(s) URL together with `apiKey`. By default what the Prisma Client itself uses, else the environment variable
+   * DATABASE_URL.
    */
   readonly url?: string | URL;
   readonly apiKey?: string;
@@ -43,7 +44,10 @@ export function parseConnection(url: string | URL, apiKey?: string): Connection 
   return { origin: `${protocol}://${parsed.host}`, apiKey: key };
 }
 
-/** What a Prisma Client was given as URL: `accelerateUrl` of 7, the datasource of 6. Internals, so anything may be missing. */
+/**
+ * What a Prisma Client was given as URL: `accelerateUrl` of 7, the datasource of 6. Internals, so anything may be
+ * missing.
+ */
 function clientUrl(client: unknown): string | undefined {
   try {
     const config = Reflect.get(client as object, '_accelerateEngineConfig');
@@ -58,7 +62,10 @@ function environmentUrl(): string | undefined {
   return typeof process === 'undefined' ? undefined : process.env.DATABASE_URL;
 }
 
-/** Finds the platform: by the options, else by the client, else by DATABASE_URL. Throws `DormouseStreamError` with what to do. */
+/**
+ * Finds the platform: by the options, else by the client, else by DATABASE_URL. Throws `DormouseStreamError` with what
+ * to do.
+ */
 export function findConnection(options: ConnectionOptions, client?: unknown): Connection {
   const candidates = options.url === undefined ? [clientUrl(client), environmentUrl()] : [options.url];
   for (const url of candidates) {

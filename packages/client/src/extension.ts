@@ -5,7 +5,10 @@ import type { DormouseExtension } from './types.ts';
 
 export interface DormouseOptions extends ConnectionOptions {
   readonly fetch?: typeof fetch;
-  /** The class for Decimal fields, as `Prisma.Decimal`. By default the installed Prisma Client's; without one they are strings. */
+  /**
+   * The class for Decimal fields, as `Prisma.Decimal`. By default the installed Prisma Client's; without one they are
+   * strings.
+   */
   readonly Decimal?: DecimalClass;
 }
 

@@ -1,5 +1,6 @@
 /**
- * Owns: what an app needs of Dormouse beside Prisma itself: `stream()` on every model, and the fetch that keeps cache invalidation at home.
+ * Owns: what an app needs of Dormouse beside Prisma itself: `stream()` on every model, and the fetch that keeps cache
+ *   invalidation at home.
  * Never: depends on anything; imports Prisma only as types, and its Decimal class if it is there.
  * Limits: one connection a stream; waits between reconnects; silence after which a connection is dead.
  * Fails with: `DormouseStreamError`, `DormouseGapError`.

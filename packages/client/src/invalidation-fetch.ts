@@ -1,8 +1,9 @@
 import { type ConnectionOptions, findConnection } from './connection.ts';
 
 /**
- * The fetch for `withAccelerate({ fetch })`. `$accelerate.invalidate()` sends its request, key included, to the vendor's host unless the
- * URL's host is exactly `localhost` or `127.0.0.1`; this one keeps it on your own host. Everything else passes unchanged.
+ * The fetch for `withAccelerate({ fetch })`. `$accelerate.invalidate()` sends its request, key included, to the
+ * vendor's host unless the URL's host is exactly `localhost` or `127.0.0.1`; this one keeps it on your own host.
+ * Everything else passes unchanged.
  */
 export function dormouseFetch(options: ConnectionOptions & { readonly fetch?: typeof fetch } = {}): typeof fetch {
   const send = options.fetch ?? globalThis.fetch;

@@ -36,13 +36,16 @@ interface ChangeMessage {
 export type AnyEvent = Readonly<Record<string, unknown>>;
 
 /**
- * One stream of a model's events. Iterate it once. An event is acknowledged when the loop's body has run and the next one is asked for:
- * after `break` or a throw the last one comes again. Reconnects by itself until it is stopped.
+ * One stream of a model's events. Iterate it once. An event is acknowledged when the loop's body has run and the next
+ * one is asked for: after `break` or a throw the last one comes again. Reconnects by itself until it is stopped.
  */
 export class DormouseStream implements AsyncIterable<AnyEvent> {
   readonly #settings: StreamSettings;
   readonly #stopped = new AbortController();
-  /** The request under way. Each has its own: fetch leaves listeners on a signal, and a stream may reconnect without end. */
+  /**
+   * The request under way. Each has its own: fetch leaves listeners on a signal, and a stream may reconnect without
+   * end.
+   */
   #attempt = new AbortController();
   readonly #streamUrl: string;
   readonly #acks: Acknowledger | undefined;

@@ -12,7 +12,10 @@ export interface UpdateEvent<T> {
   readonly action: 'update';
   /** The row before; null unless the table has REPLICA IDENTITY FULL. */
   readonly before: T | null;
-  /** The row after. A large value (over 2 kB) that the update did not touch is absent, unless the table has REPLICA IDENTITY FULL. */
+  /**
+   * The row after. A large value (over 2 kB) that the update did not touch is absent, unless the table has REPLICA
+   * IDENTITY FULL.
+   */
   readonly after: T;
 }
 export interface DeleteEvent<T> {
@@ -36,7 +39,9 @@ export type ScalarWhere<Model> = Omit<
 >;
 
 export interface StreamArgs<Model> {
-  /** The platform keeps this stream's place: after a restart it goes on after the last event whose loop body has run. */
+  /**
+   * The platform keeps this stream's place: after a restart it goes on after the last event whose loop body has run.
+   */
   name?: string;
   /** Which creations; `{}` for all. None of the three: everything. */
   create?: ScalarWhere<Model>;
@@ -62,8 +67,8 @@ export interface EventStream<Event> extends AsyncIterable<Event> {
 }
 
 /**
- * What `stream()` gives: `for await (const event of prisma.user.stream())`, or `const stream = await prisma.user.stream()`, which
- * resolves when the stream is open and rejects if it is refused.
+ * What `stream()` gives: `for await (const event of prisma.user.stream())`, or `const stream = await
+ * prisma.user.stream()`, which resolves when the stream is open and rejects if it is refused.
  */
 export interface StreamPromise<Event> extends EventStream<Event>, PromiseLike<EventStream<Event>> {}
 

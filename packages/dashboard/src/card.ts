@@ -171,7 +171,8 @@ export class Card {
       await navigator.clipboard.writeText(url);
       this.#handlers.copied(label);
     } catch {
-      // No clipboard here (plain http under another name than localhost): show and select, so that a key press copies it.
+      // No clipboard here (plain http under another name than localhost): show and select, so that a key press copies
+      // it.
       code.dataset.shown = 'true';
       set(code, url);
       getSelection()?.selectAllChildren(code);

@@ -33,8 +33,8 @@ const page = {
 };
 
 /**
- * The page: signed out it shows the form for the token, signed in the databases. States come from the event stream alone:
- * replies travel on other connections and may be older than an event that was seen already.
+ * The page: signed out it shows the form for the token, signed in the databases. States come from the event stream
+ * alone: replies travel on other connections and may be older than an event that was seen already.
  */
 class Dashboard implements CardHandlers {
   #list: readonly Database[] = [];

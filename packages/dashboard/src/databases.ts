@@ -10,7 +10,10 @@ export type Change =
   | { readonly kind: 'changed'; readonly database: Database }
   | { readonly kind: 'deleted'; readonly id: string };
 
-/** The list after a change: oldest first, each once. What is not known (a state of a database since deleted) changes nothing. */
+/**
+ * The list after a change: oldest first, each once. What is not known (a state of a database since deleted) changes
+ * nothing.
+ */
 export function applyChange(list: readonly Database[], change: Change): readonly Database[] {
   switch (change.kind) {
     case 'databases':

@@ -22,7 +22,10 @@ const SPARES = 3;
 const IN_A_ROW = 20;
 const WORKERS = 4;
 
-/** A new database and its first query over TCP; a test suite's copy of a migrated one; beside what one would do without us. */
+/**
+ * A new database and its first query over TCP; a test suite's copy of a migrated one; beside what one would do without
+ * us.
+ */
 export async function create(flags: BenchFlags): Promise<string> {
   const rounds = flags('rounds', ROUNDS);
   const spared = await startPlatform({ flags: ['--spares', String(SPARES)] });

@@ -33,7 +33,9 @@ interface Sleeper {
   readonly request: Buffer;
 }
 
-/** Many databases on one machine: what they cost asleep, and how they wake under random access. Prints its table itself. */
+/**
+ * Many databases on one machine: what they cost asleep, and how they wake under random access. Prints its table itself.
+ */
 export async function density(flags: BenchFlags): Promise<string> {
   const total = flags('databases', DATABASES);
   const stopAfterMinutes = flags('stop-after', 5);

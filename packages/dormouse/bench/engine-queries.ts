@@ -1,7 +1,10 @@
 import type { Loose } from '../test/support/clients.ts';
 import { ROWS } from './stage.ts';
 
-/** What an app asks for, as it writes it. `turn` varies the parameters. A unit of several queries is asked one after the other. */
+/**
+ * What an app asks for, as it writes it. `turn` varies the parameters. A unit of several queries is asked one after the
+ * other.
+ */
 export interface Workload {
   readonly name: string;
   readonly calls: readonly ((prisma: Loose, turn: number) => Promise<unknown>)[];

@@ -21,8 +21,9 @@ interface Servers {
 }
 
 /**
- * Every kind of query over HTTP by both protocols, beside the vendor's executor, a client in the app's own process, the bare
- * driver, and a server that only echoes; the stock client end to end beside them. Then the ratios that are claimed.
+ * Every kind of query over HTTP by both protocols, beside the vendor's executor, a client in the app's own process, the
+ * bare driver, and a server that only echoes; the stock client end to end beside them. Then the ratios that are
+ * claimed.
  */
 export async function engine(flags: BenchFlags): Promise<string> {
   const only = flags.list('only');

@@ -9,7 +9,10 @@ import { memory } from './memory.ts';
 import { schemas } from './schemas.ts';
 import { wake } from './wake.ts';
 
-/** One file a claim; each prints a table in Markdown with its peers. Its flags, with what they are unless told otherwise. */
+/**
+ * One file a claim; each prints a table in Markdown with its peers. Its flags, with what they are unless told
+ * otherwise.
+ */
 interface Claim {
   readonly shows: string;
   readonly flags: Readonly<Record<string, string>>;

@@ -60,8 +60,8 @@ async function furtherKeys(stage: Stage, count: number): Promise<string[]> {
 }
 
 /**
- * Resident memory of the platform and of its servers over many queries of many shapes, by both protocols in turn; each of several
- * databases is asked all shapes.
+ * Resident memory of the platform and of its servers over many queries of many shapes, by both protocols in turn; each
+ * of several databases is asked all shapes.
  */
 export async function memory(flags: BenchFlags): Promise<string> {
   const queries = flags('queries', QUERIES);

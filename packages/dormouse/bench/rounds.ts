@@ -72,8 +72,8 @@ export function ownCpuMs(pid: number): number {
 }
 
 /**
- * CPU time of the threads that a process has now, milliseconds, to the nanosecond; a thread that ends takes its time with it. For
- * processes that hardly work: `ownCpuMs` counts by tens.
+ * CPU time of the threads that a process has now, milliseconds, to the nanosecond; a thread that ends takes its time
+ * with it. For processes that hardly work: `ownCpuMs` counts by tens.
  */
 export function threadsCpuMs(pid: number): number {
   let ns = 0;

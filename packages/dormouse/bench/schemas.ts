@@ -1,14 +1,17 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Deadline, silentLogger, systemClock } from '../src/base/index.ts';
-import { Compiler } from '../src/engine/compiler.ts';
-import { graphBytes } from '../src/engine/packed-graph.ts';
+import { Compiler } from '../src/engine/compiler/compiler.ts';
+import { graphBytes } from '../src/engine/compiler/packed-graph.ts';
 import { until } from '../test/support/until.ts';
 import { table } from './rounds.ts';
 
 const MODELS = [20, 100, 500, 1000];
 const LONG_MS = 300_000;
 
-/** What a schema costs by its size: its upload, what is read of it aside, its first query and its others, and the main loop meanwhile. */
+/**
+ * What a schema costs by its size: its upload, what is read of it aside, its first query and its others, and the main
+ * loop meanwhile.
+ */
 export async function schemas(): Promise<string> {
   const rows: string[][] = [];
   for (const models of MODELS) {

@@ -1,6 +1,9 @@
 import { percentile } from './load.ts';
 
-/** Does turns for some seconds, `concurrency` at a time, and says how many they were and what CPU time this process spent. */
+/**
+ * Does turns for some seconds, `concurrency` at a time, and says how many they were and what CPU time this process
+ * spent.
+ */
 export async function runTurns(
   seconds: number,
   concurrency: number,

@@ -15,7 +15,9 @@ const STORM_ROUNDS = 3;
 const MAKERS = 4;
 const ASLEEP_MS = 50;
 
-/** Many at once: clients of one sleeper with `request`, and sleepers with a client each and `raw`, which needs no table. */
+/**
+ * Many at once: clients of one sleeper with `request`, and sleepers with a client each and `raw`, which needs no table.
+ */
 export async function storms(stage: Stage, request: Buffer, raw: Buffer, flags: BenchFlags): Promise<string> {
   const clients = flags('clients', CLIENTS);
   const sleepers = flags('sleepers', SLEEPERS);

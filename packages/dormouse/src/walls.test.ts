@@ -1,54 +1,170 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
 const source = dirname(fileURLToPath(import.meta.url));
 
-/** Which stages a stage may import, besides itself. Imports point down the life of a query. */
-const BELOW: Record<string, readonly string[]> = {
+/** The stages, and for each the stages that it may import. Imports point down the life of a query. */
+const STAGES: Directions = {
   base: [],
-  wire: ['base'],
-  instance: ['wire', 'base'],
+  wire: [],
+  threads: ['base'],
+  instance: ['threads', 'wire', 'base'],
   pool: ['instance', 'wire', 'base'],
-  events: ['pool', 'instance', 'wire', 'base'],
-  engine: ['pool', 'instance', 'wire', 'base'],
+  events: ['pool', 'instance', 'threads', 'wire', 'base'],
+  engine: ['pool', 'threads', 'wire', 'base'],
   edge: ['base'],
-  control: ['edge', 'engine', 'events', 'pool', 'instance', 'wire', 'base'],
-  insights: ['edge', 'engine', 'events', 'pool', 'instance', 'wire', 'base'],
-  front: ['edge', 'engine', 'events', 'pool', 'instance', 'wire', 'base'],
-  worker: ['edge', 'base'],
-  'closing-stack': [],
-  'platform-options': [],
-  'start-gate': ['base'],
-  database: ['engine', 'events', 'pool', 'instance', 'base'],
-  fleet: ['database', 'control', 'engine', 'instance', 'base'],
-  doors: ['database', 'platform-options', 'front', 'control', 'edge', 'events', 'base'],
-  platform: [
-    'closing-stack',
-    'platform-options',
-    'doors',
-    'start-gate',
-    'fleet',
-    'front',
-    'control',
-    'insights',
-    'edge',
-    'engine',
-    'events',
-    'pool',
-    'instance',
-    'wire',
-    'base',
-  ],
+  control: ['instance', 'base'],
+  front: ['edge', 'pool', 'instance', 'wire', 'base'],
+  platform: ['front', 'control', 'edge', 'engine', 'events', 'pool', 'instance', 'base'],
   cli: ['platform', 'base'],
-  main: ['cli', 'base'],
+  main: ['cli'],
 };
 
-interface Import {
+/**
+ * The rooms of each stage that has rooms, and for each the rooms of its stage that it may import. A file beside the
+ * rooms counts as one.
+ */
+const ROOMS: Readonly<Record<string, Directions>> = {
+  wire: {
+    bytes: [],
+    scram: [],
+    messages: ['bytes'],
+    replication: ['bytes'],
+  },
+  instance: {
+    contract: [],
+    machine: [],
+    administration: ['contract', 'machine'],
+    memory: ['contract', 'machine'],
+    life: ['contract', 'administration'],
+    postgres: ['machine', 'administration'],
+    confinement: ['machine', 'postgres'],
+    maintenance: ['contract', 'administration', 'life'],
+    copies: ['contract', 'machine', 'administration', 'postgres', 'confinement'],
+    branching: ['contract', 'machine', 'life', 'postgres', 'copies'],
+    process: ['contract', 'machine', 'administration', 'postgres', 'confinement', 'copies'],
+    instances: [
+      'contract',
+      'machine',
+      'memory',
+      'life',
+      'postgres',
+      'confinement',
+      'maintenance',
+      'branching',
+      'process',
+    ],
+  },
+  pool: {
+    pool: [],
+    statements: ['pool'],
+    connection: ['pool', 'statements'],
+    'pool-lease': ['pool', 'connection'],
+    'wait-queue': ['pool', 'connection'],
+    'server-pool': ['pool', 'statements', 'connection', 'pool-lease', 'wait-queue'],
+  },
+  events: {
+    log: [],
+    capture: ['log'],
+    'database-events': ['log', 'capture'],
+    delivery: ['log', 'capture', 'database-events'],
+    events: ['log', 'capture', 'database-events', 'delivery'],
+  },
+  engine: {
+    engine: [],
+    'memory-budget': [],
+    statements: [],
+    request: ['statements'],
+    'prisma-runtime': ['statements', 'request'],
+    compiler: ['memory-budget', 'prisma-runtime'],
+    program: ['statements', 'request', 'prisma-runtime'],
+    transactions: ['statements', 'prisma-runtime'],
+    'engine-parts': ['memory-budget', 'statements', 'request', 'prisma-runtime', 'program', 'transactions'],
+    prisma7: ['memory-budget', 'statements', 'request', 'prisma-runtime', 'program', 'engine-parts'],
+    prisma6: [
+      'memory-budget',
+      'statements',
+      'request',
+      'prisma-runtime',
+      'compiler',
+      'program',
+      'engine-parts',
+      'prisma7',
+    ],
+    'large-bodies': [
+      'engine',
+      'memory-budget',
+      'statements',
+      'request',
+      'prisma-runtime',
+      'compiler',
+      'program',
+      'transactions',
+      'prisma7',
+      'prisma6',
+    ],
+    'create-engine': [
+      'engine',
+      'memory-budget',
+      'statements',
+      'request',
+      'prisma-runtime',
+      'compiler',
+      'program',
+      'transactions',
+      'prisma7',
+      'prisma6',
+      'large-bodies',
+    ],
+  },
+  control: {
+    registry: [],
+    databases: ['registry'],
+    control: ['registry', 'databases'],
+    api: ['registry', 'databases', 'control'],
+  },
+  platform: {
+    'closing-stack': [],
+    database: [],
+    'platform-options': [],
+    'start-gate': [],
+    doors: ['database', 'platform-options'],
+    fleet: ['database'],
+    platform: ['closing-stack', 'platform-options', 'start-gate', 'doors', 'fleet'],
+  },
+  cli: {
+    'command-line': [],
+    'start-platform': [],
+    'platform-api': ['command-line'],
+    commands: ['command-line', 'start-platform', 'platform-api'],
+  },
+};
+
+type Directions = Readonly<Record<string, readonly string[]>>;
+
+/** A file of src/, by where it stands: `engine/program/run.ts` is of stage `engine` and room `program`. */
+interface Place {
   readonly file: string;
   readonly stage: string;
+  readonly room: string;
+}
+
+interface Import {
+  readonly from: Place;
+  readonly to: Place | undefined;
   readonly specifier: string;
+}
+
+const IMPORTS =
+  /(?:^|\n)\s*(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]|(?:^|\n)\s*import\s*['"]([^'"]+)['"]/g;
+
+function placeOf(path: string): Place {
+  const file = relative(source, path).split(sep).join('/');
+  const [first = '', second = '', ...deeper] = file.split('/');
+  const stage = first.replace(/\.ts$/, '');
+  return { file, stage, room: deeper.length > 0 ? second : second.replace(/\.ts$/, '') };
 }
 
 function imports(): Import[] {
@@ -56,69 +172,181 @@ function imports(): Import[] {
   for (const entry of readdirSync(source, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile() || !entry.name.endsWith('.ts') || entry.name.endsWith('.test.ts')) continue;
     const path = join(entry.parentPath, entry.name);
-    const file = relative(source, path);
-    const first = file.split(sep)[0] ?? '';
-    const stage = first.endsWith('.ts') ? first.slice(0, -3) : first;
-    for (const match of readFileSync(path, 'utf8').matchAll(
-      /(?:^|\n)\s*(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]|(?:^|\n)\s*import\s*['"]([^'"]+)['"]/g,
-    )) {
-      found.push({ file, stage, specifier: match[1] ?? match[2] ?? match[3] ?? '' });
+    for (const match of readFileSync(path, 'utf8').matchAll(IMPORTS)) {
+      const specifier = match[1] ?? match[2] ?? match[3] ?? '';
+      const target = specifier.startsWith('.') ? resolve(dirname(path), specifier) : undefined;
+      found.push({
+        from: placeOf(path),
+        to: target?.startsWith(source + sep) ? placeOf(target) : undefined,
+        specifier,
+      });
     }
   }
   return found;
 }
 
-/** Where a relative import leads: its stage and the file within. */
-function target(one: Import): { stage: string; inner: string } | undefined {
-  if (!one.specifier.startsWith('.')) return undefined;
-  const path = relative(source, resolve(source, dirname(one.file), one.specifier));
-  if (path.startsWith('..')) return undefined;
-  const [first = '', ...rest] = path.split(sep);
-  return first.endsWith('.ts')
-    ? { stage: first.slice(0, -3), inner: 'index.ts' }
-    : { stage: first, inner: rest.join('/') };
+const told = (wrong: readonly Import[]): string[] =>
+  wrong.map(({ from, specifier }) => `${from.file} imports ${specifier}`);
+
+/** Each permission of a table that no import uses. */
+function unused(table: Directions, used: ReadonlySet<string>): string[] {
+  return Object.entries(table).flatMap(([from, allowed]) =>
+    allowed.map((to) => `${from} → ${to}`).filter((permission) => !used.has(permission)),
+  );
+}
+
+/** The first circle in a graph, as the path that closes it. */
+function circle(graph: ReadonlyMap<string, ReadonlySet<string>>): string[] | undefined {
+  const done = new Set<string>();
+  const path: string[] = [];
+  function visit(node: string): string[] | undefined {
+    const at = path.indexOf(node);
+    if (at >= 0) return [...path.slice(at), node];
+    if (done.has(node)) return undefined;
+    path.push(node);
+    for (const next of graph.get(node) ?? []) {
+      const found = visit(next);
+      if (found !== undefined) return found;
+    }
+    path.pop();
+    done.add(node);
+    return undefined;
+  }
+  for (const node of graph.keys()) {
+    const found = visit(node);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function graphOf(edges: Iterable<readonly [string, string]>): Map<string, Set<string>> {
+  const graph = new Map<string, Set<string>>();
+  for (const [from, to] of edges) graph.set(from, (graph.get(from) ?? new Set()).add(to));
+  return graph;
 }
 
 describe('the walls between the stages', () => {
   const all = imports();
+  const inside = all.filter((one): one is Import & { readonly to: Place } => one.to !== undefined);
+  const acrossStages = inside.filter(({ from, to }) => from.stage !== to.stage);
+  const acrossRooms = inside.filter(({ from, to }) => from.stage === to.stage && from.room !== to.room);
 
-  it('looked at the files: every stage that has code was read', () => {
-    const stages = new Set(all.map((one) => one.stage));
-    for (const stage of ['base', 'wire', 'pool', 'instance', 'engine', 'events', 'edge', 'control', 'front', 'cli']) {
-      expect(stages, stage).toContain(stage);
+  it('the test looked: it read every stage and every room', () => {
+    expect(new Set(all.map(({ from }) => from.stage))).toEqual(new Set([...Object.keys(STAGES)]));
+    for (const [stage, rooms] of Object.entries(ROOMS)) {
+      const seen = new Set(inside.filter(({ from }) => from.stage === stage).map(({ from }) => from.room));
+      for (const room of Object.keys(rooms)) expect([...seen, ...leaves(stage)], `${stage}/${room}`).toContain(room);
     }
-    expect(all.length).toBeGreaterThan(200);
+    expect(acrossStages.length).toBeGreaterThan(200);
+    expect(acrossRooms.length).toBeGreaterThan(200);
   });
 
-  it('imports point down', () => {
-    const wrong = all.filter((one) => {
-      const to = target(one);
-      return to !== undefined && to.stage !== one.stage && !(BELOW[one.stage] ?? []).includes(to.stage);
-    });
-    expect(wrong.map((one) => `${one.file} imports ${one.specifier}`)).toEqual([]);
+  it('imports between stages point down', () => {
+    const wrong = acrossStages.filter(({ from, to }) => !(STAGES[from.stage] ?? []).includes(to.stage));
+    expect(told(wrong)).toEqual([]);
   });
 
-  it('others enter a stage by its door', () => {
-    // front/ has two doors of its own, http/ and postgres/.
-    const doors = /^(?:index\.ts|(?:http|postgres)\/index\.ts)$/;
-    const wrong = all.filter((one) => {
-      const to = target(one);
-      return to !== undefined && to.stage !== one.stage && !doors.test(to.inner);
-    });
-    expect(wrong.map((one) => `${one.file} imports ${one.specifier}`)).toEqual([]);
+  it('imports between the rooms of a stage point down', () => {
+    const wrong = acrossRooms.filter(
+      ({ from, to }) =>
+        ROOMS[from.stage] !== undefined &&
+        from.room !== 'index' &&
+        !(ROOMS[from.stage]?.[from.room] ?? []).includes(to.room),
+    );
+    expect(told(wrong)).toEqual([]);
+  });
+
+  it('every permission is used', () => {
+    const stages = new Set(acrossStages.map(({ from, to }) => `${from.stage} → ${to.stage}`));
+    expect(unused(STAGES, stages)).toEqual([]);
+    for (const [stage, table] of Object.entries(ROOMS)) {
+      const used = acrossRooms.filter(({ from }) => from.stage === stage);
+      expect(unused(table, new Set(used.map(({ from, to }) => `${from.room} → ${to.room}`))), stage).toEqual([]);
+    }
+  });
+
+  it('a stage with more than a dozen files has rooms, and each of its files stands in the table', () => {
+    for (const stage of Object.keys(STAGES)) {
+      const folder = join(source, stage);
+      if (!existsSync(folder)) continue;
+      const entries = readdirSync(folder, { withFileTypes: true });
+      const flat = entries.filter(({ name }) => name.endsWith('.ts') && !name.endsWith('.test.ts'));
+      expect(flat.length, stage).toBeLessThanOrEqual(13);
+      if (ROOMS[stage] === undefined) continue;
+      const names = entries
+        .filter((entry) => entry.isDirectory() || (entry.name.endsWith('.ts') && !/\.(test|d)\.ts$/.test(entry.name)))
+        .map(({ name }) => name.replace(/\.ts$/, ''))
+        .filter((name) => name !== 'index');
+      expect(names.sort(), stage).toEqual(Object.keys(ROOMS[stage]).sort());
+    }
+  });
+
+  it('no import leads back to where it came from: neither between stages, nor rooms, nor files', () => {
+    const stages = graphOf(acrossStages.map(({ from, to }) => [from.stage, to.stage]));
+    const rooms = graphOf(
+      acrossRooms
+        .filter(({ from, to }) => from.room !== 'index' && to.room !== 'index')
+        .map(({ from, to }) => [`${from.stage}/${from.room}`, `${to.stage}/${to.room}`]),
+    );
+    const files = graphOf(inside.map(({ from, to }) => [from.file, to.file]));
+    expect([circle(stages), circle(rooms), circle(files)]).toEqual([undefined, undefined, undefined]);
+    // The search is one that finds.
+    expect(
+      circle(
+        graphOf([
+          ['a', 'b'],
+          ['b', 'c'],
+          ['c', 'a'],
+        ]),
+      ),
+    ).toEqual(['a', 'b', 'c', 'a']);
+  });
+
+  it('others enter a stage or a room by its door', () => {
+    // front/ has two doors of its own, http/ and postgres/; commands/ is entered by the list of commands.
+    const stageDoor = /^(?:[^/]+\/index|front\/(?:http|postgres)\/index)\.ts$/;
+    const wrong = [
+      ...acrossStages.filter(({ to }) => !stageDoor.test(to.file)),
+      ...acrossRooms.filter(({ to }) => to.file.split('/').length > 2 && !to.file.endsWith('/index.ts')),
+    ];
+    expect(told(wrong)).toEqual([]);
   });
 
   it('edge and base run without Node', () => {
     const wrong = all.filter(
-      (one) => ['edge', 'base', 'worker'].includes(one.stage) && one.specifier.startsWith('node:'),
+      ({ from, specifier }) => ['edge', 'base'].includes(from.stage) && specifier.startsWith('node:'),
     );
-    expect(wrong.map((one) => `${one.file} imports ${one.specifier}`)).toEqual([]);
+    expect(told(wrong)).toEqual([]);
   });
 
-  it('each stage has a door that says what it owns', () => {
-    for (const stage of ['base', 'wire', 'pool', 'instance', 'engine', 'events', 'edge', 'control']) {
-      const door = readFileSync(join(source, stage, 'index.ts'), 'utf8');
-      for (const word of ['Owns:', 'Never:', 'Limits:', 'Fails with:']) expect(door, stage).toContain(word);
+  it('each stage has a door that says what it owns, its limits and how it fails; each room one that says what it owns', () => {
+    const doorOf = (...path: string[]): string => readFileSync(join(source, ...path, 'index.ts'), 'utf8');
+    for (const stage of [
+      'base',
+      'wire',
+      'pool',
+      'instance',
+      'engine',
+      'events',
+      'edge',
+      'control',
+      'threads',
+      'platform',
+    ]) {
+      for (const word of ['Owns: ', 'Never: ', 'Limits: ', 'Fails with: '])
+        expect(doorOf(stage), stage).toContain(word);
+    }
+    for (const [stage, rooms] of Object.entries(ROOMS)) {
+      for (const room of Object.keys(rooms)) {
+        if (existsSync(join(source, stage, `${room}.ts`))) continue;
+        expect(doorOf(stage, room), `${stage}/${room}`).toMatch(/Owns: \w[\s\S]*Never: \w/);
+      }
     }
   });
+
+  /** Rooms that import nothing. */
+  function leaves(stage: string): string[] {
+    const rooms = new Set(inside.filter(({ to }) => to.stage === stage).map(({ to }) => to.room));
+    return [...rooms];
+  }
 });

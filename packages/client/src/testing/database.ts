@@ -31,9 +31,11 @@ export interface TestDatabase extends AsyncDisposable {
 }
 
 /**
- * Makes a throw-away copy of a database: a template that is stopped is copied from its files, so nothing has to be migrated again, and
- * after the first such copy others lie ready. Nothing of it is synced to the disk: it does not outlive a boot of the machine. It lives until `drop`, or the end of the block that it is declared in with `await using`; if the suite is killed, until the next test
- * database is made after it. Workers may call it at the same time. Throws {@link DormouseTestingError}.
+ * Makes a throw-away copy of a database: a template that is stopped is copied from its files, so nothing has to be
+ * migrated again, and after the first such copy others lie ready. Nothing of it is synced to the disk: it does not
+ * outlive a boot of the machine. It lives until `drop`, or the end of the block that it is declared in with `await
+ * using`; if the suite is killed, until the next test database is made after it. Workers may call it at the same time.
+ * Throws {@link DormouseTestingError}.
  */
 export async function createTestDatabase(options: TestDatabaseOptions): Promise<TestDatabase> {
   const platform = await findTestPlatform(options);

@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 
-/** A hash over these words, and over names and content of all files at or below these paths. Rejects for a path that is not there. */
+/**
+ * A hash over these words, and over names and content of all files at or below these paths. Rejects for a path that is
+ * not there.
+ */
 export async function fingerprint(
   words: readonly string[],
   paths: readonly string[],

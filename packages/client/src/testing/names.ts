@@ -72,7 +72,10 @@ export function isTemplateOf(prefix: string, name: string): boolean {
   return name.startsWith(`${prefix}-`) && /^[0-9a-f]{12}$/.test(name.slice(prefix.length + 1));
 }
 
-/** A new name for a test database of this process. A template's name that is too long is cut: the rest keeps it apart from others. */
+/**
+ * A new name for a test database of this process. A template's name that is too long is cut: the rest keeps it apart
+ * from others.
+ */
 export function testName(template: string, maker: Maker): string {
   return `${template.slice(0, TEMPLATE_CHARS)}-t${maker.host}-${maker.pid.toString(36)}-${maker.start}-${randomBytes(3).toString('hex')}`;
 }

@@ -23,11 +23,14 @@ export interface TestTemplateOptions extends PlatformOptions {
   /** What its name begins with: a-z, 0-9 and dashes, at most 24 characters. One for each app. */
   readonly name: string;
   /**
-   * Brings an empty database to the state that tests start from: a shell command, run with the database's Postgres URL in DATABASE_URL and
-   * DIRECT_URL (`npx prisma migrate deploy`); or a function.
+   * Brings an empty database to the state that tests start from: a shell command, run with the database's Postgres URL
+   * in DATABASE_URL and DIRECT_URL (`npx prisma migrate deploy`); or a function.
    */
   readonly migrate: string | ((urls: TemplateUrls) => unknown);
-  /** Files and folders (`prisma/migrations`, a seed script) that decide what it becomes: another content makes another template. */
+  /**
+   * Files and folders (`prisma/migrations`, a seed script) that decide what it becomes: another content makes another
+   * template.
+   */
   readonly from?: string | readonly string[];
   /** Anything else that does: another text makes another template. */
   readonly version?: string;
@@ -40,7 +43,9 @@ export interface TestTemplate {
   readonly name: string;
 }
 
-/** A key of the template carries the mark: it is there once the template is whole, and says before that who makes it. */
+/**
+ * A key of the template carries the mark: it is there once the template is whole, and says before that who makes it.
+ */
 const READY = 'dormouse testing: ready';
 const MAKING = /^dormouse testing: made by (?<host>[0-9a-f]+) (?<pid>\d+) (?<start>\w+)$/;
 /** Between its creation and its mark a template belongs to a maker that has this long to say so. */
@@ -53,9 +58,10 @@ const OLD_MS = 7 * 24 * 60 * 60_000;
 const OUTPUT_CHARS = 4000;
 
 /**
- * Gives the template of this name and content, and makes it first if there is none: once, however many processes ask at the same time.
- * For a runner's global set-up. Also deletes test databases of suites that are gone, and templates of a content older than a week.
- * Throws {@link DormouseTestingError}, and what the function `migrate` throws; a template that failed is not kept.
+ * Gives the template of this name and content, and makes it first if there is none: once, however many processes ask at
+ * the same time. For a runner's global set-up. Also deletes test databases of suites that are gone, and templates of a
+ * content older than a week. Throws {@link DormouseTestingError}, and what the function `migrate` throws; a template
+ * that failed is not kept.
  */
 export async function createTestTemplate(options: TestTemplateOptions): Promise<TestTemplate> {
   checkPrefix(options.name);

@@ -5,7 +5,10 @@ import { runByClient, workloadNamed } from '../engine-queries.ts';
 import { serveOrders } from '../peer-process.ts';
 import { runTurns } from '../turns.ts';
 
-/** Prisma Client 7 in the app's own process: with `@prisma/adapter-pg` and no HTTP between, or, told a `prismaUrl`, end to end. */
+/**
+ * Prisma Client 7 in the app's own process: with `@prisma/adapter-pg` and no HTTP between, or, told a `prismaUrl`, end
+ * to end.
+ */
 const { PrismaClient } = await loadClient(7);
 const url = process.argv[2] as string;
 const prisma = new PrismaClient(

@@ -38,7 +38,10 @@ export interface DatabaseRecord {
   readonly createdAtMs: number;
   /** Absent: nothing of its own. */
   readonly rest?: RestOverrides;
-  /** For a test: nothing of it is synced, and it does not outlive a boot of the machine. Absent: a database like any other. */
+  /**
+   * For a test: nothing of it is synced, and it does not outlive a boot of the machine. Absent: a database like any
+   * other.
+   */
   readonly throwAway?: boolean;
   readonly limits?: LimitOverrides;
 }

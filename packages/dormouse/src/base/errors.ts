@@ -618,8 +618,8 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
 };
 
 /**
- * Whoever holds a key is told the table's message only: what is said beside it is of the machine (paths, the end of a server's log, other
- * programs) and for those who run it.
+ * Whoever holds a key is told the table's message only: what is said beside it is of the machine (paths, the end of a
+ * server's log, other programs) and for those who run it.
  */
 const FOR_OPERATORS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'start_failed',
@@ -635,7 +635,10 @@ const FOR_OPERATORS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 export interface ErrorOptions {
-  /** Says what happened, why and what to do; the table's message if absent. Shown to the caller, of some codes to operators only. */
+  /**
+   * Says what happened, why and what to do; the table's message if absent. Shown to the caller, of some codes to
+   * operators only.
+   */
   readonly message?: string;
   /** Machine-readable details shown to the caller. */
   readonly meta?: Readonly<Record<string, unknown>>;

@@ -5,8 +5,9 @@ import type { DatabaseId, KeyId, RequestId } from './ids.ts';
 import type { Timings } from './timings.ts';
 
 /**
- * Bodies beyond this are not read on a loop that serves others: reading, planning and binding one as dense as this takes up to 28 ms
- * at a stretch, twice of it 57. The engine reads larger ones in threads; an edge looks at their first words only.
+ * Bodies beyond this are not read on a loop that serves others: reading, planning and binding one as dense as this
+ * takes up to 28 ms at a stretch, twice of it 57. The engine reads larger ones in threads; an edge looks at their first
+ * words only.
  */
 export const LARGE_BODY_BYTES: number = 64 * 1024;
 

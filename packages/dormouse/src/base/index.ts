@@ -1,5 +1,6 @@
 /**
- * Owns: errors and their table, ids, clock, deadlines, cancellation, timings, the catalog's read-only type, the minimal request.
+ * Owns: errors and their table, ids, clock, deadlines, cancellation, timings, the catalog's read-only type, the minimal
+ *   request.
  * Never: does I/O, imports node: modules or another folder; runs in Node and in Workers.
  * Limits: none of its own.
  * Fails with: `name_invalid`.

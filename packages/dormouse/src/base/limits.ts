@@ -24,8 +24,8 @@ export function limitFits(name: keyof LimitOverrides, value: number): boolean {
 }
 
 /**
- * None, and the weight that the kernel gives of its own accord. The default: Postgres bounds its processes by max_connections itself, and
- * a start without limits is not slowed by a group.
+ * None, and the weight that the kernel gives of its own accord. The default: Postgres bounds its processes by
+ * max_connections itself, and a start without limits is not slowed by a group.
  */
 export const NO_LIMITS: Required<LimitOverrides> = {
   memoryLimitBytes: Number.POSITIVE_INFINITY,

@@ -5,8 +5,9 @@ export interface SqlConnection {
 }
 
 /**
- * Commits what `work` does, or nothing of it, and throws what failed. By hand: on a full disk SQLite has rolled back by itself, and whoever
- * rolls back then is told that there is no transaction instead of `SQLITE_FULL` (libsql's own transactions are).
+ * Commits what `work` does, or nothing of it, and throws what failed. By hand: on a full disk SQLite has rolled back by
+ * itself, and whoever rolls back then is told that there is no transaction instead of `SQLITE_FULL` (libsql's own
+ * transactions are).
  */
 export function sqlTransaction(db: SqlConnection, work: () => void): void {
   db.exec('BEGIN IMMEDIATE');

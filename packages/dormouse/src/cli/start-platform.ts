@@ -1,5 +1,5 @@
 import type { Logger } from '../base/index.ts';
-import type { Platform, PlatformOptions } from '../platform.ts';
+import type { Platform, PlatformOptions } from '../platform/index.ts';
 
 export type { Platform, PlatformOptions };
 
@@ -12,6 +12,6 @@ export type StartPlatform = (
 
 /** The real one. Loaded only when it is started: other commands need nothing of it, and answer sooner. */
 export const startHere: StartPlatform = async (options, logger, progress) => {
-  const { startPlatform } = await import('../platform.ts');
+  const { startPlatform } = await import('../platform/index.ts');
   return startPlatform(options, logger, progress);
 };

@@ -11,26 +11,27 @@ import {
   type Role,
   toDormouseError,
 } from '../base/index.ts';
-import { BirthAndEnd, type BranchWish } from './birth-and-end.ts';
-import { BranchJobs } from './branch-jobs.ts';
-import type { Fleet } from './fleet.ts';
-import { LIMITS, type LimitDefaults, patchLimits } from './limits-patch.ts';
-import { MemoryCatalog } from './memory-catalog.ts';
-import type { KeyRow, Registry } from './registry.ts';
-import { patchRest, type RestDefaults } from './rest-patch.ts';
-import { Roster } from './roster.ts';
-import type { Secrets } from './secrets.ts';
-import type { Addresses } from './urls.ts';
-import { Usage } from './usage.ts';
+import type { Addresses, Fleet } from './databases/index.ts';
 import {
+  BranchJobs,
+  type BranchWish,
   type DatabaseDetail,
+  DatabaseLifecycle,
   type DatabaseSummary,
   type KeyDetail,
   type KeySummary,
+  LIMITS,
+  type LimitDefaults,
+  patchLimits,
+  patchRest,
+  type RestDefaults,
+  Roster,
   type Totals,
   Views,
-} from './views.ts';
-import { Watchers } from './watchers.ts';
+  Watchers,
+} from './databases/index.ts';
+import type { KeyRow, Registry, Secrets } from './registry/index.ts';
+import { MemoryCatalog, Usage } from './registry/index.ts';
 
 /** Keys a database may have, revoked ones too: all of them stand in memory. */
 export const KEYS_MAX = 1_000;
@@ -57,13 +58,16 @@ export interface ControlOptions {
   readonly onRevoked?: (id: KeyId) => void;
 }
 
-/** What may be asked about databases and keys, and done to them. The catalog is ready from the start; the fleet is attached once it exists. */
+/**
+ * What may be asked about databases and keys, and done to them. The catalog is ready from the start; the fleet is
+ * attached once it exists.
+ */
 export class Control {
   readonly #options: ControlOptions;
   readonly #usage: Usage;
   readonly #roster: Roster;
   readonly #views: Views;
-  readonly #lives: BirthAndEnd;
+  readonly #lives: DatabaseLifecycle;
   readonly watchers: Watchers = new Watchers();
   #fleet: Fleet | undefined;
   /** Changes of databases are taken one after the other. */
@@ -81,7 +85,18 @@ export class Control {
     this.#usage = usage;
     this.#roster = roster;
     this.#views = views;
-    this.#lives = new BirthAndEnd({ registry, roster, views, branches, watchers, clock, random, log, bootId, fleet });
+    this.#lives = new DatabaseLifecycle({
+      registry,
+      roster,
+      views,
+      branches,
+      watchers,
+      clock,
+      random,
+      log,
+      bootId,
+      fleet,
+    });
     for (const row of registry.databases()) this.#lives.enter(row);
     for (const key of registry.keys()) roster.enterKey(key);
   }
@@ -106,16 +121,20 @@ export class Control {
     await this.#lives.clearUnfinished();
   }
 
-  /** Creates a database with a first key of the owner. Fails with `name_invalid`, `name_taken`, and what the fleet fails with. */
+  /**
+   * Creates a database with a first key of the owner. Fails with `name_invalid`, `name_taken`, and what the fleet fails
+   * with.
+   */
   async createDatabase(name: string): Promise<DatabaseDetail> {
     this.#servers();
     return this.showDatabase(await this.#lives.create(name, this.#options.pgMajor()));
   }
 
   /**
-   * Makes a database that is a copy of another at one moment after the call, with keys of its own. `done` rejects with `disk_full`,
-   * `branch_failed`, `database_deleted` and what waking the source fails with; nothing of the branch is left then. Fails at once with
-   * `name_invalid`, `name_taken`, `database_unknown`, `database_busy`, `database_deleted`.
+   * Makes a database that is a copy of another at one moment after the call, with keys of its own. `done` rejects with
+   * `disk_full`, `branch_failed`, `database_deleted` and what waking the source fails with; nothing of the branch is
+   * left then. Fails at once with `name_invalid`, `name_taken`, `database_unknown`, `database_busy`,
+   * `database_deleted`.
    */
   beginBranch(
     nameOrId: string,
@@ -135,7 +154,10 @@ export class Control {
     return this.#views.databaseInDetail(this.#roster.find(nameOrId));
   }
 
-  /** Deletes for good; its keys stop working at once. Repeated, it goes on with what is left. A branch in the making is given up. */
+  /**
+   * Deletes for good; its keys stop working at once. Repeated, it goes on with what is left. A branch in the making is
+   * given up.
+   */
   async deleteDatabase(nameOrId: string): Promise<{ readonly id: DatabaseId; readonly name: string }> {
     const row = this.#roster.find(nameOrId);
     await this.#lives.delete(row);
@@ -191,8 +213,8 @@ export class Control {
   }
 
   /**
-   * Revokes a key: no request that comes after this returns gets in by it, also if it cannot be written (`disk_full`): then it holds
-   * until the platform ends, and a repetition writes it. Repeated otherwise, it changes nothing.
+   * Revokes a key: no request that comes after this returns gets in by it, also if it cannot be written (`disk_full`):
+   * then it holds until the platform ends, and a repetition writes it. Repeated otherwise, it changes nothing.
    */
   revokeKey(nameOrId: string, keyId: string): KeySummary {
     const key = this.#roster.findKey(nameOrId, keyId);

@@ -26,7 +26,10 @@ export interface AuthenticatorOptions {
   readonly tokensMax: number;
 }
 
-/** Proves who asks. Gives the principal at once for a token seen before, else a promise of it. Throws or rejects with `key_*`. */
+/**
+ * Proves who asks. Gives the principal at once for a token seen before, else a promise of it. Throws or rejects with
+ * `key_*`.
+ */
 export type Authenticator = (authorization: string | undefined) => Principal | Promise<Principal>;
 
 /** Longest token looked at: ours have about 300 characters. */
@@ -71,7 +74,8 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     return admit(claims);
   }
 
-  // The last header and what it proved: an app sends the same one with every query, and comparing costs less than a look-up does.
+  // The last header and what it proved: an app sends the same one with every query, and comparing costs less than a
+  // look-up does.
   let lastHeader = '';
   let last: Verified | undefined;
 

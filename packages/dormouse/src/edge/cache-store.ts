@@ -33,8 +33,8 @@ interface Kept {
 }
 
 /**
- * Kept replies, with an index by database and tag. When there are too many, the database that has most loses what it used longest ago: one
- * that floods the cache pushes out its own. Knows no time and no wish.
+ * Kept replies, with an index by database and tag. When there are too many, the database that has most loses what it
+ * used longest ago: one that floods the cache pushes out its own. Knows no time and no wish.
  */
 export class CacheStore {
   readonly #limits: CacheStoreLimits;
@@ -60,7 +60,10 @@ export class CacheStore {
     return entry;
   }
 
-  /** Keeps an entry in place of an earlier one of its key, pushing out others as need be; false if it is too large to keep. */
+  /**
+   * Keeps an entry in place of an earlier one of its key, pushing out others as need be; false if it is too large to
+   * keep.
+   */
   put(entry: CacheEntry): boolean {
     this.delete(entry.key);
     const bytes = bytesOf(entry);

@@ -55,8 +55,9 @@ interface Flight {
 }
 
 /**
- * Keeps replies by the wish of those who ask: fresh until ttl, then stale until ttl + swr while exactly one refresh runs.
- * Asks of one key that meet on a miss share one flight. Age counts from the moment the origin was asked, never later.
+ * Keeps replies by the wish of those who ask: fresh until ttl, then stale until ttl + swr while exactly one refresh
+ * runs. Asks of one key that meet on a miss share one flight. Age counts from the moment the origin was asked, never
+ * later.
  */
 export class Cache {
   readonly #clock: Clock;
@@ -118,7 +119,8 @@ export class Cache {
       try {
         return answered(await flight.reply, 'miss', flight.lastModified, running !== undefined);
       } catch (error) {
-        // The failure may be the other asker's (its time was up): ask once on our own account, together with others like us.
+        // The failure may be the other asker's (its time was up): ask once on our own account, together with others
+        // like us.
         if (!running || attempt > 0 || ask.cancellation.cancelled) throw error;
         knownToKeep = true;
       } finally {

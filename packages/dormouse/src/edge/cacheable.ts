@@ -14,8 +14,8 @@ const READS: ReadonlySet<unknown> = new Set([
 ]);
 
 /**
- * Whether the body of a query asks for reads only, outside a transaction. The extension sends `cache-control` with writes too,
- * so the body decides. A body that cannot be read is not kept: the engine says what is wrong with it.
+ * Whether the body of a query asks for reads only, outside a transaction. The extension sends `cache-control` with
+ * writes too, so the body decides. A body that cannot be read is not kept: the engine says what is wrong with it.
  */
 export function asksForReads(protocol: Protocol, body: Uint8Array): boolean {
   if (body.byteLength > LARGE_BODY_BYTES) return beginsAsRead(protocol, body);
@@ -42,7 +42,10 @@ const BEGINNINGS: Readonly<Record<Protocol, RegExp>> = {
   prisma6: /^\{(?:"modelName":"\w+",)?"action":"(\w+)",/,
   prisma7: /^\{(?:"model":"\w+",)?"operation":"(\w+)",/,
 };
-/** Members that say anything else about what is asked for, wherever in the body they are: inside a string a quote is escaped. */
+/**
+ * Members that say anything else about what is asked for, wherever in the body they are: inside a string a quote is
+ * escaped.
+ */
 const OTHERS: Readonly<Record<Protocol, RegExp>> = {
   prisma6: /"(?:action|batch|transaction)":/,
   prisma7: /"operation":/,
@@ -51,8 +54,8 @@ const OTHERS: Readonly<Record<Protocol, RegExp>> = {
 const BEGINNING_BYTES = 512;
 
 /**
- * The same of a large body, which would take too long to read: by its first words, if no later ones could mean something else. Where a
- * table has such a column, or the client writes another form, it is not kept.
+ * The same of a large body, which would take too long to read: by its first words, if no later ones could mean
+ * something else. Where a table has such a column, or the client writes another form, it is not kept.
  */
 function beginsAsRead(protocol: Protocol, body: Uint8Array): boolean {
   const decoder = new TextDecoder();

@@ -192,7 +192,9 @@ class EdgeOfOneRegion implements Edge {
     return queryReply(answer.reply, answer.cacheStatus, answer.lastModified, digest);
   }
 
-  /** The whole request as text: everything a reply depends on, and who may see it. The digest alone stands for the body. */
+  /**
+   * The whole request as text: everything a reply depends on, and who may see it. The digest alone stands for the body.
+   */
   #keyOf(request: MinimalRequest, { databaseId, role }: Principal, { tags }: CacheWish, digest: string): string {
     return [
       databaseId,
@@ -234,7 +236,10 @@ function isQuery(route: Route): boolean {
   return route.name === 'query' || route.name === 'transaction-query';
 }
 
-/** What the client wants of the cache. The extension asks for caching inside transactions too; there a reply is this transaction's alone. */
+/**
+ * What the client wants of the cache. The extension asks for caching inside transactions too; there a reply is this
+ * transaction's alone.
+ */
 function wishOf(route: Route, request: MinimalRequest): CacheWish | undefined {
   if (route.name !== 'query') return undefined;
   const cacheControl = request.header('cache-control');

@@ -4,7 +4,10 @@ import { renderError } from './render-error.ts';
 
 const CODES = Object.keys(ERRORS) as ErrorCode[];
 
-/** What Prisma Client 6.19 makes of a reply that is not 2xx, by the rules of its data proxy engine: code, and whether it repeats. */
+/**
+ * What Prisma Client 6.19 makes of a reply that is not 2xx, by the rules of its data proxy engine: code, and whether it
+ * repeats.
+ */
 function asPrisma6(status: number, text: string): { code: string; repeats: boolean; message?: string } {
   const body = JSON.parse(text) as Record<string, unknown>;
   if ('is_panic' in body && 'message' in body && 'error_code' in body) {
@@ -34,7 +37,8 @@ describe('renderError', () => {
     const six = renderError(error, 'prisma6');
     expect(six.status).toBe(ERRORS[code].prisma6Status);
     expect(asPrisma6(six.status, String(six.body)).code).toBe(ERRORS[code].prisma6);
-    // In the body of either form, and in what the client shows of it, is the code that applications of Accelerate look for.
+    // In the body of either form, and in what the client shows of it, is the code that applications of Accelerate look
+    // for.
     if (code !== 'schema_missing') {
       expect(JSON.parse(String(six.body)).code).toBe(ERRORS[code].prisma7);
       const { message } = asPrisma6(six.status, String(six.body));

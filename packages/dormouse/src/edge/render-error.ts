@@ -7,12 +7,13 @@ export type { Protocol };
 const RETRY_AFTER_SECONDS = '1';
 
 /**
- * An error as the client of `protocol` understands it: the one place where a `DormouseError` becomes an HTTP reply of Accelerate.
+ * An error as the client of `protocol` understands it: the one place where a `DormouseError` becomes an HTTP reply of
+ * Accelerate.
  *
- * Prisma 7 takes code, message and meta from the body of any reply that is not 2xx.
- * Prisma 6 takes its class of error from the status and repeats P5006 and P5008 by itself, up to three times; it shows the
- * body as JSON in its message. A body `{is_panic, message, error_code}` becomes a known request error of that code, which it
- * never repeats. In either form the body has Accelerate's code (P6xxx): applications look for it in the message.
+ * Prisma 7 takes code, message and meta from the body of any reply that is not 2xx. Prisma 6 takes its class of error
+ * from the status and repeats P5006 and P5008 by itself, up to three times; it shows the body as JSON in its message. A
+ * body `{is_panic, message, error_code}` becomes a known request error of that code, which it never repeats. In either
+ * form the body has Accelerate's code (P6xxx): applications look for it in the message.
  */
 export function renderError(error: DormouseError, protocol: Protocol): MinimalReply {
   const { row } = error;

@@ -24,7 +24,8 @@ interface Pattern extends Route {
   readonly path: RegExp;
 }
 
-// A segment as clients build it. Client versions and schema hashes are taken as they come: an unknown newer client is tried.
+// A segment as clients build it. Client versions and schema hashes are taken as they come: an unknown newer client is
+// tried.
 const SEGMENT = '[A-Za-z0-9._~+-]{1,128}';
 const PRISMA6_BASE = `^/${SEGMENT}/${SEGMENT}`;
 

@@ -10,24 +10,26 @@ import {
   type MinimalRequest,
   type RandomBytes,
 } from '../base/index.ts';
-import { limitsOf } from './client-limits.ts';
-import { Compiler } from './compiler.ts';
+import { Compiler, type KnownSchema, SchemaStore } from './compiler/index.ts';
 import type { Engine, EngineDatabase, EngineDatabaseOptions, EngineLimits } from './engine.ts';
-import { CompiledExecutor, compilePlan, neverCompiled } from './executor/index.ts';
-import { HeavyRequests } from './heavy/index.ts';
+import { LargeBodyRequests } from './large-bodies/index.ts';
 import { MemoryBudget, SWEEP_MS } from './memory-budget.ts';
-import { operationBounds } from './operation-bounds.ts';
-import { PlanCache } from './plan-cache.ts';
-import { PlanExecutor } from './plan-execution.ts';
-import { Prisma6Routes } from './prisma6.ts';
-import type { Prisma6Parts } from './prisma6-queries.ts';
-import { Prisma7Routes } from './prisma7.ts';
-import { QueryPlanner } from './query-planning.ts';
-import { schemaMissing } from './replies.ts';
-import { isQueryRoute, type QueryRoute, type Route, routeOf } from './routes.ts';
-import { type KnownSchema, SchemaStore } from './schema-store.ts';
-import { withStatements } from './statements.ts';
-import { Transactions } from './transactions.ts';
+import { PrismaRuntime } from './prisma-runtime/index.ts';
+import type { Prisma6Parts } from './prisma6/index.ts';
+import { PlanCache, Prisma6Routes, QueryPlanner } from './prisma6/index.ts';
+import { Prisma7Routes } from './prisma7/index.ts';
+import { compileProgram, neverCompiled, ProgramExecutor } from './program/index.ts';
+import {
+  isQueryRoute,
+  limitsOf,
+  operationBounds,
+  type QueryRoute,
+  type Route,
+  routeOf,
+  schemaMissing,
+} from './request/index.ts';
+import { withStatements } from './statements/index.ts';
+import { Transactions } from './transactions/index.ts';
 
 export interface EngineOptions {
   readonly clock: Clock;
@@ -51,11 +53,11 @@ export function createEngine(options: EngineOptions): Engine {
     log: options.log,
     metadataBytesMax: options.metadataBytesMax,
   });
-  const executor = new PlanExecutor();
-  const compiledExecutor = new CompiledExecutor(executor, options.clock);
+  const executor = new PrismaRuntime();
+  const compiledExecutor = new ProgramExecutor(executor, options.clock);
   const budget = new MemoryBudget(options.limits.keptBytesMax);
   const { clock, log, limits, heavyPrepareMs, programs = true } = options;
-  const heavy = new HeavyRequests({
+  const heavy = new LargeBodyRequests({
     clock,
     log,
     limits,
@@ -88,15 +90,15 @@ export function createEngine(options: EngineOptions): Engine {
 /** What all databases share. */
 interface SharedParts {
   readonly compiler: Compiler;
-  readonly executor: PlanExecutor;
-  readonly compiledExecutor: CompiledExecutor;
+  readonly executor: PrismaRuntime;
+  readonly compiledExecutor: ProgramExecutor;
   readonly budget: MemoryBudget;
-  readonly heavy: HeavyRequests;
+  readonly heavy: LargeBodyRequests;
 }
 
 class OpenDatabase implements EngineDatabase {
   readonly #parts: Prisma6Parts;
-  readonly #heavy: HeavyRequests;
+  readonly #heavy: LargeBodyRequests;
   readonly #heavyBodyBytes: number;
   readonly #owner: string;
   readonly #transactions: Transactions;
@@ -133,7 +135,7 @@ class OpenDatabase implements EngineDatabase {
       limits,
       executor,
       compiledExecutor,
-      compilePlan: programs ? compilePlan : neverCompiled,
+      compileProgram: programs ? compileProgram : neverCompiled,
       budget,
       planner: this.#planner,
       schemas: this.#schemas,

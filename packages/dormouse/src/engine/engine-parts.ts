@@ -1,11 +1,11 @@
 import type { Call, Clock, Logger, RandomBytes, Role } from '../base/index.ts';
 import type { Pool } from '../pool/index.ts';
-import type { ClientLimits } from './client-limits.ts';
-import type { CompiledExecutor, CompilePlan } from './executor/index.ts';
 import type { MemoryBudget } from './memory-budget.ts';
-import type { PlanExecutor } from './plan-execution.ts';
-import type { OperationBounds, Statements } from './statements.ts';
-import type { Transactions } from './transactions.ts';
+import type { PrismaRuntime } from './prisma-runtime/index.ts';
+import type { CompileProgram, ProgramExecutor } from './program/index.ts';
+import type { ClientLimits } from './request/index.ts';
+import type { OperationBounds, Statements } from './statements/index.ts';
+import type { Transactions } from './transactions/index.ts';
 
 /** What the routes of both protocols share of one database. */
 export interface EngineParts {
@@ -14,10 +14,10 @@ export interface EngineParts {
   readonly log: Logger;
   readonly limits: ClientLimits;
   /** Prisma's own runtime: for all plans. */
-  readonly executor: PlanExecutor;
-  /** For the plans that `compilePlan` compiles. */
-  readonly compiledExecutor: CompiledExecutor;
-  readonly compilePlan: CompilePlan;
+  readonly executor: PrismaRuntime;
+  /** For the plans that `compileProgram` compiles. */
+  readonly compiledExecutor: ProgramExecutor;
+  readonly compileProgram: CompileProgram;
   readonly transactions: Pick<Transactions, 'run' | 'start' | 'startNested' | 'commit' | 'rollback'>;
   /** For what is kept of queries. */
   readonly budget: MemoryBudget;

@@ -28,7 +28,10 @@ export interface EngineDatabaseOptions {
 
 /** All that the engine knows of one database: schemas, plan cache, open transactions. */
 export interface EngineDatabase {
-  /** Serves the routes of both Accelerate protocols. Throws `DormouseError` for what never reached Postgres; else replies itself. */
+  /**
+   * Serves the routes of both Accelerate protocols. Throws `DormouseError` for what never reached Postgres; else
+   * replies itself.
+   */
   handle(request: MinimalRequest, call: Call): Promise<MinimalReply>;
   /** Interactive transactions that are open or about to be. */
   readonly openTransactions: number;
@@ -41,7 +44,10 @@ export interface Engine {
   openDatabase(options: EngineDatabaseOptions): EngineDatabase;
   /** Bytes of plans and schemas kept for all databases, by estimate. */
   readonly keptBytes: number;
-  /** Executions by the engine's own executor; of those `handedOver`, Prisma's runtime wrote the reply. All others it ran alone. */
+  /**
+   * Executions by the engine's own executor; of those `handedOver`, Prisma's runtime wrote the reply. All others it ran
+   * alone.
+   */
   readonly compiledExecutions: { readonly compiled: number; readonly handedOver: number; readonly failed: number };
   close(): Promise<void>;
 }

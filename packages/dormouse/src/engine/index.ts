@@ -1,12 +1,13 @@
 /**
- * Owns: both Accelerate protocols behind the edge (6: JSON query, 7: query plan), uploaded schemas, the compiler's thread,
- * execution of plans, interactive transactions.
+ * Owns: both Accelerate protocols behind the edge (6: JSON query, 7: query plan), uploaded schemas, the compiler's
+ *   thread, execution of plans, interactive transactions.
  * Never: authenticates, caches replies, opens connections of its own, knows where a database runs.
- * Limits: `EngineLimits`; compile time and memory, waiting compile jobs, schemas held compiled, nesting of bodies, batch length.
- * Fails with: `request_invalid`, `plan_invalid`, `query_invalid`, `schema_invalid`, `schemas_exhausted`, `body_too_large`,
- * `route_unknown`, `method_not_allowed`, `reply_too_large`, `query_timeout`, `queue_full`, `transactions_exhausted`,
- * `shutting_down`, `disk_full`, `internal`, and what a pool fails with. What the client must see with a code of Prisma's
- * own (P2002 …) is a reply, not an error.
+ * Limits: `EngineLimits`; compile time and memory, waiting compile jobs, schemas held compiled, nesting of bodies,
+ *   batch length.
+ * Fails with: `request_invalid`, `plan_invalid`, `query_invalid`, `schema_invalid`, `schemas_exhausted`,
+ *   `body_too_large`, `route_unknown`, `method_not_allowed`, `reply_too_large`, `query_timeout`, `queue_full`,
+ *   `transactions_exhausted`, `shutting_down`, `disk_full`, `internal`, and what a pool fails with. What the client
+ *   must see with a code of Prisma's own (P2002 …) is a reply, not an error.
  */
 export { createEngine, type EngineOptions } from './create-engine.ts';
 export * from './engine.ts';

@@ -13,8 +13,8 @@ export interface Kept {
 }
 
 /**
- * Memory for what all databases of this process keep, plans above all: the least recently used of any of them goes first. A use
- * costs a number, whatever else is kept; room is made in bulk.
+ * Memory for what all databases of this process keep, plans above all: the least recently used of any of them goes
+ * first. A use costs a number, whatever else is kept; room is made in bulk.
  */
 export class MemoryBudget {
   readonly bytesMax: number;
@@ -143,8 +143,8 @@ export class Share<Entry extends Kept = Kept> {
 }
 
 /**
- * Drops the least recently used, a part of all at a time, until it is enough; never the newest, for which room is made. Looks at
- * each entry twice and sorts numbers: 20 000 entries take two milliseconds, once in some thousand new ones.
+ * Drops the least recently used, a part of all at a time, until it is enough; never the newest, for which room is made.
+ * Looks at each entry twice and sorts numbers: 20 000 entries take two milliseconds, once in some thousand new ones.
  */
 function dropOldest(shares: readonly Share[], isEnough: () => boolean): void {
   while (!isEnough()) {

@@ -1,15 +1,10 @@
 import { join } from 'node:path';
 import { assert, type Clock, type DatabaseId, DormouseError, type Epoch, type Logger } from '../base/index.ts';
 import type { Attachment, Endpoint, InstanceState } from '../instance/index.ts';
-import { Capture } from './capture.ts';
-import type { EventLog } from './event-log.ts';
-import { SubscriberCount } from './follow.ts';
-import { LargeReads } from './large-reads.ts';
-import type { LogLimits } from './log-bounds.ts';
-import type { EventLogs } from './log-host.ts';
-import { formatOffset, ORIGIN } from './position.ts';
-import type { Connect } from './replication-connection.ts';
-import { TableCatalog } from './table-catalog.ts';
+import type { Connect } from './capture/index.ts';
+import { Capture, TableCatalog } from './capture/index.ts';
+import type { EventLog, EventLogs, LogLimits } from './log/index.ts';
+import { formatOffset, LargeReads, ORIGIN, SubscriberCount } from './log/index.ts';
 
 /** The log lies in the database's own directory: it goes with it. */
 const LOG_FILE = 'events.db';
@@ -102,14 +97,16 @@ export class DatabaseEvents {
   }
 
   /**
-   * The slot and our objects in a new database or branch: what the controller awaits through `attachment.preparing` before the first
-   * hold. Wakes nothing, so the server must run. Idempotent.
+   * The slot and our objects in a new database or branch: what the controller awaits through `attachment.preparing`
+   * before the first hold. Wakes nothing, so the server must run. Idempotent.
    */
   prepare(): Promise<void> {
     return this.capture.preparing();
   }
 
-  /** Fails with `stream_unknown` where the programs of this database cannot tell its changes: nothing would ever come. */
+  /**
+   * Fails with `stream_unknown` where the programs of this database cannot tell its changes: nothing would ever come.
+   */
   checkReadable(): void {
     const { missing } = this.capture;
     if (missing !== undefined) throw new DormouseError('stream_unknown', { message: missing });

@@ -10,12 +10,10 @@ import {
   type RandomBytes,
 } from '../base/index.ts';
 import { connectSocket } from '../pool/index.ts';
+import type { Connect } from './capture/index.ts';
 import { DatabaseEvents, type EventsOfDatabaseOptions } from './database-events.ts';
-import { DEFAULT_LOG_LIMITS, type LogLimits } from './log-bounds.ts';
-import { EventLogs } from './log-host.ts';
-import { PulseDoor } from './pulse.ts';
-import type { Connect } from './replication-connection.ts';
-import { StreamsDoor } from './streams.ts';
+import { PulseDoor, StreamsDoor } from './delivery/index.ts';
+import { DEFAULT_LOG_LIMITS, EventLogs, type LogLimits } from './log/index.ts';
 
 export interface EventsOptions {
   readonly clock: Clock;
@@ -41,7 +39,8 @@ export const DEFAULT_EVENTS_LIMITS: EventsLimits = {
   subscribersMax: 100,
   // Below the 30 s at which common proxies give up on a silent reply.
   longPollMs: 25_000,
-  // Durable Streams wants about a minute for the sake of CDNs; readers with a key of their own share nothing, and longer is cheaper.
+  // Durable Streams wants about a minute for the sake of CDNs; readers with a key of their own share nothing, and
+  // longer is cheaper.
   sseMs: 10 * 60_000,
   recheckMs: 15_000,
 };

@@ -14,40 +14,59 @@ import {
   silentLogger,
   systemClock,
 } from '../base/index.ts';
-import { checkReachable, resolveAccount } from './account.ts';
-import { AgeRound } from './age-round.ts';
-import { Branches, type BranchOptions } from './branches.ts';
-import { type Builds, prepareBuilds } from './builds.ts';
-import { CGROUP_PREFIX, type CgroupPlace, findCgroup } from './cgroup.ts';
-import { Controller } from './controller.ts';
-import { diskError } from './files.ts';
-import { cgroupFreezer, type Freezer, signalFreezer } from './freezer.ts';
-import type { Instance } from './instance.ts';
-import { chooseIsolation, type Isolation, type IsolationKind } from './isolation.ts';
-import { keepAlive } from './keep-alive.ts';
-import { dataLayout } from './layout.ts';
-import { LimitGroups, limitsUnavailable } from './limit-groups.ts';
-import { type Limits, limitsOf } from './limits.ts';
-import { lockDirectory } from './lock.ts';
-import { machineMemory } from './machine-memory.ts';
-import { Maintenance, type MaintenanceView } from './maintenance.ts';
-import { MemoryKeeper, type MemoryUse } from './memory-keeper.ts';
-import { processRuntime, removeLeftovers, storedDatabases } from './process-runtime.ts';
-import { type ProcessTable, signal, systemProcessTable } from './process-table.ts';
-import type { ProcessWorld } from './process-world.ts';
-import { ReadyCopies } from './ready-copies.ts';
-import { DEFAULT_REST, type RestSettings, restOf } from './rest-clock.ts';
-import type { ForkResult, Runtime } from './runtime.ts';
-import { DEFAULT_CLIENTS_MAX } from './settings.ts';
-import { socketPaths } from './socket-path.ts';
-import { configure, dataMajor, prepareTemplate } from './template.ts';
+import { Branches, type BranchOptions, ReadyCopies } from './branching/index.ts';
+import type { ProcessWorld } from './confinement/index.ts';
+import {
+  chooseIsolation,
+  type Isolation,
+  type IsolationKind,
+  LimitGroups,
+  type Limits,
+  limitsOf,
+  limitsUnavailable,
+} from './confinement/index.ts';
+import type { ForkResult, Instance, Runtime } from './contract/index.ts';
+import { Controller, DEFAULT_REST, type RestSettings, restOf } from './life/index.ts';
+import {
+  CGROUP_PREFIX,
+  type CgroupPlace,
+  cgroupFreezer,
+  checkReachable,
+  dataLayout,
+  diskError,
+  type Freezer,
+  findCgroup,
+  keepAlive,
+  lockDirectory,
+  machineMemory,
+  type ProcessTable,
+  resolveAccount,
+  signal,
+  signalFreezer,
+  socketPaths,
+  systemProcessTable,
+} from './machine/index.ts';
+import { AgeRound, Maintenance, type MaintenanceView } from './maintenance/index.ts';
+import { MemoryKeeper, type MemoryUse } from './memory/index.ts';
+import {
+  type Builds,
+  configure,
+  DEFAULT_CLIENTS_MAX,
+  dataMajor,
+  prepareBuilds,
+  prepareTemplate,
+} from './postgres/index.ts';
+import { processRuntime, removeLeftovers, storedDatabases } from './process/index.ts';
 
 export interface InstancesOptions {
   /** The machine's data directory; made if absent. */
   readonly dataDirectory: string;
   /** Account that runs Postgres when we are root: by default `postgres`, else `nobody`. */
   readonly pgUser?: string;
-  /** Directories of `postgres` and `initdb`: the first of PostgreSQL 18 for new databases instead of the npm package's, others for data of other major versions. */
+  /**
+   * Directories of `postgres` and `initdb`: the first of PostgreSQL 18 for new databases instead of the npm package's,
+   * others for data of other major versions.
+   */
   readonly pgBins?: readonly string[];
   /** Extensions of those builds that owners may create although the build does not call them trusted. */
   readonly trustExtensions?: readonly string[];
@@ -56,7 +75,10 @@ export interface InstancesOptions {
   readonly memoryMaxBytes?: number | undefined;
   /** What each database may take that has no limits of its own; none if absent. */
   readonly limits?: Limits;
-  /** Connections of clients that each server has room for, all roles together; by default what the pools and doors need by theirs. */
+  /**
+   * Connections of clients that each server has room for, all roles together; by default what the pools and doors need
+   * by theirs.
+   */
   readonly clientsMax?: number;
   /** How servers are frozen: by default by cgroup version 2 where it is writable, else by signals. */
   readonly freezer?: 'cgroup' | 'signal';
@@ -98,14 +120,20 @@ export interface RecoverResult {
   readonly unknown: readonly DatabaseId[];
 }
 
-/** The databases of one machine's data directory. One platform at a time: `openInstances` holds its lock until `close`. */
+/**
+ * The databases of one machine's data directory. One platform at a time: `openInstances` holds its lock until `close`.
+ */
 export interface Instances {
   /**
-   * Makes ready what servers need: account, binaries, template. Before everything below. `onProgress` gets a line for the user when
-   * something takes long. Fails with `account_unusable`, `binaries_missing`, `disk_full`, `data_unusable`.
+   * Makes ready what servers need: account, binaries, template. Before everything below. `onProgress` gets a line for
+   * the user when something takes long. Fails with `account_unusable`, `binaries_missing`, `disk_full`,
+   * `data_unusable`.
    */
   prepare(onProgress?: (line: string) => void): Promise<PrepareResult>;
-  /** Adopts or ends what an earlier platform left, and removes what it left half-made. Once, after `prepare`, before `create`. */
+  /**
+   * Adopts or ends what an earlier platform left, and removes what it left half-made. Once, after `prepare`, before
+   * `create`.
+   */
   recover(records: readonly DatabaseRecord[]): Promise<RecoverResult>;
   /** The instance of a database; always the same object for the same id. */
   open(record: DatabaseRecord): Instance;
@@ -114,21 +142,28 @@ export interface Instances {
   /** Changes when an open database rests, at once; undefined for one that is not open. Gives what holds from now on. */
   setRest(id: DatabaseId, own: RestOverrides): RestSettings | undefined;
   /**
-   * Changes what an open database may take, at once also for its running server. Fails with `limits_unavailable`, and then what held
-   * before still does.
+   * Changes what an open database may take, at once also for its running server. Fails with `limits_unavailable`, and
+   * then what held before still does.
    */
   setLimits(id: DatabaseId, own: LimitOverrides): Promise<void>;
   limits(): LimitsState;
   /**
-   * Makes the storage of `record` as a copy of `source` at one moment after the call: all that was acknowledged before it is there.
-   * A source that is stopped stays so, unless somebody needs it meanwhile; one that is up serves on. `atRest` stops it first and makes
-   * who needs it wait. Durable when it returns (unless it is to be thrown away), and never there by half. Fails with `disk_full`, `data_unusable`, `branch_failed`,
-   * `database_busy`, `database_deleted`, `shutting_down`, the signal's reason, and what starting the source fails with.
+   * Makes the storage of `record` as a copy of `source` at one moment after the call: all that was acknowledged before
+   * it is there. A source that is stopped stays so, unless somebody needs it meanwhile; one that is up serves on.
+   * `atRest` stops it first and makes who needs it wait. Durable when it returns (unless it is to be thrown away), and
+   * never there by half. Fails with `disk_full`, `data_unusable`, `branch_failed`, `database_busy`, `database_deleted`,
+   * `shutting_down`, the signal's reason, and what starting the source fails with.
    */
   branch(source: DatabaseRecord, record: DatabaseRecord, options?: BranchOptions): Promise<ForkResult>;
-  /** Ends a database's server and removes all its files, other parts' too. Waiting holds get `database_deleted`. Idempotent. */
+  /**
+   * Ends a database's server and removes all its files, other parts' too. Waiting holds get `database_deleted`.
+   * Idempotent.
+   */
   destroy(id: DatabaseId): Promise<void>;
-  /** The directory of a database; other parts keep their files of it there. Not reachable for Postgres's account by mode. */
+  /**
+   * The directory of a database; other parts keep their files of it there. Not reachable for Postgres's account by
+   * mode.
+   */
   directory(id: DatabaseId): string;
   /** What is known of a database's maintenance; undefined until it was looked at. */
   maintenanceOf(id: DatabaseId): MaintenanceView | undefined;

@@ -1,8 +1,8 @@
 import { type Deadline, DormouseError } from '../base/index.ts';
 import type { Hold } from '../instance/index.ts';
-import { ConnectionLost } from './connection-lost.ts';
+import type { Backend } from './connection/index.ts';
+import { ConnectionLost } from './connection/index.ts';
 import type { ExecuteOptions, Lease, ParameterValue, StatementResult } from './pool.ts';
-import type { Backend } from './backend.ts';
 
 /** A connection and the server generation it belongs to. */
 export interface Member {
@@ -22,7 +22,10 @@ export interface LeaseSource {
   giveBack(member: Member, hold: Hold): void;
 }
 
-/** One caller's use of one connection. The first statements find a working connection even if the one leased has just died. */
+/**
+ * One caller's use of one connection. The first statements find a working connection even if the one leased has just
+ * died.
+ */
 export class PoolLease implements Lease {
   readonly #pool: LeaseSource;
   readonly #deadline: Deadline;

@@ -15,11 +15,17 @@ export interface DateFormat {
 /** What one statement gave. */
 export interface StatementResult {
   readonly fields: readonly FieldDescription[];
-  /** The payloads of the DataRow messages, in order, undecoded (text format): int16 count, then int32 length and bytes each. */
+  /**
+   * The payloads of the DataRow messages, in order, undecoded (text format): int16 count, then int32 length and bytes
+   * each.
+   */
   readonly rows: readonly Uint8Array[];
   /** CommandComplete's tag, such as `INSERT 0 1`. */
   readonly commandTag: string;
-  /** The count at the end of the tag, or 0; of several statements asked for as one (`simple`) 0, as with the drivers that people use. */
+  /**
+   * The count at the end of the tag, or 0; of several statements asked for as one (`simple`) 0, as with the drivers
+   * that people use.
+   */
   readonly affectedRows: number;
   /** Set if dates were not in the form ISO, before and after the statement. */
   readonly dates?: DateFormat | undefined;
@@ -50,24 +56,30 @@ export interface ExecuteOptions {
   /** The same for several statements; counted down as rows arrive. */
   readonly rowBudget?: RowBudget;
   /**
-   * May be sent while other pipelined statements are under way, so that they share a way to the server and back. Each stands
-   * for itself: one that fails leaves the others (but inside a transaction, where Postgres refuses what comes behind a failure),
-   * one that is cancelled or times out takes those behind it along. For statements that only read.
+   * May be sent while other pipelined statements are under way, so that they share a way to the server and back. Each
+   * stands for itself: one that fails leaves the others (but inside a transaction, where Postgres refuses what comes
+   * behind a failure), one that is cancelled or times out takes those behind it along. For statements that only read.
    */
   readonly pipelined?: boolean;
-  /** By the simple protocol: the text may be several statements, none of which takes parameters. Gives the last one's result. */
+  /**
+   * By the simple protocol: the text may be several statements, none of which takes parameters. Gives the last one's
+   * result.
+   */
   readonly simple?: boolean;
-  /** A statement without values or rows, such as BEGIN, that is sent in front, in the same write. If it fails, the other is not run. */
+  /**
+   * A statement without values or rows, such as BEGIN, that is sent in front, in the same write. If it fails, the other
+   * is not run.
+   */
   readonly before?: string | undefined;
 }
 
 /** The right to one server connection, until `release`. */
 export interface Lease {
   /**
-   * Runs one statement by the extended protocol; parameters as text unless bytes.
-   * A Postgres error throws `PostgresError` (wire/) and leaves the connection usable. Past `deadline` the statement is cancelled in
-   * Postgres and `query_timeout` is thrown. A session that Postgres ended throws the FATAL that it said; one that ended with its server,
-   * or without a word, `database_stopped` or `database_crashed`.
+   * Runs one statement by the extended protocol; parameters as text unless bytes. A Postgres error throws
+   * `PostgresError` (wire/) and leaves the connection usable. Past `deadline` the statement is cancelled in Postgres
+   * and `query_timeout` is thrown. A session that Postgres ended throws the FATAL that it said; one that ended with its
+   * server, or without a word, `database_stopped` or `database_crashed`.
    */
   execute(sql: string, parameters: readonly ParameterValue[], options?: ExecuteOptions): Promise<StatementResult>;
   /** Runs a script of several statements by the simple protocol; gives the last result. */
@@ -76,17 +88,22 @@ export interface Lease {
   readonly transactionStatus: 'I' | 'T' | 'E';
   /** False once the connection is gone, and its transaction with it. */
   readonly usable: boolean;
-  /** Gives the connection back. One that is inside a transaction is rolled back first; one that is broken is dropped. Idempotent. */
+  /**
+   * Gives the connection back. One that is inside a transaction is rolled back first; one that is broken is dropped.
+   * Idempotent.
+   */
   release(): void;
 }
 
 /** Server connections of one database and role. */
 export interface Pool {
-  /** Wakes the database if need be. Fails with `queue_full`, `connection_timeout`, and what `Instance.hold` fails with. */
+  /**
+   * Wakes the database if need be. Fails with `queue_full`, `connection_timeout`, and what `Instance.hold` fails with.
+   */
   acquire(options: AcquireOptions): Promise<Lease>;
   /**
-   * Asks for one text over a connection that lies idle, without a hold: for last words before a rest, while the server still runs. Never
-   * rejects: undefined if no connection lies idle, or there is no answer.
+   * Asks for one text over a connection that lies idle, without a hold: for last words before a rest, while the server
+   * still runs. Never rejects: undefined if no connection lies idle, or there is no answer.
    */
   askIdle(sql: string): Promise<string | undefined>;
   readonly stats: { readonly open: number; readonly idle: number; readonly leased: number; readonly waiting: number };

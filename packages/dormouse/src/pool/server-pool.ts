@@ -9,24 +9,29 @@ import {
 } from '../base/index.ts';
 import type { Hold, Instance } from '../instance/index.ts';
 import { decodeDataRow, PostgresError } from '../wire/index.ts';
-import { Backend } from './backend.ts';
-import { endBackend } from './backend-end.ts';
-import { sendCancelRequest } from './cancel-request.ts';
-import type { Connect } from './connect.ts';
-import type { ConnectionLost } from './connection-lost.ts';
-import { openSession, opensLater } from './handshake.ts';
+import type { Connect, ConnectionLost } from './connection/index.ts';
+import {
+  Backend,
+  endBackend,
+  openSession,
+  opensLater,
+  recover,
+  StoredCode,
+  sendCancelRequest,
+} from './connection/index.ts';
 import type { AcquireOptions, Lease, Pool } from './pool.ts';
 import { type LeaseSource, type Member, PoolLease } from './pool-lease.ts';
-import { recover } from './recover.ts';
-import { SchemaChanges } from './schema-changes.ts';
-import { StoredCode } from './stored-code.ts';
+import { SchemaChanges } from './statements/index.ts';
 import { WaitQueue } from './wait-queue.ts';
 
 /** Server connections a database and role: Postgres serves a two-core host best with few; each costs 2 to 5 MB. */
 export const POOL_CONNECTIONS_MAX = 10;
 /** Callers that wait for one; beyond it the honest answer is to slow down. */
 export const POOL_WAITERS_MAX = 1_000;
-/** Idle connections that stay through a freeze: the first query after it finds one, the others would be 2.5 MB each for nothing. */
+/**
+ * Idle connections that stay through a freeze: the first query after it finds one, the others would be 2.5 MB each for
+ * nothing.
+ */
 const KEPT_ASLEEP = 1;
 /** A question without a lease is one whose answer is at hand. */
 const ASK_MS = 500;
@@ -58,8 +63,9 @@ export interface PoolOptions {
 }
 
 /**
- * Connections of one (database, role). A permit is the right to use one connection: there are `connectionsMax`; who finds none
- * waits, and a permit given back goes to the next in turn (fair between keys). A lease holds a permit, a connection and a hold.
+ * Connections of one (database, role). A permit is the right to use one connection: there are `connectionsMax`; who
+ * finds none waits, and a permit given back goes to the next in turn (fair between keys). A lease holds a permit, a
+ * connection and a hold.
  */
 export class ServerPool implements Pool, LeaseSource {
   readonly #instance: Instance;
@@ -214,7 +220,10 @@ export class ServerPool implements Pool, LeaseSource {
     return new PoolLease(this, member, hold, deadline);
   }
 
-  /** A connection that is in order goes to the first waiter or to the shelf; one that is not is dropped, its permit passed on. */
+  /**
+   * A connection that is in order goes to the first waiter or to the shelf; one that is not is dropped, its permit
+   * passed on.
+   */
   #restock(member: Member, hold: Hold): void {
     const usable =
       member.backend.lost === undefined && !this.#closed && member.generation === this.#instance.generation;
@@ -245,8 +254,9 @@ export class ServerPool implements Pool, LeaseSource {
   }
 
   /**
-   * Sees to it that nothing which code of the tenant's may have changed in the session meets the next caller. Nobody waits here: a reset
-   * goes out behind the reply, and a statement that comes meanwhile behind the reset. Says whether the connection is asked what code there is.
+   * Sees to it that nothing which code of the tenant's may have changed in the session meets the next caller. Nobody
+   * waits here: a reset goes out behind the reply, and a statement that comes meanwhile behind the reset. Says whether
+   * the connection is asked what code there is.
    */
   #clean(member: Member): boolean {
     const { backend } = member;
@@ -400,8 +410,8 @@ export class ServerPool implements Pool, LeaseSource {
   }
 
   /**
-   * The server is gone. What it said last is still to be read; after that a connection is cut, since one over a network may not
-   * notice by itself.
+   * The server is gone. What it said last is still to be read; after that a connection is cut, since one over a network
+   * may not notice by itself.
    */
   #dropDead(): void {
     const dead = [...this.#members];

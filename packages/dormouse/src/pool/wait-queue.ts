@@ -1,5 +1,5 @@
 import { type Clock, DormouseError } from '../base/index.ts';
-import { DeadlineTimer } from './deadline-timer.ts';
+import { DeadlineTimer } from './connection/index.ts';
 import type { AcquireOptions, Lease } from './pool.ts';
 
 /** A caller that waits for a connection. */
@@ -23,9 +23,10 @@ type Lane = Set<Entry>;
 const NO_KEY = '';
 
 /**
- * Callers that wait, fair between keys: keys are served in turn, callers of one key in order of arrival. When the queue is full, a
- * key with fewer waiters takes a place of the key with the most, so that one that floods leaves room for others, and alone may use
- * it all. Each leaves when served, when displaced, at its deadline, or when nobody waits for it any more.
+ * Callers that wait, fair between keys: keys are served in turn, callers of one key in order of arrival. When the queue
+ * is full, a key with fewer waiters takes a place of the key with the most, so that one that floods leaves room for
+ * others, and alone may use it all. Each leaves when served, when displaced, at its deadline, or when nobody waits for
+ * it any more.
  */
 export class WaitQueue {
   readonly #clock: Clock;
@@ -85,7 +86,10 @@ export class WaitQueue {
     }
   }
 
-  /** Displaces the newest of the longest lane, if `key` then has no more than that one. Costs a look at each lane; only when full. */
+  /**
+   * Displaces the newest of the longest lane, if `key` then has no more than that one. Costs a look at each lane; only
+   * when full.
+   */
   #makeRoom(key: string): boolean {
     let longest: Lane | undefined;
     for (const lane of this.#lanes.values()) if (longest === undefined || lane.size > longest.size) longest = lane;

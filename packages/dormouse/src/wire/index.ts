@@ -1,23 +1,128 @@
 /**
  * Owns: the Postgres protocol, version 3: frames, startup, messages both ways, errors with all fields, SCRAM-SHA-256.
  * Never: opens sockets, reads the clock, keeps state beyond one message stream. Randomness is an argument.
- * Limits: startup message 10 000 bytes; cancel key 256 bytes; SCRAM message 2048 characters; a frame by its reader's bound.
- * Fails with: `ProtocolError` (bytes that are not the protocol), `ScramError` (login refused), `PostgresError` (the server's own).
+ * Limits: startup message 10 000 bytes; cancel key 256 bytes; SCRAM message 2048 characters; a frame by its reader's
+ *   bound.
+ * Fails with: `ProtocolError` (bytes that are not the protocol), `ScramError` (login refused), `PostgresError` (the
+ *   server's own).
  */
-export * from './backend-decode.ts';
-export * from './backend-encode.ts';
-export * from './byte-reader.ts';
-export * from './byte-writer.ts';
-export * from './frame-reader.ts';
-export * from './frame-scanner.ts';
-export * from './frontend-decode.ts';
-export * from './frontend-encode.ts';
-export * from './message-types.ts';
-export * from './postgres-error.ts';
-export * from './protocol-error.ts';
-export * from './replication.ts';
-export * from './scram.ts';
-export * from './scram-client.ts';
-export * from './scram-server.ts';
-export * from './startup.ts';
-export * from './test-decoding.ts';
+
+export {
+  ByteReader,
+  ByteWriter,
+  FrameReader,
+  type FrameReaderOptions,
+  FrameScanner,
+  type FrameScannerOptions,
+  ProtocolError,
+} from './bytes/index.ts';
+export {
+  Authentication,
+  affectedRowsOf,
+  Backend,
+  BIND_VALUES_MAX,
+  type BindValue,
+  CANCEL_KEY_BYTES_MAX,
+  decodeAuthentication,
+  decodeBackendKeyData,
+  decodeCommandComplete,
+  decodeDataRow,
+  decodeErrorFields,
+  decodeErrorResponse,
+  decodeNegotiateProtocolVersion,
+  decodeNotification,
+  decodeParameterDescription,
+  decodeParameterStatus,
+  decodePassword,
+  decodeQuery,
+  decodeReadyForQuery,
+  decodeRowDescription,
+  decodeSaslInitialResponse,
+  decodeSaslMechanisms,
+  decodeSaslResponse,
+  decodeStartup,
+  ERROR_FIELD_BYTES,
+  encodeAuthenticationOk,
+  encodeAuthenticationSasl,
+  encodeAuthenticationSaslContinue,
+  encodeAuthenticationSaslFinal,
+  encodeBackendKeyData,
+  encodeBind,
+  encodeCancelRequest,
+  encodeClose,
+  encodeCopyData,
+  encodeCopyDone,
+  encodeCopyFail,
+  encodeDescribe,
+  encodeErrorResponse,
+  encodeExecute,
+  encodeFlush,
+  encodeGssencRequest,
+  encodeNegotiateProtocolVersion,
+  encodeNoticeResponse,
+  encodeParameterStatus,
+  encodeParse,
+  encodePassword,
+  encodeQuery,
+  encodeReadyForQuery,
+  encodeSaslInitialResponse,
+  encodeSaslResponse,
+  encodeSslRequest,
+  encodeStartup,
+  encodeSync,
+  encodeTerminate,
+  type FieldDescription,
+  Frontend,
+  type Notification,
+  PostgresError,
+  type PostgresErrorFields,
+  PROTOCOL_3_0,
+  PROTOCOL_3_2,
+  STARTUP_BYTES_MAX,
+  type StartupRequest,
+  startupLength,
+  type TransactionStatus,
+} from './messages/index.ts';
+export {
+  BEYOND,
+  type DecodedBegin,
+  type DecodedChange,
+  type DecodedColumn,
+  type DecodedCommit,
+  type DecodedMessage,
+  type DecodedOther,
+  type DecodedTable,
+  type DecodedTruncate,
+  type DecodedTuple,
+  decodeReplicationMessage,
+  encodeStandbyStatus,
+  formatLsn,
+  type Keepalive,
+  type Lsn,
+  parseLsn,
+  postgresTimeToMs,
+  type ReplicationMessage,
+  type StandbyStatus,
+  TestDecodingReader,
+  type TupleValue,
+  type XLogData,
+} from './replication/index.ts';
+export {
+  attributesOf,
+  base64Of,
+  deriveVerifier,
+  equalBytes,
+  hmac,
+  SCRAM_ITERATIONS,
+  SCRAM_ITERATIONS_MAX,
+  SCRAM_MESSAGE_CHARS_MAX,
+  SCRAM_NONCE_BYTES,
+  SCRAM_SHA_256,
+  ScramClient,
+  ScramError,
+  ScramServer,
+  type ScramVerifier,
+  saltedPassword,
+  sha256,
+  xor,
+} from './scram/index.ts';

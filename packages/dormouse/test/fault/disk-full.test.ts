@@ -13,7 +13,8 @@ import { memoryDisk, NoMount, type SmallDisk } from '../support/small-disk.ts';
 import { checkSubscriber, NamedSubscriber, readWholeLog, type StreamSource, tailOf } from '../support/stream-reader.ts';
 import { until } from '../support/until.ts';
 
-// A disk that fills up under writes, stays full for a while, and has room again: everything lies on it, registry and events too.
+// A disk that fills up under writes, stays full for a while, and has room again: everything lies on it, registry and
+// events too.
 
 /** Binaries, template and three databases with some WAL. */
 const DISK_MIB = 400;
@@ -35,7 +36,10 @@ afterAll(async () => {
 });
 
 const MARKS = /No space left|disk is full|53100|disk_full/i;
-/** Full itself (P2039 carries the 53100 of Postgres), or what a full disk makes of a server: it crashed, it does not start, it is between two lives. */
+/**
+ * Full itself (P2039 carries the 53100 of Postgres), or what a full disk makes of a server: it crashed, it does not
+ * start, it is between two lives.
+ */
 const CODES = /^(53100|57P0[123]|08...|P6008|P6004|P2024|P2039)$/;
 
 it('refuses writes while it is full, loses nothing, and goes on once there is room', async ({ skip }) => {
@@ -168,7 +172,10 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
   expect(processesOf(small.path)).toEqual([]);
 });
 
-/** What the management API writes, each by itself on a full disk: refused as that, or done. Gives how many keys could be made. */
+/**
+ * What the management API writes, each by itself on a full disk: refused as that, or done. Gives how many keys could be
+ * made.
+ */
 async function managed(running: Platform, small: SmallDisk, spare: DatabaseUrls): Promise<number> {
   const spareId = new URL(spare.postgresUrl).username;
   const commands: readonly (readonly string[])[] = [

@@ -7,8 +7,8 @@ import { type Scratch, scratch } from '../support/scratch.ts';
 import { numberFrom, type Seeded, seeded, seedFromEnvironment } from '../support/seeded.ts';
 import { until } from '../support/until.ts';
 
-// Serialized transactions while the process that captures, or Postgres, or both are killed, and while the server is frozen and stopped.
-// DORMOUSE_SEED repeats the sequence of faults, DORMOUSE_ROUNDS lengthens it.
+// Serialized transactions while the process that captures, or Postgres, or both are killed, and while the server is
+// frozen and stopped. DORMOUSE_SEED repeats the sequence of faults, DORMOUSE_ROUNDS lengthens it.
 const SEED = seedFromEnvironment();
 const ROUNDS = numberFrom('DORMOUSE_ROUNDS', 20);
 const WRITERS = 3;
@@ -35,8 +35,9 @@ async function connect(): Promise<pg.Client> {
 }
 
 /**
- * Writes until told to end. Every transaction takes the next number from a counter whose row is locked until it commits, so numbers are
- * commit order, whatever the interleaving; some transactions write many rows, some are rolled back.
+ * Writes until told to end. Every transaction takes the next number from a counter whose row is locked until it
+ * commits, so numbers are commit order, whatever the interleaving; some transactions write many rows, some are rolled
+ * back.
  */
 async function write(random: Seeded, state: { ended: boolean; committed: number }): Promise<void> {
   while (!state.ended) {
@@ -53,7 +54,8 @@ async function write(random: Seeded, state: { ended: boolean; committed: number 
         if (!undo) state.committed += 1;
       }
     } catch {
-      // The server is gone or not back yet: whether the last commit took place, the table says in the end. As at a door, who comes wakes.
+      // The server is gone or not back yet: whether the last commit took place, the table says in the end. As at a
+      // door, who comes wakes.
       await owner.ask('wake').catch(() => new Promise((resolve) => setTimeout(resolve, 5)));
     } finally {
       await client?.end().catch(() => {});
@@ -86,7 +88,9 @@ async function readLog(): Promise<string[]> {
   }
 }
 
-/** Reads by name, by long-polls, and acknowledges what it has handled only sometimes; goes on by name after every fault. */
+/**
+ * Reads by name, by long-polls, and acknowledges what it has handled only sometimes; goes on by name after every fault.
+ */
 async function subscribe(random: Seeded, state: { ended: boolean }, handled: string[]): Promise<void> {
   while (!state.ended) {
     try {
@@ -213,8 +217,8 @@ test('every committed row is in the log once, in commit order, and reaches a nam
   expect(truth.length).toBeGreaterThan(ROUNDS);
 });
 
-// Larger than every time that a stop, a freeze or a wake lasts here: whatever is killed while capture reads it, a wake that is left alone
-// reads it to its end before the database rests.
+// Larger than every time that a stop, a freeze or a wake lasts here: whatever is killed while capture reads it, a wake
+// that is left alone reads it to its end before the database rests.
 test('a transaction that capture is torn from again and again is read by the first wake that is left alone', async () => {
   const random = seeded(SEED).branch('large transaction');
   const rows = 60_000;

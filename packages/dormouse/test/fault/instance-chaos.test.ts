@@ -17,12 +17,15 @@ import { type Scratch, scratch } from '../support/scratch.ts';
 import { numberFrom, seeded, seedFromEnvironment } from '../support/seeded.ts';
 import { until } from '../support/until.ts';
 
-// Every fault at a random moment of every state and transition. DORMOUSE_SEED repeats the sequence (not the microseconds), DORMOUSE_ROUNDS
-// lengthens it; without it as many rounds are done as fit in half a minute, and each fault once.
+// Every fault at a random moment of every state and transition. DORMOUSE_SEED repeats the sequence (not the
+// microseconds), DORMOUSE_ROUNDS lengthens it; without it as many rounds are done as fit in half a minute, and each
+// fault once.
 const SEED = seedFromEnvironment();
 const ROUNDS = numberFrom('DORMOUSE_ROUNDS', 0);
 const CI_ROUNDS_MS = 30_000;
-/** After a fault the instance layer is in order again within this; a crash recovery takes a second on a slow machine. */
+/**
+ * After a fault the instance layer is in order again within this; a crash recovery takes a second on a slow machine.
+ */
 const ORDER_MS = 60_000;
 const SETTLED = ['stopped', 'running', 'suspended', 'failed'];
 /** Everything lies on a small file system of its own, where that is permitted: its disk can be filled. */
@@ -122,7 +125,10 @@ async function moment(ms: number): Promise<void> {
   while (performance.now() < atMs) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** The directory of a process's cgroup of version 2; undefined in the root group, where a server that was never frozen is. */
+/**
+ * The directory of a process's cgroup of version 2; undefined in the root group, where a server that was never frozen
+ * is.
+ */
 function groupOf(pid: number): string | undefined {
   try {
     const group = /^0::(?<path>.+)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'latin1'))?.groups?.path;

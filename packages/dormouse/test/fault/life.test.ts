@@ -32,7 +32,10 @@ const FLAGS = [
   '--query-timeout',
   `${LIMIT_S}s`,
 ];
-/** Every request gets its answer or the end of its connection within this: wake, query, the call's margin, and Prisma 6's four tries. */
+/**
+ * Every request gets its answer or the end of its connection within this: wake, query, the call's margin, and Prisma
+ * 6's four tries.
+ */
 const ANSWER_MS = 4 * (2 * LIMIT_S + 5) * 1000;
 
 let platform: Platform;

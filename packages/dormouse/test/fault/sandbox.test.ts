@@ -7,7 +7,8 @@ import { processesOf } from '../support/reaper.mjs';
 import { type Scratch, scratch } from '../support/scratch.ts';
 import { until } from '../support/until.ts';
 
-// What a server in a sandbox can reach, and that no two of them ever run on one data directory: in there Postgres's own checks see nothing.
+// What a server in a sandbox can reach, and that no two of them ever run on one data directory: in there Postgres's own
+// checks see nothing.
 
 let home: Scratch;
 let owner: Owner;
@@ -217,7 +218,7 @@ describe('where no sandbox can be made', () => {
     };
     const account = { name: 'somebody', uid: 0, gid: 0, dropped: false };
     const program = `
-      const { chooseIsolation } = await import(${JSON.stringify(new URL('../../dist/instance/isolation.js', import.meta.url).href)});
+      const { chooseIsolation } = await import(${JSON.stringify(new URL('../../dist/instance/confinement/isolation.js', import.meta.url).href)});
       const options = ${JSON.stringify({ account, binaries, ...(wanted ? { wanted } : {}) })};
       const { kind, reason } = await chooseIsolation(options).catch((error) => ({ kind: error.code, reason: error.message }));
       console.log(JSON.stringify([kind, reason]));`;

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { readControlFile } from '../../src/instance/control-file.ts';
+import { readControlFile } from '../../src/instance/postgres/control-file.ts';
 import { type Owner, queryOnce, startOwner, testId } from '../support/instance-owner.ts';
 import { type Scratch, scratch } from '../support/scratch.ts';
 import { memoryDisk, NoMount, type SmallDisk } from '../support/small-disk.ts';

@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type DatabaseId, Deadline, DormouseError, silentLogger } from '../../src/base/index.ts';
-import { Controller } from '../../src/instance/controller.ts';
 import type { Hold, InstanceState } from '../../src/instance/index.ts';
-import type { RestSettings } from '../../src/instance/rest-clock.ts';
-import { INSTANCE_EVENTS, INSTANCE_STATES, TRANSITIONS } from '../../src/instance/transitions.ts';
+import { Controller } from '../../src/instance/life/controller.ts';
+import type { RestSettings } from '../../src/instance/life/idle-timer.ts';
+import { INSTANCE_EVENTS, INSTANCE_STATES, TRANSITIONS } from '../../src/instance/life/transitions.ts';
 import { FakeServer } from '../support/fake-server.ts';
 import { turn, virtualClock } from '../support/virtual-clock.ts';
 
-// Random sequences of everything that can happen to a controller, over a fake server and a clock that the test moves. A failing
-// sequence is printed with its seed; `fc.assert(…, { seed, path })` replays it.
+// Random sequences of everything that can happen to a controller, over a fake server and a clock that the test moves. A
+// failing sequence is printed with its seed; `fc.assert(…, { seed, path })` replays it.
 
 type Step =
   | { readonly do: 'hold'; readonly deadlineMs: number }
@@ -324,8 +324,8 @@ describe('the controller, under random sequences of events', () => {
       }),
       { numRuns: 4000 },
     );
-    // The walk must have been everywhere, or it proves nothing: every edge of the table but those that need what the fake never does
-    // (an adoption; a stop that fails).
+    // The walk must have been everywhere, or it proves nothing: every edge of the table but those that need what the
+    // fake never does (an adoption; a stop that fails).
     const expected: string[] = [];
     for (const from of INSTANCE_STATES) {
       for (const event of INSTANCE_EVENTS) {

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type DatabaseId, Deadline, silentLogger } from '../../src/base/index.ts';
-import { Controller } from '../../src/instance/controller.ts';
-import { ASSUMED_BYTES, MemoryKeeper } from '../../src/instance/memory-keeper.ts';
+import { Controller } from '../../src/instance/life/controller.ts';
+import { ASSUMED_BYTES, MemoryKeeper } from '../../src/instance/memory/memory-keeper.ts';
 import { FakeServer } from '../support/fake-server.ts';
 import { turn, virtualClock } from '../support/virtual-clock.ts';
 
-// Several databases under one memory keeper, used at random while the machine's memory comes and goes. `fc.assert(…, { seed, path })`
-// replays a failing sequence.
+// Several databases under one memory keeper, used at random while the machine's memory comes and goes. `fc.assert(…, {
+// seed, path })` replays a failing sequence.
 
 const SERVER_BYTES = 8 * 1024 * 1024;
 const COUNT = 8;

@@ -15,9 +15,15 @@ import { MOMENTS, vanishOverHttp, vanishOverTcp } from './vanishing.ts';
 const FLAGS = ['--suspend-after', '300ms', '--stop-after', '1500ms'];
 /** A busy round; the wait for rest after it comes on top. */
 const ROUND_MS = 3_000;
-/** How long leftovers of clients that are gone may need on a loaded machine: a session's last statement has 5 s by itself. */
+/**
+ * How long leftovers of clients that are gone may need on a loaded machine: a session's last statement has 5 s by
+ * itself.
+ */
 const QUIET_MS = 60_000;
-/** Descriptors that may be more than in the first rest: keep-alive connections of our own clients, a log that is open just now. */
+/**
+ * Descriptors that may be more than in the first rest: keep-alive connections of our own clients, a log that is open
+ * just now.
+ */
 const DESCRIPTORS_MARGIN = 12;
 /** Far above what garbage not yet collected explains, far below what a leak a request adds up to in a long run. */
 const MEMORY_FACTOR = 1.5;
@@ -66,7 +72,9 @@ async function rawQuery(prismaUrl: string, path: string, body: unknown): Promise
   return text;
 }
 
-/** The clients of one database, as steps. Each client has rows of its own, so that it knows what every answer must be. */
+/**
+ * The clients of one database, as steps. Each client has rows of its own, so that it knows what every answer must be.
+ */
 async function clientsOf(target: Target, count: Count, random: () => number): Promise<readonly Step[]> {
   const { version, postgresUrl } = target;
   const { prismaUrl } = target.database as { prismaUrl: string };
@@ -221,8 +229,8 @@ function median(values: readonly number[]): number {
 }
 
 /**
- * Busy rounds of every kind of client, among them clients that vanish and tables that change, and rests between them, for `ms`
- * or a little longer. Throws for a wrong answer and for anything that is left behind.
+ * Busy rounds of every kind of client, among them clients that vanish and tables that change, and rests between them,
+ * for `ms` or a little longer. Throws for a wrong answer and for anything that is left behind.
  */
 export async function soak(options: {
   readonly ms: number;

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import type { Seeded } from './seeded.ts';
 
-// A data model with every type that a field can have, on three models that hang from one another, values of every form that
-// Postgres can hold, and random questions in the JSON protocol of Prisma 6, which needs no generated client.
+// A data model with every type that a field can have, on three models that hang from one another, values of every form
+// that Postgres can hold, and random questions in the JSON protocol of Prisma 6, which needs no generated client.
 
 /** A column: how the schema declares it, and SQL of values that it can hold. */
 export interface Column {
@@ -301,8 +301,9 @@ function ordered(model: string): fc.Arbitrary<Arguments[]> {
 }
 
 /**
- * What is selected of a model: all scalars or some, and relations up to `depth` below. Of related records, lists of BigInt are selected
- * now and then only: Prisma's compiler makes text of them in a join, which its runtime refuses ("values.map is not a function").
+ * What is selected of a model: all scalars or some, and relations up to `depth` below. Of related records, lists of
+ * BigInt are selected now and then only: Prisma's compiler makes text of them in a join, which its runtime refuses
+ * ("values.map is not a function").
  */
 function selection(model: string, depth: number, related = false): fc.Arbitrary<Arguments> {
   const scalarNames = related ? SCALARS.filter((name) => name !== 'bigs') : SCALARS;

@@ -1,9 +1,9 @@
 import { Cancellation, Deadline, systemClock } from '../../src/base/index.ts';
-import type { Node } from '../../src/engine/executor/nodes.ts';
-import { Pace } from '../../src/engine/executor/pace.ts';
-import type { Rows } from '../../src/engine/executor/rows.ts';
-import { Run, type StatementRunner } from '../../src/engine/executor/run.ts';
-import { PlanExecutor } from '../../src/engine/plan-execution.ts';
+import { PrismaRuntime } from '../../src/engine/prisma-runtime/prisma-runtime.ts';
+import type { Node } from '../../src/engine/program/nodes.ts';
+import { Pace } from '../../src/engine/program/pace.ts';
+import type { Rows } from '../../src/engine/program/row-set.ts';
+import { Run, type StatementRunner } from '../../src/engine/program/run.ts';
 
 // What the unit tests of the nodes stand on: rows by hand, and a run without a server.
 
@@ -34,7 +34,7 @@ export const gives = (value: unknown): Node => ({ evaluate: () => value });
 
 /** A run whose statements are recorded, if they are given, and whose rare parts go to Prisma's runtime. */
 export function testRun(statements: Partial<StatementRunner> = {}): Run & { readonly cancellation: Cancellation } {
-  const runtime = new PlanExecutor();
+  const runtime = new PrismaRuntime();
   const cancellation = new Cancellation();
   const run = new Run(
     {},

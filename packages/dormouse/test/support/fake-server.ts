@@ -1,6 +1,6 @@
 import { type Clock, type Deadline, DormouseError } from '../../src/base/index.ts';
+import type { Adoption, Server, StopResult } from '../../src/instance/contract/runtime.ts';
 import type { Endpoint } from '../../src/instance/index.ts';
-import type { Adoption, Server, StopResult } from '../../src/instance/runtime.ts';
 
 /** How the next operations go. */
 export interface FakePlan {
@@ -15,8 +15,8 @@ export interface FakePlan {
 const LOOK_MS = 1000;
 
 /**
- * A server that is only a state and a clock. It throws on what the contract of a runtime's user forbids, so a controller that asks for
- * it fails the test.
+ * A server that is only a state and a clock. It throws on what the contract of a runtime's user forbids, so a
+ * controller that asks for it fails the test.
  */
 export class FakeServer implements Server {
   readonly endpoint: Endpoint = { kind: 'tcp', host: 'fake', port: 1 };

@@ -1,5 +1,5 @@
-// A process that owns the instances of a data directory and does what its standard input says: one JSON command a line, one JSON
-// reply a line. Tests kill it. It ends when its standard input does.
+// A process that owns the instances of a data directory and does what its standard input says: one JSON command a line,
+// one JSON reply a line. Tests kill it. It ends when its standard input does.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';

@@ -30,7 +30,10 @@ export function rowTexts(write: Write): string[] {
 
 export const counterText = (writer: string): string => `counter:${writer}`;
 
-/** Every write that was tried, and what must be true of them at the end. Each check gives its violations, worded; none is right. */
+/**
+ * Every write that was tried, and what must be true of them at the end. Each check gives its violations, worded; none
+ * is right.
+ */
 export class Ledger {
   readonly writes: Write[] = [];
   /** How writes ended, by door and code. */

@@ -22,7 +22,10 @@ export interface Door {
 
 const CUT =
   /fetch failed|ECONNREFUSED|ECONNRESET|EPIPE|socket hang up|other side closed|terminated|Connection ended|is not queryable/i;
-/** Codes that say what a fault did (P5005: Prisma 6 used up its tries while the platform started, then met one that lacks its schema). Never a bug of ours (P6000, XX000), nor a key or a request that is wrong. */
+/**
+ * Codes that say what a fault did (P5005: Prisma 6 used up its tries while the platform started, then met one that
+ * lacks its schema). Never a bug of ours (P6000, XX000), nor a key or a request that is wrong.
+ */
 const PRISMA_CODES = new Set([
   'P1017',
   'P2024',
@@ -61,8 +64,9 @@ function uuidOf(text: string): string {
 }
 
 /**
- * A stock client, of either version: single creates, array transactions, interactive ones. Prisma 6 by itself repeats a request whose
- * reply was lost, writes included, so its rows bring their key, as an app's must that wants each once: a repeat is refused with P2002.
+ * A stock client, of either version: single creates, array transactions, interactive ones. Prisma 6 by itself repeats a
+ * request whose reply was lost, writes included, so its rows bring their key, as an app's must that wants each once: a
+ * repeat is refused with P2002.
  */
 export function prismaDoor(writer: string, version: 6 | 7, client: Loose, counterId: string, random: Seeded): Door {
   const counter = { where: { id: counterId }, data: { int: { increment: 1 } } };
@@ -164,7 +168,9 @@ class Refused extends Error {
   }
 }
 
-/** A recorded query plan of Prisma 7, sent again and again with another text; `mark` is the text it was recorded with. */
+/**
+ * A recorded query plan of Prisma 7, sent again and again with another text; `mark` is the text it was recorded with.
+ */
 export function rawDoor(writer: string, base: () => string, apiKey: string, plan: string, mark: string): Door {
   return {
     writer,

@@ -32,7 +32,9 @@ export interface Listening {
 
 const EVENT = 'query';
 
-/** Sets this process up as an application does that traces: one provider, one exporter. Nothing else in the process may. */
+/**
+ * Sets this process up as an application does that traces: one provider, one exporter. Nothing else in the process may.
+ */
 export function startListening(): Listening {
   const load = requireOf(7);
   const { trace, context } = load('@opentelemetry/api');

@@ -1,4 +1,7 @@
-/** What versions before the use of test_decoding made in a tenant's main database, as their superuser (their `tenant-objects`, version 3). */
+/**
+ * What versions before the use of test_decoding made in a tenant's main database, as their superuser (their
+ * `tenant-objects`, version 3).
+ */
 export const OLDER_OBJECTS_SQL = `
 BEGIN;
 SET LOCAL lock_timeout = '2s';

@@ -6,8 +6,8 @@ import type { BareEngine } from './bare-engine.ts';
 type Ask<T> = (database: EngineDatabase) => Promise<T>;
 
 /**
- * One database behind two engines: in one, Prisma's runtime runs every plan; the other is the engine under test. A comparison proves
- * only what the runtime itself said, so each side shows by its counts which way it went.
+ * One database behind two engines: in one, Prisma's runtime runs every plan; the other is the engine under test. A
+ * comparison proves only what the runtime itself said, so each side shows by its counts which way it went.
  */
 export interface Oracle {
   /** As the engine under test serves it. */

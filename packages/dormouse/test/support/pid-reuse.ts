@@ -1,5 +1,5 @@
-// Runs in a pid namespace of its own, where the next pid can be chosen: a recorded pid comes to name a stranger. Prints what was seen, as
-// one JSON object.
+// Runs in a pid namespace of its own, where the next pid can be chosen: a recorded pid comes to name a stranger. Prints
+// what was seen, as one JSON object.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

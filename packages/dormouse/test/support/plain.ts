@@ -1,6 +1,8 @@
 import type { Loose } from './clients.ts';
 
-/** One printable form of a client's answer: decimals, bytes, dates and bigints become text, whatever class they have. */
+/**
+ * One printable form of a client's answer: decimals, bytes, dates and bigints become text, whatever class they have.
+ */
 export function plain(value: Loose): Loose {
   if (value instanceof Uint8Array) return `0x${Buffer.from(value).toString('hex')}`;
   if (value instanceof Date) return value.toISOString();

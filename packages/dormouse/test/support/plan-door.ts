@@ -1,5 +1,5 @@
 import { Deadline, silentLogger, systemClock } from '../../src/base/index.ts';
-import { Compiler } from '../../src/engine/compiler.ts';
+import { Compiler } from '../../src/engine/compiler/compiler.ts';
 import type { EngineDatabase } from '../../src/engine/index.ts';
 import { type ExchangeReply, exchange } from './engine-door.ts';
 

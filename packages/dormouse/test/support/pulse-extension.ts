@@ -5,8 +5,8 @@ import { type ClientVersion, type Loose, requireOf } from './clients.ts';
 import type { Scratch } from './scratch.ts';
 
 /**
- * The stock `@prisma/extension-pulse` beside the client of a version. npm hoists the one copy next to Prisma 6, so for each version it
- * stands in a folder of its own, with that version's client as its neighbour.
+ * The stock `@prisma/extension-pulse` beside the client of a version. npm hoists the one copy next to Prisma 6, so for
+ * each version it stands in a folder of its own, with that version's client as its neighbour.
  */
 export function loadPulse(version: ClientVersion, home: Scratch): Loose {
   const require = requireOf(version);

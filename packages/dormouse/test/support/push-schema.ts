@@ -84,8 +84,9 @@ async function schemaEngineModule(): Promise<SchemaEngineModule> {
   return glue;
 }
 
-// Catalogue columns of the type "char" (OID 18) must reach the schema engine as characters, a type that its adapter does not know. It
-// knows arrays of them (OID 1002): under that name they pass it, and are called what they are behind it.
+// Catalogue columns of the type "char" (OID 18) must reach the schema engine as characters, a type that its adapter
+// does not know. It knows arrays of them (OID 1002): under that name they pass it, and are called what they are behind
+// it.
 const CHAR_OID = 18;
 const CHAR_ARRAY_OID = 1002;
 

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { wherePost } from './random-queries.ts';
 import type { RandomWrite } from './random-writes.ts';
 
-// Writes of many records that give them back, and those deep below others, over the library (library.ts). Prisma 6's own engine and
-// the platform are compared by random-writes.ts; these are for comparing two ways of running one plan.
+// Writes of many records that give them back, and those deep below others, over the library (library.ts). Prisma 6's
+// own engine and the platform are compared by random-writes.ts; these are for comparing two ways of running one plan.
 
 const userId = fc.integer({ min: 1, max: 7 });
 const freshId = fc.integer({ min: 20, max: 40 });

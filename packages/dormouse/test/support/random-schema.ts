@@ -1,10 +1,14 @@
 import { COLUMNS, type Column } from './every-type.ts';
 import type { Seeded } from './seeded.ts';
 
-// Random data models: fields of every type, keys of one column or two, relations of every kind, and SQL of rows that satisfy them. The
-// same seed gives the same model. A relation points to the same model or to an earlier one, so that rows can be inserted in order.
+// Random data models: fields of every type, keys of one column or two, relations of every kind, and SQL of rows that
+// satisfy them. The same seed gives the same model. A relation points to the same model or to an earlier one, so that
+// rows can be inserted in order.
 
-/** The rows that each table has; a key is made from its row's number, so that what refers to it is made from the number alone. */
+/**
+ * The rows that each table has; a key is made from its row's number, so that what refers to it is made from the number
+ * alone.
+ */
 export const ROWS = 10;
 
 /** A type that a key can have. */

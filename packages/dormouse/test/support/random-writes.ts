@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { wherePost, whereUser } from './random-queries.ts';
 
-// Random writes to the library (library.ts). Ids are given, never made by sequences: rolled back writes would part them.
+// Random writes to the library (library.ts). Ids are given, never made by sequences: rolled back writes would part
+// them.
 
 type Arguments = Record<string, unknown>;
 

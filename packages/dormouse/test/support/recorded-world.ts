@@ -1,4 +1,4 @@
-import type { Sink, StopSignal, World } from '../../src/cli/world.ts';
+import type { Sink, StopSignal, World } from '../../src/cli/command-line/world.ts';
 
 /** A world for the CLI that keeps what was printed and lets the test press keys. */
 export interface RecordedWorld extends World {

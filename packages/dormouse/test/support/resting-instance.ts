@@ -5,7 +5,10 @@ import { decodeDataRow } from '../../src/wire/index.ts';
 import { scratch } from './scratch.ts';
 import { openTestDoor, type TestKey } from './test-door.ts';
 
-/** One database over the instances that the platform runs, with a pool and the door for Postgres clients; it rests by its own timers. */
+/**
+ * One database over the instances that the platform runs, with a pool and the door for Postgres clients; it rests by
+ * its own timers.
+ */
 export interface RestingInstance {
   readonly instances: Instances;
   readonly instance: Instance;

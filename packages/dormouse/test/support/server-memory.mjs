@@ -1,5 +1,6 @@
-// Shared memory that Postgres keeps outside of its directory, and which outlives servers that are killed: a System V segment each, and
-// files in /dev/shm. Only memory that the servers of one directory held is touched: other runs of Postgres share the machine.
+// Shared memory that Postgres keeps outside of its directory, and which outlives servers that are killed: a System V
+// segment each, and files in /dev/shm. Only memory that the servers of one directory held is touched: other runs of
+// Postgres share the machine.
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +26,10 @@ export function noteMapped(pid, memory) {
   } catch {}
 }
 
-/** Notes the segments of servers below `directory` that are gone already: the seventh line of what they wrote names key and id. */
+/**
+ * Notes the segments of servers below `directory` that are gone already: the seventh line of what they wrote names key
+ * and id.
+ */
 export function noteRecorded(directory, memory) {
   let names;
   try {

@@ -2,9 +2,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { processesOf } from './reaper.mjs';
 
-// A server may be in a sandbox: what SQL and postmaster.pid call a process is then another on this machine, and its postmaster has a parent.
+// A server may be in a sandbox: what SQL and postmaster.pid call a process is then another on this machine, and its
+// postmaster has a parent.
 
-/** The pid on this machine of the postmaster of a database's directory, as its platform recorded it; undefined when it is stopped. */
+/**
+ * The pid on this machine of the postmaster of a database's directory, as its platform recorded it; undefined when it
+ * is stopped.
+ */
 export function postmasterPid(directory: string): number | undefined {
   try {
     const { pid } = JSON.parse(readFileSync(join(directory, 'process.json'), 'utf8')) as { pid: number };
@@ -14,7 +18,9 @@ export function postmasterPid(directory: string): number | undefined {
   }
 }
 
-/** The pid on this machine of the process of a database's directory that calls itself `pid`; undefined if there is none. */
+/**
+ * The pid on this machine of the process of a database's directory that calls itself `pid`; undefined if there is none.
+ */
 export function hostPid(directory: string, pid: number): number | undefined {
   return processesOf(directory).find((each) => {
     try {

@@ -12,7 +12,9 @@ function head(version: ClientVersion): string {
 datasource db {\n  provider = "postgresql"\n${url}  schemas = ["sales", "stock"]\n}\n`;
 }
 
-/** Two Postgres schemas, with what one schema alone does not meet: relations across them and names that are there twice. */
+/**
+ * Two Postgres schemas, with what one schema alone does not meet: relations across them and names that are there twice.
+ */
 export const SHOP: World = {
   name: 'shop',
   schema: (version) => `${head(version)}\n${readFileSync(join(CLIENTS, 'shop.prisma'), 'utf8')}`,

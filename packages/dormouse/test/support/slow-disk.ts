@@ -10,7 +10,10 @@ export interface SlowDisk {
   readonly path: string;
   /** From now on the disk is slow for this process, and for those it starts. */
   join(pid: number): void;
-  /** Writes, and reads that the page cache has not, a second of all that have joined together; undefined: as fast as it goes. */
+  /**
+   * Writes, and reads that the page cache has not, a second of all that have joined together; undefined: as fast as it
+   * goes.
+   */
   limit(perSecond: number | undefined): void;
   /** Unmounts it; what still runs on it is killed. */
   remove(): void;
@@ -19,7 +22,10 @@ export interface SlowDisk {
 const BLKIO = '/sys/fs/cgroup/blkio';
 const PREFIX = 'dormouse-test-';
 
-/** By the block throttle of cgroup version 1, on a loop device. Throws {@link NoMount} where there is none, or no right to it. */
+/**
+ * By the block throttle of cgroup version 1, on a loop device. Throws {@link NoMount} where there is none, or no right
+ * to it.
+ */
 export function slowDisk(mib: number): SlowDisk {
   if (!existsSync(join(BLKIO, 'cgroup.procs'))) throw new NoMount(`no cgroup version 1 with blkio at ${BLKIO}`);
   const home = scratch('slow-disk');

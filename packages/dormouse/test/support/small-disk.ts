@@ -23,7 +23,9 @@ export function memoryDisk(mib: number): SmallDisk {
   return mounted((disk) => ['-t', 'tmpfs', '-o', `size=${mib}m,mode=0755`, 'tmpfs', disk]);
 }
 
-/** A file system of this kind in a file, on which files can share blocks. Throws {@link NoMount} where there is none. */
+/**
+ * A file system of this kind in a file, on which files can share blocks. Throws {@link NoMount} where there is none.
+ */
 export function reflinkDisk(kind: 'xfs' | 'btrfs', mib: number): SmallDisk {
   return mounted((disk, home) => {
     const image = join(home.path, 'image');

@@ -58,8 +58,8 @@ export async function tailOf(source: StreamSource): Promise<string> {
 }
 
 /**
- * A subscriber with a name, as an application would be: reads live, handles, moves its place, and comes back by name whenever the
- * connection ends. Notes everything it was given, repeats too.
+ * A subscriber with a name, as an application would be: reads live, handles, moves its place, and comes back by name
+ * whenever the connection ends. Notes everything it was given, repeats too.
  */
 export class NamedSubscriber {
   readonly #source: StreamSource;
@@ -135,7 +135,10 @@ export class NamedSubscriber {
   }
 }
 
-/** How a subscriber's events differ from the log: nothing missing, nothing out of order; a repeat goes back, then on without a gap. */
+/**
+ * How a subscriber's events differ from the log: nothing missing, nothing out of order; a repeat goes back, then on
+ * without a gap.
+ */
 export function checkSubscriber(received: readonly SeenEvent[], log: readonly SeenEvent[]): string[] {
   const wrong: string[] = [];
   const index = new Map(log.map((event, i) => [event.offset, i]));

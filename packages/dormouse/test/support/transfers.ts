@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type pg from 'pg';
 import { expect } from 'vitest';
-import { readControlFile } from '../../src/instance/control-file.ts';
+import { readControlFile } from '../../src/instance/postgres/control-file.ts';
 import { connectTo, queryOnce } from './instance-owner.ts';
 
 /** The identity as the files say and as the server says. */
@@ -25,7 +25,10 @@ export interface Transfers {
   end(): Promise<void>;
 }
 
-/** Moves money between accounts and writes an entry, in one transaction each, until told to end. Counts what was acknowledged. */
+/**
+ * Moves money between accounts and writes an entry, in one transaction each, until told to end. Counts what was
+ * acknowledged.
+ */
 export function startTransfers(socket: string, writer: number): Transfers {
   let over = false;
   let sequence = 0;

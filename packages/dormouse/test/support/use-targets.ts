@@ -3,7 +3,10 @@ import { CLIENT_VERSIONS, type Loose } from './clients.ts';
 import { runSql } from './push-schema.ts';
 import { startTargets, type Targets, targetKind } from './target.ts';
 
-/** Starts targets before a suite and stops them after it. What it gives can be asked from the suite's hooks and tests on. */
+/**
+ * Starts targets before a suite and stops them after it. What it gives can be asked from the suite's hooks and tests
+ * on.
+ */
 export function useTargets(options: Parameters<typeof startTargets>[0] = {}): Targets {
   let started: Targets | undefined;
   beforeAll(async () => {
@@ -21,7 +24,8 @@ export function useTargets(options: Parameters<typeof startTargets>[0] = {}): Ta
 }
 
 /**
- * The platform and the vendor's own engine, for suites that hold one to the other. `sql` runs on each database of both first.
+ * The platform and the vendor's own engine, for suites that hold one to the other. `sql` runs on each database of both
+ * first.
  */
 export function useBothTargets(sql?: string): { readonly ours: Targets; readonly theirs: Targets } {
   const ours = useTargets({ kind: 'platform' });

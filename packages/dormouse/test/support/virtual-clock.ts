@@ -2,7 +2,9 @@ import type { Clock, Timer } from '../../src/base/index.ts';
 
 /** A clock that stands still until it is advanced, and lets promises settle at every moment that it passes. */
 export interface VirtualClock extends Clock {
-  /** Fires due timers in order, letting everything that can run without time passing run between them; ends `ms` later. */
+  /**
+   * Fires due timers in order, letting everything that can run without time passing run between them; ends `ms` later.
+   */
   advance(ms: number): Promise<void>;
 }
 

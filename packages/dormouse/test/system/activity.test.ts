@@ -10,8 +10,9 @@ import { type DatabaseUrls, type Platform, startPlatform } from '../support/plat
 import { clientOptions } from '../support/target.ts';
 import { until } from '../support/until.ts';
 
-// Every row of the table in docs/OPERATIONS.md, "What counts as activity": each has a database of its own, on which it goes on while
-// a witness, on which nothing happens, is suspended and stopped several times. Time is measured by the witness, not guessed.
+// Every row of the table in docs/OPERATIONS.md, "What counts as activity": each has a database of its own, on which it
+// goes on while a witness, on which nothing happens, is suspended and stopped several times. Time is measured by the
+// witness, not guessed.
 
 const SUSPEND_AFTER = '150ms';
 const STOP_AFTER = '150ms';

@@ -10,7 +10,8 @@ import { exchange, type RawReply } from '../support/raw-http.ts';
 import { recordPlan } from '../support/recorded-plan.ts';
 import { seeded, seedFromEnvironment } from '../support/seeded.ts';
 
-// Bad requests at the doors of a real platform: each gets one clear answer with a code, and everybody else is served as before.
+// Bad requests at the doors of a real platform: each gets one clear answer with a code, and everybody else is served as
+// before.
 
 const BODY_MAX = 64 * 1024;
 const SEED = seedFromEnvironment();

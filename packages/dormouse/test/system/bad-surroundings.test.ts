@@ -23,8 +23,8 @@ import { type SpawnedCli, spawnCli } from '../support/spawned-cli.ts';
 import { clientOptions } from '../support/target.ts';
 import { until } from '../support/until.ts';
 
-// Bad surroundings: directories, ports, accounts, disks and servers that are not as they should be. Each ends in one message that says
-// what to do; what was acknowledged is there when the cause is gone.
+// Bad surroundings: directories, ports, accounts, disks and servers that are not as they should be. Each ends in one
+// message that says what to do; what was acknowledged is there when the cause is gone.
 
 const ROOT = process.getuid?.() === 0;
 /** An account without any right of its own. */

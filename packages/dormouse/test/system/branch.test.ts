@@ -260,7 +260,10 @@ describe('db delete', () => {
     return readdirSync('/sys/fs/cgroup', { recursive: true }).filter((name) => String(name).endsWith(id)).length;
   }
 
-  /** Everything on this machine that a database could leave behind; of the others, what they write into their own directories is theirs. */
+  /**
+   * Everything on this machine that a database could leave behind; of the others, what they write into their own
+   * directories is theirs.
+   */
   function everything(others: readonly string[], id: string, postmaster: number): Record<string, unknown> {
     const registry = new Database(join(platform.data, 'registry.db'), { readonly: true });
     try {

@@ -243,7 +243,8 @@ it('runs as the readme has it, under a runner of its own', async () => {
     join(app, 'vitest.config.ts'),
     `export default { test: { globalSetup: 'test/global-setup.ts', testTimeout: 120000, hookTimeout: 120000 } };`,
   );
-  // In place of the vendor's command line, whose engine is a download: it does what `migrate deploy` does to a new database.
+  // In place of the vendor's command line, whose engine is a download: it does what `migrate deploy` does to a new
+  // database.
   const command = join(app, 'node_modules/.bin/prisma');
   writeFileSync(
     command,

@@ -5,8 +5,9 @@ import { CLIENT_VERSIONS, type ClientVersion, type Loose } from '../support/clie
 import { emptyTables } from '../support/library.ts';
 import { startTargets, type Targets } from '../support/target.ts';
 
-// Tables change by another session while every connection holds prepared statements and the engine cached plans of them. A client
-// must see the table as it is: never "cached plan must not change result type", never a column or a type of before.
+// Tables change by another session while every connection holds prepared statements and the engine cached plans of
+// them. A client must see the table as it is: never "cached plan must not change result type", never a column or a type
+// of before.
 const CONNECTIONS = 3;
 /** More rounds than any cache needs to be warm, on every connection. */
 const ROUNDS = 4;

@@ -14,7 +14,8 @@ import {
 import { numberFrom } from '../support/seeded.ts';
 import { countsThreadTime, inOneGo, longestTurn } from '../support/turns.ts';
 
-// Queries whose bodies are too large to be read on the loop: what they cost others, and that they are answered as others are.
+// Queries whose bodies are too large to be read on the loop: what they cost others, and that they are answered as
+// others are.
 
 const SCHEMA = `
 generator client {

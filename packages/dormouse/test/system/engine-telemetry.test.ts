@@ -3,7 +3,8 @@ import { type Answer, askEngine, type BareEngine, rawPlan, startBareEngine, uplo
 import { type Loose, requireOf } from '../support/clients.ts';
 import { startPlainPostgres } from '../support/plain-postgres.ts';
 
-// What replies say of their work, as they stand on the wire: what no client reads, and what several ways of running must agree in.
+// What replies say of their work, as they stand on the wire: what no client reads, and what several ways of running
+// must agree in.
 const SCHEMA = `
 generator client {
   provider = "prisma-client-js"

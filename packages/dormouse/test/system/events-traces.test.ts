@@ -17,7 +17,9 @@ import { until } from '../support/until.ts';
 // What events cost a tenant's database, what of them is to be seen in it, and what we say in it.
 
 const TABLES = 300;
-/** A virtual column on a table without a key, and many tables: what once made every DDL rewrite a list of all of them. */
+/**
+ * A virtual column on a table without a key, and many tables: what once made every DDL rewrite a list of all of them.
+ */
 const SCHEMA = [
   'CREATE TABLE odd (a int, b int GENERATED ALWAYS AS (a * 2) VIRTUAL)',
   `DO $$ BEGIN FOR i IN 1..${TABLES} LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, v text)', i); END LOOP; END $$`,
@@ -167,7 +169,8 @@ test('whatever the platform says to a server in all stages of its life keeps to 
   expect(said.length).toBeGreaterThan(20);
   expect([...roles].sort()).toContain('dormouse_replication');
   const broken = said.filter(({ role, database: within, sql }) => {
-    // The superuser works where no tenant has anything; the rest is done by roles that own nothing and may do one thing.
+    // The superuser works where no tenant has anything; the rest is done by roles that own nothing and may do one
+    // thing.
     if (role === 'dormouse' && within !== 'template1') return true;
     // A base backup is of no database.
     if (role === 'dormouse_replication' && within !== 'postgres' && within !== '[unknown]') return true;

@@ -27,9 +27,9 @@ import { type RandomRead, randomRead } from '../support/random-queries.ts';
 import { recordPlan } from '../support/recorded-plan.ts';
 import { numberFrom, seeded } from '../support/seeded.ts';
 
-// Every query goes to the engine's own executor and to Prisma's runtime: both must reply the same, byte for byte.
-// A plan is kept by its text when it comes again, so each is sent three times. DORMOUSE_SEED makes another sequence, DORMOUSE_ROUNDS a
-// longer one.
+// Every query goes to the engine's own executor and to Prisma's runtime: both must reply the same, byte for byte. A
+// plan is kept by its text when it comes again, so each is sent three times. DORMOUSE_SEED makes another sequence,
+// DORMOUSE_ROUNDS a longer one.
 
 let engine: BareEngine;
 let oracle: Oracle;
@@ -385,7 +385,10 @@ describe('what ends a compiled plan', () => {
 let samples: JsonDoor;
 
 const isError = ({ status, body }: ExchangeReply): boolean => status !== 200 || body.startsWith('{"errors"');
-/** Of nothing (`take: 0`) there is a plan without a statement, which is not worth a program; in a batch each query has its own error. */
+/**
+ * Of nothing (`take: 0`) there is a plan without a statement, which is not worth a program; in a batch each query has
+ * its own error.
+ */
 const ANSWER = /"data":\{"\w+":(?!\[\]\})/;
 
 /** Asks both; gives what they said. */

@@ -13,8 +13,9 @@ import { type ModelQuery, ModelReads } from '../support/random-schema-reads.ts';
 import { ModelWrites } from '../support/random-schema-writes.ts';
 import { numberFrom, seeded } from '../support/seeded.ts';
 
-// Random data models with random rows: random reads and writes go to Prisma's runtime and to the engine's own executor, which must reply
-// the same, byte for byte, and leave the same rows. DORMOUSE_SEED makes another sequence, DORMOUSE_ROUNDS more models.
+// Random data models with random rows: random reads and writes go to Prisma's runtime and to the engine's own executor,
+// which must reply the same, byte for byte, and leave the same rows. DORMOUSE_SEED makes another sequence,
+// DORMOUSE_ROUNDS more models.
 
 const SEED = numberFrom('DORMOUSE_SEED', 20261201);
 const ROUNDS = numberFrom('DORMOUSE_ROUNDS', 4);
@@ -86,7 +87,10 @@ describe.each(Array.from({ length: ROUNDS }, (_, round) => round))('random schem
     await plans?.close();
   });
 
-  /** The protocols take turns, and so do plans by themselves and in a transaction; what is refused before there is a plan only 6 asks us. */
+  /**
+   * The protocols take turns, and so do plans by themselves and in a transaction; what is refused before there is a
+   * plan only 6 asks us.
+   */
   async function protocol(query: ModelQuery, number: number): Promise<Asked> {
     const body = number % 2 === 0 ? undefined : await plans.plan(query).catch(() => undefined);
     return body === undefined

@@ -17,8 +17,9 @@ import { randomManyWrite } from '../support/random-many-writes.ts';
 import { type RandomWrite, randomWrite } from '../support/random-writes.ts';
 import { numberFrom } from '../support/seeded.ts';
 
-// Every write goes to Prisma's runtime and to the engine's own executor, each over the same rows: the same reply, byte for byte, and the
-// same rows afterwards. DORMOUSE_SEED makes another sequence, DORMOUSE_ROUNDS longer ones (90 writes a round).
+// Every write goes to Prisma's runtime and to the engine's own executor, each over the same rows: the same reply, byte
+// for byte, and the same rows afterwards. DORMOUSE_SEED makes another sequence, DORMOUSE_ROUNDS longer ones (90 writes
+// a round).
 
 let engine: BareEngine;
 let oracle: Oracle;

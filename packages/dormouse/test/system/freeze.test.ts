@@ -6,8 +6,9 @@ import { processesOf } from '../support/reaper.mjs';
 import { type RestingInstance, startRestingInstance } from '../support/resting-instance.ts';
 import { until } from '../support/until.ts';
 
-// What a freeze must not catch, and what must be as it was hours after it. The hours are compressed: settings are short and the freeze is
-// several of them long. With real settings, ten minutes: DORMOUSE_FREEZE_MINUTES=10 npx vitest run packages/dormouse/test/system/freeze.test.ts
+// What a freeze must not catch, and what must be as it was hours after it. The hours are compressed: settings are short
+// and the freeze is several of them long. With real settings, ten minutes: DORMOUSE_FREEZE_MINUTES=10 npx vitest run
+// packages/dormouse/test/system/freeze.test.ts
 
 const MINUTES = Number(process.env.DORMOUSE_FREEZE_MINUTES ?? 0);
 const FREEZE_MS = MINUTES > 0 ? MINUTES * 60_000 : 3000;

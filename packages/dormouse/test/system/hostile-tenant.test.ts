@@ -11,7 +11,8 @@ import { recordPlan } from '../support/recorded-plan.ts';
 import { readWholeLog, type StreamSource } from '../support/stream-reader.ts';
 import { until } from '../support/until.ts';
 
-// A tenant who wants more than is his: the machine, what is ours in his database, the rights of another key, everybody's connections.
+// A tenant who wants more than is his: the machine, what is ours in his database, the rights of another key,
+// everybody's connections.
 
 let platform: Platform;
 let database: DatabaseUrls;
@@ -730,7 +731,8 @@ describe('a session over HTTP', () => {
       '',
     ]) {
       await send(sql);
-      // A session that was changed is made as new behind the reply: until then the next request gets another connection.
+      // A session that was changed is made as new behind the reply: until then the next request gets another
+      // connection.
       await until(async () => (await send(look)) === normal, { what: `nothing left by ${sql}` });
       // Alone, the next request gets the connection that was used last.
       for (let i = 0; i < 3; i++) expect([sql, await send(look)]).toEqual([sql, normal]);

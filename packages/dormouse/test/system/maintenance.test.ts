@@ -149,7 +149,8 @@ describe('a database that never rests', () => {
     const { id } = await platform.json<{ id: string }>('db', 'set', 'steady', '--always-on');
     await run(urls, 'CREATE DATABASE closed', 'ALTER DATABASE closed ALLOW_CONNECTIONS false');
     const server = await connectTo(join(platform.data, 'databases', id, 'run', '.s.PGSQL.5432'), 'dormouse');
-    // A year of transactions is too long for a test; and autovacuum, which may enter it, would find out that there were none.
+    // A year of transactions is too long for a test; and autovacuum, which may enter it, would find out that there were
+    // none.
     await server.query("ALTER SYSTEM SET autovacuum_naptime = '1h'");
     await server.query(
       `UPDATE pg_database SET datfrozenxid = (txid_current() + 4294967296 - ${age})::text::xid WHERE datname = 'closed'`,

@@ -3,8 +3,8 @@ import { openSession } from '../support/pg-session.ts';
 import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
 import { until } from '../support/until.ts';
 
-// Databases that together cost more than they may. A server alone takes 16 MB, one beside others that share its binary 7 to 12: two
-// fit, and not all of these.
+// Databases that together cost more than they may. A server alone takes 16 MB, one beside others that share its binary
+// 7 to 12: two fit, and not all of these.
 const MEMORY_MAX_MIB = 44;
 const NAMES = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
 
@@ -53,7 +53,8 @@ describe('memory', () => {
       },
       { what: 'everything measured, and below the mark', withinMs: 120_000 },
     );
-    // Those that went are the first of those that slept, in the order of use; the one that is always on is not among them.
+    // Those that went are the first of those that slept, in the order of use; the one that is always on is not among
+    // them.
     const order = settled.filter(({ name }) => name !== 'main' && name !== 'b');
     const stopped = order.filter(({ state }) => state === 'stopped').length;
     expect(stopped).toBeGreaterThan(0);

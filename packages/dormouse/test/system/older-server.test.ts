@@ -29,7 +29,9 @@ function rightsFile({ record }: CapturedDatabase): string {
 interface Older {
   /** What its superuser did in the whole server. */
   readonly server?: readonly string[];
-  /** With the objects and the slot of the versions that read publications. `unread`: what was written when nobody read. */
+  /**
+   * With the objects and the slot of the versions that read publications. `unread`: what was written when nobody read.
+   */
   readonly objects?: { readonly unread: readonly string[] };
 }
 

@@ -10,7 +10,8 @@ import { pushSchema } from '../support/push-schema.ts';
 import { readWholeLog } from '../support/stream-reader.ts';
 import { until } from '../support/until.ts';
 
-// What an owner may do in his database beside tables: roles, extensions, further databases. And that none of it is a way up.
+// What an owner may do in his database beside tables: roles, extensions, further databases. And that none of it is a
+// way up.
 
 const DENIED = '42501';
 const DOCS = fileURLToPath(new URL('../../../../docs/EXTENSIONS.md', import.meta.url));

@@ -70,7 +70,8 @@ describe('a server that sleeps, dies and comes back', () => {
       const one = await lease(pool);
       const pid = (await ask(one, 'select pg_backend_pid()'))[0]?.[0] as string;
       one.release();
-      // Leased now before, now after the termination. The signal is sent when the call returns; our side may not have read it yet.
+      // Leased now before, now after the termination. The signal is sent when the call returns; our side may not have
+      // read it yet.
       const before = round % 2 === 0 ? await lease(pool) : undefined;
       await ask(killer, 'select pg_terminate_backend($1::int)', [pid]);
       const use = before ?? (await lease(pool));

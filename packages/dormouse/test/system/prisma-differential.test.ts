@@ -18,8 +18,8 @@ const SEED = numberFrom('DORMOUSE_SEED', 20261201);
 const RUNS = 300 * numberFrom('DORMOUSE_ROUNDS', 1);
 
 /**
- * An answer in comparable form. Prisma 6's own engine keeps 16 digits of a float, Postgres 17; two engines touch `updatedAt`
- * at two moments; and Prisma 6 did not know how Postgres 18 says RESTRICT.
+ * An answer in comparable form. Prisma 6's own engine keeps 16 digits of a float, Postgres 17; two engines touch
+ * `updatedAt` at two moments; and Prisma 6 did not know how Postgres 18 says RESTRICT.
  */
 async function answer(prisma: Loose, { model, operation, args }: RandomRead | RandomWrite): Promise<unknown> {
   try {

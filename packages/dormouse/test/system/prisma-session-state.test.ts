@@ -4,7 +4,8 @@ import { CLIENT_VERSIONS, type Loose } from '../support/clients.ts';
 import { runSql } from '../support/push-schema.ts';
 import { useTargets } from '../support/use-targets.ts';
 
-// What a trigger or function leaves in the session of one request does not meet the next, whatever kind of request it was.
+// What a trigger or function leaves in the session of one request does not meet the next, whatever kind of request it
+// was.
 
 const targets = useTargets({ kind: 'platform' });
 

@@ -183,7 +183,8 @@ describe('a database that nobody uses', () => {
       try {
         for (let round = 0; round < 2; round++) {
           expect(await prisma.account.count()).toBe(0);
-          // What came before the query is not of this round: it may have met the database on its way to an earlier rest.
+          // What came before the query is not of this round: it may have met the database on its way to an earlier
+          // rest.
           watched.states.length = 0;
           await until(() => watched.states.slice(-3).join() === 'suspended,stopping,stopped', {
             what: 'the database goes to rest',

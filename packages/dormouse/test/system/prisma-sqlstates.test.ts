@@ -8,7 +8,8 @@ import { repeatedly } from '../support/shop.ts';
 import type { Target } from '../support/target.ts';
 import { useBothTargets } from '../support/use-targets.ts';
 
-// Every kind of failure that Postgres can raise, raised on purpose: the client sees what it sees with the vendor's engine.
+// Every kind of failure that Postgres can raise, raised on purpose: the client sees what it sees with the vendor's
+// engine.
 
 /** Raises the SQLSTATE that an account's owner names: bare, or (balance 1) with all that an error may carry. */
 const RAISING = `

@@ -3,7 +3,8 @@ import { CLIENT_VERSIONS, type Loose } from '../support/clients.ts';
 import { plain } from '../support/plain.ts';
 import { failure, useTargets } from '../support/use-targets.ts';
 
-// Whatever a session's settings, a value is read as what it is, or refused by the name of its column: never null, never another day.
+// Whatever a session's settings, a value is read as what it is, or refused by the name of its column: never null, never
+// another day.
 
 const targets = useTargets({ kind: 'platform' });
 

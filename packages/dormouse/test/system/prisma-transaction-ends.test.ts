@@ -108,7 +108,10 @@ const FATAL_ENDINGS: Readonly<Record<string, Ending>> = {
     }, UNHURRIED),
 };
 const UNHURRIED = { timeout: 60_000, maxWait: 20_000 };
-/** Postgres ends the session between two statements: the vendor's engines lose what it said (P6000, or an error of the driver's). */
+/**
+ * Postgres ends the session between two statements: the vendor's engines lose what it said (P6000, or an error of the
+ * driver's).
+ */
 const IDLE_ENDINGS: Readonly<Record<string, readonly [set: string, said: RegExp]>> = {
   idle_in_transaction_session_timeout: [
     'SET LOCAL idle_in_transaction_session_timeout = 50',

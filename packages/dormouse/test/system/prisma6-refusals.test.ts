@@ -3,8 +3,8 @@ import type { Loose } from '../support/clients.ts';
 import { seedLibrary } from '../support/library.ts';
 import { startTargets, type Targets } from '../support/target.ts';
 
-// A query of Prisma 6 that does not fit its schema, sent past the client's own types: the words and the code are those of
-// the vendor's engine, and in a batch the queries beside it have their answers.
+// A query of Prisma 6 that does not fit its schema, sent past the client's own types: the words and the code are those
+// of the vendor's engine, and in a batch the queries beside it have their answers.
 
 let ours: Targets;
 let theirs: Targets;

@@ -8,8 +8,8 @@ import { type JsonDoor, openJsonDoor } from '../support/json-door.ts';
 import { seedLibrary } from '../support/library.ts';
 import { pushSchema } from '../support/push-schema.ts';
 
-// While a schema's metadata is not read, queries of Prisma 6 are compiled as they are, values and all. They are answered as
-// by the usual way, which takes the values out: also of values that only a hostile client writes.
+// While a schema's metadata is not read, queries of Prisma 6 are compiled as they are, values and all. They are
+// answered as by the usual way, which takes the values out: also of values that only a hostile client writes.
 
 let engine: BareEngine;
 let unread: EngineDatabase;

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
 import { until } from '../support/until.ts';
 
-// When databases rest, as their owner sets it on a platform that goes on. Nothing here asks a database a query to wake it.
+// When databases rest, as their owner sets it on a platform that goes on. Nothing here asks a database a query to wake
+// it.
 
 let platform: Platform;
 beforeAll(async () => {

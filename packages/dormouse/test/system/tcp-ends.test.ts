@@ -8,7 +8,8 @@ import { openSession } from '../support/pg-session.ts';
 import { RawClient, rawLogin, startTestDoor, type TestDoor, type TestKey } from '../support/test-door.ts';
 import { until } from '../support/until.ts';
 
-// What is left of a session when its client is gone: nothing, and until then it has its place and keeps its database awake.
+// What is left of a session when its client is gone: nothing, and until then it has its place and keeps its database
+// awake.
 let test: TestDoor;
 let owner: TestKey;
 let watcher: pg.Client;

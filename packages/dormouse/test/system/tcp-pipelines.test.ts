@@ -22,7 +22,8 @@ import {
 import { RawClient, rawLogin, startTestDoor, type TestDoor, type TestKey } from '../support/test-door.ts';
 import { until } from '../support/until.ts';
 
-// Whether a session is at work, the door must know from the messages: Postgres itself is asked after each piece of a pipeline.
+// Whether a session is at work, the door must know from the messages: Postgres itself is asked after each piece of a
+// pipeline.
 const SEED = process.env.DORMOUSE_SEED === undefined ? undefined : Number(process.env.DORMOUSE_SEED);
 const ROUNDS = Number(process.env.DORMOUSE_ROUNDS ?? 40);
 
@@ -207,7 +208,8 @@ describe('a pipeline', () => {
               const bytes = Buffer.from(writer.take());
               said.push(types(bytes));
               client.write(bytes);
-              // Between pieces nothing is compared: the second follows on the heels of the first, or after it was answered.
+              // Between pieces nothing is compared: the second follows on the heels of the first, or after it was
+              // answered.
               if (!last && freed === 'gate') await agree(false);
             }
             let state = await agree(synced);

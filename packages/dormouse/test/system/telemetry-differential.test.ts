@@ -4,8 +4,9 @@ import { emptyTables } from '../support/library.ts';
 import { type Heard, type Listening, type SpanTree, startListening } from '../support/listening.ts';
 import type { Target, Targets } from '../support/target.ts';
 
-// What a client hears of its operations from us beside what it hears from the vendor's own engine of its version: the query engine of
-// Prisma 6 (in WebAssembly, over a driver adapter) and the query plan executor of Prisma 7, both over a plain Postgres.
+// What a client hears of its operations from us beside what it hears from the vendor's own engine of its version: the
+// query engine of Prisma 6 (in WebAssembly, over a driver adapter) and the query plan executor of Prisma 7, both over a
+// plain Postgres.
 let listening: Listening;
 let ours: Targets;
 let vendors: Targets;
@@ -211,16 +212,19 @@ const CASES: readonly Case[] = [
   },
 ];
 
-/** What the driver adapter of the vendor's engine ran by itself: its beginnings, each before so many statements of the engine's. */
+/**
+ * What the driver adapter of the vendor's engine ran by itself: its beginnings, each before so many statements of the
+ * engine's.
+ */
 interface Beginning {
   readonly before: number;
   readonly statements: readonly string[];
 }
 
 /**
- * An adapter begins transactions by itself, and the engine does not see it; over a connection of its own the engine begins them,
- * in the same statements, and tells of them first of all that it does on the connection. So its own suites say (`tracing`, `logging`:
- * "Driver adapters do not issue BEGIN through the query engine").
+ * An adapter begins transactions by itself, and the engine does not see it; over a connection of its own the engine
+ * begins them, in the same statements, and tells of them first of all that it does on the connection. So its own suites
+ * say (`tracing`, `logging`: "Driver adapters do not issue BEGIN through the query engine").
  */
 function watchedAdapter(connectionString: string, began: (level: string | undefined) => void): Loose {
   const { PrismaPg } = requireOf(6)('@prisma/adapter-pg');
@@ -371,7 +375,10 @@ describe.each(CLIENT_VERSIONS)("logs and spans of Prisma %i, beside the vendor's
   });
 });
 
-/** Spans that only an engine in this process writes: the engine of 6 for its adapter, the executor of 7 by a tracer of its own. */
+/**
+ * Spans that only an engine in this process writes: the engine of 6 for its adapter, the executor of 7 by a tracer of
+ * its own.
+ */
 function vendorSpansIn({ own, spans }: Heard): number {
   const names = [...own, ...namesOf(spans)];
   return names.filter((name) => /^(?:prisma:engine:js:.*|db_query|[a-z]+_transaction)$/.test(name)).length;

@@ -164,7 +164,10 @@ describe('programs that cannot be used are refused before anything is made', () 
 });
 
 describe('extensions of programs that are named', () => {
-  /** A build with two more extensions, of which it calls one trusted, and with one of PostgreSQL's own that we do not offer. */
+  /**
+   * A build with two more extensions, of which it calls one trusted, and with one of PostgreSQL's own that we do not
+   * offer.
+   */
   function withMore(): string {
     const root = join(home.path, 'with-more');
     cpSync(join(newer, '..'), root, { recursive: true, verbatimSymlinks: true });

@@ -4,7 +4,9 @@ import { emptyTables } from '../support/library.ts';
 import { plain } from '../support/plain.ts';
 import { USES } from '../support/shop.ts';
 
-/** What an application asks of its client, of each kind once and again: the answers do not hang on the client's version. */
+/**
+ * What an application asks of its client, of each kind once and again: the answers do not hang on the client's version.
+ */
 export async function exercise(prisma: Loose, Prisma: Loose): Promise<void> {
   for (let use = 0; use < USES; use++) {
     await emptyTables(prisma);

@@ -7,7 +7,8 @@ import { exercise } from './exercise.ts';
 import { installClient } from './install.ts';
 import { openTlsDoor } from './tls.ts';
 
-// The oldest, some between, and the youngest. They come from the registry: no matter of the test suite, which runs offline.
+// The oldest, some between, and the youngest. They come from the registry: no matter of the test suite, which runs
+// offline.
 const VERSIONS = ['6.0.0', '6.5.0', '6.10.0', '6.16.0', '6.19.3', '7.0.0', '7.4.0', '7.5.0', '7.8.0', '7.10.0'];
 
 async function serve(version: string, platform: Platform): Promise<void> {

@@ -7,7 +7,8 @@ import { type DatabaseUrls, type Platform, startPlatform } from '../support/plat
 import { postmasterPid } from '../support/server-processes.ts';
 import { until } from '../support/until.ts';
 
-// Real limits of the kernel, against tenants who want more. For a machine whose control groups are of version 2 and ours alone: .ci/in-a-vm.
+// Real limits of the kernel, against tenants who want more. For a machine whose control groups are of version 2 and
+// ours alone: .ci/in-a-vm.
 
 const ROOT = '/sys/fs/cgroup';
 /** As a shell in which a platform ran before, or as a service that is started the first time. */

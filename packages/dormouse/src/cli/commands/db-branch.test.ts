@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { recordedWorld } from '../../../test/support/recorded-world.ts';
-import { run } from '../run.ts';
-import type { World } from '../world.ts';
+import { run } from '../command-line/run.ts';
+import type { World } from '../command-line/world.ts';
 import { dbBranch } from './db-branch.ts';
 
 const BRANCH = {

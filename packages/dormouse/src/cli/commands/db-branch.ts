@@ -1,12 +1,17 @@
 import { checkDatabaseName, DormouseError } from '../../base/index.ts';
-import { type BranchDetail, readBranchDetail } from '../api-shapes.ts';
-import { type Command, defineCommand } from '../command.ts';
-import { findPlatform } from '../find-platform.ts';
-import { AT_REST_FLAG, CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
-import { formatPairs, formatSize, printJson } from '../output.ts';
-import type { PlatformClient } from '../platform-client.ts';
-import { databasePath, urlPairs } from '../urls.ts';
-import type { World } from '../world.ts';
+import type { World } from '../command-line/index.ts';
+import { type Command, defineCommand, formatPairs, formatSize, printJson } from '../command-line/index.ts';
+import type { PlatformClient } from '../platform-api/index.ts';
+import {
+  AT_REST_FLAG,
+  type BranchDetail,
+  CONNECTION_FLAGS,
+  databasePath,
+  findPlatform,
+  JSON_FLAG,
+  readBranchDetail,
+  urlPairs,
+} from '../platform-api/index.ts';
 
 /** Between two looks at a branch in the making: the first come fast, since small ones take some 100 ms. */
 const FIRST_LOOK_MS = 20;

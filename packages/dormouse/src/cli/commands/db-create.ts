@@ -1,10 +1,6 @@
 import { checkDatabaseName } from '../../base/index.ts';
-import { readDatabaseDetail } from '../api-shapes.ts';
-import { type Command, defineCommand } from '../command.ts';
-import { findPlatform } from '../find-platform.ts';
-import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
-import { formatPairs, printJson } from '../output.ts';
-import { urlPairs } from '../urls.ts';
+import { type Command, defineCommand, formatPairs, printJson } from '../command-line/index.ts';
+import { CONNECTION_FLAGS, findPlatform, JSON_FLAG, readDatabaseDetail, urlPairs } from '../platform-api/index.ts';
 
 export const dbCreate: Command = defineCommand({
   name: 'db create',

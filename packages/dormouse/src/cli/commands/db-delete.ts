@@ -1,10 +1,13 @@
 import { DormouseError } from '../../base/index.ts';
-import { readDatabaseDetail } from '../api-shapes.ts';
-import { type Command, defineCommand } from '../command.ts';
-import { findPlatform } from '../find-platform.ts';
-import { CONNECTION_FLAGS, JSON_FLAG, YES_FLAG } from '../flags.ts';
-import { printJson } from '../output.ts';
-import { databasePath } from '../urls.ts';
+import { type Command, defineCommand, printJson } from '../command-line/index.ts';
+import {
+  CONNECTION_FLAGS,
+  databasePath,
+  findPlatform,
+  JSON_FLAG,
+  readDatabaseDetail,
+  YES_FLAG,
+} from '../platform-api/index.ts';
 
 export const dbDelete: Command = defineCommand({
   name: 'db delete',

@@ -1,9 +1,5 @@
-import { readDatabases } from '../api-shapes.ts';
-import { type Command, defineCommand } from '../command.ts';
-import { findPlatform } from '../find-platform.ts';
-import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
-import { formatAge, formatSize, formatTable, printJson } from '../output.ts';
-import { restCell } from '../rest-text.ts';
+import { type Command, defineCommand, formatAge, formatSize, formatTable, printJson } from '../command-line/index.ts';
+import { CONNECTION_FLAGS, findPlatform, JSON_FLAG, readDatabases, restCell } from '../platform-api/index.ts';
 
 export const dbList: Command = defineCommand({
   name: 'db list',

@@ -1,18 +1,18 @@
 import { DormouseError } from '../../base/index.ts';
-import { readDatabaseDetail } from '../api-shapes.ts';
-import { type Command, defineCommand } from '../command.ts';
-import { findPlatform } from '../find-platform.ts';
+import { type Command, defineCommand, formatPairs, printJson } from '../command-line/index.ts';
 import {
   CONNECTION_FLAGS,
   DATABASE_LIMIT_FLAGS,
   DATABASE_REST_FLAGS,
   type DatabaseLimitValues,
   type DatabaseRestValues,
+  databasePath,
+  findPlatform,
   JSON_FLAG,
-} from '../flags.ts';
-import { formatPairs, printJson } from '../output.ts';
-import { limitPairs, restPairs } from '../rest-text.ts';
-import { databasePath } from '../urls.ts';
+  limitPairs,
+  readDatabaseDetail,
+  restPairs,
+} from '../platform-api/index.ts';
 
 /** What the platform is asked to change: only what was written out. Throws `usage_invalid`. */
 function patchOf(values: DatabaseRestValues & DatabaseLimitValues): Readonly<Record<string, unknown>> {

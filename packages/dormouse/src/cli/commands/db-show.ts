@@ -1,10 +1,15 @@
-import { readDatabaseDetail } from '../api-shapes.ts';
-import { type Command, defineCommand } from '../command.ts';
-import { findPlatform } from '../find-platform.ts';
-import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
-import { formatAge, formatPairs, formatSize, printJson } from '../output.ts';
-import { ageText, limitPairs, restPairs } from '../rest-text.ts';
-import { databasePath, urlPairs } from '../urls.ts';
+import { type Command, defineCommand, formatAge, formatPairs, formatSize, printJson } from '../command-line/index.ts';
+import {
+  ageText,
+  CONNECTION_FLAGS,
+  databasePath,
+  findPlatform,
+  JSON_FLAG,
+  limitPairs,
+  readDatabaseDetail,
+  restPairs,
+  urlPairs,
+} from '../platform-api/index.ts';
 
 export const dbShow: Command = defineCommand({
   name: 'db show',

@@ -1,9 +1,5 @@
-import { readDatabaseDetail } from '../api-shapes.ts';
-import { type Command, defineCommand } from '../command.ts';
-import { findPlatform } from '../find-platform.ts';
-import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
-import { printJson } from '../output.ts';
-import { databasePath } from '../urls.ts';
+import { type Command, defineCommand, printJson } from '../command-line/index.ts';
+import { CONNECTION_FLAGS, databasePath, findPlatform, JSON_FLAG, readDatabaseDetail } from '../platform-api/index.ts';
 
 /** The three commands that force a state differ in one word. */
 function stateCommand(action: 'suspend' | 'stop' | 'wake', summary: string): Command {

@@ -1,10 +1,15 @@
 import { DormouseError, ROLES } from '../../base/index.ts';
-import { readKeyDetail } from '../api-shapes.ts';
-import { type Command, defineCommand } from '../command.ts';
-import { findPlatform } from '../find-platform.ts';
-import { CONNECTION_FLAGS, JSON_FLAG, LABEL_FLAG, ROLE_FLAG } from '../flags.ts';
-import { formatPairs, printJson } from '../output.ts';
-import { databasePath, urlPairs } from '../urls.ts';
+import { type Command, defineCommand, formatPairs, printJson } from '../command-line/index.ts';
+import {
+  CONNECTION_FLAGS,
+  databasePath,
+  findPlatform,
+  JSON_FLAG,
+  LABEL_FLAG,
+  ROLE_FLAG,
+  readKeyDetail,
+  urlPairs,
+} from '../platform-api/index.ts';
 
 export const keyCreate: Command = defineCommand({
   name: 'key create',

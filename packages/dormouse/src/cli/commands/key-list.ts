@@ -1,9 +1,5 @@
-import { readKeys } from '../api-shapes.ts';
-import { type Command, defineCommand } from '../command.ts';
-import { findPlatform } from '../find-platform.ts';
-import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
-import { formatAge, formatTable, printJson } from '../output.ts';
-import { databasePath } from '../urls.ts';
+import { type Command, defineCommand, formatAge, formatTable, printJson } from '../command-line/index.ts';
+import { CONNECTION_FLAGS, databasePath, findPlatform, JSON_FLAG, readKeys } from '../platform-api/index.ts';
 
 export const keyList: Command = defineCommand({
   name: 'key list',

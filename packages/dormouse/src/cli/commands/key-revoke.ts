@@ -1,9 +1,5 @@
-import { readKey } from '../api-shapes.ts';
-import { type Command, defineCommand } from '../command.ts';
-import { findPlatform } from '../find-platform.ts';
-import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
-import { printJson } from '../output.ts';
-import { keyPath } from '../urls.ts';
+import { type Command, defineCommand, printJson } from '../command-line/index.ts';
+import { CONNECTION_FLAGS, findPlatform, JSON_FLAG, keyPath, readKey } from '../platform-api/index.ts';
 
 export const keyRevoke: Command = defineCommand({
   name: 'key revoke',

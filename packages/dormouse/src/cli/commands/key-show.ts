@@ -1,9 +1,5 @@
-import { readKeyDetail } from '../api-shapes.ts';
-import { type Command, defineCommand } from '../command.ts';
-import { findPlatform } from '../find-platform.ts';
-import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
-import { formatPairs, printJson } from '../output.ts';
-import { keyPath, urlPairs } from '../urls.ts';
+import { type Command, defineCommand, formatPairs, printJson } from '../command-line/index.ts';
+import { CONNECTION_FLAGS, findPlatform, JSON_FLAG, keyPath, readKeyDetail, urlPairs } from '../platform-api/index.ts';
 
 export const keyShow: Command = defineCommand({
   name: 'key show',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Exited, recordedWorld } from '../../../test/support/recorded-world.ts';
 import { DormouseError } from '../../base/index.ts';
-import { run } from '../run.ts';
+import { run } from '../command-line/run.ts';
 import type { Platform, PlatformOptions, StartPlatform } from '../start-platform.ts';
 import { startCommand } from './start.ts';
 

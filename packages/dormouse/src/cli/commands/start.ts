@@ -1,17 +1,16 @@
 import path from 'node:path';
 import { DormouseError, toDormouseError } from '../../base/index.ts';
-import { type Command, defineCommand } from '../command.ts';
-import { dataDirectory } from '../find-platform.ts';
-import { START_FLAGS, type StartValues } from '../flags.ts';
-import { textLogger } from '../log.ts';
-import { bold, formatPairs, printJson } from '../output.ts';
+import type { World } from '../command-line/index.ts';
+import { bold, type Command, defineCommand, formatPairs, printJson, textLogger } from '../command-line/index.ts';
+import { dataDirectory, START_FLAGS, type StartValues, urlPairs } from '../platform-api/index.ts';
 import type { Platform, StartPlatform } from '../start-platform.ts';
-import { urlPairs } from '../urls.ts';
-import type { World } from '../world.ts';
 
 /** A start or a stop broken off by a second signal. */
 const EXIT_INTERRUPTED = 3;
-/** `npm start` passes on the Ctrl-C that the terminal has sent to us already: so soon after the first, it is the same key press. */
+/**
+ * `npm start` passes on the Ctrl-C that the terminal has sent to us already: so soon after the first, it is the same
+ * key press.
+ */
 const SAME_PRESS_MS = 1000;
 /** Databases whose URLs are printed at start-up; `dormouse db list` has the rest. */
 const DATABASES_SHOWN_MAX = 3;

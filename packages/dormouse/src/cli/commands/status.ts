@@ -1,10 +1,13 @@
-import { readStatus, type Status } from '../api-shapes.ts';
-import { type Command, defineCommand } from '../command.ts';
-import { findPlatform } from '../find-platform.ts';
-import { CONNECTION_FLAGS, JSON_FLAG } from '../flags.ts';
-import { formatAge, formatPairs, formatSize, printJson } from '../output.ts';
-import { ageText } from '../rest-text.ts';
-import { dashboardUrl } from '../urls.ts';
+import { type Command, defineCommand, formatAge, formatPairs, formatSize, printJson } from '../command-line/index.ts';
+import {
+  ageText,
+  CONNECTION_FLAGS,
+  dashboardUrl,
+  findPlatform,
+  JSON_FLAG,
+  readStatus,
+  type Status,
+} from '../platform-api/index.ts';
 
 export const status: Command = defineCommand({
   name: 'status',

@@ -1,6 +1,5 @@
-import { type Command, defineCommand } from '../command.ts';
-import { JSON_FLAG } from '../flags.ts';
-import { printJson } from '../output.ts';
+import { type Command, defineCommand, printJson } from '../command-line/index.ts';
+import { JSON_FLAG } from '../platform-api/index.ts';
 
 export const version: Command = defineCommand({
   name: 'version',

@@ -15,8 +15,9 @@ export function declaredBytes(incoming: IncomingMessage): number | undefined {
 }
 
 /**
- * Node's request, with a way of its own to collect a whole body: what the parser pushes is taken as it comes, past the stream with its
- * events and ticks (which cost a query 3 µs of 60). Who does not collect reads it as the stream that it is.
+ * Node's request, with a way of its own to collect a whole body: what the parser pushes is taken as it comes, past the
+ * stream with its events and ticks (which cost a query 3 µs of 60). Who does not collect reads it as the stream that it
+ * is.
  */
 export class DoorRequest extends IncomingMessage implements ArrivingBody {
   /** Without an initial value: the constructor above writes it first, by the accessor below. */
@@ -31,7 +32,10 @@ export class DoorRequest extends IncomingMessage implements ArrivingBody {
   arrivedBytes = 0;
   #slow: SlowBodies | undefined;
 
-  /** Whether the socket becomes something else than HTTP with this request. Node asks by writing what its parser found, then reads it. */
+  /**
+   * Whether the socket becomes something else than HTTP with this request. Node asks by writing what its parser found,
+   * then reads it.
+   */
   get upgrade(): boolean {
     return this.asksUpgrade;
   }
@@ -40,15 +44,17 @@ export class DoorRequest extends IncomingMessage implements ArrivingBody {
     this.asksUpgrade = asked === true && (this.method == null || this.method === 'CONNECT' || this.takesUpgrade());
   }
 
-  /** Whether the door speaks what this request would upgrade to. If not, the header is ignored (RFC 9110, section 7.8). */
+  /**
+   * Whether the door speaks what this request would upgrade to. If not, the header is ignored (RFC 9110, section 7.8).
+   */
   protected takesUpgrade(): boolean {
     return false;
   }
 
   /**
-   * Collects the body, bounded in bytes and time; one chunk is given as it came, without a copy. Fails with `body_too_large` as soon
-   * as that is known, `body_timeout`, or `request_invalid` for a body that ends early. The rest is unread then: the caller answers
-   * and closes.
+   * Collects the body, bounded in bytes and time; one chunk is given as it came, without a copy. Fails with
+   * `body_too_large` as soon as that is known, `body_timeout`, or `request_invalid` for a body that ends early. The
+   * rest is unread then: the caller answers and closes.
    */
   collect(bytesMax: number, slow: SlowBodies, sinceMs: number, onBody: OnBody): void {
     const declared = declaredBytes(this);

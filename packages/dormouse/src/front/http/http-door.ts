@@ -42,7 +42,8 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = {
   // The Pulse extension sends a model's schema in a header; Node's own 16 KiB refuses large models.
   headerBytesMax: 256 * 1024,
   headersMs: 20_000,
-  // Longer than common clients and proxies keep an idle connection, so that they close first and never meet a closing door.
+  // Longer than common clients and proxies keep an idle connection, so that they close first and never meet a closing
+  // door.
   keepAliveMs: 75_000,
   connectionsMax: 10_000,
   drainMs: 10_000,
@@ -254,8 +255,9 @@ class NodeHttpDoor implements HttpDoor {
   }
 
   /**
-   * Answers while the body still comes. Closing with unread bytes would make the kernel send a reset, which can overtake the answer:
-   * the whole answer is written, the rest of the body thrown away for a bounded time, and only then the reply ended.
+   * Answers while the body still comes. Closing with unread bytes would make the kernel send a reset, which can
+   * overtake the answer: the whole answer is written, the rest of the body thrown away for a bounded time, and only
+   * then the reply ended.
    */
   #linger(incoming: IncomingMessage, outgoing: ServerResponse, body: string | Uint8Array): void {
     const timer = this.#options.clock.after(this.#options.limits.lingerMs, () => end());
@@ -297,8 +299,8 @@ function latin1Of(body: string | Uint8Array, bytes: number): string {
 }
 
 /**
- * Ends a reply in one write. Node would gather head, body and an empty end, which costs a tenth of a query more; what it has ready as
- * the head it writes by itself, so the body goes with that.
+ * Ends a reply in one write. Node would gather head, body and an empty end, which costs a tenth of a query more; what
+ * it has ready as the head it writes by itself, so the body goes with that.
  */
 function endAtOnce(outgoing: ServerResponse & { _header?: unknown }, body: string): void {
   if (typeof outgoing._header !== 'string') {

@@ -1,9 +1,10 @@
 /**
- * Owns: the HTTP door: sockets, bodies and their bounds, the table of mounts (management API, dashboard, streams), upgrades, graceful close.
+ * Owns: the HTTP door: sockets, bodies and their bounds, the table of mounts (management API, dashboard, streams),
+ *   upgrades, graceful close.
  * Never: knows what a query is, authenticates, builds a Request or Response object.
  * Limits: body bytes and time, header bytes and time, connections, time of a graceful close.
- * Fails with: `port_in_use`, `usage_invalid` (an address that is not this machine's) when opened;
- *   answers `body_too_large`, `body_timeout`, `headers_too_large`, `request_invalid`, `route_unknown`, `shutting_down` itself.
+ * Fails with: `port_in_use`, `usage_invalid` (an address that is not this machine's) when opened; answers
+ *   `body_too_large`, `body_timeout`, `headers_too_large`, `request_invalid`, `route_unknown`, `shutting_down` itself.
  */
 export {
   createHttpDoor,

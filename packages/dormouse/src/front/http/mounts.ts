@@ -20,8 +20,8 @@ export type Mount =
   | { readonly path: string; readonly stream: StreamHandler };
 
 /**
- * The mount of a path: its own path, or anything below it; the longest wins. A path that ends in a slash matches itself only.
- * `mounts` must come from {@link sortMounts}.
+ * The mount of a path: its own path, or anything below it; the longest wins. A path that ends in a slash matches itself
+ * only. `mounts` must come from {@link sortMounts}.
  */
 export function findMount(mounts: readonly Mount[], path: string): Mount | undefined {
   for (const mount of mounts) {

@@ -1,7 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import { DormouseError, type MinimalRequest } from '../../base/index.ts';
 
-/** The request's target from its path on. Proxies send the absolute form, which a server must take (RFC 9112, section 3.2.2). */
+/**
+ * The request's target from its path on. Proxies send the absolute form, which a server must take (RFC 9112, section
+ * 3.2.2).
+ */
 export function targetOf(incoming: IncomingMessage): string {
   const url = incoming.url ?? '/';
   if (url.charCodeAt(0) === SLASH) return url;
@@ -16,8 +19,9 @@ const ABSOLUTE = /^https?:\/\/([^/?#]*)/i;
 const HOST = /^(?:[\w.~!$&'()*+,;=%-]*|\[[\da-f:.]+\])(?::\d*)?$/i;
 
 /**
- * Brings a request's address to one form: the target from its path on, the host in `headers.host`. Where the target names a host, that
- * counts and the header does not (RFC 9112, section 3.2.2). Gives why there is no address to serve: HTTP/1.1 asks for exactly one Host.
+ * Brings a request's address to one form: the target from its path on, the host in `headers.host`. Where the target
+ * names a host, that counts and the header does not (RFC 9112, section 3.2.2). Gives why there is no address to serve:
+ * HTTP/1.1 asks for exactly one Host.
  */
 export function settleAddress(incoming: IncomingMessage): DormouseError | undefined {
   const { rawHeaders, headers, url = '' } = incoming;

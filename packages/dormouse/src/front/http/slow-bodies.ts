@@ -1,8 +1,8 @@
 import type { Clock, Timer } from '../../base/index.ts';
 
 /**
- * Memory of all bodies on their way. A thousand connections that send the last byte of a large body a minute later would hold 16 GiB: beyond
- * this the one that is longest on its way goes.
+ * Memory of all bodies on their way. A thousand connections that send the last byte of a large body a minute later
+ * would hold 16 GiB: beyond this the one that is longest on its way goes.
  */
 export const ARRIVING_BYTES_MAX: number = 512 * 1024 * 1024;
 /** Smaller ones are not worth it, and may be anybody's. */
@@ -20,7 +20,10 @@ export interface ArrivingBody {
   expire(): void;
 }
 
-/** Ends bodies that take too long, or too much while others come. One timer for all of them: a body that comes with its headers costs none. */
+/**
+ * Ends bodies that take too long, or too much while others come. One timer for all of them: a body that comes with its
+ * headers costs none.
+ */
 export class SlowBodies {
   readonly #clock: Clock;
   readonly #bodyMs: number;

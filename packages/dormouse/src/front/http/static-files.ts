@@ -27,7 +27,9 @@ const PAGE_HEADERS: Readonly<Record<string, string>> = {
 // Names as a bundler writes them: no dot at the start, no parent, no separator but one folder down.
 const FILE = /^(?:[A-Za-z0-9_-][A-Za-z0-9._-]*\/)?[A-Za-z0-9_-][A-Za-z0-9._-]*\.([a-z0-9]+)$/;
 
-/** Serves the files of a directory below `path`; the path itself and every name without an extension give `index.html`. */
+/**
+ * Serves the files of a directory below `path`; the path itself and every name without an extension give `index.html`.
+ */
 export function staticFiles(path: string, directory: string): ReplyHandler {
   return async (request) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') {

@@ -3,7 +3,9 @@ import { equalBytes } from '../../wire/index.ts';
 
 /** What a client is told to cancel by, and what is found by it. */
 export interface CancelKey {
-  /** The backend's own process id. Servers count theirs independently: several sessions of the door may have the same. */
+  /**
+   * The backend's own process id. Servers count theirs independently: several sessions of the door may have the same.
+   */
   readonly processId: number;
   readonly secretKey: Uint8Array;
 }

@@ -15,8 +15,9 @@ export interface DatabaseName {
 }
 
 /**
- * The database that the startup parameters name. Clients to which nobody named one ask for one that is called like the user, which is
- * a key here: that is the main one. Fails with `permission_denied` for a role that reaches the main one only.
+ * The database that the startup parameters name. Clients to which nobody named one ask for one that is called like the
+ * user, which is a key here: that is the main one. Fails with `permission_denied` for a role that reaches the main one
+ * only.
  */
 export function wantedDatabase(
   client: ReadonlyMap<string, string>,

@@ -258,7 +258,9 @@ class Door implements PostgresDoor {
     return { roster, place: await roster.enter() };
   }
 
-  /** Process ids are small numbers that anybody may know: a wrong key is answered late, so that guessing takes years. */
+  /**
+   * Process ids are small numbers that anybody may know: a wrong key is answered late, so that guessing takes years.
+   */
   async #cancel(request: CancelKey): Promise<void> {
     const session = this.#cancelKeys.find(request.processId, request.secretKey);
     if (session === undefined) await new Promise<void>((resolve) => this.#options.clock.after(WRONG_KEY_MS, resolve));

@@ -60,7 +60,10 @@ export class LoginStream {
     return this.#frames.payload;
   }
 
-  /** From now on nothing is expected: what is sent ahead is kept, within the bound, and `left` is called when the client leaves. */
+  /**
+   * From now on nothing is expected: what is sent ahead is kept, within the bound, and `left` is called when the client
+   * leaves.
+   */
   wait(left: () => void): void {
     this.#left = left;
     if (this.#failure !== undefined) left();

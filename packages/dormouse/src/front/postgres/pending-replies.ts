@@ -28,13 +28,15 @@ const Sent = {
 type Sent = (typeof Sent)[keyof typeof Sent];
 
 /**
- * Whether a session is idle, by the protocol's rules (section "Message Flow"): a queue of what was sent, walked by what the server
- * answers. The server answers in order; an error of the extended protocol makes it pass over everything up to the next Sync; while
- * it copies in, what comes up to CopyDone or CopyFail belongs to the copy, any Sync and Flush included.
+ * Whether a session is idle, by the protocol's rules (section "Message Flow"): a queue of what was sent, walked by what
+ * the server answers. The server answers in order; an error of the extended protocol makes it pass over everything up
+ * to the next Sync; while it copies in, what comes up to CopyDone or CopyFail belongs to the copy, any Sync and Flush
+ * included.
  *
- * Two things the messages do not tell: of a COPY that failed, whether the server had read a Sync that came before the end of the data;
- * and whether a transaction is open after a Query in the middle of a pipeline, since PostgreSQL 18 says at the Sync behind it that none is
- * and has not committed. From then on the replies are `unsure`, and only the server knows what it does (`settle`).
+ * Two things the messages do not tell: of a COPY that failed, whether the server had read a Sync that came before the
+ * end of the data; and whether a transaction is open after a Query in the middle of a pipeline, since PostgreSQL 18
+ * says at the Sync behind it that none is and has not committed. From then on the replies are `unsure`, and only the
+ * server knows what it does (`settle`).
  */
 export class PendingReplies {
   #sent: Sent[] = [];
@@ -182,7 +184,9 @@ export class PendingReplies {
     this.#sent.push(sent);
   }
 
-  /** What the server passes over without an answer, so that nothing else holds a client back from sending it for ever. */
+  /**
+   * What the server passes over without an answer, so that nothing else holds a client back from sending it for ever.
+   */
   #repeats(sent: Sent): boolean {
     if (sent !== Sent.CopyEnd && !(sent === Sent.Sync && this.#copying)) return false;
     return this.#sent[this.#sent.length - 1] === sent;

@@ -1,7 +1,9 @@
 import { DormouseError, toDormouseError } from '../../base/index.ts';
 import { ByteWriter, encodeErrorResponse, PostgresError, ProtocolError } from '../../wire/index.ts';
 
-/** Any failure as the last ErrorResponse of a connection: ours by the table's SQLSTATE, Postgres' own with all fields. */
+/**
+ * Any failure as the last ErrorResponse of a connection: ours by the table's SQLSTATE, Postgres' own with all fields.
+ */
 export function encodeRefusal(thrown: unknown): Buffer {
   const writer = new ByteWriter();
   if (thrown instanceof PostgresError) {

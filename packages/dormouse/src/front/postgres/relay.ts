@@ -12,7 +12,10 @@ const ABANDONED_MS = 5_000;
 const TOLD_MS = 5_000;
 /** Terminate is a header alone. */
 const TERMINATE_BYTES = 5;
-/** Longest payloads that the server takes (PQ_LARGE_MESSAGE_LIMIT, PQ_SMALL_MESSAGE_LIMIT); past them it ends without a word. */
+/**
+ * Longest payloads that the server takes (PQ_LARGE_MESSAGE_LIMIT, PQ_SMALL_MESSAGE_LIMIT); past them it ends without a
+ * word.
+ */
 const LARGE_BYTES_MAX = 0x3fff_fffe;
 const SMALL_BYTES_MAX = 10_000;
 const LARGE = new Set<number>([
@@ -26,7 +29,8 @@ const LARGE = new Set<number>([
 const ERROR_BYTES = 200;
 const FATAL = /(?:^|\0)V(?:FATAL|PANIC)\0/;
 /**
- * Where the messages do not tell whether the server works, it is asked: once nothing has passed for this long, then after twice that …
+ * Where the messages do not tell whether the server works, it is asked: once nothing has passed for this long, then
+ * after twice that …
  */
 const ASK_MS = 200;
 const ASK_MS_MAX = 5_000;
@@ -64,9 +68,9 @@ export interface RelayOptions {
 }
 
 /**
- * Carries bytes between a client and its backend, and knows no more of them than what tells whether the session is idle: where
- * messages start, their types, and the status in the server's ReadyForQuery. While idle it holds nothing, so the database may sleep;
- * the next message waits until it is awake again.
+ * Carries bytes between a client and its backend, and knows no more of them than what tells whether the session is
+ * idle: where messages start, their types, and the status in the server's ReadyForQuery. While idle it holds nothing,
+ * so the database may sleep; the next message waits until it is awake again.
  */
 export class Relay {
   readonly #options: RelayOptions;

@@ -1,10 +1,14 @@
 import { type Clock, Deadline, DormouseError, type Logger } from '../../base/index.ts';
 import type { Hold, Instance } from '../../instance/index.ts';
-import type { Session } from './session.ts';
 import { Template0 } from './template0.ts';
 
 /** How long a login waits for the place of a session that has ended. */
 const PLACE_MS = 10_000;
+
+/** A session that can be ended with an error for its client. */
+interface EndableSession {
+  end(error: DormouseError): void;
+}
 
 export interface RosterOptions {
   readonly instance: Instance;
@@ -17,7 +21,10 @@ export interface RosterOptions {
   readonly onEmpty: () => void;
 }
 
-/** One of the connections of a server that sessions may have: a login's, a session's, and then its backend's up to its end. */
+/**
+ * One of the connections of a server that sessions may have: a login's, a session's, and then its backend's up to its
+ * end.
+ */
 export interface Place {
   /** Its client is gone, or the session was ended; the backend is not gone yet. */
   leaving(): void;
@@ -26,13 +33,13 @@ export interface Place {
 }
 
 /**
- * The sessions of one database, told when its server goes. A place is free when the backend is gone, not when the client is: the
- * connections of a server are counted.
+ * The sessions of one database, told when its server goes. A place is free when the backend is gone, not when the
+ * client is: the connections of a server are counted.
  */
 export class Roster {
   readonly instance: Instance;
   /** With a client. */
-  readonly sessions: Set<Session> = new Set();
+  readonly sessions: Set<EndableSession> = new Set();
   readonly template0: Template0;
   readonly #options: RosterOptions;
   readonly #detach: () => void;
@@ -56,8 +63,9 @@ export class Roster {
   }
 
   /**
-   * Takes a place; waits for one if some are about to be free. Fails with `connections_exhausted`, and what `Instance.hold` fails
-   * with. Nothing else may be waited for between making a roster and this call: one without places goes.
+   * Takes a place; waits for one if some are about to be free. Fails with `connections_exhausted`, and what
+   * `Instance.hold` fails with. Nothing else may be waited for between making a roster and this call: one without
+   * places goes.
    */
   enter(): Promise<Place> {
     return this.#taken < this.#options.sessionsMax ? Promise.resolve(this.#take()) : this.#waitForPlace();

@@ -167,8 +167,8 @@ interface Reached {
 }
 
 /**
- * A hold and a backend, tried again while the server is between two lives; given up when the client is gone. `left` gets the ends of
- * backends whose start was given up.
+ * A hold and a backend, tried again while the server is between two lives; given up when the client is gone. `left`
+ * gets the ends of backends whose start was given up.
  */
 async function reach(
   options: SessionOptions,

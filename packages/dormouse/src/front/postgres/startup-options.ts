@@ -1,6 +1,7 @@
 /**
- * Reads the startup parameter `options` as the server does: split at white space (pg_split_opts), then taken for switches of the
- * server's command line (process_postgres_switches), of which some set what has a name of its own elsewhere.
+ * Reads the startup parameter `options` as the server does: split at white space (pg_split_opts), then taken for
+ * switches of the server's command line (process_postgres_switches), of which some set what has a name of its own
+ * elsewhere.
  */
 
 /** Switches that take an argument. `-` is one of them: `--name=value` is the switch `-` with an argument. */

@@ -6,8 +6,8 @@ const FALSE = new Set(['', 'false', 'off', 'no', '0', 'f', 'n']);
 /** Settings that would change who a session is. Postgres refuses them too: the roles are members of nothing. */
 const IDENTITY = new Set(['role', 'session_authorization']);
 /**
- * Settings that a login must not bring, each with the reason. Those that only a superuser may change, Postgres refuses itself
- * (`session_preload_libraries`, `log_connections` …). All others are the client's.
+ * Settings that a login must not bring, each with the reason. Those that only a superuser may change, Postgres refuses
+ * itself (`session_preload_libraries`, `log_connections` …). All others are the client's.
  */
 const REFUSED: Readonly<Record<string, string>> = {
   post_auth_delay: 'it would hold a connection for that long before anybody can end it',
@@ -16,8 +16,8 @@ const REFUSED: Readonly<Record<string, string>> = {
 };
 
 /**
- * What the server is told with every login, whatever the role or the database has for it (ALTER ROLE … SET): set there, a library
- * that is not there would lock everybody out, and nobody could take it back.
+ * What the server is told with every login, whatever the role or the database has for it (ALTER ROLE … SET): set there,
+ * a library that is not there would lock everybody out, and nobody could take it back.
  */
 const OURS: readonly (readonly [string, string])[] = [
   ['local_preload_libraries', ''],
@@ -44,8 +44,8 @@ function check(name: string): void {
 }
 
 /**
- * The startup parameters of the server's session for a client's: as they came, but the role is the key's, and the database `database`.
- * Fails with `version_unsupported`, `permission_denied`.
+ * The startup parameters of the server's session for a client's: as they came, but the role is the key's, and the
+ * database `database`. Fails with `version_unsupported`, `permission_denied`.
  */
 export function serverParameters(
   client: ReadonlyMap<string, string>,

@@ -20,7 +20,10 @@ interface Template0Options {
   readonly log: Logger;
 }
 
-/** Makes `template0` of one server the first time that a session needs it: a database does without, and is a third smaller. */
+/**
+ * Makes `template0` of one server the first time that a session needs it: a database does without, and is a third
+ * smaller.
+ */
 export class Template0 {
   readonly #options: Template0Options;
   #made: Promise<void> | undefined;
@@ -29,7 +32,10 @@ export class Template0 {
     this.#options = options;
   }
 
-  /** What must be waited for before these bytes go to the server, if anything. Never rejects: without it Postgres says what is wrong. */
+  /**
+   * What must be waited for before these bytes go to the server, if anything. Never rejects: without it Postgres says
+   * what is wrong.
+   */
   before(chunk: Buffer): Promise<void> | undefined {
     if (!mayNeedTemplate0(chunk)) return undefined;
     this.#made ??= this.#make().catch((error: unknown) => {

@@ -7,8 +7,8 @@ const VERIFIERS_MAX = 10_000;
 const SALT_BYTES = 16;
 
 /**
- * What logins are checked against. An unknown user gets a challenge like any other, the same each time, that no password answers:
- * which keys exist cannot be probed.
+ * What logins are checked against. An unknown user gets a challenge like any other, the same each time, that no
+ * password answers: which keys exist cannot be probed.
  */
 export class Verifiers {
   readonly #catalog: Catalog;

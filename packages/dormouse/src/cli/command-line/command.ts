@@ -1,0 +1,67 @@
+import { DormouseError } from '../../base/index.ts';
+import type { FlagTable, ValuesOf } from './flag.ts';
+import { parseFlags } from './parse.ts';
+import type { World } from './world.ts';
+
+/** What a command is given. */
+interface Invocation<Table extends FlagTable> {
+  readonly values: ValuesOf<Table>;
+  readonly given: ReadonlySet<string>;
+  readonly arguments: readonly string[];
+  readonly world: World;
+  /** Fires when the command is interrupted. */
+  readonly signal: AbortSignal;
+}
+
+export interface CommandSpec<Table extends FlagTable> {
+  /** The words that call it: `db create`. */
+  readonly name: string;
+  readonly summary: string;
+  /** Names of its arguments; every one must be given, except those in brackets. */
+  readonly arguments?: readonly string[];
+  readonly flags: Table;
+  /** Lines of help after the flags: examples. */
+  readonly examples?: readonly string[];
+  /** True when the command has its own way of ending on a signal. */
+  readonly handlesSignals?: boolean;
+  /** Resolves to the exit code, or to nothing for 0. Throws `DormouseError`. */
+  run(invocation: Invocation<Table>): Promise<number | undefined>;
+}
+
+/** A command with the types of its flags folded away, as the table of commands holds it. */
+export interface Command extends Omit<CommandSpec<FlagTable>, 'run'> {
+  run(words: readonly string[], world: World, signal: AbortSignal): Promise<number | undefined>;
+}
+
+/** Makes a command: reads flags and arguments, then runs it. */
+export function defineCommand<Table extends FlagTable>(spec: CommandSpec<Table>): Command {
+  return {
+    ...spec,
+    async run(words, world, signal) {
+      const { values, positionals, given } = parseFlags(words, spec.flags, world.environment, spec.name);
+      checkArguments(spec, positionals);
+      return spec.run({ values, given, arguments: positionals, world, signal });
+    },
+  };
+}
+
+/** How a command is written: `dormouse db create NAME`. */
+export function usage(spec: { readonly name: string; readonly arguments?: readonly string[] }): string {
+  return ['dormouse', spec.name, ...(spec.arguments ?? [])].join(' ');
+}
+
+function checkArguments(
+  spec: { readonly name: string; readonly arguments?: readonly string[] },
+  got: readonly string[],
+): void {
+  const names = spec.arguments ?? [];
+  const missing = names.find((name, index) => !name.startsWith('[') && got[index] === undefined);
+  if (missing) {
+    throw new DormouseError('usage_invalid', { message: `${missing} is missing: ${usage(spec)}` });
+  }
+  if (got.length > names.length) {
+    throw new DormouseError('usage_invalid', {
+      message: `"${got[names.length]}" is one word too many: ${usage(spec)}`,
+    });
+  }
+}

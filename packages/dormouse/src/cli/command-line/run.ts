@@ -1,0 +1,119 @@
+import { DormouseError, toDormouseError } from '../../base/index.ts';
+import type { Command } from './command.ts';
+import { commandHelp, overview } from './help.ts';
+import { nearest } from './nearest.ts';
+import type { World } from './world.ts';
+
+/** A command interrupted: see the exit codes of the CLI. */
+const EXIT_INTERRUPTED = 3;
+
+/**
+ * Runs one command line (without node and script) and gives its exit code:
+ * 0 done, 1 our bug, 2 the user's mistake, 3 interrupted. Never throws; what went wrong is said on stderr.
+ */
+export async function run(words: readonly string[], commands: readonly Command[], world: World): Promise<number> {
+  try {
+    const code = (await dispatch(words, commands, world)) ?? 0;
+    await world.stdout.flush();
+    return code;
+  } catch (thrown) {
+    const error = toDormouseError(thrown);
+    // Without a cause it is the platform's failure, which its own log tells.
+    if (error.code === 'internal' && error.cause !== undefined) {
+      const cause = error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : String(error.cause);
+      world.stderr.write(`dormouse: this is a bug of ours; please report it with what follows.\n${cause}\n`);
+    } else {
+      // The code is what docs/ERRORS.md and people who search go by.
+      const [first, ...rest] = error.operatorMessage.split('\n');
+      world.stderr.write(`dormouse: ${[`${first} [${error.code}]`, ...rest].join('\n')}\n`);
+    }
+    return error.row.exit;
+  }
+}
+
+async function dispatch(
+  words: readonly string[],
+  commands: readonly Command[],
+  world: World,
+): Promise<number | undefined> {
+  const [first] = words;
+  if (first === undefined || first === '--help' || first === '-h') {
+    world.stdout.write(overview(commands));
+    return 0;
+  }
+  if (first === '--version' || first === '-v') return dispatch(['version', ...words.slice(1)], commands, world);
+  if (first === 'help') {
+    world.stdout.write(helpOn(words.slice(1), commands));
+    return 0;
+  }
+  if (first.startsWith('-')) {
+    throw new DormouseError('usage_invalid', {
+      message: `Flags come after the command: dormouse COMMAND ${first}. \`dormouse help\` shows the commands.`,
+    });
+  }
+
+  if (isGroup(first, commands) && ['help', '--help', '-h'].includes(words[1] ?? '')) {
+    world.stdout.write(helpOn([first, ...words.slice(2)], commands));
+    return 0;
+  }
+  const command = find(words, commands);
+  const rest = words.slice(command.name.split(' ').length);
+  const end = rest.indexOf('--');
+  const flags = end < 0 ? rest : rest.slice(0, end);
+  if (flags.includes('--help') || flags.includes('-h')) {
+    world.stdout.write(commandHelp(command));
+    return 0;
+  }
+  return command.handlesSignals
+    ? command.run(rest, world, new AbortController().signal)
+    : interruptible(world, (signal) => command.run(rest, world, signal));
+}
+
+/** Runs until done or until a signal: then the command is told, and a second signal ends the process. */
+async function interruptible(
+  world: World,
+  body: (signal: AbortSignal) => Promise<number | undefined>,
+): Promise<number | undefined> {
+  const controller = new AbortController();
+  const unsubscribe = world.onStopSignal(() => {
+    if (controller.signal.aborted) world.exitNow(EXIT_INTERRUPTED);
+    controller.abort();
+  });
+  try {
+    return await body(controller.signal);
+  } finally {
+    unsubscribe();
+  }
+}
+
+/** Whether commands begin with this word and need another one. */
+function isGroup(word: string | undefined, commands: readonly Command[]): word is string {
+  return word !== undefined && commands.some(({ name }) => name.startsWith(`${word} `));
+}
+
+function find(words: readonly string[], commands: readonly Command[]): Command {
+  const found = commands.find((command) => command.name.split(' ').every((part, index) => part === words[index]));
+  if (found) return found;
+  const group = isGroup(words[0], commands) ? words[0] : undefined;
+  const second = words[1]?.startsWith('-') ? undefined : words[1];
+  if (group !== undefined && second === undefined) {
+    throw new DormouseError('usage_invalid', {
+      message: `\`dormouse ${group}\` needs to know what to do.\n\n${overview(commands, group)}`,
+    });
+  }
+  const written = group === undefined ? (words[0] as string) : `${group} ${second}`;
+  const near = nearest(
+    written,
+    commands.map((command) => command.name),
+  );
+  throw new DormouseError('usage_invalid', {
+    message: `There is no command \`dormouse ${written}\`.${near ? ` Did you mean \`dormouse ${near}\`?` : ''} \`dormouse help\` shows them all.`,
+  });
+}
+
+function helpOn(words: readonly string[], commands: readonly Command[]): string {
+  const names = words.filter((word) => !word.startsWith('-'));
+  if (names.length === 0) return overview(commands);
+  if (names.length === 1 && isGroup(names[0], commands)) return overview(commands, names[0]);
+  return commandHelp(find(names, commands));
+}

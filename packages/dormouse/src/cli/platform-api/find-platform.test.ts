@@ -1,0 +1,172 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { recordedWorld } from '../../../test/support/recorded-world.ts';
+import { run } from '../command-line/run.ts';
+import { allCommands } from '../commands/index.ts';
+
+const commands = allCommands();
+const servers: Server[] = [];
+afterEach(async () => {
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
+});
+
+/** A server that gives one reply and keeps what it was asked. */
+async function answering(status: number, body: string, headers: Record<string, string> = {}) {
+  const seen: { method: string | undefined; url: string | undefined; authorization: string | undefined }[] = [];
+  const server = createServer((request, reply) => {
+    seen.push({ method: request.method, url: request.url, authorization: request.headers.authorization });
+    reply.writeHead(status, headers).end(body);
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
+}
+
+const admin = (url: string) => JSON.stringify({ url, adminToken: 'secret' });
+const empty = '{"databases":[]}';
+
+async function listing(words: readonly string[], world: ReturnType<typeof recordedWorld>) {
+  const code = await run(['db', 'list', '--json', ...words], commands, world);
+  return { code, out: world.out(), err: world.err() };
+}
+
+describe('where the platform is', () => {
+  it('reads it from the default data directory, which for root is another', async () => {
+    const { url, seen } = await answering(200, empty);
+    const user = recordedWorld({ files: { '/home/ada/.dormouse/admin.json': admin(url) } });
+    expect(await listing([], user)).toEqual({ code: 0, out: '[]\n', err: '' });
+    const root = recordedWorld({ userId: 0, files: { '/var/lib/dormouse/admin.json': admin(url) } });
+    expect(await listing([], root)).toMatchObject({ code: 0 });
+    expect(seen).toEqual([
+      { method: 'GET', url: '/api/databases', authorization: 'Bearer secret' },
+      { method: 'GET', url: '/api/databases', authorization: 'Bearer secret' },
+    ]);
+  });
+
+  it('reads it from --data, relative to here', async () => {
+    const { url } = await answering(200, empty);
+    const world = recordedWorld({ files: { '/home/ada/d/admin.json': admin(url) } });
+    expect(await listing(['--data', 'd'], world)).toMatchObject({ code: 0 });
+  });
+
+  it('takes flags over the environment over the file', async () => {
+    const { url, seen } = await answering(200, empty);
+    const files = { '/home/ada/.dormouse/admin.json': admin('http://127.0.0.1:1') };
+    const environment = { DORMOUSE_URL: 'http://127.0.0.1:2', DORMOUSE_TOKEN: 'theirs' };
+    expect(await listing(['--url', url], recordedWorld({ files, environment }))).toMatchObject({ code: 0 });
+    const named = { DORMOUSE_URL: url, DORMOUSE_TOKEN: 'theirs' };
+    expect(await listing(['--token', 'mine'], recordedWorld({ files, environment: named }))).toMatchObject({ code: 0 });
+    expect(seen.map((one) => one.authorization)).toEqual(['Bearer theirs', 'Bearer mine']);
+  });
+
+  it('never sends the token of a data directory to a foreign address', async () => {
+    const world = recordedWorld({ files: { '/home/ada/.dormouse/admin.json': admin('http://127.0.0.1:1') } });
+    const sent: unknown[] = [];
+    const watched = { ...world, fetch: (async (...input: unknown[]) => sent.push(input)) as unknown as typeof fetch };
+    const { code, err } = await listing(['--url', 'https://db.example.com'], watched);
+    expect(code).toBe(2);
+    expect(err).toContain('There is no admin token for https://db.example.com');
+    expect(sent).toEqual([]);
+  });
+});
+
+describe('nothing there', () => {
+  it.each([
+    ['no file', {}, [], 'No Dormouse runs on /home/ada/.dormouse. Start one with `dormouse start`'],
+    [
+      'nobody listens',
+      { '/home/ada/.dormouse/admin.json': admin('http://127.0.0.1:9') },
+      [],
+      'No running Dormouse answers at http://127.0.0.1:9 (from /home/ada/.dormouse/admin.json)',
+    ],
+    ['a file that is not ours', { '/home/ada/.dormouse/admin.json': '[]' }, [], 'is not what a running Dormouse'],
+    [
+      'a file that we may not read',
+      { '/home/ada/.dormouse/admin.json': Object.assign(new Error('no'), { code: 'EACCES' }) },
+      [],
+      'cannot be read (EACCES)',
+    ],
+  ])('%s', async (_name, files, words, message) => {
+    const { code, out, err } = await listing(words, recordedWorld({ files }));
+    expect(err).toContain(message);
+    expect([code, out]).toEqual([2, '']);
+  });
+});
+
+describe('what answers is not as it should be', () => {
+  const asking = async (status: number, body: string, headers?: Record<string, string>) => {
+    const { url } = await answering(status, body, headers);
+    return listing(['--url', url, '--token', 't'], recordedWorld());
+  };
+
+  it('says that another program is there', async () => {
+    for (const [status, body] of [
+      [404, '<html>'],
+      [200, '<html>'],
+      [500, ''],
+      [200, '{"databases":1}'],
+      [200, '{"databases":[{}]}'],
+      [200, 'null'],
+      [403, '{"code":"toString"}'],
+    ] as const) {
+      const { code, out, err } = await asking(status, body);
+      expect(err).toMatch(/not as Dormouse does|does not describe/);
+      expect([code, out]).toEqual([2, '']);
+    }
+  });
+
+  it('follows no redirect, which would carry the token away', async () => {
+    const { url, seen } = await answering(200, empty);
+    const { code } = await asking(302, '', { location: `${url}/api/databases` });
+    expect(code).toBe(2);
+    expect(seen).toEqual([]);
+  });
+
+  it('passes on what the platform says', async () => {
+    const { code, err } = await asking(401, '{"code":"admin_token_invalid","message":"That token is old."}');
+    expect([code, err]).toEqual([2, 'dormouse: That token is old. [admin_token_invalid]\n']);
+    const bug = await asking(500, '{"code":"internal","message":"A bug."}');
+    expect([bug.code, bug.err]).toEqual([1, 'dormouse: A bug. [internal]\n']);
+  });
+});
+
+describe('db delete', () => {
+  const detail = JSON.stringify({
+    id: 'db_1',
+    name: 'shop',
+    state: 'stopped',
+    createdAtMs: 1,
+    memoryBytes: null,
+    rest: { suspendAfterMs: 5000, stopAfterMs: 'never', alwaysOn: false, listenKeepsAwake: false, own: [] },
+    keys: 1,
+    operationsToday: 0,
+    pulseUrl: 'ws://h',
+  });
+  const deleting = async (words: readonly string[], answers?: readonly string[]) => {
+    const { url, seen } = await answering(200, detail);
+    const world = recordedWorld(answers === undefined ? {} : { answers });
+    const code = await run(['db', 'delete', 'shop', '--url', url, '--token', 't', ...words], commands, world);
+    return { code, err: world.err(), out: world.out(), methods: seen.map((one) => `${one.method} ${one.url}`) };
+  };
+  const asked = 'GET /api/databases/shop';
+  const deleted = 'DELETE /api/databases/db_1';
+
+  it('asks, and takes only the name for an answer', async () => {
+    expect(await deleting([], ['shop'])).toMatchObject({ code: 0, out: 'Deleted shop.\n', methods: [asked, deleted] });
+    for (const answers of [['y'], ['SHOP'], ['']] as const) {
+      expect(await deleting([], answers)).toMatchObject({ code: 3, methods: [asked] });
+    }
+    expect(await deleting([], [])).toMatchObject({ code: 3, methods: [asked] });
+  });
+
+  it('wants --yes where nobody can be asked', async () => {
+    const { code, err, methods } = await deleting([]);
+    expect([code, methods]).toEqual([2, [asked]]);
+    expect(err).toContain('add --yes');
+    expect(await deleting(['--yes', '--json'])).toMatchObject({ code: 0, methods: [asked, deleted] });
+  });
+});

@@ -1,0 +1,77 @@
+import path from 'node:path';
+import { DormouseError } from '../../base/index.ts';
+import type { World } from '../command-line/index.ts';
+import type { ConnectionValues } from './flags.ts';
+import { type PlatformClient, platformClient } from './platform-client.ts';
+
+/** Written by the running platform into its data directory, readable by its account only. */
+const ADMIN_FILE = 'admin.json';
+
+/** The data directory when none is named: root's own home is closed to the account that Postgres runs as. */
+function defaultDataDirectory(world: Pick<World, 'userId' | 'workingDirectory'>): string {
+  return world.userId === 0 ? '/var/lib/dormouse' : path.join(world.workingDirectory, '.dormouse');
+}
+
+/** The data directory that the flags name, absolute. */
+export function dataDirectory(data: string | undefined, world: Pick<World, 'userId' | 'workingDirectory'>): string {
+  return data === undefined ? defaultDataDirectory(world) : path.resolve(world.workingDirectory, data);
+}
+
+/**
+ * The platform that a command means: `--url` and `--token`, else the environment, else what the data directory says.
+ * The token of a data directory goes to the address written beside it and to loopback only, unless --data was named
+ * too. Throws `platform_unreachable` when nothing runs, `admin_token_invalid` when there is no token for the address.
+ */
+export async function findPlatform(
+  values: ConnectionValues,
+  given: ReadonlySet<string>,
+  world: World,
+  signal: AbortSignal,
+): Promise<PlatformClient> {
+  const directory = dataDirectory(values.data, world);
+  const file = path.join(directory, ADMIN_FILE);
+  const complete = values.url !== undefined && values.token !== undefined;
+  const written = complete ? undefined : await readAdminFile(file, world);
+
+  const url = values.url ?? written?.url;
+  if (url === undefined) {
+    throw new DormouseError('platform_unreachable', {
+      message: `No Dormouse runs on ${directory}. Start one with \`dormouse start\`, or name it with --data or --url.`,
+    });
+  }
+  const trusted = given.has('data') || isLoopback(url) || url === written?.url;
+  const token = values.token ?? (trusted ? written?.adminToken : undefined);
+  if (token === undefined) {
+    throw new DormouseError('admin_token_invalid', {
+      message: `There is no admin token for ${url}. Give it with --token or DORMOUSE_TOKEN, or name the platform's data directory with --data.`,
+    });
+  }
+  const source = given.has('url') ? '--url' : values.url !== undefined ? 'DORMOUSE_URL' : file;
+  return platformClient({ url, token, source }, world.fetch, signal);
+}
+
+function isLoopback(url: string): boolean {
+  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
+}
+
+async function readAdminFile(file: string, world: World): Promise<{ url: string; adminToken: string } | undefined> {
+  let text: string | undefined;
+  try {
+    text = await world.readFile(file);
+  } catch (cause) {
+    throw new DormouseError('data_unusable', {
+      cause,
+      message: `${file} cannot be read (${(cause as { code?: string }).code ?? 'error'}). Run this as the account that runs Dormouse, or set DORMOUSE_URL and DORMOUSE_TOKEN.`,
+    });
+  }
+  if (text === undefined) return undefined;
+  try {
+    const { url, adminToken } = JSON.parse(text) as Record<string, unknown>;
+    if (typeof url === 'string' && typeof adminToken === 'string') return { url, adminToken };
+  } catch {
+    // Falls through: a file that is not ours is reported, not guessed at.
+  }
+  throw new DormouseError('data_unusable', {
+    message: `${file} is not what a running Dormouse writes. Start the platform again, or set DORMOUSE_URL and DORMOUSE_TOKEN.`,
+  });
+}

@@ -1,0 +1,33 @@
+/**
+ * Owns: the control API as the CLI calls it: finding the platform, requests, the shapes of its replies, URLs as text.
+ * Never: prints anything.
+ */
+export {
+  type BranchDetail,
+  readBranchDetail,
+  readDatabaseDetail,
+  readDatabases,
+  readKey,
+  readKeyDetail,
+  readKeys,
+  readStatus,
+  type Status,
+} from './api-shapes.ts';
+export { dataDirectory, findPlatform } from './find-platform.ts';
+export {
+  AT_REST_FLAG,
+  CONNECTION_FLAGS,
+  DATABASE_LIMIT_FLAGS,
+  DATABASE_REST_FLAGS,
+  type DatabaseLimitValues,
+  type DatabaseRestValues,
+  JSON_FLAG,
+  LABEL_FLAG,
+  ROLE_FLAG,
+  START_FLAGS,
+  type StartValues,
+  YES_FLAG,
+} from './flags.ts';
+export type { PlatformClient } from './platform-client.ts';
+export { ageText, limitPairs, restCell, restPairs } from './rest-text.ts';
+export { dashboardUrl, databasePath, keyPath, urlPairs } from './urls.ts';

@@ -1,0 +1,193 @@
+import {
+  type Clock,
+  checkDatabaseName,
+  type DatabaseId,
+  type DatabaseRecord,
+  DormouseError,
+  type Logger,
+  newDatabaseId,
+  newKeyId,
+  type RandomBytes,
+  type Role,
+  toDormouseError,
+} from '../../base/index.ts';
+import type { ForkResult } from '../../instance/index.ts';
+import type { DatabaseRow, KeyRow, Registry } from '../registry/index.ts';
+import type { BranchJobs } from './branch-jobs.ts';
+import { type Roster, stillCreating } from './database-directory.ts';
+import type { Fleet } from './fleet.ts';
+import type { Views } from './views.ts';
+import type { Watchers } from './watchers.ts';
+
+/** Databases a platform may have: each is a directory, a few files and, awake, a dozen processes. */
+export const DATABASES_MAX = 10_000;
+
+export interface DatabaseLifecycleOptions {
+  readonly registry: Registry;
+  readonly roster: Roster;
+  readonly views: Views;
+  readonly branches: BranchJobs;
+  readonly watchers: Watchers;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly log: Logger;
+  /** Which boot of the machine this is. */
+  readonly bootId: string;
+  readonly fleet: () => Fleet;
+}
+
+/** How a branch is to be made. */
+export interface BranchWish {
+  /** Its source is stopped first. */
+  readonly atRest: boolean;
+  /** It is made faster and never synced: the first start after a boot of the machine deletes it. */
+  readonly throwAway: boolean;
+}
+
+/**
+ * How databases come to be, new or as a branch, and how they end: each step durable, and safe to repeat after a kill
+ * between two.
+ */
+export class DatabaseLifecycle {
+  readonly #options: DatabaseLifecycleOptions;
+  readonly #ending = new Map<DatabaseId, Promise<void>>();
+
+  constructor(options: DatabaseLifecycleOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Enters what is on record. A throw-away database of an earlier boot is at its end: nobody knows what of it had
+   * reached the disk.
+   */
+  enter(row: DatabaseRow): void {
+    const { roster, bootId } = this.#options;
+    const lost = row.throwAwayBoot !== null && row.throwAwayBoot !== bootId;
+    roster.enter(lost ? { ...row, lifecycle: 'deleting' } : row);
+  }
+
+  /** Ends what an earlier run left half created or half deleted. */
+  async clearUnfinished(): Promise<void> {
+    const { roster, log } = this.#options;
+    for (const row of roster.all()) {
+      if (row.lifecycle === 'ready') continue;
+      log.log('info', 'clearing away an unfinished database', { id: row.id, lifecycle: row.lifecycle });
+      // What cannot be cleared away now keeps its name and is tried at the next start; the others are not kept waiting
+      // for it.
+      await this.#end(row).catch((cause: unknown) =>
+        log.log('error', 'an unfinished database stays', { id: row.id, cause }),
+      );
+    }
+  }
+
+  /** Makes a database with a first key of the owner. */
+  async create(name: string, pgMajor: number): Promise<DatabaseId> {
+    const fleet = this.#options.fleet();
+    const row = this.#begin(name, pgMajor);
+    await this.#make(row, () => fleet.create(recordOf(row)));
+    return row.id;
+  }
+
+  /** Begins a copy of a database that is ready; `done` rejects when it fails, and nothing of it is left then. */
+  branch(
+    source: DatabaseRow,
+    name: string,
+    { atRest, throwAway }: BranchWish,
+  ): { readonly id: DatabaseId; readonly done: Promise<void> } {
+    const { branches, fleet } = this.#options;
+    const servers = fleet();
+    const row = this.#begin(name, source.pgMajor, source, throwAway);
+    const done = branches.run(row.id, async (job) => {
+      let result: ForkResult | undefined;
+      await this.#make(row, async () => {
+        try {
+          result = await servers.branch(recordOf(source), recordOf(row), { atRest, ...job });
+          job.signal.throwIfAborted();
+        } catch (error) {
+          if (job.signal.aborted || toDormouseError(error).code !== 'database_deleted') throw error;
+          throw new DormouseError('database_deleted', {
+            message: `Database ${source.name} was deleted while it was copied. Nothing of ${name} is left.`,
+            cause: error,
+          });
+        }
+      });
+      return result as unknown as ForkResult;
+    });
+    return { id: row.id, done };
+  }
+
+  /** Ends a database for good. Repeated, it goes on with what is left. A branch in the making is given up. */
+  async delete(row: DatabaseRow): Promise<void> {
+    if (row.lifecycle !== 'creating') await this.#end(row);
+    else if (!(await this.#options.branches.abort(row.id))) throw stillCreating(row.name);
+  }
+
+  newKey(databaseId: DatabaseId, role: Role, label: string | null): KeyRow {
+    const { clock, random } = this.#options;
+    return { id: newKeyId(random), databaseId, role, label, createdAtMs: clock.now(), revokedAtMs: null };
+  }
+
+  /** Enters a database that is about to be made. */
+  #begin(name: string, pgMajor: number, parent?: DatabaseRow, throwAway = false): DatabaseRow {
+    checkDatabaseName(name);
+    const { registry, roster, clock, random, bootId } = this.#options;
+    if (roster.size >= DATABASES_MAX) {
+      throw new DormouseError('quota_exceeded', { message: `A platform has at most ${DATABASES_MAX} databases.` });
+    }
+    const row: DatabaseRow = {
+      ...{ id: newDatabaseId(random), name, pgMajor, lifecycle: 'creating', createdAtMs: clock.now() },
+      ...{ parentId: parent?.id ?? null, parentName: parent?.name ?? null, rest: {}, limits: {} },
+      throwAwayBoot: throwAway ? bootId : null,
+    };
+    registry.addDatabase(row);
+    roster.enter(row);
+    return row;
+  }
+
+  /** Makes a database that was entered, and its first key; takes all of it back if that fails. */
+  async #make(row: DatabaseRow, makeFiles: () => Promise<void>): Promise<void> {
+    const { registry, roster, views, watchers, log } = this.#options;
+    const { id } = row;
+    try {
+      await registry.synced();
+      await makeFiles();
+      const key = this.newKey(id, 'owner', 'default');
+      registry.finishDatabase(id, key);
+      await registry.synced();
+      roster.enter({ ...row, lifecycle: 'ready' });
+      roster.enterKey(key);
+    } catch (error) {
+      // The next start clears away what this does not.
+      await this.#end(row).catch((cause: unknown) => {
+        const ending = toDormouseError(error).code === 'shutting_down';
+        log.log(ending ? 'info' : 'error', 'an unfinished database stays', { id, cause });
+      });
+      throw error;
+    }
+    watchers.tell({ event: 'created', data: views.database(roster.find(id)) });
+  }
+
+  /** Takes a database away, each step safe to repeat: marked, shut out, destroyed, forgotten. One at a time. */
+  #end(row: DatabaseRow): Promise<void> {
+    const running = this.#ending.get(row.id);
+    if (running) return running;
+    const ending = (async () => {
+      const { registry, roster, watchers, fleet } = this.#options;
+      if (row.lifecycle === 'ready') registry.markDeleting(row.id);
+      roster.enter({ ...row, lifecycle: row.lifecycle === 'ready' ? 'deleting' : row.lifecycle });
+      roster.shutOut(row.id);
+      await registry.synced();
+      await fleet().destroy(row.id);
+      registry.removeDatabase(row.id);
+      await registry.synced();
+      roster.forget(row.id);
+      watchers.tell({ event: 'deleted', data: { id: row.id } });
+    })().finally(() => this.#ending.delete(row.id));
+    this.#ending.set(row.id, ending);
+    return ending;
+  }
+}
+
+function recordOf({ id, name, pgMajor, createdAtMs, throwAwayBoot }: DatabaseRow): DatabaseRecord {
+  return { id, name, pgMajor, createdAtMs, ...(throwAwayBoot === null ? {} : { throwAway: true }) };
+}

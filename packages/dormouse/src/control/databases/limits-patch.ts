@@ -1,0 +1,60 @@
+import { DormouseError, LIMIT_BOUNDS, type LimitOverrides, limitFits } from '../../base/index.ts';
+
+/** What the flags of the platform say. */
+export type LimitDefaults = Required<LimitOverrides>;
+
+/**
+ * What a database may take, as the management API shows it: `none` where there is no limit, which JSON cannot say by a
+ * number.
+ */
+export type LimitsView = { readonly [Name in keyof LimitDefaults]: number | 'none' } & {
+  /** Names of those above that are the database's own; the others follow the platform's flags. */
+  readonly own: readonly string[];
+};
+
+/** Their names. */
+export const LIMITS: readonly (keyof LimitDefaults)[] = Object.keys(LIMIT_BOUNDS) as readonly (keyof LimitDefaults)[];
+
+/** Whether a change of a database concerns a limit. */
+export function isLimit(name: string): boolean {
+  return Object.hasOwn(LIMIT_BOUNDS, name);
+}
+
+export function viewLimits(defaults: LimitDefaults, own: LimitOverrides): LimitsView {
+  const shown = (name: keyof LimitDefaults): number | 'none' => {
+    const value = own[name] ?? defaults[name];
+    return value === Number.POSITIVE_INFINITY ? 'none' : value;
+  };
+  return {
+    memoryLimitBytes: shown('memoryLimitBytes'),
+    cpuLimit: shown('cpuLimit'),
+    cpuWeight: shown('cpuWeight'),
+    processLimit: shown('processLimit'),
+    tempLimitBytes: shown('tempLimitBytes'),
+    own: LIMITS.filter((name) => own[name] !== undefined),
+  };
+}
+
+/**
+ * A database's own limits after a change that names what changes: a number, `"none"` for no limit, null for the
+ * platform's. Fails with `request_invalid`.
+ */
+export function patchLimits(own: LimitOverrides, body: Readonly<Record<string, unknown>>): LimitOverrides {
+  const next: { -readonly [Name in keyof LimitOverrides]: LimitOverrides[Name] } = { ...own };
+  for (const name of LIMITS) {
+    const value = body[name];
+    if (value === undefined) continue;
+    if (value === null) delete next[name];
+    else if (value === 'none' && name !== 'cpuWeight') next[name] = Number.POSITIVE_INFINITY;
+    else next[name] = checkLimit(name, value);
+  }
+  return next;
+}
+
+function checkLimit(name: keyof LimitDefaults, value: unknown): number {
+  if (typeof value === 'number' && limitFits(name, value)) return value;
+  const { min, max, whole } = LIMIT_BOUNDS[name];
+  throw new DormouseError('request_invalid', {
+    message: `"${name}" is a${whole ? ' whole' : ''} number from ${min} to ${max}${name === 'cpuWeight' ? '' : ', "none"'}, or null for the platform's default.`,
+  });
+}

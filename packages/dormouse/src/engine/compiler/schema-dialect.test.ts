@@ -1,0 +1,134 @@
+import { createRequire } from 'node:module';
+import { describe, expect, it } from 'vitest';
+import { forSchemaValidator, KNOWN_FEATURES, providerOf } from './schema-dialect.ts';
+
+const SCHEMA = `generator client {
+  provider        = "prisma-client-js"
+  previewFeatures = [
+    "metrics", // gone in 7
+    "relationJoins",
+    "driverAdapters"
+  ]
+  output          = "../out"
+}
+// datasource old {
+datasource db {
+  provider  = "postgresql"
+  url       = env("DATABASE_URL") // "https://example.com"
+  directUrl = "postgres://a:b@c/d"
+  schemas   = ["public", "other"]
+}
+model A {
+  url String
+}`;
+
+describe('a schema of Prisma 6 for the validator of 7', () => {
+  it('loses its URLs and the preview features that 7 does not know, and keeps its lines', () => {
+    const adapted = forSchemaValidator(SCHEMA);
+    expect(adapted.split('\n')).toHaveLength(SCHEMA.split('\n').length);
+    expect(adapted).not.toMatch(/env\(|directUrl|metrics/);
+    expect(adapted).toContain('previewFeatures = ["relationJoins", "driverAdapters"]');
+    expect(adapted).toContain('output          = "../out"');
+    expect(adapted).toContain('schemas   = ["public", "other"]');
+    expect(adapted).toContain('  url String');
+  });
+
+  it('loses a list that has no known feature', () => {
+    expect(forSchemaValidator('generator g {\n previewFeatures = ["metrics", "ofTomorrow"]\n}')).toBe(
+      'generator g {\n\n}',
+    );
+  });
+
+  it('loses nothing but the feature where one stands without a list', () => {
+    const schema =
+      'generator g {\n previewFeatures = "metrics"\n provider = "p"\n}\nmodel A {\n id Int @id\n list A[]\n}';
+    expect(forSchemaValidator(schema)).toBe(schema.replace(' previewFeatures = "metrics"', ''));
+    expect(forSchemaValidator(schema.replace('metrics', 'views'))).toContain('previewFeatures = ["views"]');
+  });
+
+  it('is left alone where there is nothing to adapt, however odd', () => {
+    for (const text of [
+      '',
+      '}',
+      'generator g {',
+      'generator g {\n previewFeatures = [',
+      'datasource db { }\nurl = 1',
+    ]) {
+      expect(forSchemaValidator(text).split('\n')).toHaveLength(text.split('\n').length);
+    }
+  });
+});
+
+/**
+ * The names that the validators of 6.0, 6.8 and 6.19 take between them, and what they change of what a query may ask.
+ */
+const FEATURES_OF_6: Readonly<Record<string, readonly string[]>> = {
+  search: ['fullTextSearch', 'fullTextSearchPostgres', 'fulltextsearch', 'FULLTEXTSEARCHPOSTGRES'],
+  relationLoadStrategy: ['relationJoins', 'RelationJoins'],
+  nothing: [
+    ...['aggregateApi', 'atomicNumberOperations', 'clientExtensions', 'cockroachdb', 'connectOrCreate', 'createMany'],
+    ...['dataProxy', 'deno', 'distinct', 'driverAdapters', 'extendedIndexes', 'extendedWhereUnique', 'fieldReference'],
+    ...['filterJson', 'filteredRelationCount', 'fullTextIndex', 'groupBy', 'improvedQueryRaw', 'metrics', 'mongoDb'],
+    ...['interactiveTransactions', 'jsonProtocol', 'microsoftSqlServer', 'middlewares', 'multiSchema', 'nApi'],
+    ...['namedConstraints', 'nativeDistinct', 'nativeTypes', 'omitApi', 'orderByAggregateGroup', 'orderByNulls'],
+    ...['orderByRelation', 'postgresqlExtensions', 'prismaSchemaFolder', 'queryCompiler', 'reactNative', 'views'],
+    ...['referentialActions', 'referentialIntegrity', 'schemaEngineDriverAdapters', 'selectRelationCount', 'shardKeys'],
+    ...['strictUndefinedChecks', 'tracing', 'transactionApi', 'typedSql', 'uncheckedScalarInputs'],
+  ],
+};
+
+describe('each preview feature of 6', () => {
+  const validator = createRequire(import.meta.url)('@prisma/prisma-schema-wasm') as {
+    get_dmmf(parameters: string): string;
+  };
+  const metadata = (feature: string): string => {
+    const prismaSchema = `generator client {
+  provider = "prisma-client-js"
+  previewFeatures = [${feature}]
+}
+datasource db {
+  provider = "postgresql"
+  url = env("X")
+}
+model A {
+  id Int @id
+  text String
+  list B[]
+}
+model B {
+  id Int @id
+  a A @relation(fields: [aId], references: [id])
+  aId Int
+}`;
+    return validator.get_dmmf(JSON.stringify({ prismaSchema: [['a.prisma', forSchemaValidator(prismaSchema)]] }));
+  };
+  const without = metadata('');
+
+  it.each(Object.entries(FEATURES_OF_6).flatMap(([effect, names]) => names.map((name) => [name, effect] as const)))(
+    '%s is taken by the validator of 7 and brings %s',
+    (name, effect) => {
+      const withIt = metadata(`"${name}"`);
+      if (effect === 'nothing') expect(withIt).toBe(without);
+      else {
+        expect(withIt).toContain(`"${effect}"`);
+        expect(without).not.toContain(`"${effect}"`);
+      }
+    },
+  );
+
+  it('is kept where the validator of 7 knows it', () => {
+    const names = Object.values(FEATURES_OF_6).flat();
+    const kept = new Set(names.map((name) => name.toLowerCase()).filter((name) => KNOWN_FEATURES.has(name)));
+    expect(names.filter((name) => !kept.has(name.toLowerCase()))).toEqual(['metrics']);
+    // New in 7.
+    expect([...KNOWN_FEATURES].filter((name) => !kept.has(name))).toEqual(['partialindexes']);
+  });
+});
+
+describe('the provider', () => {
+  it('is that of the datasource', () => {
+    expect(providerOf(SCHEMA)).toBe('postgresql');
+    expect(providerOf('generator g {\n provider = "x"\n}')).toBeUndefined();
+    expect(providerOf('datasource db {\n url = env("X")\n}\ngenerator g {\n provider = "x"\n}')).toBeUndefined();
+  });
+});

@@ -1,0 +1,110 @@
+/** The thread that Prisma's schema validator lives in; see job-thread.ts for its life. */
+import { createRequire } from 'node:module';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { JobReply, NumberedJob } from '../../threads/index.ts';
+import { ownKernelId } from '../../threads/index.ts';
+import type { SchemaFacts, SchemaJob, SchemaThreadData } from './compiler-protocol.ts';
+import type { Metadata } from './metadata.ts';
+import { readMetadata } from './metadata-reader.ts';
+import { packGraph } from './packed-graph.ts';
+import { Panics } from './panics.ts';
+import { buildParameterGraph } from './parameter-graph.ts';
+import { withMemoryLimit } from './wasm-memory.ts';
+
+/** Of the metadata, read at once. */
+const CHUNK_BYTES = 2 ** 20;
+
+interface MetadataBuffer {
+  len(): number;
+  read_chunk(offset: number, length: number): Uint8Array;
+  free(): void;
+}
+interface SchemaBindings {
+  validate(parameters: string): void;
+  get_dmmf_buffered(parameters: string): MetadataBuffer;
+  readonly __wasm: { readonly memory: WebAssembly.Memory };
+}
+
+class SchemaThread {
+  readonly #data: SchemaThreadData;
+  readonly #bindings: SchemaBindings;
+  readonly #panics = new Panics();
+
+  constructor(data: SchemaThreadData, bindings: SchemaBindings) {
+    this.#data = data;
+    this.#bindings = bindings;
+    this.#panics.listen();
+  }
+
+  answer(job: NumberedJob<SchemaJob>): JobReply {
+    const { id } = job;
+    try {
+      const result = this.#do(job);
+      return { id, memoryBytes: this.#bindings.__wasm.memory.buffer.byteLength, result };
+    } catch (error) {
+      const failure = this.#panics.failureOf(error);
+      return { id, memoryBytes: this.#bindings.__wasm.memory.buffer.byteLength, failure };
+    }
+  }
+
+  #do({ kind, schema }: SchemaJob): SchemaFacts | undefined {
+    const parameters = JSON.stringify({ prismaSchema: [['schema.prisma', schema]], noColor: true });
+    if (kind === 'read') return this.#read(parameters);
+    this.#bindings.validate(parameters);
+    return undefined;
+  }
+
+  #read(parameters: string): SchemaFacts {
+    const metadata = this.#metadata(parameters);
+    return { parameters: { graph: packGraph(buildParameterGraph(metadata)), enums: enumValues(metadata) } };
+  }
+
+  #metadata(parameters: string): Metadata {
+    const buffer = this.#bindings.get_dmmf_buffered(parameters);
+    try {
+      const length = buffer.len();
+      const { metadataBytesMax } = this.#data;
+      if (length > metadataBytesMax) throw new Error(`it has ${length} bytes, more than ${metadataBytesMax}`);
+      return readMetadata(chunksOf(buffer, length));
+    } finally {
+      buffer.free();
+    }
+  }
+}
+
+/** The metadata stays where it was made: only a piece at a time is copied from there. */
+function* chunksOf(buffer: MetadataBuffer, length: number): Generator<Uint8Array> {
+  for (let at = 0; at < length; at += CHUNK_BYTES) {
+    yield buffer.read_chunk(at, Math.min(CHUNK_BYTES, length - at));
+  }
+}
+
+function enumValues(metadata: Metadata): Record<string, Record<string, string>> {
+  return Object.fromEntries(
+    metadata.datamodel.enums.map(({ name, values }) => [
+      name,
+      Object.fromEntries(values.map((value) => [value.name, value.dbName ?? value.name])),
+    ]),
+  );
+}
+
+/** The package makes its module itself as it is required: this thread's maker of modules sees to the limit. */
+function limitModules(bytesMax: number): void {
+  const { Module } = WebAssembly;
+  Object.assign(WebAssembly, {
+    Module: class extends Module {
+      constructor(bytes: Uint8Array) {
+        super(withMemoryLimit(bytes, bytesMax));
+      }
+    },
+  });
+}
+
+const port = parentPort;
+if (port !== null) {
+  const data = workerData as SchemaThreadData;
+  limitModules(data.memoryBytesMax);
+  const thread = new SchemaThread(data, createRequire(import.meta.url)('@prisma/prisma-schema-wasm') as SchemaBindings);
+  port.on('message', (job: NumberedJob<SchemaJob>) => port.postMessage(thread.answer(job)));
+  port.postMessage(ownKernelId() ?? 'ready');
+}

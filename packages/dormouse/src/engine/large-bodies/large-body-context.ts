@@ -1,0 +1,17 @@
+import type { Call } from '../../base/index.ts';
+import type { Pool } from '../../pool/index.ts';
+import type { OperationBounds } from '../statements/index.ts';
+import type { Transactions } from '../transactions/index.ts';
+import type { SchemaAnswer } from './large-body-protocol.ts';
+
+/** What one heavy request needs of its database. */
+export interface LargeBodyContext {
+  readonly call: Call;
+  readonly bounds: OperationBounds;
+  readonly pool: Pick<Pool, 'acquire'>;
+  readonly transactions: Pick<Transactions, 'run'>;
+  /** Of the interactive transaction that it belongs to. */
+  readonly transactionId: string | undefined;
+  schema(): Promise<SchemaAnswer>;
+  onOperation(count: number): void;
+}

@@ -1,0 +1,166 @@
+import {
+  type Call,
+  Cancellation,
+  cryptoRandom,
+  Deadline,
+  DormouseError,
+  type MinimalReply,
+  type RequestId,
+  silentLogger,
+  systemClock,
+  Timings,
+} from '../../base/index.ts';
+import { MemoryBudget } from '../memory-budget.ts';
+import { PrismaRuntime } from '../prisma-runtime/index.ts';
+import type { Prisma6Parts } from '../prisma6/index.ts';
+import { PlanCache, Prisma6Routes, QueryPlanner } from '../prisma6/index.ts';
+import { Prisma7Routes } from '../prisma7/index.ts';
+import { compileProgram, neverCompiled, ProgramExecutor } from '../program/index.ts';
+import { operationBounds } from '../request/index.ts';
+import { withStatements } from '../statements/index.ts';
+import { HeldSchemas } from './held-schemas.ts';
+import {
+  type FromThread,
+  type HeavyRequest,
+  type HeavyThreadData,
+  type Outcome,
+  type ToThread,
+  transferable,
+} from './large-body-protocol.ts';
+import { packError } from './packed-errors.ts';
+import { RemoteSessions } from './remote-sessions.ts';
+import { ThreadCompiler } from './thread-compiler.ts';
+
+/** What a thread keeps of plans, by the databases that it served last: it goes with the thread. */
+const KEPT_BYTES_MAX = 32 * 2 ** 20;
+
+type Post = (message: FromThread, transfer: ArrayBuffer[]) => void;
+
+/** A request that the thread works on. */
+interface Job {
+  readonly sessions: RemoteSessions;
+  readonly cancellation: Cancellation;
+}
+
+/**
+ * What a thread does: the engine's own routes, over connections that the main thread has. It reads the body, plans,
+ * compiles, binds and writes the reply; the main thread passes on statements and rows.
+ */
+export class LargeBodyService {
+  readonly #post: Post;
+  readonly #compiler: ThreadCompiler;
+  readonly #compiledExecutor: ProgramExecutor;
+  readonly #schemas = new HeldSchemas();
+  readonly #prisma6: Prisma6Routes;
+  readonly #prisma7: Prisma7Routes;
+  readonly #jobs = new Map<number, Job>();
+  readonly #jobOf = new WeakMap<Call, Job>();
+
+  constructor({ compiler, limits, programs }: HeavyThreadData, post: Post) {
+    this.#post = post;
+    this.#compiler = new ThreadCompiler(compiler);
+    const clock = systemClock;
+    const executor = new PrismaRuntime();
+    const budget = new MemoryBudget(KEPT_BYTES_MAX);
+    this.#compiledExecutor = new ProgramExecutor(executor, clock);
+    const sessionsOf = (call: Call): RemoteSessions => {
+      const job = this.#jobOf.get(call);
+      if (job === undefined) throw new DormouseError('internal', { message: 'A call of no job.' });
+      return job.sessions;
+    };
+    const parts: Prisma6Parts = {
+      clock,
+      random: cryptoRandom,
+      log: silentLogger,
+      limits,
+      executor,
+      compiledExecutor: this.#compiledExecutor,
+      compileProgram: programs ? compileProgram : neverCompiled,
+      planner: new QueryPlanner({ clock, compiler: this.#compiler, cache: new PlanCache(budget), budget, owner: '' }),
+      budget,
+      schemas: this.#schemas,
+      transactions: {
+        run: (call, _id, bounds, work) => sessionsOf(call).inTransaction(bounds, work),
+        start: elsewhere,
+        startNested: elsewhere,
+        commit: elsewhere,
+        rollback: elsewhere,
+      },
+      pool: elsewhere,
+      publicUrl: '',
+      bounds: (call, lowered) => operationBounds(clock, call, lowered),
+      withStatements: (call, bounds, work) =>
+        executor.worded(() => withStatements(sessionsOf(call).pool, bounds, work)),
+      onOperation: (call, operations) => sessionsOf(call).counted(operations),
+    };
+    this.#prisma6 = new Prisma6Routes(parts);
+    this.#prisma7 = new Prisma7Routes(parts);
+  }
+
+  take(message: ToThread): void {
+    const job = this.#jobs.get(message.job);
+    switch (message.to) {
+      case 'begin':
+        void this.#serve(message.job, message.request);
+        return;
+      case 'cancel':
+        job?.cancellation.cancel();
+        return;
+      default:
+        job?.sessions.take(message);
+    }
+  }
+
+  async #serve(id: number, request: HeavyRequest): Promise<void> {
+    this.#post({ from: 'begun', job: id }, []);
+    const job: Job = {
+      sessions: new RemoteSessions(id, (message) => this.#post(message, [])),
+      cancellation: new Cancellation(),
+    };
+    this.#jobs.set(id, job);
+    const timings = new Timings();
+    let outcome: Outcome;
+    try {
+      const { status, headers, body } = await this.#handle(job, request, timings);
+      outcome = { reply: { status, headers, body: transferable(typeof body === 'string' ? Buffer.from(body) : body) } };
+    } catch (error) {
+      outcome = { error: packError(error) };
+    }
+    this.#jobs.delete(id);
+    const executions = this.#compiledExecutor.takeCounts();
+    this.#post(
+      {
+        from: 'done',
+        job: id,
+        outcome,
+        compileMs: timings.get('compile'),
+        sqlMs: timings.get('sql'),
+        executions,
+        memoryBytes: this.#compiler.memoryBytes,
+        broken: this.#compiler.broken,
+      },
+      'reply' in outcome ? [outcome.reply.body.buffer as ArrayBuffer] : [],
+    );
+  }
+
+  async #handle(job: Job, request: HeavyRequest, timings: Timings): Promise<MinimalReply> {
+    const { route, headers, body, requestId, principal, remainingMs } = request;
+    const call: Call = {
+      requestId: requestId as RequestId,
+      principal,
+      timings,
+      deadline: Deadline.in(systemClock, remainingMs),
+      cancellation: job.cancellation,
+    };
+    this.#jobOf.set(call, job);
+    const minimal = { method: 'POST', path: '', search: '', header: (name: string) => headers[name], body };
+    if (!('schemaHash' in route)) return this.#prisma7.handle(route, minimal, call);
+    await this.#schemas.hold(route.schemaHash, () => job.sessions.schema());
+    return this.#prisma6.handle(route, minimal, call);
+  }
+}
+
+/** The route leads to the main thread only. */
+function elsewhere(): never {
+  throw new DormouseError('internal', { message: 'A thread for heavy requests was given another request.' });
+}

@@ -1,0 +1,291 @@
+import type { Worker } from 'node:worker_threads';
+import { type Clock, DormouseError, type Logger, type Timer } from '../../base/index.ts';
+import { startThread } from '../../threads/index.ts';
+import type { LargeBodyJob } from './large-body-job.ts';
+import type { FromThread, HeavyThreadData } from './large-body-protocol.ts';
+
+/** Threads at most, and so databases whose heavy requests run at a time: each may come to take a gigabyte. */
+const THREADS_MAX = 3;
+/**
+ * Requests of one database that its thread has at a time: more than it may have connections, so that none waits for
+ * this alone.
+ */
+const JOBS_MAX = 32;
+/** Bytes of bodies that may wait for a thread, over all databases. */
+const WAITING_BYTES_MAX = 256 * 2 ** 20;
+/** A thread that has nothing to do goes after this long: a start takes some 200 ms. */
+const IDLE_MS = 30_000;
+/** JavaScript heap of a thread: a body of 16 MiB in its densest form, and its plan. */
+const HEAP_MB_MAX = 512;
+/** A thread whose compiler has grown beyond this is replaced: WebAssembly memory never shrinks. */
+const COMPILER_BYTES_MAX = 256 * 2 ** 20;
+
+export interface HeavyThreadsOptions {
+  /** The built JavaScript file of the thread. */
+  readonly file: string;
+  /** What a thread starts with; made once. */
+  readonly prepare: () => Promise<HeavyThreadData>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** What the threads need of a heavy request. */
+export type Job = Pick<
+  LargeBodyJob,
+  'id' | 'bytes' | 'urgent' | 'reply' | 'ended' | 'begin' | 'take' | 'done' | 'lost'
+>;
+
+/** A database with heavy requests. */
+interface Owner {
+  readonly name: string;
+  readonly waiting: Job[];
+  thread: HeavyThread | undefined;
+}
+
+interface HeavyThread {
+  readonly worker: Promise<Worker>;
+  /** The database that has it. */
+  owner: Owner | undefined;
+  readonly jobs: Map<number, Job>;
+  /** Takes nothing new. */
+  isWorn: boolean;
+  idle: Timer | undefined;
+}
+
+function queueFull(): DormouseError {
+  const message = 'Too many large queries wait for their turn. Send fewer at a time, or smaller ones.';
+  return new DormouseError('queue_full', { message });
+}
+
+function waitingBytesOf(owner: Owner | undefined): number {
+  let bytes = 0;
+  for (const job of owner?.waiting ?? []) bytes += job.bytes;
+  return bytes;
+}
+
+/**
+ * Threads for heavy requests. A thread belongs to one database while it has requests of it: whatever these do to it,
+ * they do to their own database. While another database waits for a thread, one that has one gets no more of its own
+ * begun there.
+ */
+export class LargeBodyThreads {
+  readonly #options: HeavyThreadsOptions;
+  readonly #threads = new Set<HeavyThread>();
+  /** In the order of their turns. */
+  readonly #owners = new Map<string, Owner>();
+  #prepared: Promise<HeavyThreadData> | undefined;
+  #waitingBytes = 0;
+  #closed = false;
+
+  constructor(options: HeavyThreadsOptions) {
+    this.#options = options;
+  }
+
+  /** Takes a job, which ends by itself whatever becomes of it. Throws `queue_full` and `shutting_down`. */
+  submit(name: string, job: Job): void {
+    if (this.#closed) throw new DormouseError('shutting_down');
+    if (!this.#makeRoom(name, job.bytes)) throw queueFull();
+    let owner = this.#owners.get(name);
+    if (owner === undefined) {
+      owner = { name, waiting: [], thread: undefined };
+      this.#owners.set(name, owner);
+    }
+    // One of an open transaction goes first: what the others wait for may be its locks.
+    if (job.urgent) owner.waiting.unshift(job);
+    else owner.waiting.push(job);
+    this.#waitingBytes += job.bytes;
+    const { waiting } = owner;
+    const leave = (): void => this.#leave(waiting, job);
+    job.reply.then(leave, leave);
+    this.#pump();
+  }
+
+  /**
+   * Where there is too little room for a request, the database that has most waiting loses its last ones, if it has
+   * more than this one.
+   */
+  #makeRoom(name: string, bytes: number): boolean {
+    while (this.#waitingBytes + bytes > WAITING_BYTES_MAX) {
+      let largest: Owner | undefined;
+      let most = bytes + waitingBytesOf(this.#owners.get(name));
+      for (const owner of this.#owners.values()) {
+        if (owner.name === name || owner.waiting.length < 2 || waitingBytesOf(owner) <= most) continue;
+        largest = owner;
+        most = waitingBytesOf(owner);
+      }
+      const job = largest?.waiting.pop();
+      if (job === undefined) return false;
+      this.#waitingBytes -= job.bytes;
+      job.lost(queueFull());
+    }
+    return true;
+  }
+
+  /** One that ended before it began holds no memory for it. */
+  #leave(waiting: Job[], job: Job): void {
+    const at = waiting.indexOf(job);
+    if (at === -1) return;
+    waiting.splice(at, 1);
+    this.#waitingBytes -= job.bytes;
+    this.#pump();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const { waiting } of this.#owners.values()) {
+      for (const job of waiting.splice(0)) job.lost(new DormouseError('shutting_down'));
+    }
+    await Promise.all([...this.#threads].map((thread) => this.#drop(thread, new DormouseError('shutting_down'))));
+  }
+
+  /** Begins what may begin. */
+  #pump(): void {
+    if (this.#closed) return;
+    for (const owner of [...this.#owners.values()]) {
+      this.#skipEnded(owner);
+      if (owner.waiting.length > 0) owner.thread ??= this.#threadFor(owner);
+      else if (owner.thread === undefined) this.#owners.delete(owner.name);
+    }
+    for (const owner of this.#owners.values()) {
+      const { thread } = owner;
+      if (thread === undefined) continue;
+      for (
+        let job = owner.waiting[0];
+        job !== undefined && this.#mayBegin(thread, owner, job);
+        job = owner.waiting[0]
+      ) {
+        owner.waiting.shift();
+        this.#waitingBytes -= job.bytes;
+        this.#begin(thread, job);
+        this.#skipEnded(owner);
+      }
+    }
+  }
+
+  #mayBegin(thread: HeavyThread, owner: Owner, job: Job): boolean {
+    if (job.urgent) return true;
+    if (thread.isWorn) return false;
+    return thread.jobs.size === 0 || (thread.jobs.size < JOBS_MAX && !this.#othersWait(owner));
+  }
+
+  #skipEnded({ waiting }: Owner): void {
+    for (let job = waiting[0]; job?.ended === true; job = waiting[0]) {
+      waiting.shift();
+      this.#waitingBytes -= job.bytes;
+    }
+  }
+
+  #othersWait(than: Owner): boolean {
+    for (const owner of this.#owners.values()) {
+      if (owner !== than && owner.thread === undefined && owner.waiting.length > 0) return true;
+    }
+    return false;
+  }
+
+  /** A thread that nobody has, or another one; undefined if there are too many. */
+  #threadFor(owner: Owner): HeavyThread | undefined {
+    let free: HeavyThread | undefined;
+    for (const thread of this.#threads) if (thread.owner === undefined && !thread.isWorn) free = thread;
+    if (free === undefined) {
+      if (this.#threads.size >= THREADS_MAX) return undefined;
+      free = { worker: this.#start(), owner, jobs: new Map(), isWorn: false, idle: undefined };
+      const started = free;
+      this.#threads.add(started);
+      started.worker.then(
+        (worker) => this.#listen(started, worker),
+        (cause) => this.#drop(started, new DormouseError('internal', { cause })),
+      );
+    }
+    free.idle?.cancel();
+    free.owner = owner;
+    return free;
+  }
+
+  #begin(thread: HeavyThread, job: Job): void {
+    thread.jobs.set(job.id, job);
+    const ended = (): void => this.#jobEnded(thread, job);
+    job.reply.then(ended, ended);
+    const kill = (reason: string): void => {
+      this.#options.log.log('warn', 'a thread for large queries is ended', { reason });
+      void this.#drop(thread, broughtDown());
+    };
+    const begin = (worker: Worker): void => {
+      if (!job.ended) job.begin({ post: (message, transfer) => worker.postMessage(message, transfer), kill });
+    };
+    // A thread that did not start was dropped, and its jobs with it.
+    thread.worker.then(begin).catch((cause: unknown) => job.lost(new DormouseError('internal', { cause })));
+  }
+
+  #jobEnded(thread: HeavyThread, job: Job): void {
+    thread.jobs.delete(job.id);
+    const { owner } = thread;
+    if (thread.jobs.size === 0 && this.#threads.has(thread) && owner !== undefined) {
+      if (thread.isWorn) {
+        void this.#drop(thread, broughtDown());
+      } else if (owner.waiting.length === 0 || this.#othersWait(owner)) {
+        this.#release(thread, owner);
+        thread.idle = this.#options.clock.after(IDLE_MS, () => void this.#drop(thread, broughtDown()));
+      }
+    }
+    this.#pump();
+  }
+
+  /** The owner has no thread any more; it goes to the end of the line. */
+  #release(thread: HeavyThread, owner: Owner): void {
+    thread.owner = undefined;
+    owner.thread = undefined;
+    this.#owners.delete(owner.name);
+    if (owner.waiting.length > 0) this.#owners.set(owner.name, owner);
+  }
+
+  #listen(thread: HeavyThread, worker: Worker): void {
+    worker.on('message', (message: FromThread) => {
+      const job = thread.jobs.get(message.job);
+      if (message.from !== 'done') {
+        job?.take(message);
+        return;
+      }
+      if (message.broken || message.memoryBytes > COMPILER_BYTES_MAX) thread.isWorn = true;
+      job?.done(message);
+    });
+    const gone = (cause: Error): void => {
+      if (!this.#threads.has(thread)) return;
+      this.#options.log.log('warn', 'a thread for large queries has ended', { cause });
+      void this.#drop(thread, tooLarge(cause));
+    };
+    worker.on('error', gone);
+    worker.on('exit', () => gone(new Error('the thread ended')));
+  }
+
+  /** Ends a thread; the jobs that it has fail. */
+  async #drop(thread: HeavyThread, error: DormouseError): Promise<void> {
+    if (!this.#threads.delete(thread)) return;
+    thread.idle?.cancel();
+    if (thread.owner !== undefined) this.#release(thread, thread.owner);
+    for (const job of thread.jobs.values()) job.lost(error);
+    await thread.worker.then(
+      (worker) => worker.terminate(),
+      () => undefined,
+    );
+    this.#pump();
+  }
+
+  async #start(): Promise<Worker> {
+    const { file, prepare } = this.#options;
+    this.#prepared ??= prepare();
+    return startThread({ name: 'dormouse-heavy', file, data: await this.#prepared, heapMbMax: HEAP_MB_MAX });
+  }
+}
+
+function broughtDown(): DormouseError {
+  const message = 'Another large query of this database ended the thread that ran this one.';
+  return new DormouseError('interrupted', { message });
+}
+
+function tooLarge(cause: Error): DormouseError {
+  return new DormouseError('query_invalid', {
+    message:
+      'The query outgrew the memory of the thread that ran it, or another large one of this database did. Make it smaller.',
+    cause,
+  });
+}

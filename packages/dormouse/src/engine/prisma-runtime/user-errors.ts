@@ -1,0 +1,42 @@
+import { UserFacingError } from '@prisma/client-engine-runtime';
+import { AssertionError, DormouseError } from '../../base/index.ts';
+
+/**
+ * What an execution threw, as the client's error or as one of ours. `UserFacingError` is for the client to see with its
+ * code (P2002 …); a `DormouseError` is for the door. `whenSenseless` is what to make of a plain error of the runtime,
+ * which it throws for plans and queries that make no sense.
+ */
+export function clientError(
+  error: unknown,
+  whenSenseless: 'plan_invalid' | 'query_invalid' | 'internal',
+): UserFacingError | DormouseError {
+  if (error instanceof UserFacingError) return refusedByRole(error) ?? withSetting(error);
+  if (error instanceof DormouseError) return error;
+  if (error instanceof AssertionError || whenSenseless === 'internal') {
+    return new DormouseError('internal', { cause: error });
+  }
+  const reason = error instanceof Error ? error.message.slice(0, 500) : 'unknown reason';
+  return new DormouseError(whenSenseless, { message: `The query cannot be executed: ${reason}`, cause: error });
+}
+
+/**
+ * A statement refused for the key's role is an access error (P1010), not an unknown database error. Raw queries keep
+ * P2010.
+ */
+function refusedByRole(error: UserFacingError): UserFacingError | undefined {
+  if (error.code !== 'P2039') return undefined;
+  const adapterError = error.meta?.driverAdapterError as
+    | { cause?: { originalMessage: string; refusesRole?: boolean } }
+    | undefined;
+  if (adapterError?.cause?.refusesRole !== true) return undefined;
+  return new UserFacingError(adapterError.cause.originalMessage, 'P1010', error.meta);
+}
+
+/** What the runtime says of bytes within JSON that are not in hex. */
+const NOT_HEX = /^Expected a hex-encoded byte array in column /;
+
+/** Says which setting is behind a text that the runtime cannot read. */
+function withSetting(error: UserFacingError): UserFacingError {
+  if (!NOT_HEX.test(error.message)) return error;
+  return new UserFacingError(`${error.message}. Leave bytea_output at hex`, error.code, error.meta);
+}

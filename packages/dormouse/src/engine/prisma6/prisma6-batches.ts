@@ -1,0 +1,246 @@
+import { type CompactedBatchResponse, UserFacingError } from '@prisma/client-engine-runtime';
+import { DormouseError } from '../../base/index.ts';
+import { QueryRefused } from '../compiler/index.ts';
+import { clientError } from '../prisma-runtime/index.ts';
+import { type KeyedRecords, Pace, SLICE_BYTES, type Slices, Written } from '../program/index.ts';
+import { isObject, type JsonObject, jsonText } from '../request/index.ts';
+import type { Statements } from '../statements/index.ts';
+import { isolationLevel, transactionAborted } from '../statements/index.ts';
+import { compactedResults, compactedTexts, haveTexts, type Row } from './compacted-results.ts';
+import { type JsonQuery, jsonQuery, replyFrameOf, resultName } from './json-query.ts';
+import { errorOf, type Operation, type Prisma6Parts, type Prisma6Queries } from './prisma6-queries.ts';
+import type { PlannedBatch, PlannedOrRefused, PlannedQuery } from './query-planning.ts';
+
+const BATCH_BEGIN = Buffer.from('{"batchResult":[');
+const COMMA = Buffer.from(',');
+const BATCH_END = Buffer.from(']}');
+
+/** Queries one batch may hold. */
+const BATCH_MAX = 10_000;
+
+/**
+ * Runs batches of Prisma 6: transactions, queries that came together by chance, and findUniques that became one query.
+ */
+export class Prisma6Batches {
+  readonly #parts: Prisma6Parts;
+  readonly #queries: Prisma6Queries;
+
+  constructor(parts: Prisma6Parts, queries: Prisma6Queries) {
+    this.#parts = parts;
+    this.#queries = queries;
+  }
+
+  /** Gives the reply as an object, or already written. */
+  async run(operation: Operation, body: JsonObject, given: readonly unknown[]): Promise<object> {
+    if (given.length > BATCH_MAX) {
+      throw new DormouseError('request_invalid', { message: `A batch holds at most ${BATCH_MAX} queries.` });
+    }
+    const queries = given.map(jsonQuery);
+    const [first] = queries;
+    if (first === undefined) return { batchResult: [] };
+    const transaction = isObject(body.transaction) ? body.transaction : undefined;
+    const inTransaction = transaction !== undefined || operation.inTransaction;
+    let planned: PlannedBatch;
+    try {
+      planned = await this.#parts.planner.planBatch(operation, queries, transaction, inTransaction);
+    } catch (thrown) {
+      return { errors: [errorOf(thrown, first)] };
+    }
+    if (planned.kind === 'compacted') return this.#compacted(operation, planned, first);
+    return planned.kind === 'each' && inTransaction
+      ? this.#inOrder(operation, planned.queries, queries, transaction)
+      : this.#eachAlone(operation, planned.queries, queries);
+  }
+
+  /** All queries of the batch in one transaction: all or nothing. */
+  async #inOrder(
+    operation: Operation,
+    plans: readonly PlannedQuery[],
+    queries: readonly JsonQuery[],
+    transaction: JsonObject | undefined,
+  ): Promise<object> {
+    if (!operation.inTransaction && this.#areReads(operation, plans)) {
+      try {
+        return await operation.run(async (statements) => {
+          await statements.begin(isolationLevel(transaction?.isolationLevel));
+          const batchResult = await this.#answers(operation, plans, queries, statements, true);
+          if (!(await statements.commit())) throw transactionAborted();
+          return await batchReply(batchResult, operation);
+        });
+      } catch (thrown) {
+        // Whose failure it was, and in what words, tells doing it again one after the other: they only read.
+        const error = clientError(thrown, 'query_invalid');
+        if (error instanceof DormouseError) throw error;
+      }
+    }
+    let index = 0;
+    try {
+      return await operation.run(async (statements) => {
+        const own = !operation.inTransaction;
+        if (own) await statements.begin(isolationLevel(transaction?.isolationLevel));
+        const batchResult: object[] = [];
+        try {
+          for (; index < plans.length; index++) {
+            const [plan, query] = [plans[index], queries[index]];
+            if (plan === undefined || query === undefined) break;
+            batchResult.push(await this.#queries.answer(operation, plan, query, statements, true));
+          }
+          if (own && !(await statements.commit())) throw transactionAborted();
+        } catch (error) {
+          // A connection that is given back inside of its transaction is rolled back: only one who looks sees that
+          // done.
+          if (own && operation.telemetry !== undefined) await statements.rollback().catch(() => undefined);
+          throw error;
+        }
+        return await batchReply(batchResult, operation);
+      });
+    } catch (thrown) {
+      const at = Math.min(index, queries.length - 1);
+      const query = queries[at];
+      const error = errorOf(thrown, query);
+      error.user_facing_error.batch_request_idx = at;
+      return { errors: [error] };
+    }
+  }
+
+  /** Queries that came together by chance: each has its own result or error. */
+  async #eachAlone(
+    operation: Operation,
+    plans: readonly PlannedOrRefused[],
+    queries: readonly JsonQuery[],
+  ): Promise<object> {
+    if (this.#areReads(operation, plans)) {
+      const batchResult = await operation.run((statements) =>
+        this.#answers(operation, plans, queries, statements, false, (thrown, query) => ({
+          errors: [errorOf(thrown, query)],
+        })),
+      );
+      return batchReply(batchResult, operation);
+    }
+    const batchResult: object[] = [];
+    for (const [index, plan] of plans.entries()) {
+      const query = queries[index];
+      if (query === undefined) break;
+      try {
+        if (plan instanceof QueryRefused) throw plan;
+        batchResult.push(
+          await operation.run((statements) => this.#queries.answer(operation, plan, query, statements, false)),
+        );
+      } catch (thrown) {
+        batchResult.push({ errors: [errorOf(thrown, query)] });
+      }
+    }
+    return batchReply(batchResult, operation);
+  }
+
+  /** Whether all are programs that only read, so that they may go out together, and again. */
+  #areReads({ telemetry }: Operation, plans: readonly PlannedOrRefused[]): boolean {
+    if (telemetry !== undefined) return false;
+    return plans.every((planned) => {
+      if (planned instanceof QueryRefused) return true;
+      const compiled = this.#queries.plans.find(planned.plan);
+      return compiled?.reads === true && compiled.accepts(planned.scope);
+    });
+  }
+
+  /** The answers to queries that do not wait for each other. */
+  #answers(
+    operation: Operation,
+    plans: readonly PlannedOrRefused[],
+    queries: readonly JsonQuery[],
+    statements: Statements,
+    inTransaction: boolean,
+    failed?: (thrown: unknown, query: JsonQuery) => object,
+  ): Promise<object[]> {
+    return Promise.all(
+      plans.map((plan, index) => {
+        const query = queries[index] as JsonQuery;
+        const answer =
+          plan instanceof QueryRefused
+            ? Promise.reject(plan)
+            : this.#queries.answer(operation, plan, query, statements, inTransaction);
+        return failed === undefined ? answer : answer.catch((thrown) => failed(thrown, query));
+      }),
+    );
+  }
+
+  /** Several findUnique that the compiler made one query of. */
+  async #compacted(
+    operation: Operation,
+    { batch, scope }: Extract<PlannedBatch, { kind: 'compacted' }>,
+    query: JsonQuery,
+  ): Promise<object> {
+    const { before, after } = replyFrameOf(query);
+    const error = (thrown: unknown): object => ({ errors: [errorOf(thrown, query)] });
+    try {
+      const records = await operation.run((statements) => this.#keyed(operation, batch, scope, statements));
+      if (records.written) {
+        const parts = compactedTexts(records.records, batch, scope).map((text) =>
+          text instanceof UserFacingError ? error(text) : new Written(`${before}${text}${after}`),
+        );
+        return await batchReply(parts, operation);
+      }
+      const name = resultName(query);
+      const reply = (): Promise<object> => {
+        const results = compactedResults(records.mapped as Row[], batch, scope);
+        const parts = results.map((result) =>
+          result instanceof UserFacingError ? error(result) : { data: { [name]: result } },
+        );
+        return batchReply(parts, operation);
+      };
+      return await (operation.telemetry === undefined ? reply() : operation.telemetry.serialize(reply));
+    } catch (thrown) {
+      return error(thrown);
+    }
+  }
+
+  /** The records of a query that stands for several. */
+  async #keyed(
+    operation: Operation,
+    batch: CompactedBatchResponse,
+    scope: Row,
+    statements: Statements,
+  ): Promise<KeyedRecords> {
+    const { inTransaction, telemetry, bounds } = operation;
+    const compiled = telemetry === undefined ? this.#queries.plans.find(batch.plan) : undefined;
+    // A key that only the runtime's way of comparing knows: an instant, a decimal.
+    if (compiled?.accepts(scope) !== true || !haveTexts(batch, scope)) {
+      return {
+        written: false,
+        mapped: await this.#queries.execute(operation, { plan: batch.plan, scope }, statements, inTransaction),
+      };
+    }
+    return this.#parts.compiledExecutor.executeKeyed(compiled, scope, statements, {
+      inTransaction,
+      keys: batch.keys,
+      members: new Set(batch.nestedSelection),
+      bytesMax: bounds.rowBytesMax,
+    });
+  }
+}
+
+/** The reply of a batch, written in slices. */
+async function batchReply(batchResult: readonly object[], { bounds }: Operation): Promise<object> {
+  const written = new Pace(bounds).work(writing(batchResult, bounds.rowBytesMax));
+  return new Written(written instanceof Promise ? await written : written);
+}
+
+function* writing(batchResult: readonly object[], bytesMax: number): Slices<Uint8Array> {
+  const parts: Uint8Array[] = [BATCH_BEGIN];
+  let length = 0;
+  let sliceEnd = SLICE_BYTES;
+  for (const part of batchResult) {
+    if (length > sliceEnd) {
+      sliceEnd = length + SLICE_BYTES;
+      yield;
+    }
+    if (parts.length > 1) parts.push(COMMA);
+    const body = part instanceof Written ? part.body : jsonText(part);
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    length += bytes.byteLength;
+    if (length > bytesMax) throw new DormouseError('reply_too_large');
+    parts.push(bytes);
+  }
+  parts.push(BATCH_END);
+  return Buffer.concat(parts);
+}

@@ -1,0 +1,141 @@
+import { DormouseError } from '../../base/index.ts';
+import type { SchemaStore } from '../compiler/index.ts';
+import { QueryRefused } from '../compiler/index.ts';
+import type { EngineParts } from '../engine-parts.ts';
+import { CommentedStatements, clientError, withinTransaction } from '../prisma-runtime/index.ts';
+import { type ReplyFrame, Written } from '../program/index.ts';
+import type { Telemetry } from '../request/index.ts';
+import { jsonText } from '../request/index.ts';
+import type { Statements } from '../statements/index.ts';
+import { type JsonQuery, type QueryHead, replyFrameOf, resultName } from './json-query.ts';
+import { PlanObjects } from './plan-objects.ts';
+import { type Prisma6Error, prisma6Error } from './prisma6-errors.ts';
+import type { PlannedQuery, PlanningContext, QueryPlanner } from './query-planning.ts';
+import type { KnownQuery } from './query-templates.ts';
+import { isRaw } from './raw-queries.ts';
+
+export interface Prisma6Parts extends EngineParts {
+  readonly planner: QueryPlanner;
+  readonly schemas: Pick<SchemaStore, 'latest' | 'find' | 'put'>;
+  readonly publicUrl: string;
+}
+
+/** What runs one operation's statements. */
+type Run = <T>(work: (statements: Statements) => Promise<T>) => Promise<T>;
+
+/** A request that has been read: what it runs in, and what it says back. */
+export interface Operation extends PlanningContext {
+  readonly inTransaction: boolean;
+  readonly telemetry: Telemetry | undefined;
+  /** What stands behind the SQL of its statements, but for raw ones. */
+  readonly comment: string;
+  readonly run: Run;
+}
+
+/** Runs queries of Prisma 6, each by its plan. */
+export class Prisma6Queries {
+  /** The programs of plans. */
+  readonly plans: PlanObjects;
+  readonly #parts: Prisma6Parts;
+
+  constructor(parts: Prisma6Parts) {
+    this.#parts = parts;
+    this.plans = new PlanObjects(parts.compileProgram);
+  }
+
+  /** Runs a query whose plan is known by its text. The reply as an object, or already written. */
+  async known(operation: Operation, known: KnownQuery): Promise<object> {
+    const { head, frame } = known.template;
+    try {
+      return await operation.run((statements) =>
+        this.answer(operation, known, head, statements, operation.inTransaction, frame),
+      );
+    } catch (thrown) {
+      return { errors: [errorOf(thrown, head)] };
+    }
+  }
+
+  /** Plans a query, which is the whole body `text`, and runs it. The reply as an object, or already written. */
+  async single(operation: Operation, query: JsonQuery, text: string): Promise<object> {
+    try {
+      const planned = await this.#parts.planner.plan(operation, query, text);
+      return await operation.run((statements) =>
+        this.answer(operation, planned, query, statements, operation.inTransaction),
+      );
+    } catch (thrown) {
+      return { errors: [errorOf(thrown, query)] };
+    }
+  }
+
+  /** Executes a query: gives its part of the reply, as an object or already written. */
+  async answer(
+    operation: Operation,
+    planned: PlannedQuery,
+    query: QueryHead,
+    statements: Statements,
+    inTransaction: boolean,
+    frame?: ReplyFrame,
+  ): Promise<object> {
+    const { telemetry, bounds } = operation;
+    const { plan, scope } = planned;
+    if (telemetry !== undefined) {
+      return this.#observedAnswer(
+        telemetry,
+        operation,
+        planned,
+        frame ?? replyFrameOf(query),
+        statements,
+        inTransaction,
+      );
+    }
+    const compiled = this.plans.find(plan);
+    if (compiled?.accepts(scope) !== true) {
+      return { data: { [resultName(query)]: await this.execute(operation, planned, statements, inTransaction) } };
+    }
+    return this.#parts.compiledExecutor.execute(compiled, scope, statements, {
+      inTransaction,
+      frame: frame ?? replyFrameOf(query),
+      bytesMax: bounds.rowBytesMax,
+    });
+  }
+
+  /** The same for a client that looks: a program of ours would show values that are encoded already. */
+  async #observedAnswer(
+    telemetry: Telemetry,
+    operation: Operation,
+    planned: PlannedQuery,
+    { before, after }: ReplyFrame,
+    statements: Statements,
+    inTransaction: boolean,
+  ): Promise<object> {
+    const { plan, scope } = planned;
+    // The reply is written before the commit, as for everybody.
+    if (plan.type === 'transaction' && !inTransaction) {
+      const inner = { plan: plan.args, scope };
+      return withinTransaction(statements, () =>
+        this.#observedAnswer(telemetry, operation, inner, { before, after }, statements, true),
+      );
+    }
+    const data = await this.execute(operation, planned, statements, inTransaction);
+    return telemetry.serialize(() => new Written(Buffer.concat([before, Buffer.from(jsonText(data)), after])));
+  }
+
+  /** Executes a query by Prisma's own runtime: gives what its plan gives. */
+  async execute(
+    { comment }: Operation,
+    { plan, scope }: PlannedQuery,
+    statements: Statements,
+    inTransaction: boolean,
+  ): Promise<unknown> {
+    const commented = comment === '' || isRaw(plan) ? statements : new CommentedStatements(statements, comment);
+    return (await this.#parts.executor.execute(plan, scope, commented, { inTransaction })) ?? null;
+  }
+}
+
+/** What the client is told of a failure in a reply. Throws what is an error of the whole request. */
+export function errorOf(thrown: unknown, query: QueryHead | undefined): Prisma6Error {
+  if (thrown instanceof QueryRefused) return prisma6Error(thrown, query?.modelName);
+  const error = clientError(thrown, 'query_invalid');
+  if (error instanceof DormouseError) throw error;
+  return prisma6Error(error, query?.modelName);
+}

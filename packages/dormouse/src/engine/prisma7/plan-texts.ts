@@ -1,0 +1,178 @@
+import { isUtf8 } from 'node:buffer';
+import type { QueryPlanNode } from '@prisma/client-engine-runtime';
+import type { Kept, MemoryBudget, Share } from '../memory-budget.ts';
+import { checkPlan } from '../prisma-runtime/index.ts';
+import { type CompileProgram, compileProgram, type Program } from '../program/index.ts';
+import { isObject, type JsonObject, parseBody } from '../request/index.ts';
+
+/** A request whose plan was seen before: its parameters were read, its plan was not. */
+export interface KnownRequest {
+  readonly plan: QueryPlanNode;
+  readonly compiled: Program | undefined;
+  readonly params: unknown;
+  readonly comments: unknown;
+}
+
+interface PlanText extends Kept {
+  /** Of the head, by few of its bytes and by more. */
+  readonly hint: number;
+  readonly print: number;
+  /** The body up to the parameters. */
+  readonly head: Buffer;
+  readonly plan: QueryPlanNode;
+  readonly compiled: Program | undefined;
+  /** Characters of texts in its weight. */
+  texts: number;
+}
+
+/** Kept a database. A plan in memory, compiled, is about this many times its text (measured). */
+const WEIGHT_MAX = 24 * 2 ** 20;
+const WEIGHT_PER_BYTE = 8;
+const WEIGHT_BASE = 4096;
+/** Longer plans are single writes of many rows; keeping them pays nothing. */
+const HEAD_BYTES_MAX = 128 * 1024;
+/** Plans of one length and alike in the bytes looked at first; beyond it the oldest goes. */
+const BUCKET_MAX = 64;
+/** With more in a bucket than this, more bytes are looked at before plans are compared. */
+const COMPARED_MAX = 4;
+/** Marks of plans seen once; all forgotten when full. */
+const SEEN_MAX = 8192;
+/** Words of four bytes looked at first, evenly spread: a tenth of a microsecond. */
+const HINT_SAMPLES = 48;
+/** All words of a plan of 2 KiB, evenly spread ones of a longer: a microsecond and a half. */
+const SAMPLES = 512;
+const SEPARATOR = Buffer.from(',"params":');
+const OPEN = 0x7b;
+
+/**
+ * Plans of Prisma 7 by their text. A body is `{"model":…,"operation":…,"plan":…,"params":…}` as the client writes it;
+ * the part before the parameters is the same for every execution of a query. Inside of a JSON string a quote is
+ * escaped, so `,"params":` can only stand between members; that it stands between those of the outermost object is
+ * checked by reading the rest.
+ */
+export class PlanTexts {
+  readonly #buckets = new Map<number, PlanText[]>();
+  readonly #seen = new Set<number>();
+  readonly #share: Share<PlanText>;
+  readonly #compile: CompileProgram;
+
+  constructor(budget: MemoryBudget, compile: CompileProgram = compileProgram, weightMax: number = WEIGHT_MAX) {
+    this.#compile = compile;
+    this.#share = budget.share(weightMax, (known) => this.#forget(known));
+  }
+
+  /** Looks for the plan of a body. Undefined for one not known, or a body of another form. */
+  find(body: Buffer): KnownRequest | undefined {
+    const at = body.lastIndexOf(SEPARATOR);
+    if (at < 0 || at > HEAD_BYTES_MAX) return undefined;
+    const bucket = this.#buckets.get(fingerprint(body, at, HINT_SAMPLES));
+    if (bucket === undefined) return undefined;
+    const print = bucket.length > COMPARED_MAX ? fingerprint(body, at, SAMPLES) : undefined;
+    for (const known of bucket) {
+      if (print !== undefined && print !== known.print) continue;
+      if (known.head.length !== at || body.compare(known.head, 0, at, 0, at) !== 0) continue;
+      const tail = tailOf(body, at);
+      if (tail === undefined) return undefined;
+      this.#use(known);
+      return { plan: known.plan, compiled: known.compiled, params: tail.params, comments: tail.comments };
+    }
+    return undefined;
+  }
+
+  /** Takes note of a body that was read in full; keeps its plan from the second time on. */
+  note(body: Buffer): void {
+    const at = body.lastIndexOf(SEPARATOR);
+    if (at < 0 || at > HEAD_BYTES_MAX) return;
+    const print = fingerprint(body, at, SAMPLES);
+    if (!this.#seen.delete(print)) {
+      if (this.#seen.size >= SEEN_MAX) this.#seen.clear();
+      this.#seen.add(print);
+      return;
+    }
+    const plan = planOf(body, at);
+    if (plan === undefined || tailOf(body, at) === undefined) return;
+    const weight = WEIGHT_BASE + at * WEIGHT_PER_BYTE;
+    if (!this.#share.takes(weight)) return;
+    const head = Buffer.from(body.subarray(0, at));
+    const hint = fingerprint(body, at, HINT_SAMPLES);
+    const compiled = this.#compile(plan);
+    const known: PlanText = { hint, print, head, plan, compiled, weight, texts: 0, usedAt: 0 };
+    const bucket = this.#buckets.get(hint);
+    if (bucket === undefined) this.#buckets.set(hint, [known]);
+    else if (bucket.push(known) > BUCKET_MAX) this.#share.drop(oldestOf(bucket));
+    this.#share.add(known);
+  }
+
+  /** Forgets all. */
+  clear(): void {
+    this.#seen.clear();
+    this.#share.clear();
+  }
+
+  /** Notes a use, and what the uses before it have added to the plan. */
+  #use(known: PlanText): void {
+    const texts = known.compiled === undefined ? 0 : known.compiled.textsKept;
+    if (texts === known.texts) {
+      this.#share.use(known);
+      return;
+    }
+    this.#share.grow(known, texts - known.texts);
+    known.texts = texts;
+  }
+
+  #forget(known: PlanText): void {
+    const bucket = this.#buckets.get(known.hint);
+    if (bucket === undefined) return;
+    bucket.splice(bucket.indexOf(known), 1);
+    if (bucket.length === 0) this.#buckets.delete(known.hint);
+  }
+}
+
+/** Without the last, which is new. */
+function oldestOf(bucket: readonly PlanText[]): PlanText {
+  let oldest = bucket[0] as PlanText;
+  for (const known of bucket.slice(0, -1)) if (known.usedAt < oldest.usedAt) oldest = known;
+  return oldest;
+}
+
+/** A number by the length and the bytes of a plan: a hint where to look, never a proof. */
+function fingerprint(body: Buffer, length: number, samples: number): number {
+  let print = length;
+  const step = Math.max(4, Math.floor(length / samples));
+  for (let at = length - 4; at >= 0; at -= step) {
+    const word =
+      (body[at] as number) |
+      ((body[at + 1] as number) << 8) |
+      ((body[at + 2] as number) << 16) |
+      ((body[at + 3] as number) << 24);
+    print = Math.imul(print ^ word, 0x01000193);
+    print ^= print >>> 15;
+  }
+  return print;
+}
+
+/** The members behind the plan, or undefined if what follows is not just them. */
+function tailOf(body: Buffer, at: number): { readonly params: unknown; readonly comments?: unknown } | undefined {
+  const bytes = body.subarray(at);
+  if (!isUtf8(bytes)) return undefined;
+  const tail = objectOf(`{${body.toString('utf8', at + 1, body.length)}`);
+  if (tail === undefined) return undefined;
+  for (const name in tail) if (name !== 'params' && name !== 'comments') return undefined;
+  return tail as { params: unknown; comments?: unknown };
+}
+
+function planOf(body: Buffer, at: number): QueryPlanNode | undefined {
+  const head = body[0] === OPEN ? objectOf(`${body.toString('utf8', 0, at)}}`) : undefined;
+  if (head === undefined) return undefined;
+  for (const name in head) if (name !== 'plan' && name !== 'model' && name !== 'operation') return undefined;
+  return checkPlan(head.plan);
+}
+
+function objectOf(text: string): JsonObject | undefined {
+  try {
+    const value: unknown = parseBody(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,117 @@
+import type { ArgType } from '@prisma/driver-adapter-utils';
+import type { ParameterValue } from '../../pool/index.ts';
+import { ELEMENTS_MAX, productTooLarge } from '../prisma-runtime/index.ts';
+import { isObject } from '../request/index.ts';
+import { encodeArgument } from '../statements/index.ts';
+import { NotCovered } from './not-covered.ts';
+import { plainOf } from './plain-values.ts';
+import { Rows } from './row-set.ts';
+import type { Run } from './run.ts';
+
+/** Where a plan's variables are kept in a run, by name; inner scopes inherit from outer ones. */
+export type Scope = ReadonlyMap<string, number>;
+
+/** A value of a plan that is known when it runs. */
+export type Argument =
+  | { readonly kind: 'constant'; readonly value: unknown }
+  | { readonly kind: 'parameter'; readonly name: string; readonly isInstant: boolean }
+  | { readonly kind: 'variable'; readonly name: string; readonly index: number; readonly isInstant: boolean }
+  | { readonly kind: 'now' }
+  | { readonly kind: 'uuid' }
+  | { readonly kind: 'list'; readonly elements: readonly Argument[] }
+  | { readonly kind: 'product'; readonly left: Argument; readonly right: Argument };
+
+/** Reads a value of a plan. Notes the parameters that it names; throws `NotCovered` for generators of other kinds. */
+export function compileArgument(value: unknown, scope: Scope, parameters: Set<string>): Argument {
+  if (Array.isArray(value)) {
+    const elements = value.map((element) => compileArgument(element, scope, parameters));
+    return elements.every((element) => element.kind === 'constant')
+      ? { kind: 'constant', value }
+      : { kind: 'list', elements };
+  }
+  if (!isObject(value)) return { kind: 'constant', value };
+  const inner = value.prisma__value;
+  if (value.prisma__type === undefined) return { kind: 'constant', value };
+  if (!isObject(inner)) throw new NotCovered();
+  if (value.prisma__type === 'param') {
+    const { name, type } = inner;
+    if (typeof name !== 'string' || name in Object.prototype) throw new NotCovered();
+    const isInstant = type === 'DateTime';
+    const index = scope.get(name);
+    if (index !== undefined) return { kind: 'variable', name, index, isInstant };
+    parameters.add(name);
+    return { kind: 'parameter', name, isInstant };
+  }
+  if (value.prisma__type === 'generatorCall' && Array.isArray(inner.args)) {
+    if (inner.name === 'now') return { kind: 'now' };
+    if (inner.name === 'uuid' && inner.args[0] === 4) return { kind: 'uuid' };
+    if (inner.name === 'product' && inner.args.length === 2) {
+      const [left, right] = inner.args.map((each) => compileArgument(each, scope, parameters));
+      if (left !== undefined && right !== undefined) return { kind: 'product', left, right };
+    }
+  }
+  throw new NotCovered();
+}
+
+/** The value of an argument in one run. */
+export function argumentValue(argument: Argument, run: Run): unknown {
+  switch (argument.kind) {
+    case 'constant':
+      return argument.value;
+    case 'parameter':
+      return found(argument.name, run.parameters[argument.name], argument.isInstant);
+    case 'variable':
+      return found(argument.name, run.variables[argument.index], argument.isInstant);
+    case 'now':
+      return run.now();
+    case 'uuid':
+      return run.uuid();
+    case 'list':
+      return argument.elements.map((element) => argumentValue(element, run));
+    case 'product':
+      return pairs(argumentValue(argument.left, run), argumentValue(argument.right, run));
+  }
+}
+
+/** All pairs of two values, each of which may be a list. */
+function pairs(left: unknown, right: unknown): unknown[] {
+  const lefts: unknown[] = Array.isArray(left) ? left : [left];
+  const rights: unknown[] = Array.isArray(right) ? right : [right];
+  if (lefts.length * rights.length > ELEMENTS_MAX) throw productTooLarge();
+  return lefts.flatMap((one) => rights.map((other) => [one, other]));
+}
+
+function found(name: string, value: unknown, isInstant: boolean): unknown {
+  // As the runtime says it.
+  if (value === undefined) throw new Error(`Missing value for query variable ${name}`);
+  if (value instanceof Rows) return plainOf(value);
+  return isInstant && typeof value === 'string' ? new Date(value) : value;
+}
+
+/** A value as Postgres is sent it. */
+export function encodeValue(value: unknown, type: ArgType): ParameterValue {
+  if (typeof value === 'number') return String(value);
+  if (typeof value === 'string' && type.scalarType !== 'datetime' && type.scalarType !== 'bytes') return value;
+  return encodeArgument(value, type);
+}
+
+/** Elements a list among the parameters may have here; the runtime's way has its own bound for longer ones. */
+const LIST_MAX = 32_766;
+
+/** Whether the values of a request can be bound as they are: all there, and none that pretends to be part of a plan. */
+export function areBindable(values: Readonly<Record<string, unknown>>, names: readonly string[]): boolean {
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i] as string;
+    const value = values[name];
+    if (value === undefined) return false;
+    if (typeof value === 'object' && value !== null && !isPlainData(value)) return false;
+  }
+  return true;
+}
+
+function isPlainData(value: object): boolean {
+  if (!Array.isArray(value)) return !('prisma__type' in value);
+  if (value.length > LIST_MAX) return false;
+  for (const element of value) if (typeof element === 'object' && element !== null) return false;
+  return true;
+}

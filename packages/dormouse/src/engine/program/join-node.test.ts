@@ -1,0 +1,120 @@
+import { describe, expect, it } from 'vitest';
+import { dataRow, field, gives, testRun } from '../../../test/support/executor-run.ts';
+import { JoinNode } from './join-node.ts';
+import type { Node } from './nodes.ts';
+import { NotCovered } from './not-covered.ts';
+import { Rows } from './row-set.ts';
+
+const users = new Rows([field('id')], [dataRow('1'), dataRow('2'), dataRow(null)]);
+const posts = new Rows(
+  [field('author'), field('title', 25)],
+  [dataRow('2', 'a'), dataRow('1', 'b'), dataRow('2', 'c')],
+);
+type Child = { readonly name: string; readonly single: boolean };
+const join = (parent: Node, children: readonly Node[], { name, single }: Child = { name: 'posts', single: false }) =>
+  new JoinNode(
+    {
+      parent: { type: 'unit' },
+      children: children.map(() => ({
+        child: { type: 'unit' },
+        on: [['id', 'author']],
+        parentField: name,
+        isRelationUnique: single,
+      })),
+      canAssumeStrictEquality: false,
+    },
+    parent,
+    children,
+  );
+
+describe('JoinNode', () => {
+  it('finds the children of each parent, in their order', async () => {
+    const joined = (await join(gives(users), [gives(Promise.resolve(posts))]).evaluate(testRun())) as Rows;
+    expect(joined.attachments[0]?.children).toEqual([[1], [0, 2], []]);
+  });
+
+  it('leaves keys of different types to the runtime', async () => {
+    const texts = new Rows([field('author', 25)], [dataRow('1')]);
+    const run = testRun();
+    const joined = await join(gives(users), [gives(texts)]).evaluate(run);
+    expect(run.handedOver).toBe(true);
+    expect(joined).toEqual([
+      { id: 1, posts: [{ author: '1' }] },
+      { id: 2, posts: [] },
+      { id: null, posts: [] },
+    ]);
+  });
+
+  it('joins records that another part left to the runtime', async () => {
+    const joined = await join(gives([{ id: 2 }]), [gives(posts)]).evaluate(testRun());
+    expect(joined).toEqual([
+      {
+        id: 2,
+        posts: [
+          { author: 2, title: 'a' },
+          { author: 2, title: 'c' },
+        ],
+      },
+    ]);
+  });
+
+  it('reads no children of a record that is not there', () => {
+    const nobody = new Rows([field('id')], [], true);
+    const child: Node = {
+      evaluate: () => {
+        throw new Error('was read');
+      },
+    };
+    expect(join(gives(nobody), [child]).evaluate(testRun())).toBe(nobody);
+    expect(join(gives(null), [child]).evaluate(testRun())).toBe(null);
+  });
+
+  it('sees the failure of every child, of one that fails at once too', async () => {
+    let fail: (error: Error) => void = () => {};
+    const late = new Promise((_resolve, reject) => {
+      fail = reject;
+    });
+    const atOnce: Node = {
+      evaluate: () => {
+        throw new NotCovered();
+      },
+    };
+    await expect(join(gives(users), [gives(late), atOnce]).evaluate(testRun())).rejects.toThrow(NotCovered);
+    // The test runner fails for a rejection that nobody handles.
+    fail(new Error('late'));
+    await new Promise((resolve) => setImmediate(resolve));
+  });
+
+  it('lets others have their turn while it joins many', async () => {
+    const many = (count: number, columns: readonly string[]): Rows =>
+      new Rows(
+        columns.map((name) => field(name)),
+        Array.from({ length: count }, (_, i) => dataRow(...columns.map(() => String(i)))),
+      );
+    let turns = 0;
+    let counting = true;
+    const count = (): void => {
+      turns++;
+      if (counting) setImmediate(count);
+    };
+    setImmediate(count);
+    const joined = (await join(gives(many(40_000, ['id'])), [gives(many(40_000, ['author']))]).evaluate(
+      testRun(),
+    )) as Rows;
+    counting = false;
+    expect(joined.attachments[0]?.children[39_999]).toEqual([39_999]);
+    expect(turns).toBeGreaterThan(20);
+  });
+
+  it('ends between two slices when nobody waits any more', async () => {
+    const run = testRun();
+    const rows = new Rows(
+      [field('id')],
+      Array.from({ length: 20_000 }, (_, i) => dataRow(String(i))),
+    );
+    const child = new Rows([field('author')], []);
+    const joining = join(gives(rows), [gives(child)]).evaluate(run);
+    run.cancellation.cancel();
+    await expect(joining).rejects.toMatchObject({ code: 'interrupted' });
+  });
+});

@@ -1,0 +1,114 @@
+import { NotCovered } from './not-covered.ts';
+import { SLICE_BYTES, type Slices } from './pace.ts';
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const SPACE = 0x20;
+
+/** The place of the next byte that is not a space. Postgres writes no other white space between values of `jsonb`. */
+export function skipSpace(bytes: Uint8Array, from: number): number {
+  let at = from;
+  for (;;) {
+    const byte = bytes[at];
+    if (byte !== SPACE && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return at;
+    at++;
+  }
+}
+
+/** The place behind a string that starts at `from`; negative for a string with an escape in it. */
+export function stringEnd(bytes: Uint8Array, from: number, to: number): number {
+  let at = from + 1;
+  let sign = 1;
+  while (at < to) {
+    const byte = bytes[at];
+    if (byte === QUOTE) return sign * (at + 1);
+    if (byte === BACKSLASH) {
+      sign = -1;
+      at++;
+    }
+    at++;
+  }
+  throw new NotCovered();
+}
+
+/**
+ * The place behind the value that starts at `from`; negative for a string with an escape in it. The text is JSON, since
+ * Postgres wrote it.
+ */
+export function valueEnd(bytes: Uint8Array, from: number, to: number): number {
+  const first = bytes[from];
+  if (first === QUOTE) return stringEnd(bytes, from, to);
+  let at = from;
+  if (first === 0x7b || first === 0x5b) {
+    let depth = 0;
+    while (at < to) {
+      const byte = bytes[at];
+      if (byte === QUOTE) {
+        at = Math.abs(stringEnd(bytes, at, to));
+        continue;
+      }
+      at++;
+      if (byte === 0x7b || byte === 0x5b) depth++;
+      else if ((byte === 0x7d || byte === 0x5d) && --depth === 0) return at;
+    }
+    throw new NotCovered();
+  }
+  while (at < to) {
+    const byte = bytes[at] as number;
+    if (byte === 0x2c || byte === 0x7d || byte === 0x5d || byte <= SPACE) break;
+    at++;
+  }
+  return at;
+}
+
+/** A value longer than this is looked for the end of once, not once for each level above it. */
+export const LONG_BYTES: number = 16 * 1024;
+/** Levels whose values are remembered: a plan has fewer. */
+const DEPTH_MAX = 512;
+
+/** Where objects and lists that are long end, by where they begin. */
+export type LongValues = ReadonlyMap<number, number>;
+
+/** Looks through JSON once, in slices, for what is long. */
+export function* longValues(bytes: Uint8Array, from: number, to: number): Slices<LongValues> {
+  const ends = new Map<number, number>();
+  const open: number[] = [];
+  let depth = 0;
+  let sliceEnd = from + SLICE_BYTES;
+  let at = from;
+  while (at < to) {
+    const byte = bytes[at];
+    if (byte === QUOTE) {
+      at = Math.abs(stringEnd(bytes, at, to));
+    } else {
+      if (byte === 0x7b || byte === 0x5b) {
+        if (depth < DEPTH_MAX) open[depth] = at;
+        depth++;
+      } else if (byte === 0x7d || byte === 0x5d) {
+        depth--;
+        const start = open[depth];
+        if (depth < DEPTH_MAX && start !== undefined && at - start >= LONG_BYTES) ends.set(start, at + 1);
+      }
+      at++;
+    }
+    if (at > sliceEnd) {
+      yield;
+      sliceEnd = at + SLICE_BYTES;
+    }
+  }
+  return ends;
+}
+
+/**
+ * Whether a JSON string with escapes (quotes included) is written as `JSON.stringify` writes it: no escape but the
+ * short ones.
+ */
+export function isPlainString(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let at = from + 1; at < to - 1; at++) {
+    if (bytes[at] !== BACKSLASH) continue;
+    const next = bytes[++at];
+    // \u stands for what may have a shorter form, \/ for a plain slash.
+    if (next === 0x75 || next === 0x2f) return false;
+  }
+  return true;
+}

@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import { dataRow, field, gives, testRun } from '../../../test/support/executor-run.ts';
+import {
+  concatenated,
+  difference,
+  fieldValues,
+  MapNode,
+  required,
+  reversed,
+  standIn,
+  total,
+  unique,
+  validated,
+} from './map-node.ts';
+import { NotCovered } from './not-covered.ts';
+import { plainOf, valueNode } from './plain-values.ts';
+import { Rows } from './row-set.ts';
+import { countOf } from './rules.ts';
+
+const rows = (...ids: number[]): Rows =>
+  new Rows(
+    [field('id')],
+    ids.map((id) => dataRow(String(id))),
+  );
+const single = (...ids: number[]): Rows =>
+  new Rows(
+    [field('id')],
+    ids.map((id) => dataRow(String(id))),
+    true,
+  );
+const idsOf = (value: unknown): unknown => (plainOf(value) as { id: number }[]).map(({ id }) => id);
+
+describe('MapNode', () => {
+  it('hands a value that its work does not know to the runtime, as the runtime holds it', async () => {
+    const run = testRun();
+    const node = new MapNode(gives([{ id: 3 }]), unique, (value) => ({
+      type: 'unique',
+      args: valueNode(plainOf(value)),
+    }));
+    expect(await node.evaluate(run)).toEqual({ id: 3 });
+    expect(run.handedOver).toBe(true);
+  });
+
+  it('lets the runtime refuse in its words', async () => {
+    const context = { operation: 'an update' };
+    const node = new MapNode(
+      gives(single()),
+      (value) => validated(value, [{ type: 'rowCountNeq', args: 0 }]),
+      (value) => ({
+        type: 'validate',
+        args: {
+          expr: valueNode(standIn(value)),
+          rules: [{ type: 'rowCountNeq', args: 0 }],
+          errorIdentifier: 'MISSING_RECORD',
+          context,
+        },
+      }),
+    );
+    await expect(node.evaluate(testRun())).rejects.toMatchObject({ code: 'P2025', meta: context });
+  });
+});
+
+describe('what becomes of records', () => {
+  it('one of a list, or none', () => {
+    expect(plainOf(unique(rows(4)))).toEqual({ id: 4 });
+    expect(plainOf(unique(rows()))).toBe(null);
+    expect(() => unique(rows(1, 2))).toThrow(NotCovered);
+    expect(() => required(rows())).toThrow(NotCovered);
+    expect(idsOf(required(rows(1)))).toEqual([1]);
+  });
+
+  it('in the other order', () => {
+    expect(idsOf(reversed(rows(1, 2, 3)))).toEqual([3, 2, 1]);
+  });
+
+  it('a column of them', () => {
+    expect(fieldValues(rows(1, 2), 'id', testRun())).toEqual([1, 2]);
+    expect(fieldValues(single(1), 'id', testRun())).toBe(1);
+    expect(fieldValues(single(), 'id', testRun())).toBe(null);
+    expect(() => fieldValues(rows(1), 'other', testRun())).toThrow(NotCovered);
+  });
+
+  it('those that are not in another list', async () => {
+    expect(idsOf(await difference([rows(1, 2, 3), rows(2)], ['id'], testRun()))).toEqual([1, 3]);
+    expect(idsOf(await difference([single(1), rows(2)], ['id'], testRun()))).toEqual([1]);
+    expect(() => difference([single(), rows(2)], ['id'], testRun())).toThrow(NotCovered);
+  });
+
+  it('several lists behind each other', () => {
+    expect(idsOf(concatenated([rows(1), rows(), rows(2, 3)]))).toEqual([1, 2, 3]);
+    expect(() => concatenated([rows(1), new Rows([field('id', 25)], [])])).toThrow(NotCovered);
+    expect(total([1, 2, 0])).toBe(3);
+    expect(() => total([1, 'x'])).toThrow(NotCovered);
+  });
+
+  it('a stand-in of the same count', () => {
+    for (const value of [rows(1, 2), rows(), single(), single(1), 5, null, [1, 2, 3]]) {
+      expect(countOf(standIn(value))).toBe(countOf(value));
+    }
+  });
+});

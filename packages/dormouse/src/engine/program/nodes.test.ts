@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest';
+import { dataRow, field, gives, testRun } from '../../../test/support/executor-run.ts';
+import {
+  ChoiceNode,
+  FirstNonEmptyNode,
+  LetNode,
+  ListNode,
+  SequenceNode,
+  TransactionNode,
+  VariableNode,
+} from './nodes.ts';
+import { Rows } from './row-set.ts';
+
+const one = new Rows([field('id')], [dataRow('1')]);
+const none = new Rows([field('id')], []);
+
+describe('LetNode and SequenceNode', () => {
+  it('set variables in order, waiting for those that take time, and give the last value', async () => {
+    const node = new LetNode(
+      [
+        { index: 0, node: gives(Promise.resolve('first')) },
+        { index: 1, node: new VariableNode(0) },
+      ],
+      new SequenceNode([gives(Promise.resolve('ignored')), new VariableNode(1)]),
+    );
+    expect(await node.evaluate(testRun())).toBe('first');
+  });
+
+  it('take no turn of the loop when nothing takes time', () => {
+    const node = new LetNode([{ index: 0, node: gives('now') }], new SequenceNode([new VariableNode(0)]));
+    expect(node.evaluate(testRun())).toBe('now');
+  });
+});
+
+describe('ChoiceNode', () => {
+  it('evaluates one branch only', async () => {
+    const never = {
+      evaluate: () => {
+        throw new Error('the other branch');
+      },
+    };
+    const rule = { type: 'rowCountNeq', args: 0 } as const;
+    expect(new ChoiceNode(gives(one), rule, gives('kept'), never).evaluate(testRun())).toBe('kept');
+    expect(new ChoiceNode(gives(none), rule, never, gives('broken')).evaluate(testRun())).toBe('broken');
+    expect(await new ChoiceNode(gives(Promise.resolve(null)), rule, never, gives('broken')).evaluate(testRun())).toBe(
+      'broken',
+    );
+  });
+});
+
+describe('FirstNonEmptyNode and ListNode', () => {
+  it('finds what holds anything', () => {
+    const run = testRun();
+    run.variables.push(null, none, [], one, 'later');
+    expect(new FirstNonEmptyNode([0, 1, 2, 3, 4]).evaluate(run)).toBe(one);
+    expect(new FirstNonEmptyNode([0, 1, 2]).evaluate(run)).toEqual([]);
+  });
+
+  it('evaluates one after the other', async () => {
+    expect(await new ListNode([gives(Promise.resolve(1)), gives(2)]).evaluate(testRun())).toEqual([1, 2]);
+  });
+});
+
+describe('TransactionNode', () => {
+  const recorded = (committed = true): { readonly said: string[]; readonly run: ReturnType<typeof testRun> } => {
+    const said: string[] = [];
+    const run = testRun({
+      begin: () => void said.push('begin'),
+      commit: async () => {
+        said.push('commit');
+        return committed;
+      },
+      rollback: async () => void said.push('rollback'),
+    });
+    return { said, run };
+  };
+
+  it('begins and commits once, however deep', async () => {
+    const { said, run } = recorded();
+    expect(await new TransactionNode(new TransactionNode(gives(7))).evaluate(run)).toBe(7);
+    expect(said).toEqual(['begin', 'commit']);
+  });
+
+  it('is the surrounding one if there is one', async () => {
+    const { said, run } = recorded();
+    run.inTransaction = true;
+    expect(await new TransactionNode(gives(7)).evaluate(run)).toBe(7);
+    expect(said).toEqual([]);
+  });
+
+  it('rolls back what fails, and fails if it did not commit', async () => {
+    const { said, run } = recorded();
+    await expect(new TransactionNode(gives(Promise.reject(new Error('no')))).evaluate(run)).rejects.toThrow('no');
+    expect(said).toEqual(['begin', 'rollback']);
+    expect(run.inTransaction).toBe(false);
+    await expect(new TransactionNode(gives(1)).evaluate(recorded(false).run)).rejects.toMatchObject({
+      code: 'internal',
+    });
+  });
+});

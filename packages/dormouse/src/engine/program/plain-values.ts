@@ -1,0 +1,43 @@
+import type { PrismaValue, QueryPlanNode } from '@prisma/client-engine-runtime';
+import { DormouseError } from '../../base/index.ts';
+import { decodeResult } from '../statements/index.ts';
+import { Rows } from './row-set.ts';
+
+/**
+ * Places that records may have below others, all together: a join of everything with everything would fill the memory.
+ */
+const PLACES_MAX = 2_000_000;
+
+type PlainRecord = Record<string, unknown>;
+
+/**
+ * A value as Prisma's runtime holds it: records as objects. Throws what the runtime throws for a type that it cannot
+ * read.
+ */
+export function plainOf(value: unknown): unknown {
+  if (!(value instanceof Rows)) return value;
+  const records = recordsOf(value, { placesLeft: PLACES_MAX });
+  return value.single ? (records[0] ?? null) : records;
+}
+
+/** A value as a part of a plan. */
+export function valueNode(plain: unknown): QueryPlanNode {
+  return { type: 'value', args: plain as PrismaValue };
+}
+
+function recordsOf({ fields, rows, attachments }: Rows, bound: { placesLeft: number }): PlainRecord[] {
+  const { columnNames, rows: decoded } = decodeResult({ fields, rows, commandTag: '', affectedRows: 0 });
+  const related = attachments.map(({ child }) => recordsOf(child, bound));
+  return decoded.map((values, place) => {
+    const record: PlainRecord = {};
+    for (let column = 0; column < columnNames.length; column++) record[columnNames[column] as string] = values[column];
+    for (const [index, { name, children, single }] of attachments.entries()) {
+      const places = children[place] ?? [];
+      const records = related[index] as PlainRecord[];
+      bound.placesLeft -= single ? 1 : places.length;
+      if (bound.placesLeft < 0) throw new DormouseError('reply_too_large');
+      record[name] = single ? (records[places[places.length - 1] ?? -1] ?? null) : places.map((each) => records[each]);
+    }
+    return record;
+  });
+}

@@ -1,0 +1,193 @@
+import { isDriverAdapterError } from '@prisma/driver-adapter-utils';
+import { type Clock, DormouseError } from '../../base/index.ts';
+import type { PrismaRuntime } from '../prisma-runtime/index.ts';
+import type { JsonObject } from '../request/index.ts';
+import type { Statements } from '../statements/index.ts';
+import { JsonWriter } from './json-writer.ts';
+import { NotCovered } from './not-covered.ts';
+import { Pace } from './pace.ts';
+import type { KeyedRecord, Program } from './program.ts';
+import { Run, type RunWorld } from './run.ts';
+
+/** What stands around the data in a reply. */
+export interface ReplyFrame {
+  readonly before: Uint8Array;
+  readonly after: Uint8Array;
+}
+
+export interface CompiledExecutionOptions {
+  /** Whether the statements already are a transaction. */
+  readonly inTransaction: boolean;
+  /** Tags for the SQL comment of every statement. */
+  readonly comments?: Readonly<Record<string, string>> | undefined;
+  readonly frame: ReplyFrame;
+  readonly bytesMax: number;
+}
+
+export interface KeyedExecutionOptions {
+  readonly inTransaction: boolean;
+  /** Members of a record that the reply has. */
+  readonly members: ReadonlySet<string>;
+  /** Members that are the key. */
+  readonly keys: readonly string[];
+  readonly bytesMax: number;
+}
+
+/** Records by their keys: as JSON, or as the runtime holds them. */
+export type KeyedRecords =
+  | { readonly written: true; readonly records: readonly KeyedRecord[] }
+  | { readonly written: false; readonly mapped: unknown };
+
+/** The body of a reply, as JSON text already. */
+export class Written {
+  readonly body: string | Uint8Array;
+  constructor(body: string | Uint8Array) {
+    this.body = body;
+  }
+}
+
+/** How many executions of compiled plans went which way. */
+export interface ExecutionCounts {
+  /** Written from the rows' bytes. */
+  compiled: number;
+  /** Left to the runtime in a part, for a value of a rare form. */
+  handedOver: number;
+  /** Ended by an error, whoever worded it. */
+  failed: number;
+}
+
+const noneCounted = (): ExecutionCounts => ({ compiled: 0, handedOver: 0, failed: 0 });
+
+/**
+ * Runs compiled plans and writes their replies. A value or an error of a rare form is left to Prisma's runtime, over
+ * what was read: nothing runs twice.
+ */
+export class ProgramExecutor {
+  readonly counts: ExecutionCounts = noneCounted();
+  readonly #runtime: PrismaRuntime;
+  readonly #world: RunWorld;
+  #out = new JsonWriter();
+
+  constructor(runtime: PrismaRuntime, clock: Clock) {
+    this.#runtime = runtime;
+    this.#world = {
+      nowMs: () => clock.now(),
+      generate: (call) => runtime.generate(call),
+      interpret: (node, statements, operation) => runtime.execute(node, {}, statements, operation),
+    };
+  }
+
+  /** The counts since they were last taken. */
+  takeCounts(): ExecutionCounts {
+    const taken = { ...this.counts };
+    Object.assign(this.counts, noneCounted());
+    return taken;
+  }
+
+  /**
+   * Gives the body of the reply. Fails as `PrismaRuntime.execute` does, and with `reply_too_large`. The parameters must
+   * have been accepted by the plan.
+   */
+  async execute(
+    compiled: Program,
+    parameters: JsonObject,
+    statements: Statements,
+    options: CompiledExecutionOptions,
+  ): Promise<Written> {
+    const { inTransaction, comments } = options;
+    const pace = new Pace(statements.bounds);
+    const run = new Run(parameters, statements, this.#world, { inTransaction, comments, pace });
+    try {
+      const body = compiled.transactional
+        ? await run.within(async () => this.#body(compiled, await compiled.evaluate(run), run, options))
+        : this.#body(compiled, await compiled.evaluate(run), run, options);
+      const written = new Written(body instanceof Promise ? await body : body);
+      this.counts[run.handedOver ? 'handedOver' : 'compiled']++;
+      return written;
+    } catch (error) {
+      this.counts.failed++;
+      if (isDriverAdapterError(error)) return await this.#runtime.raise(error);
+      throw error;
+    }
+  }
+
+  /**
+   * Runs a plan that stands for several queries, each by a key of its own: gives the records with the members that are
+   * wanted, as JSON; or all records as the runtime holds them, if their keys are told apart in other ways than by their
+   * text.
+   */
+  async executeKeyed(
+    compiled: Program,
+    parameters: JsonObject,
+    statements: Statements,
+    { members, keys, inTransaction, bytesMax }: KeyedExecutionOptions,
+  ): Promise<KeyedRecords> {
+    const run = new Run(parameters, statements, this.#world, { inTransaction, pace: new Pace(statements.bounds) });
+    try {
+      const value = await compiled.evaluate(run);
+      try {
+        const out = new JsonWriter();
+        out.bound(bytesMax);
+        const records = await run.pace.work(compiled.records(out, value, members, keys));
+        this.counts.compiled++;
+        return { written: true, records };
+      } catch (error) {
+        if (!(error instanceof NotCovered)) throw error;
+      }
+      const mapped = await run.interpret(compiled.mapping(value));
+      this.counts.handedOver++;
+      return { written: false, mapped };
+    } catch (error) {
+      this.counts.failed++;
+      if (isDriverAdapterError(error)) return await this.#runtime.raise(error);
+      throw error;
+    }
+  }
+
+  #body(
+    compiled: Program,
+    value: unknown,
+    run: Run,
+    options: CompiledExecutionOptions,
+  ): Written['body'] | Promise<Written['body']> {
+    const byRuntime = async (error: unknown): Promise<Written['body']> => {
+      if (!(error instanceof NotCovered)) throw error;
+      const data = await run.interpret(compiled.mapping(value));
+      const { before, after } = options.frame;
+      return Buffer.concat([before, Buffer.from(JSON.stringify(data ?? null)), after]);
+    };
+    try {
+      const written = this.#write(compiled, value, run, options);
+      return written instanceof Promise ? written.catch(byRuntime) : written;
+    } catch (error) {
+      return byRuntime(error);
+    }
+  }
+
+  #write(
+    compiled: Program,
+    value: unknown,
+    { pace }: Run,
+    { frame, bytesMax }: CompiledExecutionOptions,
+  ): Written['body'] | Promise<Written['body']> {
+    const out = this.#out;
+    const end = (): Written['body'] => {
+      out.raw(frame.after);
+      if (out.length > bytesMax) throw new DormouseError('reply_too_large');
+      return out.take();
+    };
+    try {
+      out.bound(bytesMax);
+      out.raw(frame.before);
+      const written = pace.work(compiled.writing(out, value), () => {
+        // It takes more than one turn of the loop: others get a writer of their own.
+        this.#out = new JsonWriter();
+        compiled.detach();
+      });
+      return written instanceof Promise ? written.then(end) : end();
+    } catch (error) {
+      out.reset();
+      throw error;
+    }
+  }
+}

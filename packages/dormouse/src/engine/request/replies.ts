@@ -1,0 +1,67 @@
+import type { UserFacingError } from '@prisma/client-engine-runtime';
+import { DormouseError, type MinimalReply } from '../../base/index.ts';
+
+const JSON_TYPE = 'application/json';
+
+/** A JSON reply. Throws `reply_too_large` when its text has more than `bytesMax` bytes. */
+export function jsonReply(status: number, value: unknown, bytesMax: number = Number.POSITIVE_INFINITY): MinimalReply {
+  const body = jsonText(value);
+  if (tooLong(body, bytesMax)) throw new DormouseError('reply_too_large');
+  return { status, headers: { 'content-type': JSON_TYPE }, body };
+}
+
+/** A reply whose JSON text is written already. Throws `reply_too_large`. */
+export function writtenReply(body: string | Uint8Array, bytesMax: number): MinimalReply {
+  if ((typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength) > bytesMax)
+    throw new DormouseError('reply_too_large');
+  return { status: 200, headers: { 'content-type': JSON_TYPE }, body };
+}
+
+/** A JSON object that is written already, with more members at its end. */
+export function writtenWith(body: string | Uint8Array, members: object): Uint8Array {
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+  return Buffer.concat([bytes.subarray(0, -1), Buffer.from(`,${jsonText(members).slice(1)}`)]);
+}
+
+/** What makes a Prisma 6 client upload its schema and try again. */
+export function schemaMissing(): MinimalReply {
+  return jsonReply(404, { EngineNotStarted: { reason: 'SchemaMissing' } });
+}
+
+/** A UTF-16 unit is at most three bytes of UTF-8: most replies need no count. */
+function tooLong(text: string, bytesMax: number): boolean {
+  return text.length * 3 > bytesMax && Buffer.byteLength(text) > bytesMax;
+}
+
+/** A value as JSON. Throws `reply_too_large`. */
+export function jsonText(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    // V8 ends strings at 512 MiB.
+    if (error instanceof RangeError) throw new DormouseError('reply_too_large', { cause: error });
+    throw error;
+  }
+}
+
+/** An error that a Prisma 7 client shows as P6000, with its words. */
+export function prisma7FailureReply(message: string, extensions: object | undefined): MinimalReply {
+  return jsonReply(500, { error: message, ...(extensions === undefined ? {} : { extensions }) });
+}
+
+/**
+ * An error that a Prisma 7 client shows with its code. P2028 is a conflict, as with the vendor's executor; all others
+ * are 400.
+ */
+export function prisma7ErrorReply(error: UserFacingError, extensions: object | undefined): MinimalReply {
+  const { code, message, meta } = error;
+  const reply = jsonReply(code === 'P2028' ? 409 : 400, {
+    code,
+    error: message,
+    message,
+    meta,
+    ...(extensions === undefined ? {} : { extensions }),
+  });
+  reply.headers['prisma-error-code'] = code;
+  return reply;
+}

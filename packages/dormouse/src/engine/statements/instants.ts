@@ -1,0 +1,111 @@
+import { checkedTime, checkedTimetz, isoDate, isoTimestamp, isoTimestamptz } from './date-styles.ts';
+
+/** Dates and times between Postgres text and the ISO 8601 that JavaScript reads. What is in no known form throws. */
+
+const BC = ' BC';
+const ZONE = /([+-])(\d{2})(?::(\d{2}))?(?::(\d{2}))?$/;
+
+/** `date` as JavaScript reads it: years before 1 and after 9999 become expanded years; infinity stays. */
+export function dateFromPostgres(text: string): string {
+  const iso = isoDate(text);
+  return iso.length === 10 ? iso : expandYear(iso);
+}
+
+/** `timestamp`: `2024-01-02 03:04:05.678` → `2024-01-02T03:04:05.678+00:00`. */
+export function timestampFromPostgres(text: string): string {
+  return instantOf(isoTimestamp(text));
+}
+
+function instantOf(text: string): string {
+  if (text.charCodeAt(4) === 45 && text.charCodeAt(text.length - 1) !== 67) {
+    return `${text.slice(0, 10)}T${text.slice(11)}+00:00`;
+  }
+  if (text.endsWith('infinity')) return text;
+  return `${expandYear(text).replace(' ', 'T')}+00:00`;
+}
+
+/**
+ * `timestamptz` in whatever zone the session writes, as UTC: `2024-01-02 03:04:05.6+02` →
+ * `2024-01-02T01:04:05.6+00:00`.
+ */
+export function timestamptzFromPostgres(given: string): string {
+  const text = isoTimestamptz(given);
+  const plain = text.endsWith(BC) ? text.slice(0, -BC.length) : text;
+  if (plain.endsWith('+00')) {
+    return instantOf(plain.slice(0, -3) + (plain === text ? '' : BC));
+  }
+  const zone = ZONE.exec(plain);
+  if (zone === null) return text;
+  const [, sign, hours, minutes, seconds] = zone;
+  const offsetMs =
+    (sign === '-' ? -1000 : 1000) * (Number(hours) * 3600 + Number(minutes ?? 0) * 60 + Number(seconds ?? 0));
+  const local = instantOf(plain.slice(0, zone.index) + (plain === text ? '' : BC));
+  const fraction = /\.\d+/.exec(local)?.[0] ?? '';
+  // The fraction is kept as text: Postgres has microseconds, Date has not.
+  const instant = new Date(Date.parse(local.replace(/\.\d+/, '')) - offsetMs).toISOString();
+  return `${instant.slice(0, -5)}${fraction}+00:00`;
+}
+
+/** `timetz` without its zone: Prisma takes a time of day to be UTC. */
+export function timetzFromPostgres(text: string): string {
+  return checkedTimetz(text).replace(ZONE, '');
+}
+
+/** `time`. */
+export function timeFromPostgres(text: string): string {
+  return checkedTime(text);
+}
+
+function expandYear(text: string): string {
+  if (text.endsWith('infinity')) return text;
+  const before = text.endsWith(BC);
+  const plain = before ? text.slice(0, -BC.length) : text;
+  const dash = plain.indexOf('-');
+  const year = Number(plain.slice(0, dash));
+  if (!before && year <= 9999) return plain;
+  // 1 BC is the year 0 of ISO 8601.
+  const astronomical = before ? 1 - year : year;
+  const digits = String(Math.abs(astronomical)).padStart(6, '0');
+  const isoYear = astronomical === 0 ? '0000' : `${astronomical < 0 ? '-' : '+'}${digits}`;
+  return isoYear + plain.slice(dash);
+}
+
+function pad(value: number, width = 2): string {
+  return String(value).padStart(width, '0');
+}
+
+function timeOfDay(date: Date): string {
+  const ms = date.getUTCMilliseconds();
+  const seconds = `${pad(date.getUTCHours())}:${pad(date.getUTCMinutes())}:${pad(date.getUTCSeconds())}`;
+  return ms === 0 ? seconds : `${seconds}.${pad(ms, 3)}`;
+}
+
+/** The date of an instant in UTC, with Postgres' BC for years before 1. */
+function calendarDate(date: Date): { readonly text: string; readonly era: string } {
+  const year = date.getUTCFullYear();
+  const written = year > 0 ? year : 1 - year;
+  return {
+    text: `${pad(written, 4)}-${pad(date.getUTCMonth() + 1)}-${pad(date.getUTCDate())}`,
+    era: year > 0 ? '' : BC,
+  };
+}
+
+/** An instant as a `date` parameter. */
+export function dateToPostgres(date: Date): string {
+  const { text, era } = calendarDate(date);
+  return text + era;
+}
+
+/** An instant as a `time` or `timetz` parameter. */
+export function timeToPostgres(date: Date): string {
+  return timeOfDay(date);
+}
+
+/**
+ * An instant as a `timestamp` or `timestamptz` parameter. The zone is written out, so that a session in another zone
+ * reads the same instant; `timestamp` and `date` ignore it.
+ */
+export function timestampToPostgres(date: Date): string {
+  const { text, era } = calendarDate(date);
+  return `${text} ${timeOfDay(date)}+00${era}`;
+}

@@ -1,0 +1,233 @@
+import {
+  assert,
+  Cancellation,
+  type Clock,
+  DormouseError,
+  type KeyId,
+  type Timer,
+  type TransactionId,
+} from '../../base/index.ts';
+import type { Lease } from '../../pool/index.ts';
+import type { PrismaRuntime } from '../prisma-runtime/index.ts';
+import type { IsolationLevel } from '../statements/index.ts';
+import {
+  type OperationBounds,
+  Statements,
+  type TransactionEnd,
+  type TransactionOperation,
+  transactionAborted,
+  transactionEnded,
+} from '../statements/index.ts';
+
+/**
+ * Requests that may wait for their turn in one transaction: a client that fires thousands at once is told to slow down.
+ */
+const WAITING_MAX = 4096;
+/** Nested transactions (savepoints) in one transaction. */
+const DEPTH_MAX = 64;
+
+export interface OpenTransactionOptions {
+  readonly id: TransactionId;
+  /** Whose it is. */
+  readonly keyId: KeyId;
+  readonly lease: Lease;
+  /** Its BEGIN goes out with its first statement, which saves the way to the server and back. */
+  readonly isolationLevel: IsolationLevel | undefined;
+  /** How long it may live, from now on. */
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  readonly executor: PrismaRuntime;
+  /** Told once how it ended; its lease is given back then or soon after. */
+  readonly onEnd: (end: TransactionEnd) => void;
+}
+
+/**
+ * One interactive transaction: its operations run one at a time, in order. It ends by commit, by rollback, or by its
+ * timer, and gives its connection back whichever it is.
+ */
+export class OpenTransaction {
+  readonly #options: OpenTransactionOptions;
+  #begun = false;
+  /** Fires when the transaction expires or the database closes: ends the statement that runs. */
+  readonly #cancellation: Cancellation = new Cancellation();
+  readonly #timer: Timer;
+  #end: TransactionEnd | undefined;
+  /** The last operation's end, successful or not. */
+  #last: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+  /** Names of open savepoints, the innermost last. */
+  readonly #savepoints: string[] = [];
+  #savepointsMade = 0;
+
+  constructor(options: OpenTransactionOptions) {
+    const { clock, timeoutMs } = options;
+    this.#options = options;
+    const startedMs = clock.monotonic();
+    this.#timer = clock.after(timeoutMs, () => {
+      void this.abandon({ how: 'timed_out', timeoutMs, takenMs: clock.monotonic() - startedMs });
+    });
+  }
+
+  get id(): TransactionId {
+    return this.#options.id;
+  }
+
+  get keyId(): KeyId {
+    return this.#options.keyId;
+  }
+
+  /** Begins it before its first statement. It ends if it cannot. */
+  async begin(bounds: OperationBounds): Promise<void> {
+    try {
+      await this.#inTurn('start', bounds, async () => {});
+    } catch (error) {
+      await this.abandon({ how: 'rolled_back' });
+      throw error;
+    }
+  }
+
+  /** Opens a savepoint: a nested transaction, which the next commit or rollback closes. */
+  startNested(bounds: OperationBounds): Promise<void> {
+    return this.#inTurn('start', bounds, async (statements) => {
+      if (this.#savepoints.length >= DEPTH_MAX) throw new DormouseError('transactions_exhausted');
+      const name = `dormouse_${this.#savepointsMade++}`;
+      await statements.ownCommand(`SAVEPOINT ${name}`);
+      this.#savepoints.push(name);
+    });
+  }
+
+  /** Runs one operation, after those that came before it. */
+  run<T>(bounds: OperationBounds, work: (statements: Statements) => Promise<T>): Promise<T> {
+    return this.#inTurn('query', bounds, work);
+  }
+
+  /** Commits (or releases the innermost savepoint). Throws what Postgres raises at commit; it is rolled back then. */
+  commit(bounds: OperationBounds): Promise<void> {
+    return this.#inTurn('commit', bounds, async (statements) => {
+      const savepoint = this.#savepoints.pop();
+      if (savepoint !== undefined) {
+        await statements.ownCommand(`RELEASE SAVEPOINT ${savepoint}`);
+        return;
+      }
+      // From here on the timer must not end it: what Postgres says counts.
+      this.#timer.cancel();
+      try {
+        await statements.command('COMMIT');
+      } catch (error) {
+        await this.#rollbackSeen(bounds);
+        this.#finish({ how: 'rolled_back' });
+        throw error;
+      }
+      // Postgres answers COMMIT in a failed transaction with ROLLBACK, and no error.
+      const committed = statements.lastCommandTag === 'COMMIT';
+      this.#finish({ how: committed ? 'committed' : 'rolled_back' });
+      if (!committed) throw transactionAborted();
+    });
+  }
+
+  /** Rolls back (to the innermost savepoint, if there is one). */
+  rollback(bounds: OperationBounds): Promise<void> {
+    return this.#inTurn('rollback', bounds, async (statements) => {
+      const savepoint = this.#savepoints.pop();
+      if (savepoint !== undefined) {
+        await statements.ownCommand(`ROLLBACK TO SAVEPOINT ${savepoint}`);
+        await statements.ownCommand(`RELEASE SAVEPOINT ${savepoint}`);
+        return;
+      }
+      try {
+        await statements.command('ROLLBACK');
+      } catch (error) {
+        // With its session it was rolled back as well.
+        if (this.#options.lease.usable) throw error;
+      } finally {
+        this.#finish({ how: 'rolled_back' });
+      }
+    });
+  }
+
+  /** Ends it from outside: what runs is cancelled, what waits is refused, the connection is rolled back. */
+  async abandon(end: TransactionEnd): Promise<void> {
+    if (this.#end !== undefined) return;
+    this.#note(end);
+    this.#cancellation.cancel();
+    await this.#last;
+    this.#options.lease.release();
+  }
+
+  #inTurn<T>(
+    operation: TransactionOperation,
+    bounds: OperationBounds,
+    work: (statements: Statements) => Promise<T>,
+  ): Promise<T> {
+    if (this.#waiting >= WAITING_MAX) throw new DormouseError('queue_full');
+    this.#waiting++;
+    const turn = this.#last.then(() => this.#take(operation, bounds, work));
+    this.#last = turn.catch(() => undefined);
+    return turn.finally(() => {
+      this.#waiting--;
+    });
+  }
+
+  async #take<T>(
+    operation: TransactionOperation,
+    bounds: OperationBounds,
+    work: (statements: Statements) => Promise<T>,
+  ): Promise<T> {
+    if (this.#end !== undefined) throw transactionEnded(operation, this.#end);
+    // Nobody waits for it any more; a commit whose client is gone must not happen by accident either.
+    if (bounds.cancellation.cancelled) throw new DormouseError('interrupted');
+    const cancellation = new Cancellation();
+    const cancel = (): void => cancellation.cancel();
+    // A commit or rollback that has begun runs to its end, whoever still listens.
+    const forget =
+      operation === 'query' ? [bounds.cancellation.onCancel(cancel), this.#cancellation.onCancel(cancel)] : [];
+    const { lease, isolationLevel } = this.#options;
+    const statements = new Statements({ ...bounds, cancellation }, () => lease);
+    try {
+      return await this.#options.executor.worded(async () => {
+        if (!this.#begun) await statements.begin(isolationLevel);
+        return work(statements);
+      });
+    } catch (error) {
+      // The timer cancelled the statement: the client hears why.
+      const end = this.#end as TransactionEnd | undefined;
+      if (end?.how === 'timed_out') {
+        await this.#rollbackSeen(bounds);
+        throw transactionEnded(operation, end);
+      }
+      if (!lease.usable) this.#finish({ how: 'rolled_back', lost: true });
+      throw error;
+    } finally {
+      await statements.close();
+      if (lease.transactionStatus !== 'I') this.#begun = true;
+      for (const take of forget) take();
+    }
+  }
+
+  /**
+   * Rolls back what has failed or was ended, for an observer that is told of this too: giving back the lease is enough
+   * for all others.
+   */
+  async #rollbackSeen(bounds: OperationBounds): Promise<void> {
+    if (bounds.observer?.whole !== true) return;
+    const { lease } = this.#options;
+    const statements = new Statements({ ...bounds, cancellation: new Cancellation() }, () => lease);
+    // The lease is given back whatever comes of it.
+    await statements.command('ROLLBACK').catch(() => undefined);
+  }
+
+  /** Ends it in its own turn. */
+  #finish(end: TransactionEnd): void {
+    // The timer may have come first, while the last statement ran.
+    if (this.#end !== undefined) return;
+    this.#note(end);
+    this.#options.lease.release();
+  }
+
+  #note(end: TransactionEnd): void {
+    assert(this.#end === undefined, 'a transaction ends once');
+    this.#end = end;
+    this.#timer.cancel();
+    this.#options.onEnd(end);
+  }
+}

@@ -1,0 +1,15 @@
+/**
+ * Owns: what keeps a server within bounds: its sandbox or account, and limits of memory, processor time and processes.
+ * Never: starts a server.
+ */
+export {
+  chooseIsolation,
+  DATA_LOCKED_EXIT,
+  type Isolation,
+  type IsolationKind,
+  lockFile,
+  SANDBOX_PROGRAM,
+} from './isolation.ts';
+export { LimitGroups, limitsUnavailable } from './limit-groups.ts';
+export { type Limits, limitsOf } from './limits.ts';
+export type { ProcessWorld } from './process-world.ts';

@@ -1,0 +1,24 @@
+import type { Endpoint } from '../contract/index.ts';
+import type { Owner } from './tree-writer.ts';
+
+/** What the thread of one backup is started with. */
+export interface BackupOrder {
+  readonly endpoint: Endpoint;
+  readonly user: string;
+  /** The directory to fill; there and empty. */
+  readonly directory: string;
+  readonly owner: Owner | undefined;
+  /** Name of the temporary slot that keeps the WAL of the copy's time. */
+  readonly slot: string;
+}
+
+/** What the thread tells. */
+export type BackupReport =
+  | { readonly kind: 'progress'; readonly doneBytes: number; readonly totalBytes: number }
+  | { readonly kind: 'done'; readonly doneBytes: number }
+  | {
+      readonly kind: 'failed';
+      /** Of the operating system (`ENOSPC`), or a SQLSTATE. */
+      readonly code: string | undefined;
+      readonly message: string;
+    };

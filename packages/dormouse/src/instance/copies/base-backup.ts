@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto';
+import { Worker } from 'node:worker_threads';
+import { threadFile } from '../../threads/index.ts';
+import { REPLICATION_ROLE } from '../administration/index.ts';
+import type { Endpoint } from '../contract/index.ts';
+import { type Account, spawnIdentity } from '../machine/index.ts';
+import type { BackupOrder, BackupReport } from './base-backup-protocol.ts';
+import type { Owner } from './tree-writer.ts';
+
+/** Why a backup ended; `code` is the system's (`ENOSPC`) or a SQLSTATE. */
+export class BackupError extends Error {
+  override readonly name = 'BackupError';
+  readonly code: string | undefined;
+
+  constructor(message: string, code: string | undefined) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export interface BaseBackupOptions {
+  /** A server that runs and stays so. */
+  readonly endpoint: Endpoint;
+  /** The directory to fill; there and empty. */
+  readonly directory: string;
+  readonly account: Account;
+  readonly onProgress?: ((doneBytes: number, totalBytes: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Copies a running server's data directory over the replication protocol, in a thread of its own; the server answers
+ * queries all the while. Gives the bytes copied. Rejects with {@link BackupError} or the signal's reason; what is
+ * half-made stays for the caller to remove.
+ */
+export async function baseBackup(options: BaseBackupOptions): Promise<number> {
+  const { endpoint, directory, account, onProgress, signal } = options;
+  signal?.throwIfAborted();
+  const order: BackupOrder = {
+    endpoint,
+    directory,
+    user: REPLICATION_ROLE,
+    owner: account.dropped ? (spawnIdentity(account) as Owner) : undefined,
+    slot: `branch_${randomBytes(6).toString('hex')}`,
+  };
+  const worker = new Worker(threadFile('base-backup-worker', import.meta.url), {
+    name: 'dormouse-branch',
+    workerData: order,
+  });
+  let abort: (() => void) | undefined;
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      abort = () => reject(signal?.reason);
+      signal?.addEventListener('abort', abort);
+      worker.on('message', (report: BackupReport) => {
+        if (report.kind === 'progress') onProgress?.(report.doneBytes, report.totalBytes);
+        else if (report.kind === 'done') resolve(report.doneBytes);
+        else reject(new BackupError(report.message, report.code));
+      });
+      worker.on('error', reject);
+      worker.on('exit', () => reject(new BackupError('the thread of the copy ended', undefined)));
+    });
+  } finally {
+    if (abort) signal?.removeEventListener('abort', abort);
+    // Before the caller removes what is half-made: nothing writes into it any more.
+    await worker.terminate();
+  }
+}

@@ -1,0 +1,7 @@
+/**
+ * Owns: when one server starts, is frozen, thawed and stopped: the state machine and the rules of its decisions.
+ * Never: touches a process or a file: it asks a `Server`.
+ */
+export { Controller } from './controller.ts';
+export type { IdleTasks } from './idle-tasks.ts';
+export { DEFAULT_REST, type RestSettings, restOf } from './idle-timer.ts';

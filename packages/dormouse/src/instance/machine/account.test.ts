@@ -1,0 +1,45 @@
+import { chmodSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Scratch, scratch } from '../../../test/support/scratch.ts';
+import { type Account, checkReachable, resolveAccount } from './account.ts';
+
+describe('the way to a directory', () => {
+  let home: Scratch;
+  beforeEach(() => {
+    home = scratch('account');
+  });
+  afterEach(() => home.remove());
+  const stranger: Account = { name: 'stranger', uid: 54_321, gid: 54_321, dropped: true };
+
+  it('is open where every directory lets others through, listable or not', async () => {
+    const deep = join(home.path, 'a', 'b');
+    mkdirSync(deep, { recursive: true });
+    chmodSync(join(home.path, 'a'), 0o711);
+    await expect(checkReachable(stranger, deep)).resolves.toBeUndefined();
+  });
+
+  it('is closed where one does not, and that one is named', async () => {
+    const closed = join(home.path, 'a');
+    const deep = join(closed, 'b', 'c');
+    mkdirSync(deep, { recursive: true });
+    chmodSync(closed, 0o744);
+    await expect(checkReachable(stranger, deep)).rejects.toMatchObject({
+      code: 'account_unusable',
+      meta: { account: 'stranger', path: closed },
+    });
+  });
+
+  it('depends on who asks', async () => {
+    const own = join(home.path, 'own');
+    mkdirSync(own);
+    chmodSync(own, 0o700);
+    const uid = process.getuid?.() as number;
+    await checkReachable({ name: 'me', uid, gid: 1, dropped: false }, own);
+    await expect(checkReachable(stranger, own)).rejects.toMatchObject({ code: 'account_unusable' });
+  });
+});
+
+it('is never root', async () => {
+  expect((await resolveAccount()).uid).not.toBe(0);
+});

@@ -1,0 +1,36 @@
+import { rename, rm, writeFile } from 'node:fs/promises';
+import type { ProcessIdentity } from '../machine/index.ts';
+import { readIfPresent } from '../machine/index.ts';
+
+/** Which process was started last for a database. Written before anyone connects to it. */
+export interface ProcessRecord extends ProcessIdentity {
+  readonly bootId: string;
+}
+
+/**
+ * Whole or not at all, for whoever reads it after our death. Not synced: a power cut ends the process with it, and the
+ * boot id voids the record; a sync would only make the sync calls of the server that starts meanwhile wait.
+ */
+export async function writeRecord(path: string, record: ProcessRecord): Promise<void> {
+  const temporary = `${path}.new`;
+  await writeFile(temporary, `${JSON.stringify(record)}\n`, { mode: 0o600 });
+  await rename(temporary, path);
+}
+
+/** Undefined if there is none, or none that can be read: then the lifeline and /proc must tell. */
+export async function readRecord(path: string): Promise<ProcessRecord | undefined> {
+  const text = await readIfPresent(path);
+  if (text === undefined) return undefined;
+  try {
+    const { pid, startTime, bootId } = JSON.parse(text) as Record<string, unknown>;
+    if (typeof pid !== 'number' || typeof startTime !== 'string' || typeof bootId !== 'string') return undefined;
+    return { pid, startTime, bootId };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Not durable: a record of a process that is gone is recognised as such. */
+export async function removeRecord(path: string): Promise<void> {
+  await rm(path, { force: true });
+}

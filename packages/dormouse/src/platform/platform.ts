@@ -1,0 +1,187 @@
+import { cryptoRandom, type Logger, ROLES, systemClock } from '../base/index.ts';
+import { Control, openDataDirectory, parsePublicUrl, Registry, Secrets } from '../control/index.ts';
+import { createEngine } from '../engine/index.ts';
+import { createEvents } from '../events/index.ts';
+import { checkBuilds, machineBootId, openInstances, type PrepareResult } from '../instance/index.ts';
+import { ClosingStack } from './closing-stack.ts';
+import { createDoors } from './doors.ts';
+import { MachineFleet } from './fleet.ts';
+import type { Platform, PlatformOptions } from './platform-options.ts';
+import { StartGate } from './start-gate.ts';
+
+export type { Platform, PlatformDatabase, PlatformOptions } from './platform-options.ts';
+
+/** Databases of a platform that has none get this one, so that a newcomer has something to connect to. */
+const FIRST_DATABASE = 'main';
+
+/**
+ * Puts one machine together, in the order of the life of a query, and starts it. What was opened is closed again when a
+ * step fails. Fails with `data_*`, `port_in_use`, `binaries_missing`, `account_unusable`, `start_failed`, `disk_full`,
+ * `usage_invalid`.
+ */
+export async function startPlatform(
+  options: PlatformOptions,
+  log: Logger,
+  progress: (line: string) => void,
+): Promise<Platform> {
+  const opened = new ClosingStack();
+  try {
+    return await open(options, log, progress, opened);
+  } catch (error) {
+    await opened.close().catch((cause: unknown) => log.log('error', 'cleaning up after a failed start', { cause }));
+    throw error;
+  }
+}
+
+async function open(
+  options: PlatformOptions,
+  log: Logger,
+  progress: (line: string) => void,
+  opened: ClosingStack,
+): Promise<Platform> {
+  const clock = systemClock;
+  const random = cryptoRandom;
+  const publicUrl = options.publicUrl === undefined ? undefined : parsePublicUrl(options.publicUrl);
+
+  const { memoryLimit, cpuLimit, cpuWeight, processLimit, tempLimit } = options;
+  const limits = { memoryLimitBytes: memoryLimit, cpuLimit, cpuWeight, processLimit, tempLimitBytes: tempLimit };
+
+  // Before a directory is made that nothing could then be started in.
+  await checkBuilds(options.pgBin, options.pgUser);
+  // The lock comes first: nothing is touched that another platform uses.
+  const data = openDataDirectory(options.data, { userId: process.getuid?.() });
+  opened.push(() => data.close());
+  const secrets = new Secrets(data.masterKey);
+  let prepared: PrepareResult | undefined;
+  const control = new Control({
+    registry: new Registry(data.registryFile),
+    secrets,
+    clock,
+    random,
+    log,
+    pgMajor: () => prepared?.pgMajor ?? 0,
+    rest: {
+      suspendAfterMs: options.suspendAfter,
+      stopAfterMs: options.stopAfter,
+      alwaysOn: false,
+      listenKeepsAwake: options.listenKeepsAwake,
+    },
+    bootId: machineBootId(),
+    limits,
+    addresses: () => doors.addresses(),
+    onRevoked: (keyId) => doors.endSessions(keyId),
+  });
+  opened.push(() => control.close());
+
+  // Closed in reverse: doors, then who uses the servers, the servers, and last the logs that capture writes its last
+  // words to.
+  const events = createEvents({ clock, random, logger: log, region: options.region });
+  opened.push(() => events.close());
+  let fleet: MachineFleet | undefined;
+  opened.push(() => fleet?.closeEvents());
+  const instances = await openInstances({
+    dataDirectory: data.path,
+    rest: { suspendAfterMs: options.suspendAfter, stopAfterMs: options.stopAfter },
+    limits,
+    clientsMax: ROLES.length * options.poolConnections + options.tcpConnections,
+    sparesMax: options.spares,
+    memoryMaxBytes: options.memoryMax,
+    clock,
+    logger: log,
+    ...(options.pgUser === undefined ? {} : { pgUser: options.pgUser }),
+    pgBins: options.pgBin,
+    trustExtensions: options.trustExtension,
+    ...(options.isolation === undefined ? {} : { isolation: options.isolation }),
+  });
+  opened.push(() => instances.close());
+  const engine = createEngine({
+    clock,
+    random,
+    log,
+    limits: {
+      replyBytesMax: options.replyMax,
+      queryMs: options.queryTimeout,
+      transactionMs: options.transactionTimeout,
+      transactionsMax: options.transactionsMax,
+      schemasMax: options.schemasMax,
+      schemaBytesMax: options.schemaMax,
+      keptBytesMax: options.plansMax,
+    },
+  });
+  opened.push(() => engine.close());
+  opened.push(() => fleet?.closeClients());
+
+  // The doors open before the databases: a port in use is said before anything is started. Queries wait until then.
+  const gate = new StartGate<MachineFleet>();
+  const doors = createDoors({
+    options,
+    publicUrl,
+    control,
+    secrets,
+    events,
+    origin: {
+      handle: (request, call) =>
+        gate.isOpen
+          ? gate.now().handle(request, call)
+          : gate.wait(call.deadline).then((machine) => machine.handle(request, call)),
+    },
+    database: (id) => gate.now().get(id),
+    memory: () => instances.memory(),
+    limits: () => instances.limits(),
+    oldest: () => instances.oldest(),
+    ready: () => gate.isOpen,
+    servers: () => prepared,
+    clock,
+    random,
+    log,
+  });
+  opened.push(() => doors.close());
+  opened.push(() => gate.fail());
+  const addresses = await doors.listen();
+
+  prepared = await instances.prepare(progress);
+  progress(describeIsolation(prepared));
+  fleet = new MachineFleet(instances, {
+    engine,
+    events,
+    publicUrl: addresses.publicUrl,
+    onOperation: ({ principal }, operations) =>
+      control.catalog.count(principal.keyId, principal.databaseId, operations),
+    connectionsMax: options.poolConnections,
+    waitersMax: options.poolWaiters,
+    clock,
+    random,
+    log,
+  });
+  const records = control.databases();
+  for (const record of records) fleet.open(record);
+  const { adopted } = await instances.recover(records);
+  if (adopted.length > 0) progress(`Found ${adopted.length} running from before; they go on.`);
+  await control.start(fleet);
+  gate.open(fleet);
+  if (control.listDatabases().length === 0) {
+    progress(`Creating the first database, ${FIRST_DATABASE}`);
+    await control.createDatabase(FIRST_DATABASE);
+  }
+
+  data.writeAdminFile({ url: doors.localUrl(), adminToken: secrets.adminToken });
+  return {
+    http: addresses.publicUrl,
+    postgres: `postgres://${new URL(addresses.publicUrl).hostname}:${addresses.postgresPort}`,
+    dashboard: `${addresses.publicUrl}/dashboard/#token=${secrets.adminToken}`,
+    adminToken: secrets.adminToken,
+    databases: await Promise.all(
+      control.listDatabases().map(async ({ id }) => {
+        const { name, prismaUrl, postgresUrl, pulseUrl } = await control.showDatabase(id);
+        return { id, name, prismaUrl, postgresUrl, pulseUrl };
+      }),
+    ),
+    close: () => opened.close(),
+  };
+}
+
+function describeIsolation({ isolation, isolationReason, account }: PrepareResult): string {
+  if (isolation === 'sandbox') return 'Each server runs in a sandbox of its own.';
+  const why = isolationReason === undefined ? '' : `, not in sandboxes: ${isolationReason}`;
+  return `Servers run as processes of the account ${account}${why}.`;
+}

@@ -1,0 +1,16 @@
+import type { RandomBytes } from '../../base/index.ts';
+
+/** A connection that cannot be reset within this time is closed. */
+export const RESET_MS = 5_000;
+
+/**
+ * What DISCARD ALL does, but for prepared statements and their plans: those are the pool's. A seed that somebody chose
+ * is replaced, since nothing forgets it. One text is one transaction: all of it or nothing.
+ */
+export function resetScript(random: RandomBytes): string {
+  const seed = Buffer.from(random(6)).readUIntBE(0, 6) / 2 ** 48;
+  return (
+    'SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD SEQUENCES; DISCARD TEMP; ' +
+    `SELECT pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed(${seed})`
+  );
+}

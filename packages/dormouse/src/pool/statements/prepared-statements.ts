@@ -1,0 +1,187 @@
+import {
+  type ByteWriter,
+  encodeBind,
+  encodeClose,
+  encodeDescribe,
+  encodeExecute,
+  encodeParse,
+  encodeQuery,
+  encodeSync,
+  type FieldDescription,
+  type PostgresError,
+  type TransactionStatus,
+} from '../../wire/index.ts';
+import { changesSession } from './command-tag.ts';
+import type { Request } from './pending-statement.ts';
+import { mayChangeSchema, type SchemaChanges } from './schema-changes.ts';
+import {
+  type CachedStatement,
+  callsSessionFunction,
+  mayWrite,
+  movesSearchPath,
+  StatementCache,
+} from './statement-cache.ts';
+
+/**
+ * Classes of errors that a statement gets from Bind because what it was parsed for has changed: data, features, names
+ * and types.
+ */
+const OUTDATED = /^(?:22|42|0A|XX)/;
+/** Commands after which the server may know none of what was prepared, or not all of it. */
+const FORGETS = /^(?:DEALLOCATE|DISCARD)/;
+const NO_TYPES: readonly number[] = [];
+const NO_VALUES: readonly string[] = [];
+
+/**
+ * Writes requests for one connection, under the names of what its server has prepared, and follows what outdates those.
+ */
+export class PreparedStatements {
+  readonly #statements: StatementCache;
+  readonly #schemaChanges: SchemaChanges;
+  /** The count under which the prepared statements were parsed. */
+  #parsedUnder: number;
+  /** The transaction under way may have changed a table. */
+  #defines = false;
+  /** The transaction under way may have changed where names are looked up. */
+  #movedPath = false;
+  /** The session differs from a new one (SET, LISTEN, temporary tables …). */
+  changed = false;
+  /**
+   * A statement was sent since the session was last as a new one; what it does not say itself, code of the tenant's may
+   * have done.
+   */
+  used = false;
+  /** One of them may have written, and so fired triggers. */
+  wrote = false;
+
+  constructor(statementsMax: number | undefined, schemaChanges: SchemaChanges) {
+    this.#statements = new StatementCache(statementsMax);
+    this.#schemaChanges = schemaChanges;
+    this.#parsedUnder = schemaChanges.count;
+  }
+
+  /** The session is as a new one. */
+  renewed(): void {
+    this.changed = false;
+    this.used = false;
+    this.wrote = false;
+  }
+
+  /** The server has forgotten every one (DISCARD ALL). */
+  forget(): void {
+    this.#statements.clear('gone');
+  }
+
+  /** Writes a request, from Parse to Sync. Throws for a value that the protocol cannot carry. */
+  encode(writer: ByteWriter, request: Request): void {
+    const { parameters, before } = request;
+    if (!request.own) this.#sends(request);
+    if (parameters === undefined) {
+      // As one text: if what goes in front fails, Postgres runs none of the rest.
+      encodeQuery(writer, before === undefined ? request.sql : `${before};${request.sql}`);
+      return;
+    }
+    if (this.#parsedUnder !== this.#schemaChanges.count) {
+      this.#parsedUnder = this.#schemaChanges.count;
+      this.#statements.clear('kept');
+    }
+    if (before !== undefined) request.beforeStatement = this.#encodeBefore(writer, before);
+    const statement = this.#statements.use(request.sql, request.types);
+    request.reused = statement.ready;
+    request.statement = statement;
+    if (statement.changesSession) this.changed = true;
+    if (statement.mayWrite) this.wrote = true;
+    for (const name of this.#statements.dropped) encodeClose(writer, 'S', name);
+    if (!statement.ready) {
+      // A name whose Parse went through but whose Describe did not may be taken on the server.
+      if (statement.name !== '') encodeClose(writer, 'S', statement.name);
+      encodeParse(writer, statement.name, request.sql, request.types);
+      encodeDescribe(writer, 'S', statement.name);
+    } else {
+      request.fields = statement.fields;
+    }
+    encodeBind(writer, '', statement.name, parameters);
+    encodeExecute(writer, '');
+    encodeSync(writer);
+    this.#statements.forgetDropped();
+  }
+
+  /** From here on the statement may have an effect, also if it fails: a lock of the session outlives an error. */
+  #sends({ sql, parameters }: Request): void {
+    this.used = true;
+    // A script is judged as a whole: its text is not cut into statements.
+    if (parameters !== undefined) return;
+    if (!this.changed) this.changed = callsSessionFunction(sql);
+    if (!this.wrote) this.wrote = mayWrite(sql);
+  }
+
+  /** A statement without values or rows, such as BEGIN. */
+  #encodeBefore(writer: ByteWriter, sql: string): CachedStatement {
+    const statement = this.#statements.use(sql, NO_TYPES);
+    if (!statement.ready) {
+      if (statement.name !== '') encodeClose(writer, 'S', statement.name);
+      encodeParse(writer, statement.name, sql, NO_TYPES);
+    }
+    encodeBind(writer, '', statement.name, NO_VALUES);
+    encodeExecute(writer, '');
+    return statement;
+  }
+
+  /** The server has described the result of a request's statement. */
+  described({ statement }: Request, fields: readonly FieldDescription[]): void {
+    if (statement === undefined || statement.name === '') return;
+    statement.fields = fields;
+    statement.ready = true;
+  }
+
+  /** What went before a request has run. */
+  ranBefore({ beforeStatement }: Request): void {
+    if (beforeStatement !== undefined && beforeStatement.name !== '') beforeStatement.ready = true;
+  }
+
+  /** A request's statement has run, with the tag that it has now. */
+  ran(request: Request): void {
+    if (request.own) return;
+    if (!this.changed) this.changed = changesSession(request.tag, request.parameters === undefined ? '' : request.sql);
+    if (FORGETS.test(request.tag)) this.#statements.clear('kept');
+    if (mayChangeSchema(request.tag)) this.#defines = true;
+    else if (request.statement?.movesPath ?? movesSearchPath(request.sql)) this.#movedPath = true;
+    else return;
+    // This session sees it already, and inside a transaction nobody could repeat what an outdated statement fails.
+    this.#statements.clear('kept');
+  }
+
+  /** The server is ready for more. */
+  ready(status: TransactionStatus): void {
+    if (status !== 'I') return;
+    if (this.#defines) {
+      this.#defines = false;
+      this.#schemaChanges.note();
+    }
+    if (this.#movedPath) {
+      // What was local has ended.
+      this.#movedPath = false;
+      this.#statements.clear('kept');
+    }
+  }
+
+  /** The server lost or outdated a prepared statement: it was not run. Says whether to send the request again. */
+  outdated(error: PostgresError, request: Request, status: TransactionStatus): boolean {
+    const statement = request.part === 'main' ? request.statement : request.beforeStatement;
+    if (statement === undefined || statement.name === '' || request.parameters === undefined) return false;
+    const outdated = error.code === '0A000' && error.fields.routine === 'RevalidateCachedQuery';
+    // What was bound is another's name: of a statement that the text itself executes.
+    const unknown = error.code === '26000' && !request.bound;
+    if (outdated || unknown) {
+      // Others may be outdated by the same change; forgetting all is cheap and rare.
+      this.#statements.clear('kept');
+    } else if (request.reused && !request.bound && OUTDATED.test(error.code)) {
+      // Types of parameters are those of the time of Parse. Whether they have changed or the value is wrong, a new
+      // Parse tells.
+      this.#statements.drop(statement);
+    } else {
+      return false;
+    }
+    return request.outside && status === 'I' && !request.resent && request.stopped === undefined;
+  }
+}

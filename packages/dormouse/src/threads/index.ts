@@ -1,0 +1,11 @@
+/**
+ * Owns: worker threads: the path of a built worker file, their start, jobs for one thread with turns, time limits and
+ *   restarts.
+ * Never: knows what a job means.
+ * Limits: memory of a thread's heap, time of one job, jobs that wait.
+ * Fails with: `JobFailed`; `queue_full`, `query_timeout` and `shutting_down` for jobs that were not run.
+ */
+export { type Failure, JobFailed, type JobReply, JobThread, type NumberedJob } from './job-thread.ts';
+export { startThread } from './start-thread.ts';
+export { ownKernelId } from './thread-cpu.ts';
+export { threadFile } from './thread-file.ts';

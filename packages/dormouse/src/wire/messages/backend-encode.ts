@@ -1,0 +1,89 @@
+import type { ByteWriter } from '../bytes/index.ts';
+import { Authentication, Backend } from './message-types.ts';
+import { ERROR_FIELD_BYTES, type PostgresErrorFields } from './postgres-error.ts';
+
+export function encodeAuthenticationOk(writer: ByteWriter): void {
+  writer.open(Backend.Authentication);
+  writer.int32(Authentication.Ok);
+  writer.close();
+}
+
+export function encodeAuthenticationSasl(writer: ByteWriter, mechanisms: readonly string[]): void {
+  writer.open(Backend.Authentication);
+  writer.int32(Authentication.Sasl);
+  for (const mechanism of mechanisms) writer.cstring(mechanism);
+  writer.byte(0);
+  writer.close();
+}
+
+export function encodeAuthenticationSaslContinue(writer: ByteWriter, data: string): void {
+  writer.open(Backend.Authentication);
+  writer.int32(Authentication.SaslContinue);
+  writer.text(data);
+  writer.close();
+}
+
+export function encodeAuthenticationSaslFinal(writer: ByteWriter, data: string): void {
+  writer.open(Backend.Authentication);
+  writer.int32(Authentication.SaslFinal);
+  writer.text(data);
+  writer.close();
+}
+
+export function encodeBackendKeyData(writer: ByteWriter, processId: number, secretKey: Uint8Array): void {
+  writer.open(Backend.BackendKeyData);
+  writer.int32(processId);
+  writer.bytes(secretKey);
+  writer.close();
+}
+
+export function encodeParameterStatus(writer: ByteWriter, name: string, value: string): void {
+  writer.open(Backend.ParameterStatus);
+  writer.cstring(name);
+  writer.cstring(value);
+  writer.close();
+}
+
+export function encodeReadyForQuery(writer: ByteWriter, status: 'I' | 'T' | 'E'): void {
+  writer.open(Backend.ReadyForQuery);
+  writer.byte(status.charCodeAt(0));
+  writer.close();
+}
+
+/** Tells a client of a newer minor protocol, or of unknown `_pq_.` options, what is spoken here. */
+export function encodeNegotiateProtocolVersion(
+  writer: ByteWriter,
+  version: number,
+  unknownOptions: readonly string[],
+): void {
+  writer.open(Backend.NegotiateProtocolVersion);
+  // The text of the protocol says minor version; server and libpq both use the whole one, major in the high half.
+  writer.int32(version);
+  writer.int32(unknownOptions.length);
+  for (const option of unknownOptions) writer.cstring(option);
+  writer.close();
+}
+
+function encodeFields(writer: ByteWriter, type: number, fields: PostgresErrorFields): void {
+  writer.open(type);
+  for (const name of Object.keys(ERROR_FIELD_BYTES) as (keyof typeof ERROR_FIELD_BYTES)[]) {
+    const value = fields[name];
+    if (value === undefined) continue;
+    writer.byte(ERROR_FIELD_BYTES[name].charCodeAt(0));
+    writer.cstring(value);
+  }
+  for (const [byte, value] of Object.entries(fields.unknown ?? {})) {
+    writer.byte(byte.charCodeAt(0));
+    writer.cstring(value);
+  }
+  writer.byte(0);
+  writer.close();
+}
+
+export function encodeErrorResponse(writer: ByteWriter, fields: PostgresErrorFields): void {
+  encodeFields(writer, Backend.ErrorResponse, fields);
+}
+
+export function encodeNoticeResponse(writer: ByteWriter, fields: PostgresErrorFields): void {
+  encodeFields(writer, Backend.NoticeResponse, fields);
+}

@@ -1,0 +1,149 @@
+import type { ByteWriter } from '../bytes/index.ts';
+import { Frontend } from './message-types.ts';
+
+/** Parameter in text format, in binary format (bytes), or NULL. */
+export type BindValue = string | Uint8Array | null;
+
+/** The count fields of Parse and Bind are 16 bits. */
+export const BIND_VALUES_MAX = 65_535;
+
+export function encodeQuery(writer: ByteWriter, sql: string): void {
+  writer.open(Frontend.Query);
+  writer.cstring(sql);
+  writer.close();
+}
+
+/** Parse: `types` are OIDs by position, 0 or absent to infer. */
+export function encodeParse(writer: ByteWriter, name: string, sql: string, types: readonly number[]): void {
+  writer.open(Frontend.Parse);
+  writer.cstring(name);
+  writer.cstring(sql);
+  writer.int16(types.length);
+  for (let i = 0; i < types.length; i++) writer.int32(types[i] ?? 0);
+  writer.close();
+}
+
+/** Bind; strings go as text, bytes as binary. All results are asked for as text, or all as binary. */
+export function encodeBind(
+  writer: ByteWriter,
+  portal: string,
+  statement: string,
+  values: readonly BindValue[],
+  resultFormat: 'text' | 'binary' = 'text',
+): void {
+  const count = values.length;
+  if (count > BIND_VALUES_MAX) throw new RangeError(`at most ${BIND_VALUES_MAX} parameters`);
+  writer.open(Frontend.Bind);
+  writer.cstring(portal);
+  writer.cstring(statement);
+  let binary = false;
+  for (let i = 0; i < count; i++) {
+    const value = values[i];
+    if (value !== null && typeof value !== 'string') {
+      binary = true;
+      break;
+    }
+  }
+  if (binary) {
+    writer.int16(count);
+    for (let i = 0; i < count; i++) {
+      const value = values[i];
+      writer.int16(value !== null && typeof value !== 'string' ? 1 : 0);
+    }
+  } else {
+    writer.int16(0);
+  }
+  writer.int16(count);
+  for (let i = 0; i < count; i++) {
+    const value = values[i] as BindValue;
+    if (value === null) {
+      writer.int32(-1);
+    } else if (typeof value === 'string') {
+      writer.sizedText(value);
+    } else {
+      writer.int32(value.length);
+      writer.bytes(value);
+    }
+  }
+  if (resultFormat === 'binary') {
+    writer.int16(1);
+    writer.int16(1);
+  } else {
+    writer.int16(0);
+  }
+  writer.close();
+}
+
+/** Describe of a statement ('S') or portal ('P'). */
+export function encodeDescribe(writer: ByteWriter, kind: 'S' | 'P', name: string): void {
+  writer.open(Frontend.Describe);
+  writer.byte(kind.charCodeAt(0));
+  writer.cstring(name);
+  writer.close();
+}
+
+/** Execute; 0 rows means all. */
+export function encodeExecute(writer: ByteWriter, portal: string, rowsMax = 0): void {
+  writer.open(Frontend.Execute);
+  writer.cstring(portal);
+  writer.int32(rowsMax);
+  writer.close();
+}
+
+/** Close of a statement ('S') or portal ('P'). */
+export function encodeClose(writer: ByteWriter, kind: 'S' | 'P', name: string): void {
+  writer.open(Frontend.Close);
+  writer.byte(kind.charCodeAt(0));
+  writer.cstring(name);
+  writer.close();
+}
+
+function encodeEmpty(writer: ByteWriter, type: number): void {
+  writer.open(type);
+  writer.close();
+}
+
+export function encodeSync(writer: ByteWriter): void {
+  encodeEmpty(writer, Frontend.Sync);
+}
+export function encodeFlush(writer: ByteWriter): void {
+  encodeEmpty(writer, Frontend.Flush);
+}
+export function encodeTerminate(writer: ByteWriter): void {
+  encodeEmpty(writer, Frontend.Terminate);
+}
+export function encodeCopyDone(writer: ByteWriter): void {
+  encodeEmpty(writer, Frontend.CopyDone);
+}
+
+/** CopyData goes both ways and has the same form. */
+export function encodeCopyData(writer: ByteWriter, data: Uint8Array): void {
+  writer.open(Frontend.CopyData);
+  writer.bytes(data);
+  writer.close();
+}
+
+export function encodeCopyFail(writer: ByteWriter, reason: string): void {
+  writer.open(Frontend.CopyFail);
+  writer.cstring(reason);
+  writer.close();
+}
+
+export function encodePassword(writer: ByteWriter, password: string): void {
+  writer.open(Frontend.Password);
+  writer.cstring(password);
+  writer.close();
+}
+
+export function encodeSaslInitialResponse(writer: ByteWriter, mechanism: string, response: string): void {
+  writer.open(Frontend.Password);
+  writer.cstring(mechanism);
+  writer.sizedText(response);
+  writer.close();
+}
+
+export function encodeSaslResponse(writer: ByteWriter, response: string): void {
+  writer.open(Frontend.Password);
+  writer.text(response);
+  writer.close();
+}

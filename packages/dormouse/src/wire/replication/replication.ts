@@ -1,0 +1,92 @@
+/**
+ * The streaming replication protocol inside CopyData (PostgreSQL manual, "Streaming Replication Protocol"):
+ * XLogData and keepalives from the server, standby status updates to it.
+ */
+import { ProtocolError } from '../bytes/index.ts';
+
+/** A position in the write-ahead log. */
+export type Lsn = bigint;
+
+/** Microseconds between 1970 and 2000, the origin of Postgres' clock. */
+const POSTGRES_EPOCH_US = 946_684_800_000_000n;
+const LSN_TEXT = /^([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})$/;
+
+/** `16/B374D848` as a number; undefined if the text is not an LSN. */
+export function parseLsn(text: string): Lsn | undefined {
+  const match = LSN_TEXT.exec(text);
+  if (match === null) return undefined;
+  return (BigInt(`0x${match[1]}`) << 32n) | BigInt(`0x${match[2]}`);
+}
+
+/** The number as Postgres prints it. */
+export function formatLsn(lsn: Lsn): string {
+  return `${(lsn >> 32n).toString(16).toUpperCase()}/${(lsn & 0xffffffffn).toString(16).toUpperCase()}`;
+}
+
+/** A time of the protocol (microseconds since 2000) as milliseconds since 1970. */
+export function postgresTimeToMs(microseconds: bigint): number {
+  return Number((microseconds + POSTGRES_EPOCH_US) / 1000n);
+}
+
+export interface XLogData {
+  readonly kind: 'data';
+  /** Where this message's record begins. Goes back between transactions: nothing may be ordered by it. */
+  readonly walStart: Lsn;
+  /** The server's end of WAL as it knows it. */
+  readonly walEnd: Lsn;
+  /** The output plugin's message; a view into the frame. */
+  readonly data: Buffer;
+}
+
+export interface Keepalive {
+  readonly kind: 'keepalive';
+  /** How far the server has decoded and sent. */
+  readonly walEnd: Lsn;
+  readonly replyRequested: boolean;
+}
+
+export type ReplicationMessage = XLogData | Keepalive;
+
+const XLOG_DATA = 0x77; // w
+const KEEPALIVE = 0x6b; // k
+const XLOG_DATA_HEADER_BYTES = 25;
+const KEEPALIVE_BYTES = 18;
+
+/** Reads the payload of one CopyData message. Throws {@link ProtocolError}. */
+export function decodeReplicationMessage(payload: Buffer): ReplicationMessage {
+  const type = payload[0];
+  if (type === XLOG_DATA && payload.length >= XLOG_DATA_HEADER_BYTES) {
+    return {
+      kind: 'data',
+      walStart: payload.readBigUInt64BE(1),
+      walEnd: payload.readBigUInt64BE(9),
+      data: payload.subarray(XLOG_DATA_HEADER_BYTES),
+    };
+  }
+  if (type === KEEPALIVE && payload.length === KEEPALIVE_BYTES) {
+    return { kind: 'keepalive', walEnd: payload.readBigUInt64BE(1), replyRequested: payload[17] === 1 };
+  }
+  throw new ProtocolError(`not a replication message: type ${type}, ${payload.length} bytes`);
+}
+
+export interface StandbyStatus {
+  /** Last byte + 1 received and written by us. */
+  readonly written: Lsn;
+  /** Last byte + 1 that is durable with us: the slot may forget what lies before. */
+  readonly flushed: Lsn;
+  readonly replyRequested: boolean;
+  /** Our clock, milliseconds since 1970. */
+  readonly nowMs: number;
+}
+
+/** The payload of a CopyData message that tells the server how far we are. */
+export function encodeStandbyStatus(status: StandbyStatus): Buffer {
+  const out = Buffer.allocUnsafe(34);
+  out[0] = 0x72; // r
+  out.writeBigUInt64BE(status.written, 1);
+  out.writeBigUInt64BE(status.flushed, 9);
+  out.writeBigUInt64BE(status.flushed, 17); // applied
+  out.writeBigInt64BE(BigInt(Math.round(status.nowMs)) * 1000n - POSTGRES_EPOCH_US, 25);
+  out[33] = status.replyRequested ? 1 : 0;
+  return out;
+}
