@@ -119,6 +119,11 @@ const ROOMS: Readonly<Record<string, Directions>> = {
       'large-bodies',
     ],
   },
+  front: {
+    listen: [],
+    http: ['listen'],
+    postgres: ['listen'],
+  },
   control: {
     registry: [],
     databases: ['registry'],

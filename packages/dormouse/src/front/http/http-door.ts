@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
   Cancellation,
@@ -12,8 +12,8 @@ import {
   toDormouseError,
 } from '../../base/index.ts';
 import { protocolOf, renderError } from '../../edge/index.ts';
+import { listenOn } from '../listen/index.ts';
 import { DoorRequest, declaredBytes } from './door-request.ts';
-import { listenFailure } from './listen-failure.ts';
 import { findMount, type Mount, type ReplyHandler, sortMounts, type UpgradeHandler } from './mounts.ts';
 import { asksWebSocket, NodeRequest, settleAddress, targetOf } from './node-request.ts';
 import { parseFailure, refuseSocket } from './refuse-socket.ts';
@@ -135,16 +135,10 @@ class NodeHttpDoor implements HttpDoor {
       });
   }
 
-  listen(host: string, port: number): Promise<{ host: string; port: number }> {
-    return new Promise((resolve, reject) => {
-      const onError = (error: NodeJS.ErrnoException): void => reject(listenFailure(error, host, port));
-      this.#server.once('error', onError);
-      this.#server.listen(port, host, () => {
-        this.#server.off('error', onError);
-        this.#server.on('error', (error) => this.#options.log.log('error', 'http door', { cause: error }));
-        resolve({ host, port: (this.#server.address() as AddressInfo).port });
-      });
-    });
+  async listen(host: string, port: number): Promise<{ host: string; port: number }> {
+    const { log } = this.#options;
+    const bound = await listenOn(this.#server, { host, port, portFlag: '--port', log });
+    return { host, port: bound.port };
   }
 
   async close(): Promise<void> {

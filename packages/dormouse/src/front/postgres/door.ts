@@ -12,6 +12,7 @@ import {
 } from '../../base/index.ts';
 import type { Instance } from '../../instance/index.ts';
 import { type Connect, connectSocket, type SchemaChanges } from '../../pool/index.ts';
+import { listenOn } from '../listen/index.ts';
 import { type CancelKey, CancelKeys } from './cancel-keys.ts';
 import { type Login, login } from './login.ts';
 import { HungUp, LoginStream } from './login-stream.ts';
@@ -69,7 +70,7 @@ export interface PostgresDoorOptions {
 }
 
 export interface PostgresDoor {
-  /** Fails with `port_in_use`. */
+  /** Fails with `port_in_use`, `usage_invalid`, `internal`. */
   listen(): Promise<{ readonly host: string; readonly port: number }>;
   /** Ends the live sessions of a key that was revoked; without it each ends at its next message from idle. */
   endSessions(keyId: KeyId): void;
@@ -110,25 +111,10 @@ class Door implements PostgresDoor {
     return { connections: this.#connections.size, sessions: this.#sessions.size };
   }
 
-  listen(): Promise<{ readonly host: string; readonly port: number }> {
-    const { host, port } = this.#options;
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        const inUse = error.code === 'EADDRINUSE' || error.code === 'EACCES';
-        reject(
-          inUse
-            ? new DormouseError('port_in_use', {
-                message: `The port ${port} of ${host} cannot be used (${error.code}). Stop what holds it, or choose another with --pg-port.`,
-                cause: error,
-              })
-            : error,
-        );
-      });
-      this.#server.listen(port, host, () => {
-        const address = this.#server.address() as { address: string; port: number };
-        resolve({ host: address.address, port: address.port });
-      });
-    });
+  async listen(): Promise<{ readonly host: string; readonly port: number }> {
+    const { host, port, log } = this.#options;
+    const bound = await listenOn(this.#server, { host, port, portFlag: '--pg-port', log });
+    return { host: bound.address, port: bound.port };
   }
 
   endSessions(keyId: KeyId): void {
