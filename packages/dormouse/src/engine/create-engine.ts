@@ -18,7 +18,7 @@ import { PrismaRuntime } from './prisma-runtime/index.ts';
 import type { Prisma6Parts } from './prisma6/index.ts';
 import { PlanCache, Prisma6Routes, QueryPlanner } from './prisma6/index.ts';
 import { Prisma7Routes } from './prisma7/index.ts';
-import { compileProgram, neverCompiled, ProgramExecutor } from './program/index.ts';
+import { buildProgram, neverBuilt, ProgramExecutor } from './program/index.ts';
 import {
   isQueryRoute,
   limitsOf,
@@ -53,8 +53,8 @@ export function createEngine(options: EngineOptions): Engine {
     log: options.log,
     metadataBytesMax: options.metadataBytesMax,
   });
-  const executor = new PrismaRuntime();
-  const compiledExecutor = new ProgramExecutor(executor, options.clock);
+  const runtime = new PrismaRuntime();
+  const programExecutor = new ProgramExecutor(runtime, options.clock);
   const budget = new MemoryBudget(options.limits.keptBytesMax);
   const { clock, log, limits, heavyPrepareMs, programs = true } = options;
   const heavy = new LargeBodyRequests({
@@ -62,11 +62,11 @@ export function createEngine(options: EngineOptions): Engine {
     log,
     limits,
     compiler,
-    counts: compiledExecutor.counts,
+    counts: programExecutor.counts,
     programs,
     prepareMsMax: heavyPrepareMs,
   });
-  const shared: SharedParts = { compiler, executor, compiledExecutor, budget, heavy };
+  const shared: SharedParts = { compiler, runtime, programExecutor, budget, heavy };
   let sweeps = options.clock.after(SWEEP_MS, sweep);
   function sweep(): void {
     budget.sweep();
@@ -77,8 +77,8 @@ export function createEngine(options: EngineOptions): Engine {
     get keptBytes() {
       return budget.bytes;
     },
-    get compiledExecutions() {
-      return compiledExecutor.counts;
+    get programExecutions() {
+      return programExecutor.counts;
     },
     close: async () => {
       sweeps.cancel();
@@ -90,8 +90,8 @@ export function createEngine(options: EngineOptions): Engine {
 /** What all databases share. */
 interface SharedParts {
   readonly compiler: Compiler;
-  readonly executor: PrismaRuntime;
-  readonly compiledExecutor: ProgramExecutor;
+  readonly runtime: PrismaRuntime;
+  readonly programExecutor: ProgramExecutor;
   readonly budget: MemoryBudget;
   readonly heavy: LargeBodyRequests;
 }
@@ -109,13 +109,13 @@ class OpenDatabase implements EngineDatabase {
   #closed = false;
 
   constructor(options: EngineOptions, database: EngineDatabaseOptions, shared: SharedParts) {
-    const { compiler, executor, compiledExecutor, budget, heavy } = shared;
+    const { compiler, runtime, programExecutor, budget, heavy } = shared;
     const { clock, random, log, limits, heavyBodyBytes = LARGE_BODY_BYTES, programs = true } = options;
     this.#heavy = heavy;
     this.#heavyBodyBytes = heavyBodyBytes;
     const owner = database.databaseId;
     this.#owner = owner;
-    this.#transactions = new Transactions({ clock, random, executor, openMax: limits.transactionsMax });
+    this.#transactions = new Transactions({ clock, random, runtime, openMax: limits.transactionsMax });
     const cache = new PlanCache<QueryPlanNode | BatchResponse>(budget);
     this.#planner = new QueryPlanner({ clock, compiler, cache, budget, owner });
     this.#schemas = new SchemaStore({
@@ -133,9 +133,9 @@ class OpenDatabase implements EngineDatabase {
       random,
       log,
       limits,
-      executor,
-      compiledExecutor,
-      compileProgram: programs ? compileProgram : neverCompiled,
+      runtime,
+      programExecutor,
+      buildProgram: programs ? buildProgram : neverBuilt,
       budget,
       planner: this.#planner,
       schemas: this.#schemas,
@@ -144,7 +144,7 @@ class OpenDatabase implements EngineDatabase {
       pool: (role) => database.pool(role),
       bounds: (call, lowered) => operationBounds(clock, call, lowered),
       withStatements: (call, bounds, work) =>
-        executor.worded(() => withStatements(database.pool(call.principal.role), bounds, work)),
+        runtime.worded(() => withStatements(database.pool(call.principal.role), bounds, work)),
       onOperation: (call, operations) => database.onOperation(call, operations),
     };
     this.#parts = parts;

@@ -2,7 +2,7 @@ import type { Call, Clock, Logger, RandomBytes, Role } from '../base/index.ts';
 import type { Pool } from '../pool/index.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { PrismaRuntime } from './prisma-runtime/index.ts';
-import type { CompileProgram, ProgramExecutor } from './program/index.ts';
+import type { BuildProgram, ProgramExecutor } from './program/index.ts';
 import type { ClientLimits } from './request/index.ts';
 import type { OperationBounds, Statements } from './statements/index.ts';
 import type { Transactions } from './transactions/index.ts';
@@ -14,10 +14,10 @@ export interface EngineParts {
   readonly log: Logger;
   readonly limits: ClientLimits;
   /** Prisma's own runtime: for all plans. */
-  readonly executor: PrismaRuntime;
-  /** For the plans that `compileProgram` compiles. */
-  readonly compiledExecutor: ProgramExecutor;
-  readonly compileProgram: CompileProgram;
+  readonly runtime: PrismaRuntime;
+  /** For the plans that `buildProgram` compiles. */
+  readonly programExecutor: ProgramExecutor;
+  readonly buildProgram: BuildProgram;
   readonly transactions: Pick<Transactions, 'run' | 'start' | 'startNested' | 'commit' | 'rollback'>;
   /** For what is kept of queries. */
   readonly budget: MemoryBudget;

@@ -45,9 +45,9 @@ export interface Engine {
   /** Bytes of plans and schemas kept for all databases, by estimate. */
   readonly keptBytes: number;
   /**
-   * Executions by the engine's own executor; of those `handedOver`, Prisma's runtime wrote the reply. All others it ran
-   * alone.
+   * Executions of programs. Of those in `handedOver`, Prisma's runtime evaluated a part or wrote the reply. Plans that
+   * the runtime ran alone are not counted.
    */
-  readonly compiledExecutions: { readonly compiled: number; readonly handedOver: number; readonly failed: number };
+  readonly programExecutions: { readonly byProgram: number; readonly handedOver: number; readonly failed: number };
   close(): Promise<void>;
 }

@@ -56,8 +56,8 @@ export interface BareEngine {
   readonly database: EngineDatabase;
   /** Operations counted. */
   readonly operations: () => number;
-  /** What the engine's own executor ran, over all engines opened. */
-  readonly executions: () => Engine['compiledExecutions'];
+  /** What the engine's programs ran, over all engines opened. */
+  readonly executions: () => Engine['programExecutions'];
   pool(role: Role): Pool;
   ask(path: string, body: unknown, options?: AskOptions): Promise<Answer>;
   /** Runs SQL as the owner, past the engine; gives the first row's values as text. */
@@ -69,7 +69,7 @@ export interface BareEngine {
   /** One that compiles no plan: Prisma's runtime runs them all. Nothing of it is among `executions`. */
   openRuntime(heavyBodyBytes?: number): {
     readonly database: EngineDatabase;
-    readonly executions: () => Engine['compiledExecutions'];
+    readonly executions: () => Engine['programExecutions'];
   };
   /** Another database of the first engine's, though on the same server. */
   neighbour(name?: string): EngineDatabase;
@@ -196,9 +196,9 @@ export async function startBareEngine(
     database,
     operations: () => operations,
     executions: () => ({
-      compiled: engines.reduce((sum, engine) => sum + engine.compiledExecutions.compiled, 0),
-      handedOver: engines.reduce((sum, engine) => sum + engine.compiledExecutions.handedOver, 0),
-      failed: engines.reduce((sum, engine) => sum + engine.compiledExecutions.failed, 0),
+      byProgram: engines.reduce((sum, engine) => sum + engine.programExecutions.byProgram, 0),
+      handedOver: engines.reduce((sum, engine) => sum + engine.programExecutions.handedOver, 0),
+      failed: engines.reduce((sum, engine) => sum + engine.programExecutions.failed, 0),
     }),
     pool,
     ask: (path, body, ask) => askEngine(database, path, body, ask),
@@ -218,7 +218,7 @@ export async function startBareEngine(
       const engine = start(bytes, false);
       return {
         database: openOn(engine, 'db_bare', 'schemas'),
-        executions: () => ({ ...engine.compiledExecutions }),
+        executions: () => ({ ...engine.programExecutions }),
       };
     },
     neighbour: (name = 'neighbour') => openOn(engines[0] as Engine, `db_${name}`, name),

@@ -17,7 +17,7 @@ export interface Oracle {
   /** What the runtime says. Fails if any of it ran compiled. */
   runtime<T>(ask: Ask<T>): Promise<T>;
   /** What the engine under test says, and how many of its executions were compiled ones, failed ones among them. */
-  executor<T>(ask: Ask<T>): Promise<{ readonly said: T; readonly compiled: number }>;
+  program<T>(ask: Ask<T>): Promise<{ readonly said: T; readonly byProgram: number }>;
 }
 
 /** With `heavyBodyBytes`, both sides read larger bodies in threads, which are told to compile or not by themselves. */
@@ -35,9 +35,9 @@ export function openOracle(engine: BareEngine, heavyBodyBytes?: number): Oracle 
     close: () => served.close(),
   };
   const database = heavyBodyBytes === undefined ? engine.database : engine.reopen(heavyBodyBytes);
-  const compiledOnes = (): number => {
-    const { compiled, handedOver, failed } = engine.executions();
-    return compiled + handedOver + failed;
+  const executionsByProgram = (): number => {
+    const { byProgram, handedOver, failed } = engine.executions();
+    return byProgram + handedOver + failed;
   };
   return {
     database,
@@ -46,13 +46,13 @@ export function openOracle(engine: BareEngine, heavyBodyBytes?: number): Oracle 
       const before = asked;
       const said = await ask(runtimeDatabase);
       expect(asked, 'the oracle was asked').toBeGreaterThan(before);
-      expect(executions(), "the oracle is Prisma's runtime alone").toEqual({ compiled: 0, handedOver: 0, failed: 0 });
+      expect(executions(), "the oracle is Prisma's runtime alone").toEqual({ byProgram: 0, handedOver: 0, failed: 0 });
       return said;
     },
-    async executor(ask) {
-      const before = compiledOnes();
+    async program(ask) {
+      const before = executionsByProgram();
       const said = await ask(database);
-      return { said, compiled: compiledOnes() - before };
+      return { said, byProgram: executionsByProgram() - before };
     },
   };
 }

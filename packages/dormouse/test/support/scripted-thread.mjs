@@ -9,7 +9,7 @@ parentPort.on('message', ({ to, job, request }) => {
     if (request.how === 'exit') process.exit(1);
     const body = new TextEncoder().encode(String(threadId));
     const outcome = { reply: { status: 200, headers: {}, body } };
-    const counts = { compileMs: undefined, sqlMs: undefined, compiled: 0, handedOver: 0, memoryBytes: 0 };
+    const counts = { compileMs: undefined, sqlMs: undefined, byProgram: 0, handedOver: 0, memoryBytes: 0 };
     parentPort.postMessage({ from: 'done', job, outcome, ...counts, broken: request.how === 'break' });
   }, request.ms);
 });

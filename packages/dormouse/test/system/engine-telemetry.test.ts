@@ -219,11 +219,11 @@ describe('replies to Prisma 6', () => {
 
   it('have none for what is asked of neither, and run as if nothing was', async () => {
     for (const levels of [undefined, '', 'info', 'warn, error', 'nonsense']) {
-      const before = engine.executions().compiled;
+      const before = engine.executions().byProgram;
       const headers = levels === undefined ? {} : { 'x-capture-telemetry': levels };
       const reply = await engine.ask(`${SIX}/graphql`, findMany(), { headers });
       expect(reply.json, levels).toEqual({ data: { findManyNote: [{ id: 1, text: 'one' }] } });
-      expect(engine.executions().compiled - before, levels).toBe(1);
+      expect(engine.executions().byProgram - before, levels).toBe(1);
     }
   });
 

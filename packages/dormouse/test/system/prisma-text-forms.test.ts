@@ -75,8 +75,8 @@ describe.each(CLIENT_VERSIONS)('values through Prisma %i', (version) => {
   beforeAll(async () => {
     const { open } = targets.of(version);
     // What is logged is run by Prisma's runtime.
-    clients = { compiled: open(), runtime: open({ log: [{ emit: 'event', level: 'query' }] }) };
-    const prisma = clients.compiled as Loose;
+    clients = { program: open(), runtime: open({ log: [{ emit: 'event', level: 'query' }] }) };
+    const prisma = clients.program as Loose;
     clients.runtime?.$on('query', () => {});
     await prisma.$executeRawUnsafe(
       'CREATE FUNCTION sets(name text, value text) RETURNS text LANGUAGE sql AS $$SELECT set_config(name, value, true)$$',
@@ -99,7 +99,7 @@ describe.each(CLIENT_VERSIONS)('values through Prisma %i', (version) => {
     ORDERS.flatMap((order) => Object.entries(ZONES).map(([zone, named]) => ({ style, order, zone, named }))),
   );
 
-  it.each(['compiled', 'runtime'])('are the same in every form of dates and bytes, %s', async (client) => {
+  it.each(['program', 'runtime'])('are the same in every form of dates and bytes, %s', async (client) => {
     const prisma = clients[client] as Loose;
     let refused = 0;
     for (const [index, { style, order, zone, named }] of cases.entries()) {
@@ -140,7 +140,7 @@ describe.each(CLIENT_VERSIONS)('values through Prisma %i', (version) => {
   });
 
   it('are refused by name where the statement itself changes how they are written', async () => {
-    const prisma = clients.compiled as Loose;
+    const prisma = clients.program as Loose;
     const text = (style: string, date: string): string =>
       `SELECT set_config('DateStyle', '${style}', true) AS style, '${date}'::date AS day`;
     const day = async (style: string, date: string): Promise<unknown> =>
@@ -158,7 +158,7 @@ describe.each(CLIENT_VERSIONS)('values through Prisma %i', (version) => {
   });
 
   it('are never read in another encoding', async () => {
-    const prisma = clients.compiled as Loose;
+    const prisma = clients.program as Loose;
     for (const text of [`SET client_encoding = 'LATIN1'`, `SELECT set_config('client_encoding', 'LATIN1', false)`]) {
       const error = await failure(prisma.$executeRawUnsafe(text));
       expect(error.message, text).toMatch(/client_encoding/);

@@ -39,7 +39,7 @@ export interface JobThreadLink {
 }
 
 export interface HeavyJobOptions {
-  /** Executions by the engine's own executor are added to these. */
+  /** Executions by the engine's programs are added to these. */
   readonly counts: ExecutionCounts;
   readonly prepareMsMax: number;
 }
@@ -133,7 +133,7 @@ export class LargeBodyJob {
     if (compileMs !== undefined) timings.add('compile', compileMs);
     if (sqlMs !== undefined) timings.add('sql', sqlMs);
     const { counts } = this.#options;
-    counts.compiled += executions.compiled;
+    counts.byProgram += executions.byProgram;
     counts.handedOver += executions.handedOver;
     counts.failed += executions.failed;
     if ('reply' in outcome) this.#end(outcome.reply);

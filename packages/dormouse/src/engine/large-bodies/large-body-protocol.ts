@@ -101,7 +101,7 @@ export type FromThread =
       readonly outcome: Outcome;
       readonly compileMs: number | undefined;
       readonly sqlMs: number | undefined;
-      /** Executions by the engine's own executor. */
+      /** Executions by the engine's programs. */
       readonly executions: ExecutionCounts;
       /** WebAssembly memory that the thread holds by now. */
       readonly memoryBytes: number;

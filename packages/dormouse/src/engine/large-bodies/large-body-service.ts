@@ -15,7 +15,7 @@ import { PrismaRuntime } from '../prisma-runtime/index.ts';
 import type { Prisma6Parts } from '../prisma6/index.ts';
 import { PlanCache, Prisma6Routes, QueryPlanner } from '../prisma6/index.ts';
 import { Prisma7Routes } from '../prisma7/index.ts';
-import { compileProgram, neverCompiled, ProgramExecutor } from '../program/index.ts';
+import { buildProgram, neverBuilt, ProgramExecutor } from '../program/index.ts';
 import { operationBounds } from '../request/index.ts';
 import { withStatements } from '../statements/index.ts';
 import { HeldSchemas } from './held-schemas.ts';
@@ -49,7 +49,7 @@ interface Job {
 export class LargeBodyService {
   readonly #post: Post;
   readonly #compiler: ThreadCompiler;
-  readonly #compiledExecutor: ProgramExecutor;
+  readonly #programExecutor: ProgramExecutor;
   readonly #schemas = new HeldSchemas();
   readonly #prisma6: Prisma6Routes;
   readonly #prisma7: Prisma7Routes;
@@ -60,9 +60,9 @@ export class LargeBodyService {
     this.#post = post;
     this.#compiler = new ThreadCompiler(compiler);
     const clock = systemClock;
-    const executor = new PrismaRuntime();
+    const runtime = new PrismaRuntime();
     const budget = new MemoryBudget(KEPT_BYTES_MAX);
-    this.#compiledExecutor = new ProgramExecutor(executor, clock);
+    this.#programExecutor = new ProgramExecutor(runtime, clock);
     const sessionsOf = (call: Call): RemoteSessions => {
       const job = this.#jobOf.get(call);
       if (job === undefined) throw new DormouseError('internal', { message: 'A call of no job.' });
@@ -73,9 +73,9 @@ export class LargeBodyService {
       random: cryptoRandom,
       log: silentLogger,
       limits,
-      executor,
-      compiledExecutor: this.#compiledExecutor,
-      compileProgram: programs ? compileProgram : neverCompiled,
+      runtime,
+      programExecutor: this.#programExecutor,
+      buildProgram: programs ? buildProgram : neverBuilt,
       planner: new QueryPlanner({ clock, compiler: this.#compiler, cache: new PlanCache(budget), budget, owner: '' }),
       budget,
       schemas: this.#schemas,
@@ -89,8 +89,7 @@ export class LargeBodyService {
       pool: elsewhere,
       publicUrl: '',
       bounds: (call, lowered) => operationBounds(clock, call, lowered),
-      withStatements: (call, bounds, work) =>
-        executor.worded(() => withStatements(sessionsOf(call).pool, bounds, work)),
+      withStatements: (call, bounds, work) => runtime.worded(() => withStatements(sessionsOf(call).pool, bounds, work)),
       onOperation: (call, operations) => sessionsOf(call).counted(operations),
     };
     this.#prisma6 = new Prisma6Routes(parts);
@@ -127,7 +126,7 @@ export class LargeBodyService {
       outcome = { error: packError(error) };
     }
     this.#jobs.delete(id);
-    const executions = this.#compiledExecutor.takeCounts();
+    const executions = this.#programExecutor.takeCounts();
     this.#post(
       {
         from: 'done',

@@ -1,5 +1,5 @@
 import type { QueryPlanNode } from '@prisma/client-engine-runtime';
-import type { CompileProgram, Program } from '../program/index.ts';
+import type { BuildProgram, Program } from '../program/index.ts';
 
 /** What is known of a plan that is kept elsewhere: compiled, or only for the runtime. */
 type Known = Program | 'foreign';
@@ -7,17 +7,17 @@ type Known = Program | 'foreign';
 /** Programs of plans that are kept as objects; gone when the plan is. */
 export class PlanObjects {
   readonly #known = new WeakMap<QueryPlanNode, Known>();
-  readonly #compile: CompileProgram;
+  readonly #build: BuildProgram;
 
-  constructor(compile: CompileProgram) {
-    this.#compile = compile;
+  constructor(build: BuildProgram) {
+    this.#build = build;
   }
 
   find(plan: QueryPlanNode): Program | undefined {
     const known = this.#known.get(plan);
     if (known !== undefined) return known === 'foreign' ? undefined : known;
-    const compiled = this.#compile(plan);
-    this.#known.set(plan, compiled ?? 'foreign');
-    return compiled;
+    const program = this.#build(plan);
+    this.#known.set(plan, program ?? 'foreign');
+    return program;
   }
 }

@@ -138,8 +138,8 @@ export class Prisma6Batches {
     if (telemetry !== undefined) return false;
     return plans.every((planned) => {
       if (planned instanceof QueryRefused) return true;
-      const compiled = this.#queries.plans.find(planned.plan);
-      return compiled?.reads === true && compiled.accepts(planned.scope);
+      const program = this.#queries.plans.find(planned.plan);
+      return program?.reads === true && program.accepts(planned.scope);
     });
   }
 
@@ -202,15 +202,15 @@ export class Prisma6Batches {
     statements: Statements,
   ): Promise<KeyedRecords> {
     const { inTransaction, telemetry, bounds } = operation;
-    const compiled = telemetry === undefined ? this.#queries.plans.find(batch.plan) : undefined;
+    const program = telemetry === undefined ? this.#queries.plans.find(batch.plan) : undefined;
     // A key that only the runtime's way of comparing knows: an instant, a decimal.
-    if (compiled?.accepts(scope) !== true || !haveTexts(batch, scope)) {
+    if (program?.accepts(scope) !== true || !haveTexts(batch, scope)) {
       return {
         written: false,
         mapped: await this.#queries.execute(operation, { plan: batch.plan, scope }, statements, inTransaction),
       };
     }
-    return this.#parts.compiledExecutor.executeKeyed(compiled, scope, statements, {
+    return this.#parts.programExecutor.executeKeyed(program, scope, statements, {
       inTransaction,
       keys: batch.keys,
       members: new Set(batch.nestedSelection),

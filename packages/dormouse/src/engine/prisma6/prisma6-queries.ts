@@ -40,7 +40,7 @@ export class Prisma6Queries {
 
   constructor(parts: Prisma6Parts) {
     this.#parts = parts;
-    this.plans = new PlanObjects(parts.compileProgram);
+    this.plans = new PlanObjects(parts.buildProgram);
   }
 
   /** Runs a query whose plan is known by its text. The reply as an object, or already written. */
@@ -88,11 +88,11 @@ export class Prisma6Queries {
         inTransaction,
       );
     }
-    const compiled = this.plans.find(plan);
-    if (compiled?.accepts(scope) !== true) {
+    const program = this.plans.find(plan);
+    if (program?.accepts(scope) !== true) {
       return { data: { [resultName(query)]: await this.execute(operation, planned, statements, inTransaction) } };
     }
-    return this.#parts.compiledExecutor.execute(compiled, scope, statements, {
+    return this.#parts.programExecutor.execute(program, scope, statements, {
       inTransaction,
       frame: frame ?? replyFrameOf(query),
       bytesMax: bounds.rowBytesMax,
@@ -128,7 +128,7 @@ export class Prisma6Queries {
     inTransaction: boolean,
   ): Promise<unknown> {
     const commented = comment === '' || isRaw(plan) ? statements : new CommentedStatements(statements, comment);
-    return (await this.#parts.executor.execute(plan, scope, commented, { inTransaction })) ?? null;
+    return (await this.#parts.runtime.execute(plan, scope, commented, { inTransaction })) ?? null;
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { testRun } from '../../../test/support/executor-run.ts';
+import { testRun } from '../../../test/support/program-run.ts';
 import { MemoryBudget } from '../memory-budget.ts';
 import { PlanTexts } from './plan-texts.ts';
 
@@ -38,7 +38,7 @@ describe('PlanTexts', () => {
     texts.note(first);
     const known = texts.find(body('SELECT 1', { a: '","params":', b: { c: [null] } }, { comments: { x: 'y' } }));
     expect(known?.plan).toEqual(plan('SELECT 1'));
-    expect(known?.compiled).toBeDefined();
+    expect(known?.program).toBeDefined();
     expect(known?.params).toEqual({ a: '","params":', b: { c: [null] } });
     expect(known?.comments).toEqual({ x: 'y' });
   });
@@ -114,7 +114,7 @@ describe('PlanTexts', () => {
     });
     for (const list of [[1], [1, 2], [1, 2, 3], [4, 5]]) {
       Object.assign(run.parameters, { list });
-      await texts.find(bytes)?.compiled?.evaluate(run);
+      await texts.find(bytes)?.program?.evaluate(run);
     }
     texts.find(bytes);
     // The last is of a length that was there.

@@ -2,13 +2,13 @@ import { isUtf8 } from 'node:buffer';
 import type { QueryPlanNode } from '@prisma/client-engine-runtime';
 import type { Kept, MemoryBudget, Share } from '../memory-budget.ts';
 import { checkPlan } from '../prisma-runtime/index.ts';
-import { type CompileProgram, compileProgram, type Program } from '../program/index.ts';
+import { type BuildProgram, buildProgram, type Program } from '../program/index.ts';
 import { isObject, type JsonObject, parseBody } from '../request/index.ts';
 
 /** A request whose plan was seen before: its parameters were read, its plan was not. */
 export interface KnownRequest {
   readonly plan: QueryPlanNode;
-  readonly compiled: Program | undefined;
+  readonly program: Program | undefined;
   readonly params: unknown;
   readonly comments: unknown;
 }
@@ -20,7 +20,7 @@ interface PlanText extends Kept {
   /** The body up to the parameters. */
   readonly head: Buffer;
   readonly plan: QueryPlanNode;
-  readonly compiled: Program | undefined;
+  readonly program: Program | undefined;
   /** Characters of texts in its weight. */
   texts: number;
 }
@@ -54,10 +54,10 @@ export class PlanTexts {
   readonly #buckets = new Map<number, PlanText[]>();
   readonly #seen = new Set<number>();
   readonly #share: Share<PlanText>;
-  readonly #compile: CompileProgram;
+  readonly #build: BuildProgram;
 
-  constructor(budget: MemoryBudget, compile: CompileProgram = compileProgram, weightMax: number = WEIGHT_MAX) {
-    this.#compile = compile;
+  constructor(budget: MemoryBudget, build: BuildProgram = buildProgram, weightMax: number = WEIGHT_MAX) {
+    this.#build = build;
     this.#share = budget.share(weightMax, (known) => this.#forget(known));
   }
 
@@ -74,7 +74,7 @@ export class PlanTexts {
       const tail = tailOf(body, at);
       if (tail === undefined) return undefined;
       this.#use(known);
-      return { plan: known.plan, compiled: known.compiled, params: tail.params, comments: tail.comments };
+      return { plan: known.plan, program: known.program, params: tail.params, comments: tail.comments };
     }
     return undefined;
   }
@@ -95,8 +95,8 @@ export class PlanTexts {
     if (!this.#share.takes(weight)) return;
     const head = Buffer.from(body.subarray(0, at));
     const hint = fingerprint(body, at, HINT_SAMPLES);
-    const compiled = this.#compile(plan);
-    const known: PlanText = { hint, print, head, plan, compiled, weight, texts: 0, usedAt: 0 };
+    const program = this.#build(plan);
+    const known: PlanText = { hint, print, head, plan, program, weight, texts: 0, usedAt: 0 };
     const bucket = this.#buckets.get(hint);
     if (bucket === undefined) this.#buckets.set(hint, [known]);
     else if (bucket.push(known) > BUCKET_MAX) this.#share.drop(oldestOf(bucket));
@@ -111,7 +111,7 @@ export class PlanTexts {
 
   /** Notes a use, and what the uses before it have added to the plan. */
   #use(known: PlanText): void {
-    const texts = known.compiled === undefined ? 0 : known.compiled.textsKept;
+    const texts = known.program === undefined ? 0 : known.program.textsKept;
     if (texts === known.texts) {
       this.#share.use(known);
       return;

@@ -20,7 +20,7 @@ export class WithoutCode extends Error {
 export async function errorOfVersion(
   error: UserFacingError,
   minor: number,
-  executor: Pick<PrismaRuntime, 'raise'>,
+  runtime: Pick<PrismaRuntime, 'raise'>,
 ): Promise<UserFacingError | WithoutCode> {
   if (error instanceof DataMapperError) {
     return minor < UNFIT_VALUES_HAVE_A_CODE ? new WithoutCode(error.message) : error;
@@ -34,7 +34,7 @@ export async function errorOfVersion(
   const before = new DriverAdapterError({ ...earlier.cause, originalCode, originalMessage } as typeof cause);
   // A raw query has one code, whatever Postgres says.
   if (error.code === 'P2010') return new UserFacingError(error.message, error.code, { driverAdapterError: before });
-  const raised = await executor.raise(before).catch((thrown: unknown) => thrown);
+  const raised = await runtime.raise(before).catch((thrown: unknown) => thrown);
   return raised instanceof UserFacingError ? coded(raised, before, minor) : error;
 }
 

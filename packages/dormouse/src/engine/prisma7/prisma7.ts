@@ -42,7 +42,7 @@ export class Prisma7Routes {
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
-    this.#texts = new PlanTexts(parts.budget, parts.compileProgram);
+    this.#texts = new PlanTexts(parts.budget, parts.buildProgram);
   }
 
   /** Forgets all plans. */
@@ -101,7 +101,7 @@ export class Prisma7Routes {
     } catch (thrown) {
       const error = clientError(thrown, 'plan_invalid');
       if (error instanceof DormouseError) throw error;
-      const told = await errorOfVersion(error, prisma7MinorOf(request), parts.executor);
+      const told = await errorOfVersion(error, prisma7MinorOf(request), parts.runtime);
       const extensions = telemetry === undefined ? undefined : extensionsOf(telemetry, request);
       return told instanceof UserFacingError
         ? prisma7ErrorReply(told, extensions)
@@ -123,18 +123,18 @@ export class Prisma7Routes {
     const params = parameters(body.params);
     const comments = commentTags(body.comments);
     if (known === undefined) this.#texts.note(bytes);
-    const { executor, compiledExecutor, compileProgram } = this.#parts;
+    const { runtime, programExecutor, buildProgram } = this.#parts;
     // Compiled at first sight too: it takes a fraction of what the runtime would, which holds up others while it joins.
-    const compiled = known === undefined ? compileProgram(plan) : known.compiled;
+    const program = known === undefined ? buildProgram(plan) : known.program;
     // What a client sees of its statements is what the runtime's are: their values not encoded yet.
-    if (compiled?.accepts(params) && !isObserved) {
+    if (program?.accepts(params) && !isObserved) {
       const bytesMax = limits.replyBytesMax;
       return (statements) =>
-        compiledExecutor.execute(compiled, params, statements, { inTransaction, comments, frame: FRAME, bytesMax });
+        programExecutor.execute(program, params, statements, { inTransaction, comments, frame: FRAME, bytesMax });
     }
     const scope = guardedScope(plan, params);
     return async (statements) => {
-      const data = await executor.execute(plan, scope, statements, { inTransaction, comments });
+      const data = await runtime.execute(plan, scope, statements, { inTransaction, comments });
       return { data: data ?? null };
     };
   }

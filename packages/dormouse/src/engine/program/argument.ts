@@ -22,9 +22,9 @@ export type Argument =
   | { readonly kind: 'product'; readonly left: Argument; readonly right: Argument };
 
 /** Reads a value of a plan. Notes the parameters that it names; throws `NotCovered` for generators of other kinds. */
-export function compileArgument(value: unknown, scope: Scope, parameters: Set<string>): Argument {
+export function buildArgument(value: unknown, scope: Scope, parameters: Set<string>): Argument {
   if (Array.isArray(value)) {
-    const elements = value.map((element) => compileArgument(element, scope, parameters));
+    const elements = value.map((element) => buildArgument(element, scope, parameters));
     return elements.every((element) => element.kind === 'constant')
       ? { kind: 'constant', value }
       : { kind: 'list', elements };
@@ -46,7 +46,7 @@ export function compileArgument(value: unknown, scope: Scope, parameters: Set<st
     if (inner.name === 'now') return { kind: 'now' };
     if (inner.name === 'uuid' && inner.args[0] === 4) return { kind: 'uuid' };
     if (inner.name === 'product' && inner.args.length === 2) {
-      const [left, right] = inner.args.map((each) => compileArgument(each, scope, parameters));
+      const [left, right] = inner.args.map((each) => buildArgument(each, scope, parameters));
       if (left !== undefined && right !== undefined) return { kind: 'product', left, right };
     }
   }

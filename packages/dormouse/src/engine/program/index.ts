@@ -10,10 +10,10 @@
 
 export { Pace, SLICE_BYTES, type Slices } from './pace.ts';
 export {
-  type CompileProgram,
-  compileProgram,
+  type BuildProgram,
+  buildProgram,
   type KeyedRecord,
-  neverCompiled,
+  neverBuilt,
   Program,
 } from './program.ts';
 export {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { dataRow, field, gives, testRun } from '../../../test/support/executor-run.ts';
+import { dataRow, field, gives, testRun } from '../../../test/support/program-run.ts';
 import { JoinNode } from './join-node.ts';
 import type { Node } from './nodes.ts';
 import { NotCovered } from './not-covered.ts';

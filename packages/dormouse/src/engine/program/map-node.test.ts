@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { dataRow, field, gives, testRun } from '../../../test/support/executor-run.ts';
+import { dataRow, field, gives, testRun } from '../../../test/support/program-run.ts';
 import {
   concatenated,
   difference,

@@ -15,7 +15,7 @@ export interface ReplyFrame {
   readonly after: Uint8Array;
 }
 
-export interface CompiledExecutionOptions {
+export interface ProgramExecutionOptions {
   /** Whether the statements already are a transaction. */
   readonly inTransaction: boolean;
   /** Tags for the SQL comment of every statement. */
@@ -49,14 +49,14 @@ export class Written {
 /** How many executions of compiled plans went which way. */
 export interface ExecutionCounts {
   /** Written from the rows' bytes. */
-  compiled: number;
+  byProgram: number;
   /** Left to the runtime in a part, for a value of a rare form. */
   handedOver: number;
   /** Ended by an error, whoever worded it. */
   failed: number;
 }
 
-const noneCounted = (): ExecutionCounts => ({ compiled: 0, handedOver: 0, failed: 0 });
+const noneCounted = (): ExecutionCounts => ({ byProgram: 0, handedOver: 0, failed: 0 });
 
 /**
  * Runs compiled plans and writes their replies. A value or an error of a rare form is left to Prisma's runtime, over
@@ -89,20 +89,20 @@ export class ProgramExecutor {
    * have been accepted by the plan.
    */
   async execute(
-    compiled: Program,
+    program: Program,
     parameters: JsonObject,
     statements: Statements,
-    options: CompiledExecutionOptions,
+    options: ProgramExecutionOptions,
   ): Promise<Written> {
     const { inTransaction, comments } = options;
     const pace = new Pace(statements.bounds);
     const run = new Run(parameters, statements, this.#world, { inTransaction, comments, pace });
     try {
-      const body = compiled.transactional
-        ? await run.within(async () => this.#body(compiled, await compiled.evaluate(run), run, options))
-        : this.#body(compiled, await compiled.evaluate(run), run, options);
+      const body = program.transactional
+        ? await run.within(async () => this.#body(program, await program.evaluate(run), run, options))
+        : this.#body(program, await program.evaluate(run), run, options);
       const written = new Written(body instanceof Promise ? await body : body);
-      this.counts[run.handedOver ? 'handedOver' : 'compiled']++;
+      this.counts[run.handedOver ? 'handedOver' : 'byProgram']++;
       return written;
     } catch (error) {
       this.counts.failed++;
@@ -117,24 +117,24 @@ export class ProgramExecutor {
    * text.
    */
   async executeKeyed(
-    compiled: Program,
+    program: Program,
     parameters: JsonObject,
     statements: Statements,
     { members, keys, inTransaction, bytesMax }: KeyedExecutionOptions,
   ): Promise<KeyedRecords> {
     const run = new Run(parameters, statements, this.#world, { inTransaction, pace: new Pace(statements.bounds) });
     try {
-      const value = await compiled.evaluate(run);
+      const value = await program.evaluate(run);
       try {
         const out = new JsonWriter();
         out.bound(bytesMax);
-        const records = await run.pace.work(compiled.records(out, value, members, keys));
-        this.counts.compiled++;
+        const records = await run.pace.work(program.records(out, value, members, keys));
+        this.counts.byProgram++;
         return { written: true, records };
       } catch (error) {
         if (!(error instanceof NotCovered)) throw error;
       }
-      const mapped = await run.interpret(compiled.mapping(value));
+      const mapped = await run.interpret(program.mapping(value));
       this.counts.handedOver++;
       return { written: false, mapped };
     } catch (error) {
@@ -145,19 +145,19 @@ export class ProgramExecutor {
   }
 
   #body(
-    compiled: Program,
+    program: Program,
     value: unknown,
     run: Run,
-    options: CompiledExecutionOptions,
+    options: ProgramExecutionOptions,
   ): Written['body'] | Promise<Written['body']> {
     const byRuntime = async (error: unknown): Promise<Written['body']> => {
       if (!(error instanceof NotCovered)) throw error;
-      const data = await run.interpret(compiled.mapping(value));
+      const data = await run.interpret(program.mapping(value));
       const { before, after } = options.frame;
       return Buffer.concat([before, Buffer.from(JSON.stringify(data ?? null)), after]);
     };
     try {
-      const written = this.#write(compiled, value, run, options);
+      const written = this.#write(program, value, run, options);
       return written instanceof Promise ? written.catch(byRuntime) : written;
     } catch (error) {
       return byRuntime(error);
@@ -165,10 +165,10 @@ export class ProgramExecutor {
   }
 
   #write(
-    compiled: Program,
+    program: Program,
     value: unknown,
     { pace }: Run,
-    { frame, bytesMax }: CompiledExecutionOptions,
+    { frame, bytesMax }: ProgramExecutionOptions,
   ): Written['body'] | Promise<Written['body']> {
     const out = this.#out;
     const end = (): Written['body'] => {
@@ -179,10 +179,10 @@ export class ProgramExecutor {
     try {
       out.bound(bytesMax);
       out.raw(frame.before);
-      const written = pace.work(compiled.writing(out, value), () => {
+      const written = pace.work(program.writing(out, value), () => {
         // It takes more than one turn of the loop: others get a writer of their own.
         this.#out = new JsonWriter();
-        compiled.detach();
+        program.detach();
       });
       return written instanceof Promise ? written.then(end) : end();
     } catch (error) {

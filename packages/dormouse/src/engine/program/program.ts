@@ -1,8 +1,8 @@
 import type { QueryPlanNode, ResultNode } from '@prisma/client-engine-runtime';
 import type { JsonObject } from '../request/index.ts';
 import { areBindable } from './argument.ts';
+import { buildNodes, type ProgramNodes } from './build-nodes.ts';
 import { NULL } from './column-writers.ts';
-import { compileNodes, type ProgramNodes } from './compile.ts';
 import type { JsonWriter } from './json-writer.ts';
 import type { Enums } from './loose-values.ts';
 import { NotCovered } from './not-covered.ts';
@@ -125,20 +125,20 @@ export class Program {
 }
 
 /** Compiles a plan that is known to be well formed, or gives undefined for one that is the runtime's alone. */
-export type CompileProgram = (plan: QueryPlanNode) => Program | undefined;
+export type BuildProgram = (plan: QueryPlanNode) => Program | undefined;
 
 /** For an engine whose plans all run on Prisma's runtime. */
-export const neverCompiled: CompileProgram = () => undefined;
+export const neverBuilt: BuildProgram = () => undefined;
 
 /** Gives undefined for a plan with parts that only the runtime knows. */
-export const compileProgram: CompileProgram = (plan) => {
+export const buildProgram: BuildProgram = (plan) => {
   const transactional = plan.type === 'transaction';
   const mapped = transactional ? plan.args : plan;
   if (mapped.type !== 'dataMap') return undefined;
   const { expr, structure, enums } = mapped.args;
   if (structure.type === 'field') return undefined;
   try {
-    return new Program(transactional, compileNodes(expr), structure, enums);
+    return new Program(transactional, buildNodes(expr), structure, enums);
   } catch (error) {
     if (error instanceof NotCovered) return undefined;
     throw error;

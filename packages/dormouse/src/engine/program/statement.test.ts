@@ -1,7 +1,7 @@
 import type { QueryPlanDbQuery } from '@prisma/client-engine-runtime';
 import { describe, expect, it } from 'vitest';
-import { testRun } from '../../../test/support/executor-run.ts';
-import { compileNodes } from './compile.ts';
+import { testRun } from '../../../test/support/program-run.ts';
+import { buildNodes } from './build-nodes.ts';
 import { ExecuteNode } from './nodes.ts';
 import { NotCovered } from './not-covered.ts';
 import { Statement } from './statement.ts';
@@ -94,10 +94,10 @@ describe('Statement', () => {
       [],
       [],
     );
-    expect(compileNodes({ type: 'query', args: select }).reads).toBe(true);
-    expect(compileNodes({ type: 'query', args: write }).reads).toBe(false);
+    expect(buildNodes({ type: 'query', args: select }).reads).toBe(true);
+    expect(buildNodes({ type: 'query', args: write }).reads).toBe(false);
     expect(
-      compileNodes({
+      buildNodes({
         type: 'seq',
         args: [
           { type: 'execute', args: write },
@@ -109,7 +109,7 @@ describe('Statement', () => {
 
   it('does not take what it cannot be sure of', () => {
     const raw: QueryPlanDbQuery = { type: 'rawSql', sql: 'SELECT 1', args: [], argTypes: [] };
-    expect(() => compileNodes({ type: 'query', args: raw })).toThrow(NotCovered);
+    expect(() => buildNodes({ type: 'query', args: raw })).toThrow(NotCovered);
     const mixed = query([{ type: 'parameter' }], [param('left')], [{ arity: 'tuple', elements: [INT] }]);
     expect(() => new Statement(mixed, scope, new Set())).toThrow(NotCovered);
   });

@@ -2,7 +2,7 @@ import type { QueryPlanDbQuery } from '@prisma/client-engine-runtime';
 import type { ArgType } from '@prisma/driver-adapter-utils';
 import type { ParameterValue, StatementResult } from '../../pool/index.ts';
 import { BIND_VALUES_MAX } from '../prisma-runtime/index.ts';
-import { type Argument, argumentValue, compileArgument, encodeValue, type Scope } from './argument.ts';
+import { type Argument, argumentValue, buildArgument, encodeValue, type Scope } from './argument.ts';
 import { NotCovered } from './not-covered.ts';
 import type { Run } from './run.ts';
 
@@ -58,7 +58,7 @@ export class Statement {
       const list = fragment.type === 'parameter' ? undefined : fragment;
       const types = type.arity === 'tuple' ? type.elements : [type];
       if ((type.arity === 'tuple') !== (list?.type === 'parameterTupleList')) throw new NotCovered();
-      const argument = compileArgument(args[last], scope, names);
+      const argument = buildArgument(args[last], scope, names);
       this.#parameters.push({
         argument,
         types,

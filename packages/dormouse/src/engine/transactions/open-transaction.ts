@@ -36,7 +36,7 @@ export interface OpenTransactionOptions {
   /** How long it may live, from now on. */
   readonly timeoutMs: number;
   readonly clock: Clock;
-  readonly executor: PrismaRuntime;
+  readonly runtime: PrismaRuntime;
   /** Told once how it ended; its lease is given back then or soon after. */
   readonly onEnd: (end: TransactionEnd) => void;
 }
@@ -184,7 +184,7 @@ export class OpenTransaction {
     const { lease, isolationLevel } = this.#options;
     const statements = new Statements({ ...bounds, cancellation }, () => lease);
     try {
-      return await this.#options.executor.worded(async () => {
+      return await this.#options.runtime.worded(async () => {
         if (!this.#begun) await statements.begin(isolationLevel);
         return work(statements);
       });

@@ -34,7 +34,7 @@ const ENDED_REMEMBERED_MAX = 1000;
 export interface TransactionsOptions {
   readonly clock: Clock;
   readonly random: RandomBytes;
-  readonly executor: PrismaRuntime;
+  readonly runtime: PrismaRuntime;
   readonly openMax: number;
 }
 
@@ -62,7 +62,7 @@ export class Transactions {
   async start(call: Call, pool: Pool, start: TransactionStart, bounds: OperationBounds): Promise<TransactionId> {
     if (this.#closed) throw new DormouseError('shutting_down');
     if (this.open >= this.#options.openMax) throw new DormouseError('transactions_exhausted');
-    const { clock, random, executor } = this.#options;
+    const { clock, random, runtime } = this.#options;
     this.#starting++;
     try {
       const lease = await this.#acquire(call, pool, start.maxWaitMs, bounds.observer);
@@ -74,7 +74,7 @@ export class Transactions {
       const id = newTransactionId(random);
       const { keyId } = call.principal;
       const transaction = new OpenTransaction({
-        ...{ id, keyId, lease, clock, executor, timeoutMs: start.timeoutMs },
+        ...{ id, keyId, lease, clock, runtime, timeoutMs: start.timeoutMs },
         isolationLevel: start.isolationLevel,
         onEnd: (end) => this.#forget(id, keyId, end),
       });

@@ -27,7 +27,7 @@ import { type RandomRead, randomRead } from '../support/random-queries.ts';
 import { recordPlan } from '../support/recorded-plan.ts';
 import { numberFrom, seeded } from '../support/seeded.ts';
 
-// Every query goes to the engine's own executor and to Prisma's runtime: both must reply the same, byte for byte. A
+// Every query goes to the engine's programs and to Prisma's runtime: both must reply the same, byte for byte. A
 // plan is kept by its text when it comes again, so each is sent three times. DORMOUSE_SEED makes another sequence,
 // DORMOUSE_ROUNDS a longer one.
 
@@ -37,8 +37,8 @@ let door: EngineDoor;
 let prisma: Loose;
 /** What the client's plugin says of its queries. */
 let tags: Record<string, string> = {};
-/** What the executor and the runtime said last, when they differ. */
-let differences: { asked: string; executor: ExchangeReply; runtime: ExchangeReply }[] = [];
+/** What the program and the runtime said last, when they differ. */
+let differences: { asked: string; program: ExchangeReply; runtime: ExchangeReply }[] = [];
 
 /** The seed of what is asked. A failure names its own. */
 const SEED = numberFrom('DORMOUSE_SEED', 20261201);
@@ -49,12 +49,12 @@ async function both(asked: Exchange): Promise<ExchangeReply> {
   const ask = (database: EngineDatabase): Promise<ExchangeReply> => exchange(database, asked);
   const runtime = await oracle.runtime(ask);
   for (let time = 0; time < 3; time++) {
-    const { said: executor, compiled } = await oracle.executor(ask);
-    if (executor.status !== runtime.status || executor.body !== runtime.body) {
-      differences.push({ asked: asked.body.toString(), executor, runtime });
+    const { said: program, byProgram } = await oracle.program(ask);
+    if (program.status !== runtime.status || program.body !== runtime.body) {
+      differences.push({ asked: asked.body.toString(), program, runtime });
     }
     // Of nothing (`take: 0`) there is a plan without a statement, which is not worth a program.
-    if (executor.status === 200 && executor.body !== '{"data":[]}') expect(compiled).toBe(1);
+    if (program.status === 200 && program.body !== '{"data":[]}') expect(byProgram).toBe(1);
   }
   return runtime;
 }
@@ -97,10 +97,10 @@ describe('reads of Prisma 7', () => {
       { seed: SEED, numRuns: 300 * ROUNDS, endOnFailure: false },
     );
     const after = engine.executions();
-    const compiled = after.compiled - before.compiled;
+    const byProgram = after.byProgram - before.byProgram;
     const handedOver = after.handedOver - before.handedOver;
     // Of each of three requests a query.
-    expect(compiled).toBeGreaterThan(asked * 3 * 0.4);
+    expect(byProgram).toBeGreaterThan(asked * 3 * 0.4);
     expect(handedOver).toBeLessThan(asked * 3 * 0.1);
   });
 });
@@ -123,7 +123,7 @@ describe('generated values', () => {
     }
     expect(new Set(ids).size).toBe(5);
     for (const id of ids) expect(id).toMatch(/^c[a-z0-9]{24}$/);
-    expect(engine.executions().compiled - before.compiled).toBe(5);
+    expect(engine.executions().byProgram - before.byProgram).toBe(5);
   });
 });
 
@@ -201,21 +201,21 @@ async function alongside<T>(work: () => Promise<T>): Promise<readonly [T, number
   }
 }
 
-/** The replies of the runtime and of the executor to a plan. */
+/** The replies of the runtime and of the program to a plan. */
 async function bothOf(
   plan: string,
   options: AskOptions = {},
-): Promise<{ readonly runtime: Answer; readonly executor: Answer }> {
+): Promise<{ readonly runtime: Answer; readonly program: Answer }> {
   const ask = (database: EngineDatabase): Promise<Answer> => askEngine(database, '/query', plan, options);
   const runtime = await oracle.runtime(ask);
-  let executor: Answer | undefined;
+  let program: Answer | undefined;
   for (let time = 0; time < 3; time++) {
-    const { said, compiled } = await oracle.executor(ask);
-    expect(compiled).toBe(1);
-    if (executor !== undefined) expect(said).toEqual(executor);
-    executor = said;
+    const { said, byProgram } = await oracle.program(ask);
+    expect(byProgram).toBe(1);
+    if (program !== undefined) expect(said).toEqual(program);
+    program = said;
   }
-  return { runtime, executor: executor as Answer };
+  return { runtime, program: program as Answer };
 }
 
 describe('comments', () => {
@@ -231,17 +231,17 @@ describe('comments', () => {
       fc.asyncProperty(
         fc.dictionary(fc.oneof(text, awkward), fc.oneof(text, awkward), { maxKeys: 5 }),
         async (given) => {
-          const { runtime, executor } = await bothOf(commented(plan, given));
-          expect(executor).toEqual(runtime);
-          expect(executor.status).toBe(200);
+          const { runtime, program } = await bothOf(commented(plan, given));
+          expect(program).toEqual(runtime);
+          expect(program.status).toBe(200);
           if (Object.keys(given).length > 0) asked++;
         },
       ),
       { seed: SEED, numRuns: 40 },
     );
     expect(asked).toBeGreaterThan(20);
-    const { executor } = await bothOf(commented(plan, { b: "it's */ 100%", a: '1' }));
-    expect(executor.json.data).toEqual([{ v: "SELECT current_query() AS v /*a='1',b='it\\'s%20*%2F%20100%25'*/" }]);
+    const { program } = await bothOf(commented(plan, { b: "it's */ 100%", a: '1' }));
+    expect(program.json.data).toEqual([{ v: "SELECT current_query() AS v /*a='1',b='it\\'s%20*%2F%20100%25'*/" }]);
   });
 
   it('reach what is left to the runtime, and leave with the request', async () => {
@@ -257,11 +257,11 @@ describe('comments', () => {
       plan.params[name] = Array.from({ length: 20_000 }, () => 1);
     }
     const text = JSON.stringify(plan);
-    const { runtime, executor } = await bothOf(commented(text, { n: '7' }));
-    expect(executor).toEqual(runtime);
-    expect(executor.json.data).toHaveLength(2);
-    for (const { v } of executor.json.data) expect(v).toMatch(/\/\*n='7'\*\/$/);
-    const plain = (await bothOf(text)).executor.json.data;
+    const { runtime, program } = await bothOf(commented(text, { n: '7' }));
+    expect(program).toEqual(runtime);
+    expect(program.json.data).toHaveLength(2);
+    for (const { v } of program.json.data) expect(v).toMatch(/\/\*n='7'\*\/$/);
+    const plain = (await bothOf(text)).program.json.data;
     for (const { v } of plain) expect(v).toMatch(/\)$/);
   });
 });
@@ -312,17 +312,17 @@ describe('what ends a compiled plan', () => {
       { json: { code: 'P2010' } },
     ],
   ])('%s ends it as it ends the runtime', async (_name, plan, options, expected) => {
-    const { runtime, executor } = await bothOf(plan, options);
-    expect(executor).toEqual(runtime);
-    expect(executor).toMatchObject(expected);
+    const { runtime, program } = await bothOf(plan, options);
+    expect(program).toEqual(runtime);
+    expect(program).toMatchObject(expected);
   });
 
   it('a reply of many rows is the same, and others have their turn meanwhile', async () => {
     const plan = samplePlan("SELECT repeat('é', 10) || i AS v FROM generate_series(1, 60000) i", 'string');
     const [rows] = await alongside(async () => {
-      const { runtime, executor } = await bothOf(plan);
-      expect(executor).toEqual(runtime);
-      return executor.json.data.length as number;
+      const { runtime, program } = await bothOf(plan);
+      expect(program).toEqual(runtime);
+      return program.json.data.length as number;
     });
     expect(rows).toBe(60_000);
   });
@@ -334,10 +334,10 @@ describe('what ends a compiled plan', () => {
       [],
     );
     // The runtime would need a dozen seconds for it.
-    const [{ said, compiled }, turns] = await alongside(() =>
-      oracle.executor((database) => askEngine(database, '/query', plan)),
+    const [{ said, byProgram }, turns] = await alongside(() =>
+      oracle.program((database) => askEngine(database, '/query', plan)),
     );
-    expect(compiled).toBe(1);
+    expect(byProgram).toBe(1);
     expect(said).toMatchObject({ code: 'reply_too_large' });
     // Four megabytes in slices.
     expect(turns).toBeGreaterThan(8);
@@ -349,10 +349,10 @@ describe('what ends a compiled plan', () => {
       'SELECT i AS other FROM generate_series(1, 150000) i WHERE i % 100 = 0',
       [['id', 'other']],
     );
-    const [{ said: answer, compiled }, turns] = await alongside(() =>
-      oracle.executor((database) => askEngine(database, '/query', plan)),
+    const [{ said: answer, byProgram }, turns] = await alongside(() =>
+      oracle.program((database) => askEngine(database, '/query', plan)),
     );
-    expect(compiled).toBe(1);
+    expect(byProgram).toBe(1);
     expect(answer.status).toBe(200);
     expect(answer.json.data[99]).toEqual({ id: 100, others: [{ other: 100 }] });
     expect(turns).toBeGreaterThan(30);
@@ -367,7 +367,7 @@ describe('what ends a compiled plan', () => {
   it('a change of the columns does not mislead it', async () => {
     await engine.sql('CREATE TABLE changing (v int); INSERT INTO changing VALUES (1)');
     const plan = samplePlan('SELECT * FROM changing', 'int');
-    const asked = async (): Promise<unknown> => (await bothOf(plan)).executor.json.data;
+    const asked = async (): Promise<unknown> => (await bothOf(plan)).program.json.data;
     expect(await asked()).toEqual([{ v: 1 }]);
     await engine.sql('ALTER TABLE changing ADD COLUMN before text');
     expect(await asked()).toEqual([{ v: 1 }]);
@@ -376,9 +376,9 @@ describe('what ends a compiled plan', () => {
     await engine.sql('ALTER TABLE changing ALTER COLUMN v TYPE text USING $$12$$');
     expect(await asked()).toEqual([{ v: 12 }]);
     await engine.sql('ALTER TABLE changing DROP COLUMN v');
-    const { runtime, executor } = await bothOf(plan);
-    expect(executor).toEqual(runtime);
-    expect(executor.status).not.toBe(200);
+    const { runtime, program } = await bothOf(plan);
+    expect(program).toEqual(runtime);
+    expect(program.status).not.toBe(200);
   });
 });
 
@@ -396,9 +396,9 @@ async function bothSay(ask: (database: EngineDatabase) => Promise<ExchangeReply>
   const runtime = await by.runtime(ask);
   // Planned, and then known by its text.
   for (let time = 0; time < 2; time++) {
-    const { said, compiled } = await by.executor(ask);
+    const { said, byProgram } = await by.program(ask);
     expect(said).toEqual(runtime);
-    if (ANSWER.test(said.body)) expect(compiled).toBeGreaterThan(0);
+    if (ANSWER.test(said.body)) expect(byProgram).toBeGreaterThan(0);
   }
   return runtime;
 }
@@ -425,9 +425,9 @@ describe('every type, by the JSON protocol', () => {
       { seed: SEED, numRuns: numRuns * ROUNDS, endOnFailure: false },
     );
     const after = engine.executions();
-    const compiled = after.compiled - before.compiled;
+    const byProgram = after.byProgram - before.byProgram;
     expect(errors).toBeLessThan(asked * 0.3);
-    expect(compiled).toBeGreaterThan(asked * 0.5);
+    expect(byProgram).toBeGreaterThan(asked * 0.5);
   });
 
   it('batches get the same reply', async () => {
@@ -440,7 +440,7 @@ describe('every type, by the JSON protocol', () => {
       }),
       { seed: SEED, numRuns: 60 * ROUNDS, endOnFailure: false },
     );
-    expect(engine.executions().compiled - before.compiled).toBeGreaterThan(60 * ROUNDS);
+    expect(engine.executions().byProgram - before.byProgram).toBeGreaterThan(60 * ROUNDS);
   });
 
   it('findUniques that become one query get the same replies', async () => {
@@ -454,7 +454,7 @@ describe('every type, by the JSON protocol', () => {
       { seed: SEED, numRuns: 100 * ROUNDS, endOnFailure: false },
     );
     // Half of the records hold a value of a rare form.
-    expect(engine.executions().compiled - before.compiled).toBeGreaterThan(asked * 0.3);
+    expect(engine.executions().byProgram - before.byProgram).toBeGreaterThan(asked * 0.3);
   });
 
   it('reads and writes get the same reply in a thread, too', async () => {

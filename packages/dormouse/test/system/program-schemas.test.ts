@@ -13,7 +13,7 @@ import { type ModelQuery, ModelReads } from '../support/random-schema-reads.ts';
 import { ModelWrites } from '../support/random-schema-writes.ts';
 import { numberFrom, seeded } from '../support/seeded.ts';
 
-// Random data models with random rows: random reads and writes go to Prisma's runtime and to the engine's own executor,
+// Random data models with random rows: random reads and writes go to Prisma's runtime and to the engine's programs,
 // which must reply the same, byte for byte, and leave the same rows. DORMOUSE_SEED makes another sequence,
 // DORMOUSE_ROUNDS more models.
 
@@ -38,15 +38,15 @@ interface Seen {
   /** Replies that say what is wrong with the query. */
   refused: number;
   /** Those that a compiled plan answered each time, whole or but for a value of a rare form. */
-  compiled: number;
+  byProgram: number;
   /** Of all asked, those that were plans of Prisma 7; the others were queries of Prisma 6. */
   plans: number;
 }
 type Kind = 'reads' | 'writes';
 /** Over all rounds. */
 const seen: Record<Kind, Seen> = {
-  reads: { asked: 0, full: 0, refused: 0, compiled: 0, plans: 0 },
-  writes: { asked: 0, full: 0, refused: 0, compiled: 0, plans: 0 },
+  reads: { asked: 0, full: 0, refused: 0, byProgram: 0, plans: 0 },
+  writes: { asked: 0, full: 0, refused: 0, byProgram: 0, plans: 0 },
 };
 let engine: BareEngine;
 let oracle: Oracle;
@@ -101,14 +101,14 @@ describe.each(Array.from({ length: ROUNDS }, (_, round) => round))('random schem
   const told = (query: ModelQuery): string =>
     `DORMOUSE_SEED=${SEED}, schema ${round}: ${JSON.stringify(query)}\n${schema.text}`;
 
-  function note(kind: Kind, { isPlan }: Asked, { status, body }: ExchangeReply, compiled: boolean): void {
+  function note(kind: Kind, { isPlan }: Asked, { status, body }: ExchangeReply, byProgram: boolean): void {
     const counts = seen[kind];
     counts.asked++;
     if (status !== 200 || body.startsWith('{"errors"')) counts.refused++;
     // Of nothing (`take: 0`) there is a plan without a statement, which is not worth a program.
-    else if (!/:\[\]\}?\}$/.test(body)) expect.soft(compiled, body).toBe(true);
+    else if (!/:\[\]\}?\}$/.test(body)) expect.soft(byProgram, body).toBe(true);
     if (!/^\{"(?:errors|data":(?:\{"\w+":)?(?:null|\[\]|\{"count":0\})\}?\}$)/.test(body)) counts.full++;
-    if (compiled) counts.compiled++;
+    if (byProgram) counts.byProgram++;
     if (isPlan) counts.plans++;
   }
 
@@ -119,13 +119,13 @@ describe.each(Array.from({ length: ROUNDS }, (_, round) => round))('random schem
       const asked = await protocol(query, number);
       const runtime = await oracle.runtime(asked.ask);
       // The third time a plan is known by its text.
-      let compiled = 0;
+      let byProgram = 0;
       for (let time = 0; time < 3; time++) {
-        const executor = await oracle.executor(asked.ask);
-        expect.soft(executor.said, told(query)).toEqual(runtime);
-        compiled += executor.compiled;
+        const program = await oracle.program(asked.ask);
+        expect.soft(program.said, told(query)).toEqual(runtime);
+        byProgram += program.byProgram;
       }
-      note('reads', asked, runtime, compiled === 3);
+      note('reads', asked, runtime, byProgram === 3);
     }
   });
 
@@ -142,17 +142,17 @@ describe.each(Array.from({ length: ROUNDS }, (_, round) => round))('random schem
       const query = writes.next();
       const asked = await protocol(query, number);
       const runtime = await outcome(() => oracle.runtime(asked.ask));
-      let compiled = 0;
-      const executor = async (): Promise<ExchangeReply> => {
-        const { said, compiled: more } = await oracle.executor(asked.ask);
-        compiled += more;
+      let byProgram = 0;
+      const program = async (): Promise<ExchangeReply> => {
+        const { said, byProgram: more } = await oracle.program(asked.ask);
+        byProgram += more;
         return said;
       };
-      expect.soft(await outcome(executor), told(query)).toEqual(runtime);
-      await executor();
+      expect.soft(await outcome(program), told(query)).toEqual(runtime);
+      await program();
       // The third time a plan is known by its text.
-      expect.soft(await outcome(executor), told(query)).toEqual(runtime);
-      note('writes', asked, runtime, compiled === 3);
+      expect.soft(await outcome(program), told(query)).toEqual(runtime);
+      note('writes', asked, runtime, byProgram === 3);
     }
   });
 });
@@ -166,6 +166,6 @@ it("most of it was the executor's, and had something to compare", () => {
     expect(refused).toBeLessThan(asked * 0.4);
     expect(full).toBeGreaterThan(asked * 0.4);
   }
-  expect(reads.compiled).toBeGreaterThan(reads.asked * 0.9);
-  expect(writes.compiled).toBeGreaterThan(writes.asked * 0.9);
+  expect(reads.byProgram).toBeGreaterThan(reads.asked * 0.9);
+  expect(writes.byProgram).toBeGreaterThan(writes.asked * 0.9);
 });

@@ -1,6 +1,6 @@
 import type { PrismaValue, QueryPlanNode } from '@prisma/client-engine-runtime';
 import { isObject } from '../request/index.ts';
-import { type Argument, argumentValue, compileArgument, type Scope } from './argument.ts';
+import { type Argument, argumentValue, buildArgument, type Scope } from './argument.ts';
 import { JoinNode } from './join-node.ts';
 import {
   concatenated,
@@ -48,16 +48,16 @@ export interface ProgramNodes {
 }
 
 /** Compiles the part of a plan below its data map. Throws `NotCovered`. */
-export function compileNodes(plan: QueryPlanNode): ProgramNodes {
-  const compiler = new NodeCompiler();
-  const root = compiler.node(plan, new Map());
-  const { statements, parameters, variables } = compiler;
+export function buildNodes(plan: QueryPlanNode): ProgramNodes {
+  const builder = new NodeBuilder();
+  const root = builder.node(plan, new Map());
+  const { statements, parameters, variables } = builder;
   if (statements.length === 0) throw new NotCovered();
   const reads = statements.every((statement) => statement.reads);
   return { root, statements, parameters: [...parameters], variables: [...variables], reads };
 }
 
-class NodeCompiler {
+class NodeBuilder {
   readonly parameters = new Set<string>();
   readonly variables = new Set<string>();
   readonly statements: Statement[] = [];
@@ -165,7 +165,7 @@ class NodeCompiler {
   }
 
   #argument(value: unknown, scope: Scope): Argument {
-    return compileArgument(value, scope, this.parameters);
+    return buildArgument(value, scope, this.parameters);
   }
 
   #sequence(nodes: readonly QueryPlanNode[], scope: Scope): Node {
@@ -181,11 +181,11 @@ class NodeCompiler {
     const inner = new Map(scope);
     const bindings = node.args.bindings.map(({ name, expr }) => {
       // A name that is bound again is another variable from here on.
-      const compiled = this.node(expr, inner);
+      const value = this.node(expr, inner);
       const index = this.#variableCount++;
       inner.set(name, index);
       this.variables.add(name);
-      return { index, node: compiled };
+      return { index, node: value };
     });
     return new LetNode(bindings, this.node(node.args.expr, inner));
   }

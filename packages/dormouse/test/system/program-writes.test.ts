@@ -17,7 +17,7 @@ import { randomManyWrite } from '../support/random-many-writes.ts';
 import { type RandomWrite, randomWrite } from '../support/random-writes.ts';
 import { numberFrom } from '../support/seeded.ts';
 
-// Every write goes to Prisma's runtime and to the engine's own executor, each over the same rows: the same reply, byte
+// Every write goes to Prisma's runtime and to the engine's programs, each over the same rows: the same reply, byte
 // for byte, and the same rows afterwards. DORMOUSE_SEED makes another sequence, DORMOUSE_ROUNDS longer ones (90 writes
 // a round).
 
@@ -28,7 +28,7 @@ let prisma: Loose;
 let tables: KeptTables;
 /** Sent along with each request. */
 let headers: Record<string, string> = {};
-let asked: { readonly runtime: Outcome; readonly executor: Outcome }[] = [];
+let asked: { readonly runtime: Outcome; readonly program: Outcome }[] = [];
 
 interface Outcome extends ExchangeReply {
   readonly rows: string;
@@ -54,18 +54,18 @@ async function both(request: Exchange): Promise<ExchangeReply> {
   const ask = (database: EngineDatabase): Promise<ExchangeReply> =>
     exchange(database, { ...request, headers: { ...request.headers, ...headers } });
   const runtime = await outcome(() => oracle.runtime(ask));
-  const executor = async (): Promise<ExchangeReply> => {
-    const { said, compiled } = await oracle.executor(ask);
+  const program = async (): Promise<ExchangeReply> => {
+    const { said, byProgram } = await oracle.program(ask);
     // A list without an element is written by no statement, and what is not well formed is refused before any.
     if (said.status === 200 && said.body !== '{"data":[]}' && said.body !== '{"data":{"count":0}}') {
-      expect(compiled).toBe(1);
+      expect(byProgram).toBe(1);
     }
     return said;
   };
-  asked.push({ runtime, executor: await outcome(executor) });
-  await executor();
+  asked.push({ runtime, program: await outcome(program) });
+  await program();
   // The third time a plan is known by its text.
-  asked.push({ runtime, executor: await outcome(executor) });
+  asked.push({ runtime, program: await outcome(program) });
   return runtime;
 }
 
@@ -93,7 +93,7 @@ async function write({ model, operation, args }: RandomWrite): Promise<number> {
     if ((error as Loose).code === undefined && asked.length > 0) throw error;
   }
   door.rethrow();
-  for (const { runtime, executor } of asked) expect(executor).toEqual(runtime);
+  for (const { runtime, program } of asked) expect(program).toEqual(runtime);
   return asked[0]?.runtime.status ?? 0;
 }
 
@@ -141,7 +141,7 @@ describe('writes of Prisma 7', () => {
     });
     expect(status).toBe(400);
     await tables.restore();
-    expect(asked[0]?.executor.rows).toBe(await tables.rows());
+    expect(asked[0]?.program.rows).toBe(await tables.rows());
   });
 
   it('whose reply is too large are rolled back', async () => {
@@ -154,9 +154,9 @@ describe('writes of Prisma 7', () => {
       .catch(() => undefined);
     headers = {};
     const [pair] = asked;
-    expect(JSON.parse(pair?.executor.body ?? '')).toMatchObject({ code: 'P6009' });
-    expect(pair?.executor).toEqual(pair?.runtime);
-    expect(pair?.executor.rows).toBe(before);
+    expect(JSON.parse(pair?.program.body ?? '')).toMatchObject({ code: 'P6009' });
+    expect(pair?.program).toEqual(pair?.runtime);
+    expect(pair?.program.rows).toBe(before);
   });
 
   it('whose reply cannot be written are rolled back', async () => {
@@ -173,7 +173,7 @@ describe('writes of Prisma 7', () => {
       });
       expect(status).toBe(views === 5 ? 200 : 400);
       await tables.restore();
-      expect((await tables.rows()) === asked[0]?.executor.rows).toBe(views !== 5);
+      expect((await tables.rows()) === asked[0]?.program.rows).toBe(views !== 5);
     }
   });
 });
