@@ -22,6 +22,7 @@ export type {
   Attachment,
   Backends,
   CopyWay,
+  Credentials,
   Endpoint,
   ForkResult,
   Hold,

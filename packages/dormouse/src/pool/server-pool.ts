@@ -7,7 +7,7 @@ import {
   type RandomBytes,
   type Role,
 } from '../base/index.ts';
-import type { Hold, Instance } from '../instance/index.ts';
+import type { Credentials, Hold, Instance } from '../instance/index.ts';
 import { decodeDataRow, PostgresError } from '../wire/index.ts';
 import type { Connect, ConnectionLost } from './connection/index.ts';
 import {
@@ -77,6 +77,7 @@ export class ServerPool implements Pool, LeaseSource {
   readonly #statementsMax: number | undefined;
   readonly #schemaChanges: SchemaChanges;
   readonly #storedCode: StoredCode;
+  readonly #credentials: Credentials;
   readonly #parameters: ReadonlyMap<string, string>;
   readonly #detach: () => void;
   #permits: number;
@@ -102,9 +103,10 @@ export class ServerPool implements Pool, LeaseSource {
     this.#storedCode = options.storedCode ?? new StoredCode(this.#schemaChanges, options.clock);
     this.#permits = options.connectionsMax ?? POOL_CONNECTIONS_MAX;
     this.#waiters = new WaitQueue(options.clock, options.waitersMax ?? POOL_WAITERS_MAX);
+    this.#credentials = options.instance.credentials(options.role);
     this.#parameters = new Map([
-      ['user', options.role],
-      ['database', 'postgres'],
+      ['user', this.#credentials.user],
+      ['database', this.#credentials.database],
       ['application_name', 'dormouse'],
       ['client_encoding', 'UTF8'],
       // Readers of text values rely on it, whatever a tenant sets for his role or database.
@@ -347,8 +349,10 @@ export class ServerPool implements Pool, LeaseSource {
         clock: this.#clock,
         log: this.#log,
       });
+    const { password } = this.#credentials;
     const session = await openSession(socket, {
       parameters: this.#parameters,
+      ...(password === undefined ? {} : { password }),
       random: this.#random,
       deadline,
       leave: (processId) => left.push(end(processId, true, async () => {})),

@@ -192,6 +192,7 @@ export async function startBareInstance(
       return state;
     },
     endpoint,
+    credentials: (user) => ({ user, database: 'postgres' }),
     backends: new OwnBackends(() => endpoint),
     get generation() {
       return generation;

@@ -1,6 +1,6 @@
-import { type Clock, type Deadline, DormouseError } from '../../src/base/index.ts';
+import { type Clock, type Deadline, DormouseError, type Role } from '../../src/base/index.ts';
 import type { Adoption, Server, StopResult } from '../../src/instance/contract/runtime.ts';
-import type { Endpoint } from '../../src/instance/index.ts';
+import type { Credentials, Endpoint } from '../../src/instance/index.ts';
 
 /** How the next operations go. */
 export interface FakePlan {
@@ -29,6 +29,10 @@ export class FakeServer implements Server {
   adoptable: boolean | 'starting' = false;
   readonly #clock: Clock;
   #last: Promise<unknown> = Promise.resolve();
+
+  credentials(user: Role): Credentials {
+    return { user, database: 'postgres' };
+  }
 
   constructor(clock: Clock) {
     this.#clock = clock;

@@ -1,14 +1,14 @@
 import { DormouseError, type Role } from '../../base/index.ts';
 import { PostgresError } from '../../wire/index.ts';
 
-/** The main database's name in Postgres; a client that names none gets it. */
+/** The main database's name for clients; a client that names none gets it. */
 export const MAIN_DATABASE = 'postgres';
 /** invalid_catalog_name: there is no such database. */
 const NO_SUCH_DATABASE = '3D000';
 
 /** Which of a server's databases a client wants. */
 export interface DatabaseName {
-  /** What Postgres is asked for. */
+  /** The database's name for clients; the instance may call the main one otherwise. */
   readonly name: string;
   /** The client wrote Dormouse's own name of the database: the main one, unless the owner has made one of that name. */
   readonly ownName: boolean;

@@ -87,7 +87,9 @@ export class Session implements CancelKey {
     const left: Promise<void>[] = [];
     try {
       const wanted = wantedDatabase(parameters, key.role, catalog.database(key.databaseId)?.name);
-      const toDatabase = (name: string): Map<string, string> => serverParameters(parameters, key.role, name);
+      const { user, database } = options.instance.credentials(key.role);
+      const toDatabase = (name: string): Map<string, string> =>
+        serverParameters(parameters, user, name === MAIN_DATABASE ? database : name);
       // Refused before anything is woken.
       const first = toDatabase(wanted.name);
       const reached = await reach(options, first, left).catch((error: unknown) => {
@@ -175,7 +177,8 @@ async function reach(
   parameters: ReadonlyMap<string, string>,
   left: Promise<void>[],
 ): Promise<Reached> {
-  const { instance, clock, random, log, cancellation } = options;
+  const { instance, clock, random, log, cancellation, key } = options;
+  const { password } = instance.credentials(key.role);
   const deadline = Deadline.in(clock, options.wakeMs);
   for (;;) {
     const hold = instance.tryHold() ?? (await instance.hold(deadline));
@@ -185,6 +188,7 @@ async function reach(
       const socket = options.connect(instance.endpoint);
       const opened = await openSession(socket, {
         parameters,
+        ...(password === undefined ? {} : { password }),
         random,
         deadline,
         cancellation,

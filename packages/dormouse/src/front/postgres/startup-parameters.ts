@@ -1,4 +1,4 @@
-import { DormouseError, type Role } from '../../base/index.ts';
+import { DormouseError } from '../../base/index.ts';
 import { settingsOf } from './startup-options.ts';
 
 const PROTOCOL_OPTION = '_pq_.';
@@ -44,12 +44,12 @@ function check(name: string): void {
 }
 
 /**
- * The startup parameters of the server's session for a client's: as they came, but the role is the key's, and the
- * database `database`. Fails with `version_unsupported`, `permission_denied`.
+ * The startup parameters of the server's session for a client's: as they came, but the user is `user`, and the database
+ * `database`. Fails with `version_unsupported`, `permission_denied`.
  */
 export function serverParameters(
   client: ReadonlyMap<string, string>,
-  role: Role,
+  user: string,
   database: string,
 ): Map<string, string> {
   if (!FALSE.has((client.get('replication') ?? '').toLowerCase())) {
@@ -57,7 +57,7 @@ export function serverParameters(
       message: 'Replication connections are not served here. Stream changes over the HTTP port instead.',
     });
   }
-  const parameters = new Map<string, string>([['user', role], ['database', database], ...OURS]);
+  const parameters = new Map<string, string>([['user', user], ['database', database], ...OURS]);
   for (const [name, value] of client) {
     if (name === 'user' || name === 'database' || name === 'replication' || name.startsWith(PROTOCOL_OPTION)) continue;
     if (name === 'options') for (const setting of settingsOf(value)) check(setting);

@@ -3,5 +3,5 @@
  * Never: has behaviour of its own: types, and constants of these types.
  */
 export type { Backends } from './backends.ts';
-export type { Attachment, Endpoint, Hold, Instance, InstanceState } from './instance.ts';
+export type { Attachment, Credentials, Endpoint, Hold, Instance, InstanceState } from './instance.ts';
 export type { Adoption, CopyWay, ForkOrder, ForkResult, Runtime, Server, StopResult } from './runtime.ts';

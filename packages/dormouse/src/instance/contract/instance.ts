@@ -1,4 +1,4 @@
-import type { DatabaseId, Deadline, DormouseError } from '../../base/index.ts';
+import type { DatabaseId, Deadline, DormouseError, Role } from '../../base/index.ts';
 import type { Backends } from './backends.ts';
 
 /** Where a database's server stands. The transitions between them are one written table (see transitions). */
@@ -16,6 +16,15 @@ export type InstanceState =
 export type Endpoint =
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+
+/** What a session of one role logs in to the server with. */
+export interface Credentials {
+  readonly user: string;
+  /** Absent where the server admits its users without a password, as on a private socket. */
+  readonly password?: string;
+  /** The server's own name of the main database. */
+  readonly database: string;
+}
 
 /** While open, the server stays running. `release` is idempotent. */
 export interface Hold {
@@ -57,6 +66,8 @@ export interface Instance {
   readonly failure?: DormouseError | undefined;
   /** Where the server listens; meaningful while it runs or is suspended. */
   readonly endpoint: Endpoint;
+  /** The same for as long as the instance is open. */
+  credentials(role: Role): Credentials;
   /** Grows whenever a server is gone: a connection of an earlier generation is dead. */
   readonly generation: number;
   /** What can be done to backends from outside while the server runs; for who holds it. */

@@ -1,5 +1,5 @@
-import type { DatabaseId, Deadline } from '../../base/index.ts';
-import type { Endpoint } from './instance.ts';
+import type { DatabaseId, Deadline, Role } from '../../base/index.ts';
+import type { Credentials, Endpoint } from './instance.ts';
 
 /** How a stop ended: a clean shutdown, an immediate one (recovery at the next start), or by force. */
 export type StopResult = 'clean' | 'immediate' | 'killed' | 'gone';
@@ -15,6 +15,8 @@ export type Adoption = 'running' | 'starting' | 'gone';
  */
 export interface Server {
   readonly endpoint: Endpoint;
+  /** What a session of the role logs in with. */
+  credentials(role: Role): Credentials;
   /**
    * Starts; done once connections are accepted and the start is recorded. Proves first that no earlier server is alive
    * on the same data; one that recovers is waited for and taken over. `givenUp` is asked again and again: once true,

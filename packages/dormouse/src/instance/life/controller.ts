@@ -5,10 +5,20 @@ import {
   Deadline,
   DormouseError,
   type Logger,
+  type Role,
   toDormouseError,
 } from '../../base/index.ts';
 import { OwnBackends } from '../administration/index.ts';
-import type { Attachment, Backends, Endpoint, Hold, Instance, InstanceState, Server } from '../contract/index.ts';
+import type {
+  Attachment,
+  Backends,
+  Credentials,
+  Endpoint,
+  Hold,
+  Instance,
+  InstanceState,
+  Server,
+} from '../contract/index.ts';
 import { Attachments } from './attachments.ts';
 import { Backoff } from './backoff.ts';
 import { FileWork } from './file-work.ts';
@@ -116,6 +126,9 @@ export class Controller implements Instance {
   }
   get endpoint(): Endpoint {
     return this.#server.endpoint;
+  }
+  credentials(role: Role): Credentials {
+    return this.#server.credentials(role);
   }
   get generation(): number {
     return this.#holds.generation;

@@ -1,7 +1,7 @@
-import { assert, type Deadline } from '../../base/index.ts';
+import { assert, type Deadline, type Role } from '../../base/index.ts';
 import { probe, upgradeServer } from '../administration/index.ts';
 import type { ProcessWorld } from '../confinement/index.ts';
-import type { Adoption, Endpoint, Server, StopResult } from '../contract/index.ts';
+import type { Adoption, Credentials, Endpoint, Server, StopResult } from '../contract/index.ts';
 import type { DatabaseLayout, LifelineWatch, ProcessIdentity } from '../machine/index.ts';
 import { keepAlive, treeMemoryBytes } from '../machine/index.ts';
 import { configure, dataMajor } from '../postgres/index.ts';
@@ -16,6 +16,8 @@ import { ensureLifeline, ensureRun, followStart, startError } from './start-serv
 const ADOPT_MS = 10_000;
 /** Between two questions to one that recovers. */
 const RECOVERING_LOOK_MS = 50;
+/** As initdb names it. */
+const MAIN_DATABASE = 'postgres';
 const NEVER = (): boolean => false;
 
 /** PostgreSQL as a tree of processes on this machine: the operations on it, one after the other. */
@@ -48,6 +50,11 @@ export class ProcessServer implements Server {
       this.#looks.end();
       if (!meant) this.onExit?.();
     };
+  }
+
+  /** Each role is a user of its name. The socket is private, so the server asks for no password. */
+  credentials(role: Role): Credentials {
+    return { user: role, database: MAIN_DATABASE };
   }
 
   start(deadline: Deadline, givenUp: () => boolean = NEVER): Promise<void> {
