@@ -23,6 +23,7 @@ export {
   type TableName,
   UNKNOWN,
 } from './event-log.ts';
+export { EventLogs } from './event-logs.ts';
 export {
   type Batch,
   type FollowOptions,
@@ -34,7 +35,6 @@ export {
 } from './follow.ts';
 export { LargeReads } from './large-reads.ts';
 export { DEFAULT_LOG_LIMITS, type LogLimits } from './log-bounds.ts';
-export { EventLogs } from './log-host.ts';
 export {
   type ArrayItem,
   base64Of,

@@ -1,19 +1,17 @@
-/** The worker thread that holds the log files: opened while needed, a bounded number open. */
+/** The worker thread that holds the log files. A file is opened when a call names it; the number of open files is bounded. */
 import { parentPort } from 'node:worker_threads';
-import { assert, cryptoRandom, DormouseError, type ErrorCode, unreachable } from '../../base/index.ts';
+import { assert, cryptoRandom, DormouseError, type ErrorCode } from '../../base/index.ts';
+import { answerCalls } from '../../threads/index.ts';
 import { collector } from './collect.ts';
+import type { LogCalls, LogFileName } from './log-calls.ts';
 import { LogFile } from './log-file.ts';
-import type { LogReply, LogRequest } from './log-protocol.ts';
 
-/** Each open file costs about 100 kB and three descriptors; opening one again takes a millisecond. */
+/** Each open file costs about 100 kB and three descriptors; opening a file again takes a millisecond. */
 const OPEN_FILES_MAX = 64;
 
-const port = parentPort;
-assert(port !== null, 'runs as a worker');
-
 /**
- * Closed files whose descriptors may still be open; then they are let go of. A collection of this thread's small heap
- * takes a few ms.
+ * Closed files whose descriptors may still be open. At this number the garbage is collected, which closes the
+ * descriptors; a collection of this thread's small heap takes a few ms.
  */
 const CLOSED_FILES_MAX = 32;
 
@@ -23,18 +21,18 @@ let closed = 0;
 /** By path, least recently used first. */
 const files = new Map<string, LogFile>();
 
-function open(request: LogRequest): LogFile {
-  let file = files.get(request.path);
+function open({ path, limits }: LogFileName): LogFile {
+  let file = files.get(path);
   if (file === undefined) {
-    file = new LogFile(request.path, request.limits, cryptoRandom);
+    file = new LogFile(path, limits, cryptoRandom);
     if (files.size >= OPEN_FILES_MAX) {
       const [oldest] = files.keys();
       close(oldest as string);
     }
   } else {
-    files.delete(request.path);
+    files.delete(path);
   }
-  files.set(request.path, file);
+  files.set(path, file);
   return file;
 }
 
@@ -49,49 +47,26 @@ function close(path: string): void {
   collect();
 }
 
-function answer(request: LogRequest): unknown {
-  const { ask } = request;
-  if (ask.call === 'close') return close(request.path);
-  const file = open(request);
-  switch (ask.call) {
-    case 'state':
-      return file.state();
-    case 'epochs':
-      return file.epochs();
-    case 'checkEpoch':
-      return file.checkEpoch(ask.position, ask.epoch);
-    case 'begin':
-      return file.begin(ask.history, ask.lsn);
-    case 'newEpoch':
-      return file.newEpoch(ask.nowMs);
-    case 'discardPending':
-      return file.discardPending();
-    case 'tables':
-      return file.tables();
-    case 'append':
-      return file.append(ask.batch);
-    case 'read':
-      return file.read(ask.request);
-    case 'hasTable':
-      return file.hasTable(ask.table);
-    case 'noteTables':
-      return file.noteTables(ask.text);
-    case 'notedTables':
-      return file.notedTables();
-    case 'cursor':
-      return file.cursors.get(ask.key);
-    case 'saveCursor':
-      return file.cursors.save(ask.key, ask.position, ask.nowMs);
-    case 'deleteCursor':
-      return file.cursors.delete(ask.key);
-    case 'cursors':
-      return file.cursors.all();
-    case 'trim':
-      return file.trim(ask.nowMs);
-    default:
-      return unreachable(ask);
-  }
-}
+const answers: LogCalls = {
+  state: (file) => open(file).state(),
+  epochs: (file) => open(file).epochs(),
+  checkEpoch: (file, position, epoch) => open(file).checkEpoch(position, epoch),
+  begin: (file, history, lsn) => open(file).begin(history, lsn),
+  newEpoch: (file, nowMs) => open(file).newEpoch(nowMs),
+  discardPending: (file) => open(file).discardPending(),
+  tables: (file) => open(file).tables(),
+  append: (file, batch) => open(file).append(batch),
+  read: (file, request) => open(file).read(request),
+  hasTable: (file, table) => open(file).hasTable(table),
+  noteTables: (file, text) => open(file).noteTables(text),
+  notedTables: (file) => open(file).notedTables(),
+  cursor: (file, key) => open(file).cursors.get(key),
+  saveCursor: (file, key, position, nowMs) => open(file).cursors.save(key, position, nowMs),
+  deleteCursor: (file, key) => open(file).cursors.delete(key),
+  cursors: (file) => open(file).cursors.all(),
+  trim: (file, nowMs) => open(file).trim(nowMs),
+  close: ({ path }) => close(path),
+};
 
 /** What a failure of SQLite means to the platform. */
 function codeOf(error: unknown): ErrorCode {
@@ -102,14 +77,5 @@ function codeOf(error: unknown): ErrorCode {
   return 'internal';
 }
 
-port.on('message', (request: LogRequest) => {
-  let reply: LogReply;
-  try {
-    reply = { id: request.id, ok: true, value: answer(request) };
-  } catch (error) {
-    const code = codeOf(error);
-    const message = error instanceof DormouseError ? error.message : '';
-    reply = { id: request.id, ok: false, code, message, cause: String(error) };
-  }
-  port.postMessage(reply);
-});
+assert(parentPort !== null, 'runs as a worker');
+answerCalls(parentPort, answers, codeOf);

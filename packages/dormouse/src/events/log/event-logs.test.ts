@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../base/index.ts';
 import type { EventLog } from './event-log.ts';
+import { EventLogs } from './event-logs.ts';
 import { DEFAULT_LOG_LIMITS } from './log-bounds.ts';
-import { EventLogs } from './log-host.ts';
 
 /**
  * What the worker may hold: 64 open files, and twice the 32 that may be closed and not collected, since the collected
