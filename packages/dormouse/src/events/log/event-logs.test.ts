@@ -16,7 +16,7 @@ const DESCRIPTORS_MAX = (64 + 2 * 32) * 3;
 const LIMITS = { ...DEFAULT_LOG_LIMITS, synced: false };
 const RELATION = { schema: 'public', name: 't', columns: [{ name: 'id', typeOid: 23, key: true }] };
 
-describe('the turns of databases', () => {
+describe('the turns of databases in the thread of the logs', () => {
   let directory: string;
   let logs: EventLogs;
   beforeEach(() => {
@@ -40,7 +40,7 @@ describe('the turns of databases', () => {
   }
   const START = { ordinal: 1, lsn: 0n, index: 0 };
 
-  it('come one after the other, however much one of them asks for, and management comes first', async () => {
+  it('databases take turns in the thread of the logs, however much one of them asks for, and management goes first', async () => {
     const greedy = await filled('greedy.db');
     const other = await filled('other.db');
     const done: string[] = [];
@@ -61,7 +61,7 @@ describe('the turns of databases', () => {
     expect(done.indexOf('greedy writes')).toBeLessThan(8);
   });
 
-  it('pass over who has hung up, and refuse more than may wait', async () => {
+  it('a read whose reader has hung up is passed over, and more reads than may wait are refused', async () => {
     const greedy = await filled('greedy.db');
     const askers = Array.from({ length: 1000 }, () => new AbortController());
     const gone = askers.map(({ signal }) =>
@@ -88,7 +88,7 @@ describe('the turns of databases', () => {
     expect(count(outcomes, 'read')).toBe(1002);
   });
 
-  it('are not needed to know how a log stands', async () => {
+  it('the state of a log is known without waiting for the thread', async () => {
     const log = await filled('a.db');
     const reads = Array.from({ length: 50 }, () => log.read({ after: START, limit: 500 }));
     let before = 0;
@@ -98,7 +98,7 @@ describe('the turns of databases', () => {
     await Promise.all(reads);
   });
 
-  it('end with a log that is closed: who waits is told, and nobody opens it again', async () => {
+  it('closing a log refuses the reads that wait for it, and nothing opens it again', async () => {
     const log = await filled('a.db');
     const reads = Array.from({ length: 20 }, () =>
       log.read({ after: START, limit: 500 }).then(
@@ -113,7 +113,7 @@ describe('the turns of databases', () => {
 });
 
 describe.runIf(process.platform === 'linux')('the logs of many databases', () => {
-  it('hold a bounded number of descriptors, however many are used', async () => {
+  it('the logs of many databases hold a bounded number of descriptors, however many logs are used', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'dormouse-logs-'));
     const logs = new EventLogs(systemClock);
     const open = (): number =>

@@ -18,7 +18,9 @@ import { type LogJob, LogTurns } from './log-turns.ts';
  * have yet can be taken out.
  */
 const IN_THREAD_MAX = 2;
-/** Calls of one database that may wait: those of 100 live readers, as many other readers, and their acknowledgements. */
+/**
+ * Calls of one database that may wait: those of 100 live readers and as many other readers, and acknowledgements.
+ */
 const WAITING_MAX = 1000;
 
 interface Job extends LogJob {

@@ -1,4 +1,4 @@
-/** The worker thread that holds the log files. A file is opened when a call names it; the number of open files is bounded. */
+/** The worker thread that holds the log files. A call opens its file; the number of open files is bounded. */
 import { parentPort } from 'node:worker_threads';
 import { assert, cryptoRandom, DormouseError, type ErrorCode } from '../../base/index.ts';
 import { answerCalls } from '../../threads/index.ts';
