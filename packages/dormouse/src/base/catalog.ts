@@ -28,9 +28,13 @@ export interface LimitOverrides {
   readonly tempLimitBytes?: number;
 }
 
+/** Who runs the server of a database. `managed`: Dormouse does, on this machine. */
+export type DatabaseKind = 'managed';
+
 /** What the data plane may know of a database. */
 export interface DatabaseRecord {
   readonly id: DatabaseId;
+  readonly kind: DatabaseKind;
   readonly name: string;
   /** PostgreSQL major version of its data directory. */
   readonly pgMajor: number;

@@ -34,7 +34,7 @@ class PaperFleet implements Fleet {
     this.#set(id, 'stopped');
     return { way: 'files', pausedMs: 0 };
   }
-  async destroy(id: DatabaseId): Promise<void> {
+  async destroy({ id }: { id: DatabaseId }): Promise<void> {
     this.#call('destroy', id);
     this.states.delete(id);
   }
@@ -152,7 +152,7 @@ describe('Control', () => {
       usage: [{ day: '2026-11-23', operations: 7 }],
     });
     expect(control.databases()).toEqual([
-      { id: made.id, name: 'main', pgMajor: 18, createdAtMs: clock.now(), rest: {}, limits: {} },
+      { id: made.id, kind: 'managed', name: 'main', pgMajor: 18, createdAtMs: clock.now(), rest: {}, limits: {} },
     ]);
   });
 
@@ -219,7 +219,7 @@ describe('Control', () => {
       const registry = new Registry(path.join(directory, 'registry.db'));
       const id = 'db_cccccccccccccccccccc' as DatabaseId;
       registry.addDatabase({
-        ...{ id, name: 'half', pgMajor: 18, lifecycle, createdAtMs: 1, rest: {}, limits: {} },
+        ...{ id, kind: 'managed', name: 'half', pgMajor: 18, lifecycle, createdAtMs: 1, rest: {}, limits: {} },
         ...{ parentId: null, parentName: null, throwAwayBoot: null },
       });
       registry.close();

@@ -35,7 +35,7 @@ describe('createAuthenticator', () => {
   beforeEach(() => {
     clock = new ManualClock();
     key = { id: KEY, databaseId: DATABASE, role: 'writer', revoked: false };
-    database = { id: DATABASE, name: 'main', pgMajor: 18, createdAtMs: 0 };
+    database = { id: DATABASE, kind: 'managed', name: 'main', pgMajor: 18, createdAtMs: 0 };
     authenticate = createAuthenticator({
       keys: [{ kid: 'k1', x: ours.publicKey.export({ format: 'jwk' }).x ?? '' }],
       catalog: {

@@ -57,7 +57,9 @@ describe('createEdge', () => {
       catalog: {
         key: (id) => KEYS.find((key) => key.id === id),
         database: (id) =>
-          KEYS.some((key) => key.databaseId === id) ? { id, name: 'x', pgMajor: 18, createdAtMs: 0 } : undefined,
+          KEYS.some((key) => key.databaseId === id)
+            ? { id, kind: 'managed', name: 'x', pgMajor: 18, createdAtMs: 0 }
+            : undefined,
         count: (keyId) => counted.push(keyId),
       },
       origin: {

@@ -1,6 +1,7 @@
 import type {
   Call,
   DatabaseId,
+  DatabaseKind,
   DatabaseRecord,
   LimitOverrides,
   MinimalReply,
@@ -16,18 +17,24 @@ import { Database, type DatabaseOptions } from './database.ts';
 /** What all databases of this machine share. */
 export type Shared = Omit<DatabaseOptions, 'record' | 'instance' | 'directory'>;
 
+/** Runs the servers of one kind of database and keeps their files. */
+export type Provider = Pick<
+  Instances,
+  'open' | 'create' | 'branch' | 'destroy' | 'directory' | 'setRest' | 'setLimits' | 'memoryOf' | 'maintenanceOf'
+>;
+
 /**
- * The databases of this machine, open: what control manages, what the edge sends queries to, what the TCP door looks
- * up.
+ * The open databases of this machine: control manages them, the edge sends queries to them, and the TCP door opens
+ * sessions on them.
  */
 export class MachineFleet implements Fleet, Origin {
-  readonly #instances: Instances;
+  readonly #providers: Readonly<Record<DatabaseKind, Provider>>;
   readonly #shared: Shared;
   readonly #databases = new Map<DatabaseId, Database>();
   readonly #listeners = new Set<(id: DatabaseId, state: InstanceState) => void>();
 
-  constructor(instances: Instances, shared: Shared) {
-    this.#instances = instances;
+  constructor(providers: Readonly<Record<DatabaseKind, Provider>>, shared: Shared) {
+    this.#providers = providers;
     this.#shared = shared;
   }
 
@@ -39,8 +46,9 @@ export class MachineFleet implements Fleet, Origin {
   open(record: DatabaseRecord): Database {
     const known = this.#databases.get(record.id);
     if (known !== undefined) return known;
-    const instance = this.#instances.open(record);
-    const directory = this.#instances.directory(record.id);
+    const provider = this.#providers[record.kind];
+    const instance = provider.open(record);
+    const directory = provider.directory(record.id);
     const database = new Database({ ...this.#shared, record, instance, directory });
     instance.onChange((state) => {
       for (const listener of this.#listeners) listener(record.id, state);
@@ -54,23 +62,23 @@ export class MachineFleet implements Fleet, Origin {
   }
 
   async create(record: DatabaseRecord): Promise<void> {
-    await this.#instances.create(record);
+    await this.#providers[record.kind].create(record);
     this.open(record);
   }
 
   async branch(source: DatabaseRecord, record: DatabaseRecord, options: BranchOptions): Promise<ForkResult> {
-    const result = await this.#instances.branch(source, record, options);
+    const result = await this.#providers[record.kind].branch(source, record, options);
     this.open(record);
     return result;
   }
 
-  async destroy(id: DatabaseId): Promise<void> {
+  async destroy({ id, kind }: DatabaseRecord): Promise<void> {
     const database = this.#databases.get(id);
     this.#databases.delete(id);
     // Sessions and leases must not outlive the server; its end is not waited for by them.
     const clients = database?.closeClients();
     await database?.closeEvents();
-    await this.#instances.destroy(id);
+    await this.#providers[kind].destroy(id);
     await clients;
   }
 
@@ -84,20 +92,21 @@ export class MachineFleet implements Fleet, Origin {
     return this.#instance(id).wake();
   }
   setRest(id: DatabaseId, own: RestOverrides): void {
-    this.#instances.setRest(id, own);
+    this.#providerOf(id)?.setRest(id, own);
   }
-  setLimits(id: DatabaseId, own: LimitOverrides): Promise<void> {
-    return this.#instances.setLimits(id, own);
+  async setLimits(id: DatabaseId, own: LimitOverrides): Promise<void> {
+    await this.#providerOf(id)?.setLimits(id, own);
   }
   memoryBytes(id: DatabaseId): number | undefined {
-    return this.#instances.memoryOf(id);
+    const provider = this.#providerOf(id);
+    return provider === undefined ? 0 : provider.memoryOf(id);
   }
   state(id: DatabaseId): InstanceState {
     return this.#databases.get(id)?.instance.state ?? 'stopped';
   }
   async describe(id: DatabaseId): Promise<Readonly<Record<string, unknown>>> {
     const details = await this.#databases.get(id)?.describe();
-    return { ...details, maintenance: this.#instances.maintenanceOf(id) ?? null };
+    return { ...details, maintenance: this.#providerOf(id)?.maintenanceOf(id) ?? null };
   }
 
   onState(listener: (id: DatabaseId, state: InstanceState) => void): () => void {
@@ -113,6 +122,12 @@ export class MachineFleet implements Fleet, Origin {
   /** Closes the logs, after the servers are stopped: capture has had its last words. */
   async closeEvents(): Promise<void> {
     await Promise.all([...this.#databases.values()].map((database) => database.closeEvents()));
+  }
+
+  /** Undefined for a database that was deleted meanwhile. */
+  #providerOf(id: DatabaseId): Provider | undefined {
+    const database = this.#databases.get(id);
+    return database && this.#providers[database.record.kind];
   }
 
   #instance(id: DatabaseId): Instance {

@@ -141,18 +141,21 @@ async function open(
 
   prepared = await instances.prepare(progress);
   progress(describeIsolation(prepared));
-  fleet = new MachineFleet(instances, {
-    engine,
-    events,
-    publicUrl: addresses.publicUrl,
-    onOperation: ({ principal }, operations) =>
-      control.catalog.count(principal.keyId, principal.databaseId, operations),
-    connectionsMax: options.poolConnections,
-    waitersMax: options.poolWaiters,
-    clock,
-    random,
-    log,
-  });
+  fleet = new MachineFleet(
+    { managed: instances },
+    {
+      engine,
+      events,
+      publicUrl: addresses.publicUrl,
+      onOperation: ({ principal }, operations) =>
+        control.catalog.count(principal.keyId, principal.databaseId, operations),
+      connectionsMax: options.poolConnections,
+      waitersMax: options.poolWaiters,
+      clock,
+      random,
+      log,
+    },
+  );
   const records = control.databases();
   for (const record of records) fleet.open(record);
   const { adopted } = await instances.recover(records);

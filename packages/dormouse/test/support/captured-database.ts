@@ -128,6 +128,7 @@ export async function startCapturedMachine(
       const record: DatabaseRecord = {
         id,
         name: `d${randomBytes(4).toString('hex')}`,
+        kind: 'managed',
         pgMajor,
         createdAtMs: Date.now(),
       };

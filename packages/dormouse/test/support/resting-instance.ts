@@ -31,7 +31,13 @@ export async function startRestingInstance(name: string, rest: Partial<RestSetti
   try {
     const { pgMajor } = await instances.prepare();
     await instances.recover([]);
-    const instance = await instances.create({ id: newDatabaseId(cryptoRandom), name: 'main', pgMajor, createdAtMs: 0 });
+    const instance = await instances.create({
+      id: newDatabaseId(cryptoRandom),
+      kind: 'managed',
+      name: 'main',
+      pgMajor,
+      createdAtMs: 0,
+    });
     const door = await openTestDoor(instance, undefined);
     const open = (): Pool =>
       createPool({

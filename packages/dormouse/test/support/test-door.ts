@@ -61,7 +61,9 @@ export async function openTestDoor(
   let counted = 0;
   const catalog: Catalog = {
     database: (id) =>
-      id === instance.databaseId ? { id, name: DOOR_DATABASE, pgMajor: 18, createdAtMs: 0 } : undefined,
+      id === instance.databaseId
+        ? { id, kind: 'managed', name: DOOR_DATABASE, pgMajor: 18, createdAtMs: 0 }
+        : undefined,
     key: (id) => keys.get(id),
     secret: (id) => secrets.get(id),
     count(_key, _database, operations) {

@@ -49,7 +49,8 @@ beforeAll(async () => {
   const edge = createEdge({
     catalog: {
       key: (id) => [key, revoked].find((one) => one.id === id),
-      database: (id) => (id === databaseId ? { id, name: 'main', pgMajor: 18, createdAtMs: 0 } : undefined),
+      database: (id) =>
+        id === databaseId ? { id, kind: 'managed', name: 'main', pgMajor: 18, createdAtMs: 0 } : undefined,
       count: () => {},
     },
     origin: {

@@ -2,6 +2,7 @@ import {
   type Clock,
   checkDatabaseName,
   type DatabaseId,
+  type DatabaseKind,
   type DatabaseRecord,
   DormouseError,
   type Logger,
@@ -21,6 +22,9 @@ import type { Watchers } from './watchers.ts';
 
 /** Databases a platform may have: each is a directory, a few files and, awake, a dozen processes. */
 export const DATABASES_MAX = 10_000;
+
+/** The kind of every database that is no branch; a branch is of its source's kind. */
+const NEW_KIND: DatabaseKind = 'managed';
 
 export interface DatabaseLifecycleOptions {
   readonly registry: Registry;
@@ -135,7 +139,14 @@ export class DatabaseLifecycle {
       throw new DormouseError('quota_exceeded', { message: `A platform has at most ${DATABASES_MAX} databases.` });
     }
     const row: DatabaseRow = {
-      ...{ id: newDatabaseId(random), name, pgMajor, lifecycle: 'creating', createdAtMs: clock.now() },
+      ...{
+        id: newDatabaseId(random),
+        kind: parent?.kind ?? NEW_KIND,
+        name,
+        pgMajor,
+        lifecycle: 'creating',
+        createdAtMs: clock.now(),
+      },
       ...{ parentId: parent?.id ?? null, parentName: parent?.name ?? null, rest: {}, limits: {} },
       throwAwayBoot: throwAway ? bootId : null,
     };
@@ -177,7 +188,7 @@ export class DatabaseLifecycle {
       roster.enter({ ...row, lifecycle: row.lifecycle === 'ready' ? 'deleting' : row.lifecycle });
       roster.shutOut(row.id);
       await registry.synced();
-      await fleet().destroy(row.id);
+      await fleet().destroy(recordOf(row));
       registry.removeDatabase(row.id);
       await registry.synced();
       roster.forget(row.id);
@@ -188,6 +199,6 @@ export class DatabaseLifecycle {
   }
 }
 
-function recordOf({ id, name, pgMajor, createdAtMs, throwAwayBoot }: DatabaseRow): DatabaseRecord {
-  return { id, name, pgMajor, createdAtMs, ...(throwAwayBoot === null ? {} : { throwAway: true }) };
+function recordOf({ id, kind, name, pgMajor, createdAtMs, throwAwayBoot }: DatabaseRow): DatabaseRecord {
+  return { id, kind, name, pgMajor, createdAtMs, ...(throwAwayBoot === null ? {} : { throwAway: true }) };
 }

@@ -9,12 +9,13 @@ export interface Fleet {
    */
   create(database: DatabaseRecord): Promise<void>;
   /**
-   * Makes the files of `database` as a copy of `source` at one moment. What it leaves when it fails, `destroy` removes.
-   * Fails with `disk_full`, `branch_failed`, the signal's reason, and what waking the source fails with.
+   * Makes the files of `database` as a copy of `source` at one moment; both are of one kind. What it leaves when it
+   * fails, `destroy` removes. Fails with `disk_full`, `branch_failed`, the signal's reason, and what waking the source
+   * fails with.
    */
   branch(source: DatabaseRecord, database: DatabaseRecord, options: BranchOptions): Promise<ForkResult>;
   /** Ends the server and removes every file. Idempotent: also for what `create` left half made, and what never was. */
-  destroy(id: DatabaseId): Promise<void>;
+  destroy(database: DatabaseRecord): Promise<void>;
   /** Each returns when the state is reached. */
   suspend(id: DatabaseId): Promise<void>;
   stop(id: DatabaseId): Promise<void>;

@@ -34,9 +34,9 @@ export class MemoryCatalog implements Catalog {
     this.#usage.count(keyId, databaseId, operations);
   }
 
-  putDatabase({ id, name, pgMajor, createdAtMs, rest, limits, throwAwayBoot }: DatabaseRow): void {
+  putDatabase({ id, kind, name, pgMajor, createdAtMs, rest, limits, throwAwayBoot }: DatabaseRow): void {
     this.#databases.set(id, {
-      ...{ id, name, pgMajor, createdAtMs, rest, limits },
+      ...{ id, kind, name, pgMajor, createdAtMs, rest, limits },
       ...(throwAwayBoot === null ? {} : { throwAway: true }),
     });
   }

@@ -8,6 +8,7 @@ import { type DatabaseRow, type KeyRow, Registry } from './registry.ts';
 
 const database = (name: string, lifecycle: DatabaseRow['lifecycle'] = 'creating'): DatabaseRow => ({
   id: `db_${name}` as DatabaseId,
+  kind: 'managed',
   name,
   pgMajor: 18,
   lifecycle,
@@ -100,7 +101,7 @@ describe('Registry', () => {
     const raw = new Database(file);
     const rest = ['suspend_after_ms', 'stop_after_ms', 'always_on', 'listen_keeps_awake'];
     const limits = ['memory_limit_bytes', 'cpu_limit', 'cpu_weight', 'process_limit', 'temp_limit_bytes'];
-    for (const column of [...rest, 'parent_id', 'parent_name', 'throw_away_boot', ...limits]) {
+    for (const column of [...rest, 'parent_id', 'parent_name', 'throw_away_boot', ...limits, 'kind']) {
       raw.exec(`ALTER TABLE databases DROP COLUMN ${column}`);
     }
     raw.exec('PRAGMA user_version = 1');

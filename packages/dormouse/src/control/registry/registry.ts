@@ -3,6 +3,7 @@ import Database from 'libsql';
 import {
   assert,
   type DatabaseId,
+  type DatabaseKind,
   DormouseError,
   type KeyId,
   type LimitOverrides,
@@ -17,6 +18,7 @@ export type Lifecycle = 'creating' | 'ready' | 'deleting';
 
 export interface DatabaseRow {
   readonly id: DatabaseId;
+  readonly kind: DatabaseKind;
   readonly name: string;
   readonly pgMajor: number;
   readonly lifecycle: Lifecycle;
@@ -90,9 +92,10 @@ const MIGRATIONS: readonly string[] = [
    ALTER TABLE databases ADD COLUMN cpu_weight INTEGER;
    ALTER TABLE databases ADD COLUMN process_limit INTEGER;
    ALTER TABLE databases ADD COLUMN temp_limit_bytes INTEGER;`,
+  "ALTER TABLE databases ADD COLUMN kind TEXT NOT NULL DEFAULT 'managed';",
 ];
 
-const DATABASE_COLUMNS = `id, name, pg_major AS pgMajor, lifecycle, created_at_ms AS createdAtMs,
+const DATABASE_COLUMNS = `id, kind, name, pg_major AS pgMajor, lifecycle, created_at_ms AS createdAtMs,
   parent_id AS parentId, parent_name AS parentName, throw_away_boot AS throwAwayBoot,
   suspend_after_ms AS suspendAfterMs, stop_after_ms AS stopAfterMs, always_on AS alwaysOn,
   listen_keeps_awake AS listenKeepsAwake,
@@ -164,12 +167,12 @@ export class Registry {
     try {
       this.#db
         .prepare(
-          `INSERT INTO databases (id, name, pg_major, lifecycle, created_at_ms, parent_id, parent_name,
+          `INSERT INTO databases (id, kind, name, pg_major, lifecycle, created_at_ms, parent_id, parent_name,
              throw_away_boot, suspend_after_ms, stop_after_ms, always_on, listen_keeps_awake)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         )
         .run(
-          ...[row.id, row.name, row.pgMajor, row.lifecycle, row.createdAtMs, row.parentId, row.parentName],
+          ...[row.id, row.kind, row.name, row.pgMajor, row.lifecycle, row.createdAtMs, row.parentId, row.parentName],
           row.throwAwayBoot,
           ...storedRest(row.rest),
         );
