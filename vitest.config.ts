@@ -17,7 +17,7 @@ const ALONE: readonly string[] = [
   'branch-reflink',
   'branch-storage',
   'connections',
-  'engine-heavy',
+  'engine-large-bodies',
   'events-streams',
   'freeze',
   'limits',

@@ -16,7 +16,7 @@ import { LargeBodyRequests } from './large-bodies/index.ts';
 import { MemoryBudget, SWEEP_MS } from './memory-budget.ts';
 import { PrismaRuntime } from './prisma-runtime/index.ts';
 import type { Prisma6Parts } from './prisma6/index.ts';
-import { PlanCache, Prisma6Routes, QueryPlanner } from './prisma6/index.ts';
+import { PlansByShape, Prisma6Routes, QueryPlanner } from './prisma6/index.ts';
 import { Prisma7Routes } from './prisma7/index.ts';
 import { buildProgram, neverBuilt, ProgramExecutor } from './program/index.ts';
 import {
@@ -37,11 +37,11 @@ export interface EngineOptions {
   readonly log: Logger;
   readonly limits: EngineLimits;
   /** Bodies beyond this are read in a thread; smaller in tests. */
-  readonly heavyBodyBytes?: number;
+  readonly largeBodyBytes?: number;
   /** Metadata of schemas beyond this is not read; smaller in tests. */
   readonly metadataBytesMax?: number;
   /** Longest that a thread may read and compile one; shorter or longer in tests. */
-  readonly heavyPrepareMs?: number;
+  readonly largeBodyPrepareMs?: number;
   /** False: no plan is compiled, Prisma's runtime runs them all. So tests know what it would say. */
   readonly programs?: boolean;
 }
@@ -56,17 +56,17 @@ export function createEngine(options: EngineOptions): Engine {
   const runtime = new PrismaRuntime();
   const programExecutor = new ProgramExecutor(runtime, options.clock);
   const budget = new MemoryBudget(options.limits.keptBytesMax);
-  const { clock, log, limits, heavyPrepareMs, programs = true } = options;
-  const heavy = new LargeBodyRequests({
+  const { clock, log, limits, largeBodyPrepareMs, programs = true } = options;
+  const largeBodies = new LargeBodyRequests({
     clock,
     log,
     limits,
     compiler,
     counts: programExecutor.counts,
     programs,
-    prepareMsMax: heavyPrepareMs,
+    prepareMsMax: largeBodyPrepareMs,
   });
-  const shared: SharedParts = { compiler, runtime, programExecutor, budget, heavy };
+  const shared: SharedParts = { compiler, runtime, programExecutor, budget, largeBodies };
   let sweeps = options.clock.after(SWEEP_MS, sweep);
   function sweep(): void {
     budget.sweep();
@@ -82,7 +82,7 @@ export function createEngine(options: EngineOptions): Engine {
     },
     close: async () => {
       sweeps.cancel();
-      await Promise.all([compiler.close(), heavy.close()]);
+      await Promise.all([compiler.close(), largeBodies.close()]);
     },
   };
 }
@@ -93,13 +93,13 @@ interface SharedParts {
   readonly runtime: PrismaRuntime;
   readonly programExecutor: ProgramExecutor;
   readonly budget: MemoryBudget;
-  readonly heavy: LargeBodyRequests;
+  readonly largeBodies: LargeBodyRequests;
 }
 
 class OpenDatabase implements EngineDatabase {
   readonly #parts: Prisma6Parts;
-  readonly #heavy: LargeBodyRequests;
-  readonly #heavyBodyBytes: number;
+  readonly #largeBodies: LargeBodyRequests;
+  readonly #largeBodyBytes: number;
   readonly #owner: string;
   readonly #transactions: Transactions;
   readonly #prisma6: Prisma6Routes;
@@ -109,15 +109,15 @@ class OpenDatabase implements EngineDatabase {
   #closed = false;
 
   constructor(options: EngineOptions, database: EngineDatabaseOptions, shared: SharedParts) {
-    const { compiler, runtime, programExecutor, budget, heavy } = shared;
-    const { clock, random, log, limits, heavyBodyBytes = LARGE_BODY_BYTES, programs = true } = options;
-    this.#heavy = heavy;
-    this.#heavyBodyBytes = heavyBodyBytes;
+    const { compiler, runtime, programExecutor, budget, largeBodies } = shared;
+    const { clock, random, log, limits, largeBodyBytes = LARGE_BODY_BYTES, programs = true } = options;
+    this.#largeBodies = largeBodies;
+    this.#largeBodyBytes = largeBodyBytes;
     const owner = database.databaseId;
     this.#owner = owner;
     this.#transactions = new Transactions({ clock, random, runtime, openMax: limits.transactionsMax });
-    const cache = new PlanCache<QueryPlanNode | BatchResponse>(budget);
-    this.#planner = new QueryPlanner({ clock, compiler, cache, budget, owner });
+    const plansByShape = new PlansByShape<QueryPlanNode | BatchResponse>(budget);
+    this.#planner = new QueryPlanner({ clock, compiler, plansByShape, budget, owner });
     this.#schemas = new SchemaStore({
       directory: database.schemaDirectory,
       schemasMax: limits.schemasMax,
@@ -164,8 +164,8 @@ class OpenDatabase implements EngineDatabase {
     } catch (error) {
       return Promise.reject(error);
     }
-    if (request.body.byteLength > this.#heavyBodyBytes) {
-      if (isQueryRoute(route)) return this.#heavyQuery(route, request, call);
+    if (request.body.byteLength > this.#largeBodyBytes) {
+      if (isQueryRoute(route)) return this.#largeBodyQuery(route, request, call);
       if (route.to !== 'schema' && request.body.byteLength > LARGE_BODY_BYTES) return Promise.reject(tooLong());
     }
     return 'schemaHash' in route
@@ -174,7 +174,7 @@ class OpenDatabase implements EngineDatabase {
   }
 
   /** A query whose body is too large to be read here. */
-  async #heavyQuery(route: QueryRoute, request: MinimalRequest, call: Call): Promise<MinimalReply> {
+  async #largeBodyQuery(route: QueryRoute, request: MinimalRequest, call: Call): Promise<MinimalReply> {
     const { limits, pool, transactions, schemas, bounds: boundsOf, onOperation } = this.#parts;
     const bounds = boundsOf(call, limitsOf(request, limits));
     let schema: KnownSchema | undefined;
@@ -183,7 +183,7 @@ class OpenDatabase implements EngineDatabase {
       schema = schemas.latest(schemaHash) ?? (await schemas.find(schemaHash, bounds.deadline));
       if (schema === undefined) return schemaMissing();
     }
-    return this.#heavy.handle(this.#owner, route, request, {
+    return this.#largeBodies.handle(this.#owner, route, request, {
       call,
       bounds,
       pool: pool(call.principal.role),

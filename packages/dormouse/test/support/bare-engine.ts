@@ -63,11 +63,11 @@ export interface BareEngine {
   /** Runs SQL as the owner, past the engine; gives the first row's values as text. */
   sql(text: string): Promise<(string | null)[]>;
   /** A second engine over the same server and schemas, as after a restart. */
-  reopen(heavyBodyBytes?: number): EngineDatabase;
+  reopen(largeBodyBytes?: number): EngineDatabase;
   /** The same of one that reads no metadata of schemas: each query of Prisma 6 is compiled as a whole. */
   reopenUnread(): EngineDatabase;
   /** One that compiles no plan: Prisma's runtime runs them all. Nothing of it is among `executions`. */
-  openRuntime(heavyBodyBytes?: number): {
+  openRuntime(largeBodyBytes?: number): {
     readonly database: EngineDatabase;
     readonly executions: () => Engine['programExecutions'];
   };
@@ -119,15 +119,15 @@ export async function askEngine(
   }
 }
 
-/** `DORMOUSE_HEAVY_BODY_BYTES=0` runs the queries of any test in threads, as those with large bodies are. */
-const HEAVY_BODY_BYTES = process.env.DORMOUSE_HEAVY_BODY_BYTES;
+/** `DORMOUSE_LARGE_BODY_BYTES=0` runs the queries of any test in threads, as those with large bodies are. */
+const CHOSEN_BODY_BYTES = process.env.DORMOUSE_LARGE_BODY_BYTES;
 
 export async function startBareEngine(
   options: {
     readonly limits?: Partial<EngineLimits>;
     readonly settings?: Readonly<Record<string, string>>;
-    readonly heavyBodyBytes?: number;
-    readonly heavyPrepareMs?: number;
+    readonly largeBodyBytes?: number;
+    readonly largeBodyPrepareMs?: number;
   } = {},
 ): Promise<BareEngine> {
   const instance = await startBareInstance(options.settings === undefined ? {} : { settings: options.settings });
@@ -152,17 +152,17 @@ export async function startBareEngine(
   let operations = 0;
   const closes: (() => Promise<void>)[] = [];
   const engines: Engine[] = [];
-  const start = (heavyBodyBytes: number, programs: boolean, metadataBytesMax?: number): Engine => {
+  const start = (largeBodyBytes: number, programs: boolean, metadataBytesMax?: number): Engine => {
     const limits = { ...LIMITS, ...options.limits };
-    const { heavyPrepareMs } = options;
+    const { largeBodyPrepareMs } = options;
     const engine = createEngine({
       clock: systemClock,
       random: cryptoRandom,
       log: silentLogger,
       limits,
-      heavyBodyBytes,
+      largeBodyBytes,
       programs,
-      ...(heavyPrepareMs === undefined ? {} : { heavyPrepareMs }),
+      ...(largeBodyPrepareMs === undefined ? {} : { largeBodyPrepareMs }),
       ...(metadataBytesMax === undefined ? {} : { metadataBytesMax }),
     });
     closes.push(() => engine.close());
@@ -182,9 +182,9 @@ export async function startBareEngine(
     closes.unshift(() => opened.close());
     return opened;
   };
-  const heavyBodyBytes =
-    options.heavyBodyBytes ?? (HEAVY_BODY_BYTES === undefined ? LARGE_BODY_BYTES : Number(HEAVY_BODY_BYTES));
-  const open = (bytes = heavyBodyBytes): EngineDatabase => {
+  const largeBodyBytes =
+    options.largeBodyBytes ?? (CHOSEN_BODY_BYTES === undefined ? LARGE_BODY_BYTES : Number(CHOSEN_BODY_BYTES));
+  const open = (bytes = largeBodyBytes): EngineDatabase => {
     const engine = start(bytes, true);
     engines.push(engine);
     return openOn(engine, 'db_bare', 'schemas');
@@ -213,8 +213,8 @@ export async function startBareEngine(
       }
     },
     reopen: open,
-    reopenUnread: () => openOn(start(heavyBodyBytes, true, 0), 'db_bare', 'schemas'),
-    openRuntime(bytes = heavyBodyBytes) {
+    reopenUnread: () => openOn(start(largeBodyBytes, true, 0), 'db_bare', 'schemas'),
+    openRuntime(bytes = largeBodyBytes) {
       const engine = start(bytes, false);
       return {
         database: openOn(engine, 'db_bare', 'schemas'),

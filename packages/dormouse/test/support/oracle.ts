@@ -20,9 +20,9 @@ export interface Oracle {
   program<T>(ask: Ask<T>): Promise<{ readonly said: T; readonly byProgram: number }>;
 }
 
-/** With `heavyBodyBytes`, both sides read larger bodies in threads, which are told to compile or not by themselves. */
-export function openOracle(engine: BareEngine, heavyBodyBytes?: number): Oracle {
-  const { database: served, executions } = engine.openRuntime(heavyBodyBytes);
+/** With `largeBodyBytes`, both sides read larger bodies in threads, which are told to compile or not by themselves. */
+export function openOracle(engine: BareEngine, largeBodyBytes?: number): Oracle {
+  const { database: served, executions } = engine.openRuntime(largeBodyBytes);
   let asked = 0;
   const runtimeDatabase: EngineDatabase = {
     handle(request, call) {
@@ -34,7 +34,7 @@ export function openOracle(engine: BareEngine, heavyBodyBytes?: number): Oracle 
     },
     close: () => served.close(),
   };
-  const database = heavyBodyBytes === undefined ? engine.database : engine.reopen(heavyBodyBytes);
+  const database = largeBodyBytes === undefined ? engine.database : engine.reopen(largeBodyBytes);
   const executionsByProgram = (): number => {
     const { byProgram, handedOver, failed } = engine.executions();
     return byProgram + handedOver + failed;

@@ -32,7 +32,7 @@ export class HeldSchemas {
 
   /** Uploads do not come here. */
   put(): never {
-    throw new DormouseError('internal', { message: 'A thread for heavy requests was given a schema.' });
+    throw new DormouseError('internal', { message: 'A thread for large bodies was given a schema.' });
   }
 
   async find(hash: string): Promise<KnownSchema | undefined> {

@@ -4,7 +4,7 @@ import type { OperationBounds } from '../statements/index.ts';
 import type { Transactions } from '../transactions/index.ts';
 import type { SchemaAnswer } from './large-body-protocol.ts';
 
-/** What one heavy request needs of its database. */
+/** What one request with a large body needs of its database. */
 export interface LargeBodyContext {
   readonly call: Call;
   readonly bounds: OperationBounds;

@@ -11,7 +11,14 @@ import {
 import type { StatementResult } from '../../pool/index.ts';
 import type { ExecutionCounts } from '../program/index.ts';
 import type { LargeBodyContext } from './large-body-context.ts';
-import type { Ask, FromThread, HeavyRequest, StatementAnswer, StatementAsk, ToThread } from './large-body-protocol.ts';
+import type {
+  Ask,
+  FromThread,
+  LargeBodyRequest,
+  StatementAnswer,
+  StatementAsk,
+  ToThread,
+} from './large-body-protocol.ts';
 import { packError, unpackError } from './packed-errors.ts';
 import { packRows } from './packed-rows.ts';
 
@@ -38,13 +45,16 @@ export interface JobThreadLink {
   kill(reason: string): void;
 }
 
-export interface HeavyJobOptions {
+export interface LargeBodyJobOptions {
   /** Executions by the engine's programs are added to these. */
   readonly counts: ExecutionCounts;
   readonly prepareMsMax: number;
 }
 
-/** One heavy request on the main thread: gives its thread what only the main thread has, and holds it to its time. */
+/**
+ * One request with a large body, on the main thread: gives the request's thread what only the main thread has, and
+ * holds the thread to its time limits.
+ */
 export class LargeBodyJob {
   readonly id: number;
   /** Bytes of its body. */
@@ -53,8 +63,8 @@ export class LargeBodyJob {
   readonly urgent: boolean;
   readonly reply: Promise<MinimalReply>;
   readonly #world: LargeBodyContext;
-  readonly #request: HeavyRequest;
-  readonly #options: HeavyJobOptions;
+  readonly #request: LargeBodyRequest;
+  readonly #options: LargeBodyJobOptions;
   readonly #clock: Clock;
   readonly #cancellation = new Cancellation();
   readonly #sessions = new Map<number, Session>();
@@ -72,7 +82,7 @@ export class LargeBodyJob {
   #sent = false;
   #ended = false;
 
-  constructor(id: number, world: LargeBodyContext, request: HeavyRequest, options: HeavyJobOptions) {
+  constructor(id: number, world: LargeBodyContext, request: LargeBodyRequest, options: LargeBodyJobOptions) {
     this.id = id;
     this.bytes = request.body.byteLength;
     this.urgent = world.transactionId !== undefined;
@@ -101,7 +111,7 @@ export class LargeBodyJob {
   begin(link: JobThreadLink): void {
     this.#link = link;
     const remainingMs = this.#world.bounds.deadline.remainingMs();
-    const request: HeavyRequest = { ...this.#request, remainingMs };
+    const request: LargeBodyRequest = { ...this.#request, remainingMs };
     link.post({ to: 'begin', job: this.id, request }, [request.body.buffer as ArrayBuffer]);
   }
 

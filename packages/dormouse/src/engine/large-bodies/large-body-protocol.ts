@@ -7,8 +7,8 @@ import type { ExecutionCounts } from '../program/index.ts';
 import type { QueryRoute } from '../request/index.ts';
 import type { PackedError } from './packed-errors.ts';
 
-/** What a thread for heavy requests starts with. */
-export interface HeavyThreadData {
+/** What a thread for requests with large bodies starts with. */
+export interface LargeBodyThreadData {
   readonly compiler: CompilerModule;
   readonly limits: EngineLimits;
   /** Whether plans are compiled. */
@@ -27,7 +27,7 @@ export const HEADERS: readonly string[] = [
 ];
 
 /** A request as it goes to a thread, its body transferred. */
-export interface HeavyRequest {
+export interface LargeBodyRequest {
   readonly route: QueryRoute;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array;
@@ -75,7 +75,7 @@ export type Outcome =
   | { readonly error: PackedError };
 
 export type ToThread =
-  | { readonly to: 'begin'; readonly job: number; readonly request: HeavyRequest }
+  | { readonly to: 'begin'; readonly job: number; readonly request: LargeBodyRequest }
   /** Nobody waits for it any more. */
   | { readonly to: 'cancel'; readonly job: number }
   /** A part of the rows of the statement that was asked for as `id`. */

@@ -13,11 +13,11 @@ import type { EngineLimits } from '../engine.ts';
 import type { ExecutionCounts } from '../program/index.ts';
 import type { QueryRoute } from '../request/index.ts';
 import type { LargeBodyContext } from './large-body-context.ts';
-import { type HeavyJobOptions, LargeBodyJob } from './large-body-job.ts';
+import { LargeBodyJob, type LargeBodyJobOptions } from './large-body-job.ts';
 import { HEADERS, transferable } from './large-body-protocol.ts';
 import { LargeBodyThreads } from './large-body-threads.ts';
 
-export interface HeavyRequestsOptions {
+export interface LargeBodyRequestsOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly limits: EngineLimits;
@@ -34,11 +34,19 @@ const PREPARE_MS_MAX = 10_000;
 
 /** Runs requests with large bodies in threads, so that reading, planning and answering them holds up nobody else. */
 export class LargeBodyRequests {
-  readonly #jobOptions: HeavyJobOptions;
+  readonly #jobOptions: LargeBodyJobOptions;
   readonly #threads: LargeBodyThreads;
   #jobs = 0;
 
-  constructor({ clock, log, limits, compiler, counts, programs, prepareMsMax = PREPARE_MS_MAX }: HeavyRequestsOptions) {
+  constructor({
+    clock,
+    log,
+    limits,
+    compiler,
+    counts,
+    programs,
+    prepareMsMax = PREPARE_MS_MAX,
+  }: LargeBodyRequestsOptions) {
     this.#jobOptions = { counts, prepareMsMax };
     this.#threads = new LargeBodyThreads({
       file: threadFile('large-body-worker', import.meta.url),

@@ -13,7 +13,7 @@ import {
 import { MemoryBudget } from '../memory-budget.ts';
 import { PrismaRuntime } from '../prisma-runtime/index.ts';
 import type { Prisma6Parts } from '../prisma6/index.ts';
-import { PlanCache, Prisma6Routes, QueryPlanner } from '../prisma6/index.ts';
+import { PlansByShape, Prisma6Routes, QueryPlanner } from '../prisma6/index.ts';
 import { Prisma7Routes } from '../prisma7/index.ts';
 import { buildProgram, neverBuilt, ProgramExecutor } from '../program/index.ts';
 import { operationBounds } from '../request/index.ts';
@@ -21,8 +21,8 @@ import { withStatements } from '../statements/index.ts';
 import { HeldSchemas } from './held-schemas.ts';
 import {
   type FromThread,
-  type HeavyRequest,
-  type HeavyThreadData,
+  type LargeBodyRequest,
+  type LargeBodyThreadData,
   type Outcome,
   type ToThread,
   transferable,
@@ -56,7 +56,7 @@ export class LargeBodyService {
   readonly #jobs = new Map<number, Job>();
   readonly #jobOf = new WeakMap<Call, Job>();
 
-  constructor({ compiler, limits, programs }: HeavyThreadData, post: Post) {
+  constructor({ compiler, limits, programs }: LargeBodyThreadData, post: Post) {
     this.#post = post;
     this.#compiler = new ThreadCompiler(compiler);
     const clock = systemClock;
@@ -76,7 +76,13 @@ export class LargeBodyService {
       runtime,
       programExecutor: this.#programExecutor,
       buildProgram: programs ? buildProgram : neverBuilt,
-      planner: new QueryPlanner({ clock, compiler: this.#compiler, cache: new PlanCache(budget), budget, owner: '' }),
+      planner: new QueryPlanner({
+        clock,
+        compiler: this.#compiler,
+        plansByShape: new PlansByShape(budget),
+        budget,
+        owner: '',
+      }),
       budget,
       schemas: this.#schemas,
       transactions: {
@@ -110,7 +116,7 @@ export class LargeBodyService {
     }
   }
 
-  async #serve(id: number, request: HeavyRequest): Promise<void> {
+  async #serve(id: number, request: LargeBodyRequest): Promise<void> {
     this.#post({ from: 'begun', job: id }, []);
     const job: Job = {
       sessions: new RemoteSessions(id, (message) => this.#post(message, [])),
@@ -142,7 +148,7 @@ export class LargeBodyService {
     );
   }
 
-  async #handle(job: Job, request: HeavyRequest, timings: Timings): Promise<MinimalReply> {
+  async #handle(job: Job, request: LargeBodyRequest, timings: Timings): Promise<MinimalReply> {
     const { route, headers, body, requestId, principal, remainingMs } = request;
     const call: Call = {
       requestId: requestId as RequestId,
@@ -161,5 +167,5 @@ export class LargeBodyService {
 
 /** The route leads to the main thread only. */
 function elsewhere(): never {
-  throw new DormouseError('internal', { message: 'A thread for heavy requests was given another request.' });
+  throw new DormouseError('internal', { message: 'A thread for large bodies was given another request.' });
 }

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { seeded, seedFromEnvironment } from '../../../test/support/seeded.ts';
 import { DormouseError, type MinimalReply, silentLogger } from '../../base/index.ts';
-import type { FromThread, HeavyThreadData, ToThread } from './large-body-protocol.ts';
+import type { FromThread, LargeBodyThreadData, ToThread } from './large-body-protocol.ts';
 import { type Job, LargeBodyThreads } from './large-body-threads.ts';
 
 const THREAD = fileURLToPath(new URL('../../../test/support/scripted-thread.mjs', import.meta.url));
@@ -85,7 +85,7 @@ afterEach(() => threads?.close());
 
 function setUp(): { submit(owner: string, script: Script): ScriptedJob; events: string[]; clock: ManualClock } {
   const clock = new ManualClock();
-  const prepare = async (): Promise<HeavyThreadData> => ({}) as HeavyThreadData;
+  const prepare = async (): Promise<LargeBodyThreadData> => ({}) as LargeBodyThreadData;
   const made = new LargeBodyThreads({ file: THREAD, prepare, clock, log: silentLogger });
   threads = made;
   const events: string[] = [];

@@ -2,9 +2,12 @@ import type { Worker } from 'node:worker_threads';
 import { type Clock, DormouseError, type Logger, type Timer } from '../../base/index.ts';
 import { startThread } from '../../threads/index.ts';
 import type { LargeBodyJob } from './large-body-job.ts';
-import type { FromThread, HeavyThreadData } from './large-body-protocol.ts';
+import type { FromThread, LargeBodyThreadData } from './large-body-protocol.ts';
 
-/** Threads at most, and so databases whose heavy requests run at a time: each may come to take a gigabyte. */
+/**
+ * Threads at most, and so databases whose requests with large bodies run at the same time: each thread may come to take
+ * a gigabyte.
+ */
 const THREADS_MAX = 3;
 /**
  * Requests of one database that its thread has at a time: more than it may have connections, so that none waits for
@@ -20,29 +23,29 @@ const HEAP_MB_MAX = 512;
 /** A thread whose compiler has grown beyond this is replaced: WebAssembly memory never shrinks. */
 const COMPILER_BYTES_MAX = 256 * 2 ** 20;
 
-export interface HeavyThreadsOptions {
+export interface LargeBodyThreadsOptions {
   /** The built JavaScript file of the thread. */
   readonly file: string;
   /** What a thread starts with; made once. */
-  readonly prepare: () => Promise<HeavyThreadData>;
+  readonly prepare: () => Promise<LargeBodyThreadData>;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** What the threads need of a heavy request. */
+/** What the threads need of a request with a large body. */
 export type Job = Pick<
   LargeBodyJob,
   'id' | 'bytes' | 'urgent' | 'reply' | 'ended' | 'begin' | 'take' | 'done' | 'lost'
 >;
 
-/** A database with heavy requests. */
+/** A database with requests with large bodies. */
 interface Owner {
   readonly name: string;
   readonly waiting: Job[];
-  thread: HeavyThread | undefined;
+  thread: LargeBodyThread | undefined;
 }
 
-interface HeavyThread {
+interface LargeBodyThread {
   readonly worker: Promise<Worker>;
   /** The database that has it. */
   owner: Owner | undefined;
@@ -64,20 +67,20 @@ function waitingBytesOf(owner: Owner | undefined): number {
 }
 
 /**
- * Threads for heavy requests. A thread belongs to one database while it has requests of it: whatever these do to it,
- * they do to their own database. While another database waits for a thread, one that has one gets no more of its own
- * begun there.
+ * Threads for requests with large bodies. A thread belongs to one database while it has requests of that database:
+ * whatever the requests do to the thread, they do to their own database. While another database waits for a thread, a
+ * database that has one begins no further requests there.
  */
 export class LargeBodyThreads {
-  readonly #options: HeavyThreadsOptions;
-  readonly #threads = new Set<HeavyThread>();
+  readonly #options: LargeBodyThreadsOptions;
+  readonly #threads = new Set<LargeBodyThread>();
   /** In the order of their turns. */
   readonly #owners = new Map<string, Owner>();
-  #prepared: Promise<HeavyThreadData> | undefined;
+  #prepared: Promise<LargeBodyThreadData> | undefined;
   #waitingBytes = 0;
   #closed = false;
 
-  constructor(options: HeavyThreadsOptions) {
+  constructor(options: LargeBodyThreadsOptions) {
     this.#options = options;
   }
 
@@ -162,7 +165,7 @@ export class LargeBodyThreads {
     }
   }
 
-  #mayBegin(thread: HeavyThread, owner: Owner, job: Job): boolean {
+  #mayBegin(thread: LargeBodyThread, owner: Owner, job: Job): boolean {
     if (job.urgent) return true;
     if (thread.isWorn) return false;
     return thread.jobs.size === 0 || (thread.jobs.size < JOBS_MAX && !this.#othersWait(owner));
@@ -183,8 +186,8 @@ export class LargeBodyThreads {
   }
 
   /** A thread that nobody has, or another one; undefined if there are too many. */
-  #threadFor(owner: Owner): HeavyThread | undefined {
-    let free: HeavyThread | undefined;
+  #threadFor(owner: Owner): LargeBodyThread | undefined {
+    let free: LargeBodyThread | undefined;
     for (const thread of this.#threads) if (thread.owner === undefined && !thread.isWorn) free = thread;
     if (free === undefined) {
       if (this.#threads.size >= THREADS_MAX) return undefined;
@@ -201,7 +204,7 @@ export class LargeBodyThreads {
     return free;
   }
 
-  #begin(thread: HeavyThread, job: Job): void {
+  #begin(thread: LargeBodyThread, job: Job): void {
     thread.jobs.set(job.id, job);
     const ended = (): void => this.#jobEnded(thread, job);
     job.reply.then(ended, ended);
@@ -216,7 +219,7 @@ export class LargeBodyThreads {
     thread.worker.then(begin).catch((cause: unknown) => job.lost(new DormouseError('internal', { cause })));
   }
 
-  #jobEnded(thread: HeavyThread, job: Job): void {
+  #jobEnded(thread: LargeBodyThread, job: Job): void {
     thread.jobs.delete(job.id);
     const { owner } = thread;
     if (thread.jobs.size === 0 && this.#threads.has(thread) && owner !== undefined) {
@@ -231,14 +234,14 @@ export class LargeBodyThreads {
   }
 
   /** The owner has no thread any more; it goes to the end of the line. */
-  #release(thread: HeavyThread, owner: Owner): void {
+  #release(thread: LargeBodyThread, owner: Owner): void {
     thread.owner = undefined;
     owner.thread = undefined;
     this.#owners.delete(owner.name);
     if (owner.waiting.length > 0) this.#owners.set(owner.name, owner);
   }
 
-  #listen(thread: HeavyThread, worker: Worker): void {
+  #listen(thread: LargeBodyThread, worker: Worker): void {
     worker.on('message', (message: FromThread) => {
       const job = thread.jobs.get(message.job);
       if (message.from !== 'done') {
@@ -258,7 +261,7 @@ export class LargeBodyThreads {
   }
 
   /** Ends a thread; the jobs that it has fail. */
-  async #drop(thread: HeavyThread, error: DormouseError): Promise<void> {
+  async #drop(thread: LargeBodyThread, error: DormouseError): Promise<void> {
     if (!this.#threads.delete(thread)) return;
     thread.idle?.cancel();
     if (thread.owner !== undefined) this.#release(thread, thread.owner);
@@ -273,7 +276,7 @@ export class LargeBodyThreads {
   async #start(): Promise<Worker> {
     const { file, prepare } = this.#options;
     this.#prepared ??= prepare();
-    return startThread({ name: 'dormouse-heavy', file, data: await this.#prepared, heapMbMax: HEAP_MB_MAX });
+    return startThread({ name: 'dormouse-large-body', file, data: await this.#prepared, heapMbMax: HEAP_MB_MAX });
   }
 }
 

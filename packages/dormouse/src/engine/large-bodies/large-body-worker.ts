@@ -1,11 +1,11 @@
-/** A thread for requests with large bodies; see heavy/ for its life. */
+/** A thread for requests with large bodies; see large-bodies/ for its life. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { HeavyThreadData, ToThread } from './large-body-protocol.ts';
+import type { LargeBodyThreadData, ToThread } from './large-body-protocol.ts';
 import { LargeBodyService } from './large-body-service.ts';
 
 const port = parentPort;
 if (port !== null) {
-  const service = new LargeBodyService(workerData as HeavyThreadData, (message, transfer) =>
+  const service = new LargeBodyService(workerData as LargeBodyThreadData, (message, transfer) =>
     port.postMessage(message, transfer),
   );
   port.on('message', (message: ToThread) => service.take(message));

@@ -12,7 +12,7 @@ interface Pending {
   reject(error: unknown): void;
 }
 
-/** In a thread: what one heavy request asks of the main thread, and the answers on their way. */
+/** In a thread: what one request with a large body asks of the main thread, and the answers on their way. */
 export class RemoteSessions {
   /** In a thread there is one connection a session, acquired on the main thread. */
   readonly pool: Pick<Pool, 'acquire'>;
@@ -128,7 +128,7 @@ class RemoteLease implements Lease {
   }
 
   script(): never {
-    assert(false, 'no heavy request runs a script');
+    assert(false, 'no request with a large body runs a script');
   }
 
   release(): void {

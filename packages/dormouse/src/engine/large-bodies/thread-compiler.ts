@@ -2,7 +2,7 @@ import { type Failure, JobFailed } from '../../threads/index.ts';
 import type { CompilerModule } from '../compiler/index.ts';
 import { compileError, forSchemaValidator, QueryCompilers, type SchemaSource } from '../compiler/index.ts';
 
-/** The compiler within a thread for heavy requests, opened by the first that needs it. */
+/** The compiler within a thread for requests with large bodies, opened by the first that needs it. */
 export class ThreadCompiler {
   /** It has panicked: whatever it says from now on is not to be trusted. */
   broken = false;

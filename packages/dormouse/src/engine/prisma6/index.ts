@@ -3,7 +3,7 @@
  *   to.
  * Never: runs the compiler itself, stores a schema.
  */
-export { PlanCache } from './plan-cache.ts';
+export { PlansByShape } from './plans-by-shape.ts';
 export { Prisma6Routes } from './prisma6.ts';
 export type { Prisma6Parts } from './prisma6-queries.ts';
 export { QueryPlanner } from './query-planning.ts';

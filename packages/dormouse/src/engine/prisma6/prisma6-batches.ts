@@ -138,7 +138,7 @@ export class Prisma6Batches {
     if (telemetry !== undefined) return false;
     return plans.every((planned) => {
       if (planned instanceof QueryRefused) return true;
-      const program = this.#queries.plans.find(planned.plan);
+      const program = this.#queries.programs.find(planned.plan);
       return program?.reads === true && program.accepts(planned.scope);
     });
   }
@@ -202,7 +202,7 @@ export class Prisma6Batches {
     statements: Statements,
   ): Promise<KeyedRecords> {
     const { inTransaction, telemetry, bounds } = operation;
-    const program = telemetry === undefined ? this.#queries.plans.find(batch.plan) : undefined;
+    const program = telemetry === undefined ? this.#queries.programs.find(batch.plan) : undefined;
     // A key that only the runtime's way of comparing knows: an instant, a decimal.
     if (program?.accepts(scope) !== true || !haveTexts(batch, scope)) {
       return {

@@ -8,10 +8,10 @@ import type { Telemetry } from '../request/index.ts';
 import { jsonText } from '../request/index.ts';
 import type { Statements } from '../statements/index.ts';
 import { type JsonQuery, type QueryHead, replyFrameOf, resultName } from './json-query.ts';
-import { PlanObjects } from './plan-objects.ts';
+import type { KnownQuery } from './plans-by-template.ts';
 import { type Prisma6Error, prisma6Error } from './prisma6-errors.ts';
+import { ProgramsByPlan } from './programs-by-plan.ts';
 import type { PlannedQuery, PlanningContext, QueryPlanner } from './query-planning.ts';
-import type { KnownQuery } from './query-templates.ts';
 import { isRaw } from './raw-queries.ts';
 
 export interface Prisma6Parts extends EngineParts {
@@ -35,12 +35,12 @@ export interface Operation extends PlanningContext {
 /** Runs queries of Prisma 6, each by its plan. */
 export class Prisma6Queries {
   /** The programs of plans. */
-  readonly plans: PlanObjects;
+  readonly programs: ProgramsByPlan;
   readonly #parts: Prisma6Parts;
 
   constructor(parts: Prisma6Parts) {
     this.#parts = parts;
-    this.plans = new PlanObjects(parts.buildProgram);
+    this.programs = new ProgramsByPlan(parts.buildProgram);
   }
 
   /** Runs a query whose plan is known by its text. The reply as an object, or already written. */
@@ -88,7 +88,7 @@ export class Prisma6Queries {
         inTransaction,
       );
     }
-    const program = this.plans.find(plan);
+    const program = this.programs.find(plan);
     if (program?.accepts(scope) !== true) {
       return { data: { [resultName(query)]: await this.execute(operation, planned, statements, inTransaction) } };
     }

@@ -13,8 +13,8 @@ import type { MemoryBudget } from '../memory-budget.ts';
 import type { OperationBounds } from '../statements/index.ts';
 import { type JsonQuery, unknownOperation } from './json-query.ts';
 import { hasOddValues } from './odd-values.ts';
-import type { PlanCache } from './plan-cache.ts';
-import { type KnownQuery, QueryTemplates } from './query-templates.ts';
+import type { PlansByShape } from './plans-by-shape.ts';
+import { type KnownQuery, PlansByTemplate } from './plans-by-template.ts';
 import { rawQueryPlan } from './raw-queries.ts';
 
 /** A plan and the values of its variables. */
@@ -42,7 +42,7 @@ export interface PlanningContext {
 export interface QueryPlannerOptions {
   readonly clock: Clock;
   readonly compiler: Pick<Compiler, 'compile'>;
-  readonly cache: PlanCache<QueryPlanNode | BatchResponse>;
+  readonly plansByShape: PlansByShape<QueryPlanNode | BatchResponse>;
   readonly budget: MemoryBudget;
   /** Whose turn it is at the compiler: the database's id. */
   readonly owner: string;
@@ -57,22 +57,22 @@ const SHAPELESS = new Set(['createMany', 'createManyAndReturn']);
  */
 export class QueryPlanner {
   readonly #options: QueryPlannerOptions;
-  readonly #texts: QueryTemplates;
+  readonly #plansByTemplate: PlansByTemplate;
 
   constructor(options: QueryPlannerOptions) {
     this.#options = options;
-    this.#texts = new QueryTemplates(options.budget);
+    this.#plansByTemplate = new PlansByTemplate(options.budget);
   }
 
   /** Forgets all plans. */
   clear(): void {
-    this.#options.cache.clear();
-    this.#texts.clear();
+    this.#options.plansByShape.clear();
+    this.#plansByTemplate.clear();
   }
 
   /** The plan of a body whose form was met before; undefined for any other, and for batches. */
   known(schema: KnownSchema, text: string): KnownQuery | undefined {
-    return this.#texts.find(schema.hash, text);
+    return this.#plansByTemplate.find(schema.hash, text);
   }
 
   /** Plans a query. `text` is the body that it is the whole of, so that its form is known when it comes again. */
@@ -90,7 +90,7 @@ export class QueryPlanner {
     const { response, isNew } = await this.#cached(context, 'compile', JSON.stringify(parameterizedQuery));
     const plan = response as QueryPlanNode;
     if (text !== undefined && !isNew) {
-      this.#texts.note(context.schema.hash, {
+      this.#plansByTemplate.note(context.schema.hash, {
         text,
         parameterized: parameterizedQuery,
         scope: placeholderValues,
@@ -145,12 +145,12 @@ export class QueryPlanner {
     kind: 'compile' | 'compile-batch',
     shape: string,
   ): Promise<{ readonly response: QueryPlanNode | BatchResponse; readonly isNew: boolean }> {
-    const { cache } = this.#options;
+    const { plansByShape } = this.#options;
     const key = context.schema.hash + shape;
-    const kept = cache.get(key);
+    const kept = plansByShape.get(key);
     if (kept !== undefined) return { response: kept, isNew: false };
     const response = (await this.#compile(context, kind, shape)) as QueryPlanNode | BatchResponse;
-    cache.set(key, response);
+    plansByShape.set(key, response);
     return { response, isNew: true };
   }
 

@@ -24,7 +24,7 @@ import {
 } from '../request/index.ts';
 import type { OperationBounds, Statements } from '../statements/index.ts';
 import { isolationLevel } from '../statements/index.ts';
-import { PlanTexts } from './plan-texts.ts';
+import { PlansByText } from './plans-by-text.ts';
 import { errorOfVersion } from './prisma7-errors.ts';
 
 /** What Prisma's own client defaults to. */
@@ -38,16 +38,16 @@ const COMMENTS_MAX = 64;
 /** The routes that Prisma Client 7 calls: it compiles by itself and sends plans. */
 export class Prisma7Routes {
   readonly #parts: EngineParts;
-  readonly #texts: PlanTexts;
+  readonly #plansByText: PlansByText;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
-    this.#texts = new PlanTexts(parts.budget, parts.buildProgram);
+    this.#plansByText = new PlansByText(parts.budget, parts.buildProgram);
   }
 
   /** Forgets all plans. */
   clear(): void {
-    this.#texts.clear();
+    this.#plansByText.clear();
   }
 
   async handle(route: Prisma7Route, request: MinimalRequest, call: Call): Promise<MinimalReply> {
@@ -117,12 +117,12 @@ export class Prisma7Routes {
     isObserved: boolean,
   ): (statements: Statements) => Promise<object> {
     const bytes = Buffer.from(request.body.buffer, request.body.byteOffset, request.body.byteLength);
-    const known = this.#texts.find(bytes);
+    const known = this.#plansByText.find(bytes);
     const body = known ?? parseBody(bodyText(bytes));
     const plan = known?.plan ?? checkPlan(body.plan);
     const params = parameters(body.params);
     const comments = commentTags(body.comments);
-    if (known === undefined) this.#texts.note(bytes);
+    if (known === undefined) this.#plansByText.note(bytes);
     const { runtime, programExecutor, buildProgram } = this.#parts;
     // Compiled at first sight too: it takes a fraction of what the runtime would, which holds up others while it joins.
     const program = known === undefined ? buildProgram(plan) : known.program;

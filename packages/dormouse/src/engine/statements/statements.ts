@@ -182,10 +182,7 @@ export class Statements implements SqlQueryable {
     const free = this.#open === 0;
     this.#open++;
     const after = free ? undefined : pipelined ? this.#lastAlone : this.#last;
-    const result =
-      after === undefined
-        ? this.#execute(sql, parameters, pipelined, simple, query)
-        : this.#executeAfter(after, sql, parameters, pipelined, simple, query);
+    const result = this.#execute(after, sql, parameters, pipelined, simple, query);
     if (free || !pipelined) {
       this.#last = result;
       this.#lastAlone = pipelined ? undefined : result;
@@ -195,25 +192,16 @@ export class Statements implements SqlQueryable {
     return result;
   }
 
-  #executeAfter(
-    after: Promise<unknown>,
-    sql: string,
-    parameters: readonly ParameterValue[],
-    pipelined: boolean,
-    simple: boolean,
-    query: SqlQuery | undefined,
-  ): Promise<StatementResult> {
-    const go = (): Promise<StatementResult> => this.#execute(sql, parameters, pipelined, simple, query);
-    return after.then(go, go);
-  }
-
   async #execute(
+    after: Promise<unknown> | undefined,
     sql: string,
     parameters: readonly ParameterValue[],
     pipelined: boolean,
     simple: boolean,
     query: SqlQuery | undefined,
   ): Promise<StatementResult> {
+    // Whether the statements before this one failed is reported to their own callers.
+    if (after !== undefined) await after.then(ignore, ignore);
     const { clock, deadline, cancellation, timings, role, observer } = this.bounds;
     const before = this.#begin;
     let isRunning = false;

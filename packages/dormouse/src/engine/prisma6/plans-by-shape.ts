@@ -15,7 +15,7 @@ interface KeptPlan<Plan> extends Kept {
 }
 
 /** Plans by the shape of their query, the least recently used going first; bounded by an estimate of their memory. */
-export class PlanCache<Plan> {
+export class PlansByShape<Plan> {
   readonly #plans = new Map<string, KeptPlan<Plan>>();
   readonly #share: Share<KeptPlan<Plan>>;
 

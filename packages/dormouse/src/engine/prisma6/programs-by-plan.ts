@@ -5,7 +5,7 @@ import type { BuildProgram, Program } from '../program/index.ts';
 type Known = Program | 'foreign';
 
 /** Programs of plans that are kept as objects; gone when the plan is. */
-export class PlanObjects {
+export class ProgramsByPlan {
   readonly #known = new WeakMap<QueryPlanNode, Known>();
   readonly #build: BuildProgram;
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { testRun } from '../../../test/support/program-run.ts';
 import { MemoryBudget } from '../memory-budget.ts';
-import { PlanTexts } from './plan-texts.ts';
+import { PlansByText } from './plans-by-text.ts';
 
 const plan = (sql: string): object => ({
   type: 'dataMap',
@@ -23,14 +23,14 @@ const plan = (sql: string): object => ({
 });
 const body = (sql: string, params: unknown = {}, more: object = {}): Buffer =>
   Buffer.from(JSON.stringify({ model: 'A', operation: 'findMany', plan: plan(sql), params, ...more }));
-const twice = (texts: PlanTexts, bytes: Buffer): void => {
+const twice = (texts: PlansByText, bytes: Buffer): void => {
   texts.note(bytes);
   texts.note(bytes);
 };
 
-describe('PlanTexts', () => {
+describe('PlansByText', () => {
   it('knows a plan from the third time on, with other parameters too', () => {
-    const texts = new PlanTexts(new MemoryBudget(2 ** 24));
+    const texts = new PlansByText(new MemoryBudget(2 ** 24));
     const first = body('SELECT 1', { a: 1 });
     expect(texts.find(first)).toBeUndefined();
     texts.note(first);
@@ -44,7 +44,7 @@ describe('PlanTexts', () => {
   });
 
   it('is not misled by text that looks like the parameters', () => {
-    const texts = new PlanTexts(new MemoryBudget(2 ** 24));
+    const texts = new PlansByText(new MemoryBudget(2 ** 24));
     const tricky = body('SELECT \',"params":{}\'');
     twice(texts, tricky);
     expect(texts.find(tricky)?.plan).toEqual(plan('SELECT \',"params":{}\''));
@@ -59,14 +59,14 @@ describe('PlanTexts', () => {
     ['another plan of the same length', (text: string) => text.replace('SELECT 1', 'SELECT 2')],
     ['another operation', (text: string) => text.replace('findMany', 'findAlle')],
   ])('does not take %s for a known request', (_name, change) => {
-    const texts = new PlanTexts(new MemoryBudget(2 ** 24));
+    const texts = new PlansByText(new MemoryBudget(2 ** 24));
     const known = body('SELECT 1');
     twice(texts, known);
     expect(texts.find(Buffer.from(change(known.toString())))).toBeUndefined();
   });
 
   it('does not take parameters that are no UTF-8', () => {
-    const texts = new PlanTexts(new MemoryBudget(2 ** 24));
+    const texts = new PlansByText(new MemoryBudget(2 ** 24));
     const known = body('SELECT 1', { a: 'é' });
     twice(texts, known);
     const broken = Buffer.from(known);
@@ -76,7 +76,7 @@ describe('PlanTexts', () => {
   });
 
   it('drops what was not used for longest when it is full', () => {
-    const texts = new PlanTexts(new MemoryBudget(400_000));
+    const texts = new PlansByText(new MemoryBudget(400_000));
     const kept = body('SELECT 0');
     twice(texts, kept);
     for (let number = 1; number < 300; number++) {
@@ -88,7 +88,7 @@ describe('PlanTexts', () => {
   });
 
   it('keeps plans apart that differ in a byte that nobody looks at', () => {
-    const texts = new PlanTexts(new MemoryBudget(2 ** 24));
+    const texts = new PlansByText(new MemoryBudget(2 ** 24));
     const sqls = Array.from({ length: 50 }, (_, n) => `SELECT ${'x'.repeat(3000)}${n + 10}${'y'.repeat(3000)}`);
     for (const sql of sqls) twice(texts, body(sql));
     for (const sql of sqls) expect(texts.find(body(sql))?.plan).toEqual(plan(sql));
@@ -96,7 +96,7 @@ describe('PlanTexts', () => {
 
   it('weighs the texts that a plan gathers for the lengths of its lists', async () => {
     const budget = new MemoryBudget(2 ** 24);
-    const texts = new PlanTexts(budget);
+    const texts = new PlansByText(budget);
     const listing = JSON.parse(body('SELECT 1 WHERE 1 IN ').toString());
     const { args } = listing.plan.args.expr;
     args.fragments.push({ type: 'parameterTuple', itemPrefix: '', itemSeparator: ',', itemSuffix: '' });

@@ -50,7 +50,7 @@ const OPEN = 0x7b;
  * escaped, so `,"params":` can only stand between members; that it stands between those of the outermost object is
  * checked by reading the rest.
  */
-export class PlanTexts {
+export class PlansByText {
   readonly #buckets = new Map<number, PlanText[]>();
   readonly #seen = new Set<number>();
   readonly #share: Share<PlanText>;

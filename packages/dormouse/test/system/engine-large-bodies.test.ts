@@ -45,8 +45,8 @@ beforeAll(async () => {
   // Longer than any query here is meant to take: what ends one is the test.
   engine = await startBareEngine({
     limits: { queryMs: 120_000 },
-    heavyBodyBytes: LARGE_BODY_BYTES,
-    heavyPrepareMs: 60_000,
+    largeBodyBytes: LARGE_BODY_BYTES,
+    largeBodyPrepareMs: 60_000,
   });
   neighbour = engine.neighbour();
   await engine.sql(`

@@ -34,7 +34,7 @@ interface Bucket extends Kept {
  * template is made from what the long way made of a query, and serves only texts of which the long way would make the
  * same.
  */
-export class QueryTemplates {
+export class PlansByTemplate {
   readonly #buckets = new Map<number, Bucket>();
   readonly #scan = new TextScan();
   readonly #share: Share<Bucket>;

@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { Metadata } from '../compiler/metadata.ts';
 import { buildParameterGraph } from '../compiler/parameter-graph.ts';
 import { MemoryBudget } from '../memory-budget.ts';
-import { QueryTemplates } from './query-templates.ts';
+import { PlansByTemplate } from './plans-by-template.ts';
 
 const SCHEMA = `
 datasource db {
@@ -71,9 +71,9 @@ function planOf(shape: string): QueryPlanNode {
   return plan;
 }
 
-let texts: QueryTemplates;
+let texts: PlansByTemplate;
 beforeEach(() => {
-  texts = new QueryTemplates(new MemoryBudget(2 ** 24));
+  texts = new PlansByTemplate(new MemoryBudget(2 ** 24));
 });
 
 function learn(query: unknown, text: string = JSON.stringify(query)): void {
@@ -260,7 +260,7 @@ it('whatever is found of a text is what the long way makes of it', () => {
 });
 
 it('holds no more than it may', () => {
-  texts = new QueryTemplates(new MemoryBudget(100_000));
+  texts = new PlansByTemplate(new MemoryBudget(100_000));
   for (let index = 0; index < 500; index++) learn(many({ [`field${index}`]: index }));
   expect(texts.weight).toBeLessThanOrEqual(100_000);
   expect(found(many({ field499: 499 }))).toBe(true);
