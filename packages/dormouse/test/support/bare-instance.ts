@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import type { DatabaseId, Deadline } from '../../src/base/index.ts';
 import { OwnBackends } from '../../src/instance/administration/own-backends.ts';
 import type { Attachment, Endpoint, Hold, Instance, InstanceState } from '../../src/instance/contract/instance.ts';
-import { postgresBinaries } from './plain-postgres.ts';
+import { type Account, account, initialize, postgresBinaries } from './plain-postgres.ts';
+import { copyPrepared } from './prepared.ts';
 import { scratch } from './scratch.ts';
 import { until } from './until.ts';
 
@@ -21,6 +22,8 @@ export interface BareInstance extends Instance {
   /** Ends the server and removes its files. */
   remove(): Promise<void>;
 }
+
+const ENVIRONMENT = { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' };
 
 const ROLES_SQL = [
   'CREATE ROLE owner LOGIN CREATEDB;',
@@ -74,29 +77,27 @@ function gone(pid: number): boolean {
   }
 }
 
+function initializeWithRoles(bin: string, directory: string, identity: Account | undefined): void {
+  initialize(bin, directory, 'dormouse', identity);
+  execFileSync(join(bin, 'postgres'), ['--single', '-D', directory, '-c', 'exit_on_error=on', 'postgres'], {
+    ...identity,
+    input: ROLES_SQL,
+    stdio: ['pipe', 'pipe', 'pipe'],
+    cwd: directory,
+    env: ENVIRONMENT,
+  });
+}
+
 /** Starts a server with the three roles. `settings` are server parameters. */
 export async function startBareInstance(
   options: { readonly settings?: Readonly<Record<string, string>> } = {},
 ): Promise<BareInstance> {
   const bin = await postgresBinaries();
   const home = scratch('bare');
-  const postgresId = (flag: string): number => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
-  const identity = process.getuid?.() === 0 ? { uid: postgresId('-u'), gid: postgresId('-g') } : undefined;
+  const identity = account();
   if (identity !== undefined) chownSync(home.path, identity.uid, identity.gid);
   const data = join(home.path, 'data');
-  const environment = { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' };
-  execFileSync(
-    join(bin, 'initdb'),
-    ['-D', data, '-U', 'dormouse', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
-    { ...identity, stdio: 'pipe', cwd: home.path, env: environment },
-  );
-  execFileSync(join(bin, 'postgres'), ['--single', '-D', data, '-c', 'exit_on_error=on', 'postgres'], {
-    ...identity,
-    input: ROLES_SQL,
-    stdio: ['pipe', 'pipe', 'pipe'],
-    cwd: home.path,
-    env: environment,
-  });
+  await copyPrepared('bare-instance', data, async (directory) => initializeWithRoles(bin, directory, identity));
 
   let server: ChildProcess | undefined;
   let exited: Promise<void> = Promise.resolve();
@@ -134,7 +135,7 @@ export async function startBareInstance(
         ...['-D', data, '-c', 'listen_addresses=', '-k', home.path],
         ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
       ],
-      { ...identity, stdio: ['ignore', log, log], cwd: home.path, env: environment, detached: true },
+      { ...identity, stdio: ['ignore', log, log], cwd: home.path, env: ENVIRONMENT, detached: true },
     );
     closeSync(log);
     server = child;

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -24,6 +25,7 @@ import {
 } from '../../src/events/index.ts';
 import { type Endpoint, type Instance, type Instances, openInstances } from '../../src/instance/index.ts';
 import { connectSocket, createPool, type Pool } from '../../src/pool/index.ts';
+import { prepareDataDirectory } from './data-directory.ts';
 import { type Scratch, scratch } from './scratch.ts';
 
 /** Real servers with capture, without doors or registry. */
@@ -83,9 +85,11 @@ export async function startCapturedMachine(
       if (level === 'warn' || level === 'error') warnings.push(`${message} ${JSON.stringify(fields)}`);
     },
   };
+  const dataDirectory = join(home.path, 'data');
+  if (!existsSync(dataDirectory)) await prepareDataDirectory(dataDirectory);
   const instances = await openInstances({
     logger,
-    dataDirectory: join(home.path, 'data'),
+    dataDirectory,
     ...(options.pgBins === undefined ? {} : { pgBins: options.pgBins }),
     rest: { suspendAfterMs: Number.POSITIVE_INFINITY, stopAfterMs: Number.POSITIVE_INFINITY },
   });

@@ -1,11 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { chownSync, closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { chownSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { chmod, cp, mkdir, mkdtemp, readFile, rename, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import pg from 'pg';
+import { copyPrepared } from './prepared.ts';
 import { scratch } from './scratch.ts';
 import { until } from './until.ts';
 
@@ -18,13 +19,13 @@ export interface PlainPostgres {
   stop(): Promise<void>;
 }
 
-interface Account {
+export interface Account {
   readonly uid: number;
   readonly gid: number;
 }
 
-/** Postgres refuses root: the account it runs as then. */
-function account(): Account | undefined {
+/** The account that runs Postgres if this process is root's, which Postgres refuses. */
+export function account(): Account | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const id = (flag: string, name: string): number => Number(execFileSync('id', [flag, name], { encoding: 'utf8' }));
   try {
@@ -94,6 +95,19 @@ async function answers(url: string): Promise<boolean> {
   }
 }
 
+/** Makes an empty cluster in `directory`, which is absent, with one superuser. */
+export function initialize(bin: string, directory: string, superuser: string, user: Account | undefined): void {
+  mkdirSync(directory);
+  if (user !== undefined) chownSync(directory, user.uid, user.gid);
+  const options = ['-U', superuser, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'];
+  execFileSync(join(bin, 'initdb'), ['-D', directory, ...options], {
+    ...user,
+    stdio: 'pipe',
+    cwd: directory,
+    env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
+  });
+}
+
 /** Starts a fresh server on a free port of 127.0.0.1 and waits until it answers. `settings` are server parameters. */
 export async function startPlainPostgres(
   options: { readonly settings?: Readonly<Record<string, string>> } = {},
@@ -104,11 +118,7 @@ export async function startPlainPostgres(
   if (user !== undefined) chownSync(home.path, user.uid, user.gid);
   const data = join(home.path, 'data');
   try {
-    execFileSync(
-      join(bin, 'initdb'),
-      ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
-      { ...user, stdio: 'pipe', cwd: home.path },
-    );
+    await copyPrepared('plain-postgres', data, async (directory) => initialize(bin, directory, 'postgres', user));
     const port = await freePort();
     const settings = { max_connections: '200', fsync: 'off', wal_level: 'logical', ...options.settings };
     const log = openSync(join(home.path, 'log'), 'w');

@@ -2,6 +2,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { prepareDataDirectory } from './data-directory.ts';
 import { scratch } from './scratch.ts';
 
 /** What `start --json` and `db create --json` say of a database. */
@@ -159,6 +160,7 @@ export async function startPlatform(
   }
 
   try {
+    if (!options.flags?.includes('--data')) await prepareDataDirectory(data);
     await launch(['--port', '0', '--pg-port', '0']);
   } catch (error) {
     home.remove();

@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import { cryptoRandom, Deadline, newDatabaseId, silentLogger, systemClock } from '../../src/base/index.ts';
 import { type Instance, type Instances, openInstances, type RestSettings } from '../../src/instance/index.ts';
 import { connectSocket, createPool, type Pool } from '../../src/pool/index.ts';
 import { decodeDataRow } from '../../src/wire/index.ts';
+import { prepareDataDirectory } from './data-directory.ts';
 import { scratch } from './scratch.ts';
 import { openTestDoor, type TestKey } from './test-door.ts';
 
@@ -27,7 +29,9 @@ const ASK_MS = 60_000;
 
 export async function startRestingInstance(name: string, rest: Partial<RestSettings>): Promise<RestingInstance> {
   const home = scratch(name);
-  const instances = await openInstances({ dataDirectory: home.path, rest });
+  const dataDirectory = join(home.path, 'data');
+  await prepareDataDirectory(dataDirectory);
+  const instances = await openInstances({ dataDirectory, rest });
   try {
     const { pgMajor } = await instances.prepare();
     await instances.recover([]);

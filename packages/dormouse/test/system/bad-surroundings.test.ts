@@ -15,6 +15,7 @@ import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadClient } from '../support/clients.ts';
+import { prepareDataDirectory } from '../support/data-directory.ts';
 import { withSession } from '../support/pg-session.ts';
 import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
 import { pushSchema } from '../support/push-schema.ts';
@@ -66,8 +67,9 @@ describe('a start that cannot be', () => {
     return lines[0] ?? '';
   }
 
-  /** A directory that a platform made and left cleanly; gives its postgres URL. */
+  /** Makes a data directory that a platform has used and left cleanly. */
   async function made(name: string): Promise<void> {
+    await prepareDataDirectory(join(home.path, name));
     const cli = start('--data', name);
     await cli.said('}\n');
     cli.child.kill('SIGTERM');
