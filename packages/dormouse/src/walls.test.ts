@@ -317,6 +317,15 @@ describe('the walls between the stages', () => {
     expect(told(wrong)).toEqual([]);
   });
 
+  it('a folder inside a room is entered by its door', () => {
+    const folder = (file: string): string => file.slice(0, file.lastIndexOf('/'));
+    const into = inside.filter(
+      ({ from, to }) => to.file.split('/').length > 3 && !`${folder(from.file)}/`.startsWith(`${folder(to.file)}/`),
+    );
+    expect(into.length).toBeGreaterThan(10);
+    expect(told(into.filter(({ to }) => !to.file.endsWith('/index.ts')))).toEqual([]);
+  });
+
   it('edge and base run without Node', () => {
     const wrong = all.filter(
       ({ from, specifier }) => ['edge', 'base'].includes(from.stage) && specifier.startsWith('node:'),

@@ -1,15 +1,15 @@
 import { Cancellation, Deadline, systemClock } from '../../src/base/index.ts';
 import { PrismaRuntime } from '../../src/engine/prisma-runtime/prisma-runtime.ts';
-import type { Node } from '../../src/engine/program/nodes.ts';
+import type { Node } from '../../src/engine/program/nodes/nodes.ts';
 import { Pace } from '../../src/engine/program/pace.ts';
-import type { Rows } from '../../src/engine/program/row-set.ts';
+import type { RecordSet } from '../../src/engine/program/records/record-set.ts';
 import { Run, type StatementRunner } from '../../src/engine/program/run.ts';
 
 // What the unit tests of the nodes stand on: rows by hand, and a run without a server.
 
 const INT4 = 23;
 
-export const field = (name: string, typeOid: number = INT4): Rows['fields'][number] => ({
+export const field = (name: string, typeOid: number = INT4): RecordSet['fields'][number] => ({
   name,
   tableOid: 0,
   columnNumber: 0,
@@ -42,7 +42,7 @@ export function testRun(statements: Partial<StatementRunner> = {}): Run & { read
     {
       nowMs: () => 0,
       generate: (call) => runtime.generate(call),
-      interpret: (node, given, options) => runtime.execute(node, {}, given, options),
+      evaluateByRuntime: (node, given, options) => runtime.execute(node, {}, given, options),
     },
     { inTransaction: false, pace: new Pace({ deadline: Deadline.in(systemClock, 60_000), cancellation }) },
   );

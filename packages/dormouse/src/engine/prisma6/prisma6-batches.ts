@@ -2,7 +2,7 @@ import { type CompactedBatchResponse, UserFacingError } from '@prisma/client-eng
 import { DormouseError } from '../../base/index.ts';
 import { QueryRefused } from '../compiler/index.ts';
 import { clientError } from '../prisma-runtime/index.ts';
-import { type KeyedRecords, Pace, SLICE_BYTES, type Slices, Written } from '../program/index.ts';
+import { type KeyedRecords, Pace, SLICE_BYTES, type Slices, WrittenReply } from '../program/index.ts';
 import { isObject, type JsonObject, jsonText } from '../request/index.ts';
 import type { Statements } from '../statements/index.ts';
 import { isolationLevel, transactionAborted } from '../statements/index.ts';
@@ -176,7 +176,7 @@ export class Prisma6Batches {
       const records = await operation.run((statements) => this.#keyed(operation, batch, scope, statements));
       if (records.written) {
         const parts = compactedTexts(records.records, batch, scope).map((text) =>
-          text instanceof UserFacingError ? error(text) : new Written(`${before}${text}${after}`),
+          text instanceof UserFacingError ? error(text) : new WrittenReply(`${before}${text}${after}`),
         );
         return await batchReply(parts, operation);
       }
@@ -222,7 +222,7 @@ export class Prisma6Batches {
 /** The reply of a batch, written in slices. */
 async function batchReply(batchResult: readonly object[], { bounds }: Operation): Promise<object> {
   const written = new Pace(bounds).work(writing(batchResult, bounds.rowBytesMax));
-  return new Written(written instanceof Promise ? await written : written);
+  return new WrittenReply(written instanceof Promise ? await written : written);
 }
 
 function* writing(batchResult: readonly object[], bytesMax: number): Slices<Uint8Array> {
@@ -235,7 +235,7 @@ function* writing(batchResult: readonly object[], bytesMax: number): Slices<Uint
       yield;
     }
     if (parts.length > 1) parts.push(COMMA);
-    const body = part instanceof Written ? part.body : jsonText(part);
+    const body = part instanceof WrittenReply ? part.body : jsonText(part);
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
     length += bytes.byteLength;
     if (length > bytesMax) throw new DormouseError('reply_too_large');

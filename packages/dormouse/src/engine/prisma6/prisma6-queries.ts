@@ -3,7 +3,7 @@ import type { SchemaStore } from '../compiler/index.ts';
 import { QueryRefused } from '../compiler/index.ts';
 import type { EngineParts } from '../engine-parts.ts';
 import { CommentedStatements, clientError, withinTransaction } from '../prisma-runtime/index.ts';
-import { type ReplyFrame, Written } from '../program/index.ts';
+import { type ReplyFrame, WrittenReply } from '../program/index.ts';
 import type { Telemetry } from '../request/index.ts';
 import { jsonText } from '../request/index.ts';
 import type { Statements } from '../statements/index.ts';
@@ -117,7 +117,7 @@ export class Prisma6Queries {
       );
     }
     const data = await this.execute(operation, planned, statements, inTransaction);
-    return telemetry.serialize(() => new Written(Buffer.concat([before, Buffer.from(jsonText(data)), after])));
+    return telemetry.serialize(() => new WrittenReply(Buffer.concat([before, Buffer.from(jsonText(data)), after])));
   }
 
   /** Executes a query by Prisma's own runtime: gives what its plan gives. */

@@ -1,7 +1,7 @@
 import { type Call, DormouseError, type MinimalReply, type MinimalRequest } from '../../base/index.ts';
 import { clientError } from '../prisma-runtime/index.ts';
 import { milliseconds } from '../prisma7/index.ts';
-import { Written } from '../program/index.ts';
+import { WrittenReply } from '../program/index.ts';
 import type { Prisma6QueryRoute, Prisma6Route, Prisma6TransactionRoute } from '../request/index.ts';
 import {
   bodyText,
@@ -135,7 +135,8 @@ export class Prisma6Routes {
     const reply = await operation(telemetry, 'query', () =>
       known === undefined ? this.#read(query, body, text) : this.#queries.known(query, known),
     );
-    if (!(reply instanceof Written)) return jsonReply(200, { ...reply, ...ended(telemetry) }, limits.replyBytesMax);
+    if (!(reply instanceof WrittenReply))
+      return jsonReply(200, { ...reply, ...ended(telemetry) }, limits.replyBytesMax);
     const written = telemetry === undefined ? reply.body : writtenWith(reply.body, ended(telemetry));
     return writtenReply(written, limits.replyBytesMax);
   }

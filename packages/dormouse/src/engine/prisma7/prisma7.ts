@@ -2,7 +2,7 @@ import { UserFacingError } from '@prisma/client-engine-runtime';
 import { type Call, DormouseError, type MinimalReply, type MinimalRequest } from '../../base/index.ts';
 import type { EngineParts } from '../engine-parts.ts';
 import { CONNECTION_INFO, checkPlan, clientError, guardedScope } from '../prisma-runtime/index.ts';
-import { type ReplyFrame, Written } from '../program/index.ts';
+import { type ReplyFrame, WrittenReply } from '../program/index.ts';
 import type { Prisma7Route } from '../request/index.ts';
 import {
   bodyText,
@@ -92,7 +92,7 @@ export class Prisma7Routes {
           reply = {};
           break;
       }
-      if (reply instanceof Written) return writtenReply(reply.body, limits.replyBytesMax);
+      if (reply instanceof WrittenReply) return writtenReply(reply.body, limits.replyBytesMax);
       return jsonReply(
         200,
         telemetry === undefined ? reply : { ...reply, extensions: extensionsOf(telemetry, request) },

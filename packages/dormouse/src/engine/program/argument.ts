@@ -3,9 +3,8 @@ import type { ParameterValue } from '../../pool/index.ts';
 import { ELEMENTS_MAX, productTooLarge } from '../prisma-runtime/index.ts';
 import { isObject } from '../request/index.ts';
 import { encodeArgument } from '../statements/index.ts';
-import { NotCovered } from './not-covered.ts';
-import { plainOf } from './plain-values.ts';
-import { Rows } from './row-set.ts';
+import { NeedsRuntime } from './needs-runtime.ts';
+import { plainOf, RecordSet } from './records/index.ts';
 import type { Run } from './run.ts';
 
 /** Where a plan's variables are kept in a run, by name; inner scopes inherit from outer ones. */
@@ -21,7 +20,7 @@ export type Argument =
   | { readonly kind: 'list'; readonly elements: readonly Argument[] }
   | { readonly kind: 'product'; readonly left: Argument; readonly right: Argument };
 
-/** Reads a value of a plan. Notes the parameters that it names; throws `NotCovered` for generators of other kinds. */
+/** Reads a value of a plan. Notes the parameters that it names; throws `NeedsRuntime` for generators of other kinds. */
 export function buildArgument(value: unknown, scope: Scope, parameters: Set<string>): Argument {
   if (Array.isArray(value)) {
     const elements = value.map((element) => buildArgument(element, scope, parameters));
@@ -32,10 +31,10 @@ export function buildArgument(value: unknown, scope: Scope, parameters: Set<stri
   if (!isObject(value)) return { kind: 'constant', value };
   const inner = value.prisma__value;
   if (value.prisma__type === undefined) return { kind: 'constant', value };
-  if (!isObject(inner)) throw new NotCovered();
+  if (!isObject(inner)) throw new NeedsRuntime();
   if (value.prisma__type === 'param') {
     const { name, type } = inner;
-    if (typeof name !== 'string' || name in Object.prototype) throw new NotCovered();
+    if (typeof name !== 'string' || name in Object.prototype) throw new NeedsRuntime();
     const isInstant = type === 'DateTime';
     const index = scope.get(name);
     if (index !== undefined) return { kind: 'variable', name, index, isInstant };
@@ -50,7 +49,7 @@ export function buildArgument(value: unknown, scope: Scope, parameters: Set<stri
       if (left !== undefined && right !== undefined) return { kind: 'product', left, right };
     }
   }
-  throw new NotCovered();
+  throw new NeedsRuntime();
 }
 
 /** The value of an argument in one run. */
@@ -84,7 +83,7 @@ function pairs(left: unknown, right: unknown): unknown[] {
 function found(name: string, value: unknown, isInstant: boolean): unknown {
   // As the runtime says it.
   if (value === undefined) throw new Error(`Missing value for query variable ${name}`);
-  if (value instanceof Rows) return plainOf(value);
+  if (value instanceof RecordSet) return plainOf(value);
   return isInstant && typeof value === 'string' ? new Date(value) : value;
 }
 

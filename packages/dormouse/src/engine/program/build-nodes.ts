@@ -1,37 +1,35 @@
 import type { PrismaValue, QueryPlanNode } from '@prisma/client-engine-runtime';
 import { isObject } from '../request/index.ts';
 import { type Argument, argumentValue, buildArgument, type Scope } from './argument.ts';
-import { JoinNode } from './join-node.ts';
-import {
-  concatenated,
-  difference,
-  fieldValues,
-  MapNode,
-  processed,
-  required,
-  reversed,
-  standIn,
-  total,
-  unique,
-  validated,
-} from './map-node.ts';
+import { NeedsRuntime } from './needs-runtime.ts';
 import {
   ChoiceNode,
+  concatenated,
+  difference,
   ExecuteNode,
   FirstNonEmptyNode,
+  fieldValues,
   GeneratorNode,
+  JoinNode,
   LetNode,
   ListNode,
+  MapNode,
   type Node,
+  processed,
   QueryNode,
+  required,
+  reversed,
   SequenceNode,
+  standIn,
   TransactionNode,
+  total,
   UNIT,
+  unique,
   ValueNode,
   VariableNode,
-} from './nodes.ts';
-import { NotCovered } from './not-covered.ts';
-import { plainOf, valueNode } from './plain-values.ts';
+  validated,
+} from './nodes/index.ts';
+import { plainOf, valueNode } from './records/index.ts';
 import type { Run } from './run.ts';
 import { Statement } from './statement.ts';
 
@@ -47,12 +45,12 @@ export interface ProgramNodes {
   readonly reads: boolean;
 }
 
-/** Compiles the part of a plan below its data map. Throws `NotCovered`. */
+/** Compiles the part of a plan below its data map. Throws `NeedsRuntime`. */
 export function buildNodes(plan: QueryPlanNode): ProgramNodes {
   const builder = new NodeBuilder();
   const root = builder.node(plan, new Map());
   const { statements, parameters, variables } = builder;
-  if (statements.length === 0) throw new NotCovered();
+  if (statements.length === 0) throw new NeedsRuntime();
   const reads = statements.every((statement) => statement.reads);
   return { root, statements, parameters: [...parameters], variables: [...variables], reads };
 }
@@ -141,7 +139,7 @@ class NodeBuilder {
       default:
         // initializeRecord, mapRecord: for databases that return no rows of what they write. dataMap: only around it
         // all.
-        throw new NotCovered();
+        throw new NeedsRuntime();
     }
   }
 
@@ -172,7 +170,7 @@ class NodeBuilder {
     // A join writes into records that a variable may name: only the last of a sequence can be one.
     const others = nodes.slice(0, -1);
     if (nodes.length === 0 || others.some((other) => JSON.stringify(other).includes('"type":"join"'))) {
-      throw new NotCovered();
+      throw new NeedsRuntime();
     }
     return new SequenceNode(nodes.map((each) => this.node(each, scope)));
   }
@@ -201,7 +199,7 @@ class NodeBuilder {
     return new MapNode(
       this.node(fresh(node.args.expr), scope),
       (value, run) => {
-        if (isNested) throw new NotCovered();
+        if (isNested) throw new NeedsRuntime();
         const cursor = own?.map(([name, argument]) => [name, argumentValue(argument, run)] as const) ?? null;
         const page = pagination === null ? null : { skip: pagination.skip, take: pagination.take, cursor };
         return processed(value, { distinct, linkingFields, reverse, pagination: null }, page, run);
@@ -252,7 +250,7 @@ function withCursors(
   };
 }
 
-/** The runtime changes these records in place: only such as no variable names. Throws `NotCovered` for others. */
+/** The runtime changes these records in place: only such as no variable names. Throws `NeedsRuntime` for others. */
 function fresh(node: QueryPlanNode): QueryPlanNode {
   switch (node.type) {
     case 'query':
@@ -264,13 +262,13 @@ function fresh(node: QueryPlanNode): QueryPlanNode {
       fresh(node.args.expr);
       return node;
     default:
-      throw new NotCovered();
+      throw new NeedsRuntime();
   }
 }
 
 function indexOf(name: string, scope: Scope): number {
   const index = scope.get(name);
-  if (index === undefined) throw new NotCovered();
+  if (index === undefined) throw new NeedsRuntime();
   return index;
 }
 

@@ -21,5 +21,5 @@ export {
   type KeyedRecords,
   ProgramExecutor,
   type ReplyFrame,
-  Written,
+  WrittenReply,
 } from './program-executor.ts';

@@ -3,11 +3,11 @@ import { type Clock, DormouseError } from '../../base/index.ts';
 import type { PrismaRuntime } from '../prisma-runtime/index.ts';
 import type { JsonObject } from '../request/index.ts';
 import type { Statements } from '../statements/index.ts';
-import { JsonWriter } from './json-writer.ts';
-import { NotCovered } from './not-covered.ts';
+import { JsonWriter } from './json/index.ts';
+import { NeedsRuntime } from './needs-runtime.ts';
 import { Pace } from './pace.ts';
 import type { KeyedRecord, Program } from './program.ts';
-import { Run, type RunWorld } from './run.ts';
+import { Run, type RunEnvironment } from './run.ts';
 
 /** What stands around the data in a reply. */
 export interface ReplyFrame {
@@ -39,7 +39,7 @@ export type KeyedRecords =
   | { readonly written: false; readonly mapped: unknown };
 
 /** The body of a reply, as JSON text already. */
-export class Written {
+export class WrittenReply {
   readonly body: string | Uint8Array;
   constructor(body: string | Uint8Array) {
     this.body = body;
@@ -65,15 +65,15 @@ const noneCounted = (): ExecutionCounts => ({ byProgram: 0, handedOver: 0, faile
 export class ProgramExecutor {
   readonly counts: ExecutionCounts = noneCounted();
   readonly #runtime: PrismaRuntime;
-  readonly #world: RunWorld;
+  readonly #environment: RunEnvironment;
   #out = new JsonWriter();
 
   constructor(runtime: PrismaRuntime, clock: Clock) {
     this.#runtime = runtime;
-    this.#world = {
+    this.#environment = {
       nowMs: () => clock.now(),
       generate: (call) => runtime.generate(call),
-      interpret: (node, statements, operation) => runtime.execute(node, {}, statements, operation),
+      evaluateByRuntime: (node, statements, operation) => runtime.execute(node, {}, statements, operation),
     };
   }
 
@@ -93,15 +93,15 @@ export class ProgramExecutor {
     parameters: JsonObject,
     statements: Statements,
     options: ProgramExecutionOptions,
-  ): Promise<Written> {
+  ): Promise<WrittenReply> {
     const { inTransaction, comments } = options;
     const pace = new Pace(statements.bounds);
-    const run = new Run(parameters, statements, this.#world, { inTransaction, comments, pace });
+    const run = new Run(parameters, statements, this.#environment, { inTransaction, comments, pace });
     try {
       const body = program.transactional
         ? await run.within(async () => this.#body(program, await program.evaluate(run), run, options))
         : this.#body(program, await program.evaluate(run), run, options);
-      const written = new Written(body instanceof Promise ? await body : body);
+      const written = new WrittenReply(body instanceof Promise ? await body : body);
       this.counts[run.handedOver ? 'handedOver' : 'byProgram']++;
       return written;
     } catch (error) {
@@ -122,7 +122,10 @@ export class ProgramExecutor {
     statements: Statements,
     { members, keys, inTransaction, bytesMax }: KeyedExecutionOptions,
   ): Promise<KeyedRecords> {
-    const run = new Run(parameters, statements, this.#world, { inTransaction, pace: new Pace(statements.bounds) });
+    const run = new Run(parameters, statements, this.#environment, {
+      inTransaction,
+      pace: new Pace(statements.bounds),
+    });
     try {
       const value = await program.evaluate(run);
       try {
@@ -132,9 +135,9 @@ export class ProgramExecutor {
         this.counts.byProgram++;
         return { written: true, records };
       } catch (error) {
-        if (!(error instanceof NotCovered)) throw error;
+        if (!(error instanceof NeedsRuntime)) throw error;
       }
-      const mapped = await run.interpret(program.mapping(value));
+      const mapped = await run.evaluateByRuntime(program.mapping(value));
       this.counts.handedOver++;
       return { written: false, mapped };
     } catch (error) {
@@ -149,10 +152,10 @@ export class ProgramExecutor {
     value: unknown,
     run: Run,
     options: ProgramExecutionOptions,
-  ): Written['body'] | Promise<Written['body']> {
-    const byRuntime = async (error: unknown): Promise<Written['body']> => {
-      if (!(error instanceof NotCovered)) throw error;
-      const data = await run.interpret(program.mapping(value));
+  ): WrittenReply['body'] | Promise<WrittenReply['body']> {
+    const byRuntime = async (error: unknown): Promise<WrittenReply['body']> => {
+      if (!(error instanceof NeedsRuntime)) throw error;
+      const data = await run.evaluateByRuntime(program.mapping(value));
       const { before, after } = options.frame;
       return Buffer.concat([before, Buffer.from(JSON.stringify(data ?? null)), after]);
     };
@@ -169,9 +172,9 @@ export class ProgramExecutor {
     value: unknown,
     { pace }: Run,
     { frame, bytesMax }: ProgramExecutionOptions,
-  ): Written['body'] | Promise<Written['body']> {
+  ): WrittenReply['body'] | Promise<WrittenReply['body']> {
     const out = this.#out;
-    const end = (): Written['body'] => {
+    const end = (): WrittenReply['body'] => {
       out.raw(frame.after);
       if (out.length > bytesMax) throw new DormouseError('reply_too_large');
       return out.take();

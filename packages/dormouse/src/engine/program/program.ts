@@ -2,15 +2,11 @@ import type { QueryPlanNode, ResultNode } from '@prisma/client-engine-runtime';
 import type { JsonObject } from '../request/index.ts';
 import { areBindable } from './argument.ts';
 import { buildNodes, type ProgramNodes } from './build-nodes.ts';
-import { NULL } from './column-writers.ts';
-import type { JsonWriter } from './json-writer.ts';
-import type { Enums } from './loose-values.ts';
-import { NotCovered } from './not-covered.ts';
+import type { JsonWriter } from './json/index.ts';
+import { type Enums, NULL, RecordWriter } from './json/index.ts';
+import { NeedsRuntime } from './needs-runtime.ts';
 import type { Slices } from './pace.ts';
-import { plainOf, valueNode } from './plain-values.ts';
-import { decodedColumns } from './record-values.ts';
-import { RecordWriter } from './record-writer.ts';
-import { Rows } from './row-set.ts';
+import { decodedColumns, plainOf, RecordSet, valueNode } from './records/index.ts';
 import type { Run } from './run.ts';
 import type { Statement } from './statement.ts';
 
@@ -73,17 +69,17 @@ export class Program {
   }
 
   /**
-   * Writes what `evaluate` gave. Throws `NotCovered`, or `reply_too_large`. Before the second slice `detach` must be
+   * Writes what `evaluate` gave. Throws `NeedsRuntime`, or `reply_too_large`. Before the second slice `detach` must be
    * called.
    */
   *writing(out: JsonWriter, value: unknown): Slices<void> {
     if (this.#structure.type === 'affectedRows') {
-      if (typeof value !== 'number') throw new NotCovered();
+      if (typeof value !== 'number') throw new NeedsRuntime();
       out.raw(COUNT);
       out.text(String(value));
       out.byte(CLOSE);
     } else {
-      if (!(value instanceof Rows) || this.#structure.type !== 'object') throw new NotCovered();
+      if (!(value instanceof RecordSet) || this.#structure.type !== 'object') throw new NeedsRuntime();
       if (value.single && value.rows.length === 0) {
         // Nothing was joined to a record that is not there.
         out.raw(NULL);
@@ -95,7 +91,7 @@ export class Program {
   }
 
   /**
-   * Each record by itself, with some of its members only, and the values of others that are a key. Throws `NotCovered`
+   * Each record by itself, with some of its members only, and the values of others that are a key. Throws `NeedsRuntime`
    * for keys that are not equal exactly when their texts are.
    */
   *records(
@@ -105,17 +101,17 @@ export class Program {
     keys: readonly string[],
   ): Slices<KeyedRecord[]> {
     const structure = this.#structure;
-    if (!(value instanceof Rows) || value.single || structure.type !== 'object') throw new NotCovered();
+    if (!(value instanceof RecordSet) || value.single || structure.type !== 'object') throw new NeedsRuntime();
     const columns = keys.map((name) => {
       const field = Object.hasOwn(structure.fields, name) ? structure.fields[name] : undefined;
-      if (field?.type !== 'field' || field.fieldType.arity === 'list') throw new NotCovered();
-      if (!KEY_TYPES.has(field.fieldType.type)) throw new NotCovered();
+      if (field?.type !== 'field' || field.fieldType.arity === 'list') throw new NeedsRuntime();
+      if (!KEY_TYPES.has(field.fieldType.type)) throw new NeedsRuntime();
       return field.dbName;
     });
     const fields = Object.fromEntries(Object.entries(structure.fields).filter(([name]) => members.has(name)));
     const keyed = yield* decodedColumns(value, columns);
     const texts = yield* new RecordWriter({ ...structure, fields }, this.#enums, value).texts(out, value);
-    return texts.map((text, place) => ({ key: keyed[place] as unknown[], text }));
+    return texts.map((text, position) => ({ key: keyed[position] as unknown[], text }));
   }
 
   /** Leaves the writer to who has it; the next reply gets another. */
@@ -140,7 +136,7 @@ export const buildProgram: BuildProgram = (plan) => {
   try {
     return new Program(transactional, buildNodes(expr), structure, enums);
   } catch (error) {
-    if (error instanceof NotCovered) return undefined;
+    if (error instanceof NeedsRuntime) return undefined;
     throw error;
   }
 };

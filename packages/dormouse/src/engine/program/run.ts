@@ -13,12 +13,12 @@ export interface StatementRunner extends PlanStatements {
 }
 
 /** What a run needs besides a connection. */
-export interface RunWorld {
+export interface RunEnvironment {
   nowMs(): number;
   /** Evaluates a generator as Prisma's runtime does. */
   generate(call: PrismaValue): Promise<unknown>;
   /** Evaluates a part of a plan by Prisma's runtime; it gives and takes values as the runtime holds them. */
-  interpret(node: QueryPlanNode, statements: PlanStatements, options: ExecutionOptions): Promise<unknown>;
+  evaluateByRuntime(node: QueryPlanNode, statements: PlanStatements, options: ExecutionOptions): Promise<unknown>;
 }
 
 /** One execution of a compiled plan. */
@@ -35,19 +35,19 @@ export class Run {
   inTransaction: boolean;
   /** Whether a part of it was left to Prisma's runtime. */
   handedOver = false;
-  readonly #world: RunWorld;
+  readonly #environment: RunEnvironment;
   readonly #comments: ExecutionOptions['comments'];
   #now: string | undefined;
 
   constructor(
     parameters: JsonObject,
     statements: StatementRunner,
-    world: RunWorld,
+    environment: RunEnvironment,
     options: Pick<ExecutionOptions, 'inTransaction' | 'comments'> & { readonly pace: Pace },
   ) {
     this.parameters = parameters;
     this.statements = statements;
-    this.#world = world;
+    this.#environment = environment;
     this.inTransaction = options.inTransaction;
     this.pace = options.pace;
     this.#comments = options.comments;
@@ -56,7 +56,7 @@ export class Run {
 
   /** The instant of this execution: the same wherever the plan asks. */
   now(): string {
-    this.#now ??= new Date(this.#world.nowMs()).toISOString();
+    this.#now ??= new Date(this.#environment.nowMs()).toISOString();
     return this.#now;
   }
 
@@ -66,14 +66,14 @@ export class Run {
 
   /** The value of any other generator. */
   generate(call: PrismaValue): Promise<unknown> {
-    return this.#world.generate(call);
+    return this.#environment.generate(call);
   }
 
   /** A part of the plan that only the runtime knows how to evaluate, or to refuse in its words. */
-  interpret(node: QueryPlanNode): Promise<unknown> {
+  evaluateByRuntime(node: QueryPlanNode): Promise<unknown> {
     this.handedOver = true;
     const { inTransaction } = this;
-    return this.#world.interpret(node, this.statements, { inTransaction, comments: this.#comments });
+    return this.#environment.evaluateByRuntime(node, this.statements, { inTransaction, comments: this.#comments });
   }
 
   /**

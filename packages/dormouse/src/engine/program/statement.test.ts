@@ -2,8 +2,8 @@ import type { QueryPlanDbQuery } from '@prisma/client-engine-runtime';
 import { describe, expect, it } from 'vitest';
 import { testRun } from '../../../test/support/program-run.ts';
 import { buildNodes } from './build-nodes.ts';
-import { ExecuteNode } from './nodes.ts';
-import { NotCovered } from './not-covered.ts';
+import { NeedsRuntime } from './needs-runtime.ts';
+import { ExecuteNode } from './nodes/nodes.ts';
 import { Statement } from './statement.ts';
 
 type Template = Extract<QueryPlanDbQuery, { type: 'templateSql' }>;
@@ -109,8 +109,8 @@ describe('Statement', () => {
 
   it('does not take what it cannot be sure of', () => {
     const raw: QueryPlanDbQuery = { type: 'rawSql', sql: 'SELECT 1', args: [], argTypes: [] };
-    expect(() => buildNodes({ type: 'query', args: raw })).toThrow(NotCovered);
+    expect(() => buildNodes({ type: 'query', args: raw })).toThrow(NeedsRuntime);
     const mixed = query([{ type: 'parameter' }], [param('left')], [{ arity: 'tuple', elements: [INT] }]);
-    expect(() => new Statement(mixed, scope, new Set())).toThrow(NotCovered);
+    expect(() => new Statement(mixed, scope, new Set())).toThrow(NeedsRuntime);
   });
 });

@@ -3,7 +3,7 @@ import type { ArgType } from '@prisma/driver-adapter-utils';
 import type { ParameterValue, StatementResult } from '../../pool/index.ts';
 import { BIND_VALUES_MAX } from '../prisma-runtime/index.ts';
 import { type Argument, argumentValue, buildArgument, encodeValue, type Scope } from './argument.ts';
-import { NotCovered } from './not-covered.ts';
+import { NeedsRuntime } from './needs-runtime.ts';
 import type { Run } from './run.ts';
 
 type Template = Extract<QueryPlanDbQuery, { type: 'templateSql' }>;
@@ -43,10 +43,10 @@ export class Statement {
   readonly reads: boolean;
 
   constructor(query: QueryPlanDbQuery, scope: Scope, names: Set<string>) {
-    if (query.type !== 'templateSql') throw new NotCovered();
+    if (query.type !== 'templateSql') throw new NeedsRuntime();
     this.#query = query;
     const { fragments, args, argTypes, placeholderFormat } = query;
-    if (placeholderFormat.prefix !== '$' || !placeholderFormat.hasNumbering) throw new NotCovered();
+    if (placeholderFormat.prefix !== '$' || !placeholderFormat.hasNumbering) throw new NeedsRuntime();
     for (const fragment of fragments) {
       const last = this.#texts.length - 1;
       if (fragment.type === 'stringChunk') {
@@ -54,10 +54,10 @@ export class Statement {
         continue;
       }
       const type = argTypes[last];
-      if (type === undefined || last >= args.length) throw new NotCovered();
+      if (type === undefined || last >= args.length) throw new NeedsRuntime();
       const list = fragment.type === 'parameter' ? undefined : fragment;
       const types = type.arity === 'tuple' ? type.elements : [type];
-      if ((type.arity === 'tuple') !== (list?.type === 'parameterTupleList')) throw new NotCovered();
+      if ((type.arity === 'tuple') !== (list?.type === 'parameterTupleList')) throw new NeedsRuntime();
       const argument = buildArgument(args[last], scope, names);
       this.#parameters.push({
         argument,
@@ -71,7 +71,7 @@ export class Statement {
       });
       this.#texts.push('');
     }
-    if (this.#parameters.length !== args.length || args.length > BIND_VALUES_MAX) throw new NotCovered();
+    if (this.#parameters.length !== args.length || args.length > BIND_VALUES_MAX) throw new NeedsRuntime();
     this.#fixed = this.#parameters.some(({ list }) => list !== undefined) ? undefined : this.#render([]);
     this.reads = /^\s*SELECT\b/i.test(this.#texts[0] as string);
   }
@@ -81,7 +81,7 @@ export class Statement {
     return this.#renderedLength;
   }
 
-  /** Runs it. Throws `NotCovered` for more values than one statement may have, before anything is sent. */
+  /** Runs it. Throws `NeedsRuntime` for more values than one statement may have, before anything is sent. */
   execute(run: Run): Promise<StatementResult> {
     const values: ParameterValue[] = [];
     const sizes: number[] = [];
@@ -91,7 +91,7 @@ export class Statement {
       else if (list === undefined) values.push(encodeValue(argumentValue(argument, run), types[0] as ArgType));
       else sizes.push(bindList(values, argumentValue(argument, run), parameter));
       // The runtime splits such a statement, or refuses it in its own words.
-      if (values.length > BIND_VALUES_MAX) throw new NotCovered();
+      if (values.length > BIND_VALUES_MAX) throw new NeedsRuntime();
     }
     return run.statements.execute((this.#fixed ?? this.#textFor(sizes)) + run.comment, values, this.reads);
   }
@@ -148,11 +148,11 @@ export class Statement {
 /** Adds the values of a list; gives how many items it has. */
 function bindList(values: ParameterValue[], value: unknown, { types, list, fills }: Parameter): number {
   if (list?.type === 'parameterTupleList') {
-    if (!Array.isArray(value) || value.length === 0) throw new NotCovered();
+    if (!Array.isArray(value) || value.length === 0) throw new NeedsRuntime();
     for (const tuple of value) {
-      if (!Array.isArray(tuple) || tuple.length !== types.length) throw new NotCovered();
+      if (!Array.isArray(tuple) || tuple.length !== types.length) throw new NeedsRuntime();
       for (const [index, element] of tuple.entries()) values.push(encodeValue(element, types[index] as ArgType));
-      if (values.length > BIND_VALUES_MAX) throw new NotCovered();
+      if (values.length > BIND_VALUES_MAX) throw new NeedsRuntime();
     }
     return value.length;
   }

@@ -1,4 +1,4 @@
-import { Rows } from './row-set.ts';
+import { RecordSet } from './record-set.ts';
 
 /** A rule on the number of records, or of affected rows. */
 export interface Rule {
@@ -21,13 +21,13 @@ export function satisfies(value: unknown, { type, args }: Rule): boolean {
 
 /** How many records a value is. */
 export function countOf(value: unknown): number {
-  if (value instanceof Rows) return value.rows.length;
+  if (value instanceof RecordSet) return value.rows.length;
   if (Array.isArray(value)) return value.length;
   return value === null ? 0 : 1;
 }
 
 /** No record, no value. */
 export function isEmpty(value: unknown): boolean {
-  if (value instanceof Rows) return value.rows.length === 0;
+  if (value instanceof RecordSet) return value.rows.length === 0;
   return Array.isArray(value) ? value.length === 0 : value === null || value === undefined;
 }

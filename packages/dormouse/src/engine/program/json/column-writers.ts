@@ -1,8 +1,8 @@
 import type { FieldType } from '@prisma/client-engine-runtime';
-import { columnCodec, inColumn } from '../statements/index.ts';
+import { columnCodec, inColumn } from '../../statements/index.ts';
+import { NeedsRuntime } from '../needs-runtime.ts';
+import { decodedJson, type Enums } from './decoded-json.ts';
 import type { JsonWriter } from './json-writer.ts';
-import { type Enums, looseValue } from './loose-values.ts';
-import { NotCovered } from './not-covered.ts';
 
 /** Writes a column's value, which is not NULL, from its text in Postgres' text format. */
 export type ColumnWriter = (out: JsonWriter, bytes: Uint8Array, from: number, to: number) => void;
@@ -89,10 +89,10 @@ const json: ColumnWriter = (out, bytes, from, to) => {
 };
 
 const exactOr =
-  (loose: ColumnWriter, isExact: (bytes: Uint8Array, from: number, to: number) => boolean): ColumnWriter =>
+  (general: ColumnWriter, isExact: (bytes: Uint8Array, from: number, to: number) => boolean): ColumnWriter =>
   (out, bytes, from, to) => {
     if (isExact(bytes, from, to)) out.raw(bytes, from, to);
-    else loose(out, bytes, from, to);
+    else general(out, bytes, from, to);
   };
 const isExactFloat = (bytes: Uint8Array, from: number, to: number): boolean =>
   isExactInteger(bytes, from, to) || isExactFraction(bytes, from, to);
@@ -104,10 +104,10 @@ function isPlainDate(bytes: Uint8Array, from: number, to: number): boolean {
 }
 
 const date =
-  (loose: ColumnWriter): ColumnWriter =>
+  (general: ColumnWriter): ColumnWriter =>
   (out, bytes, from, to) => {
     if (to - from !== 10 || !isPlainDate(bytes, from, to)) {
-      loose(out, bytes, from, to);
+      general(out, bytes, from, to);
       return;
     }
     out.raw(INSTANT);
@@ -117,12 +117,12 @@ const date =
 
 /** `2024-01-02 03:04:05.678`, and for `timestamptz` a zone of two characters, which must be UTC. */
 const timestamp =
-  (loose: ColumnWriter, zoned: boolean): ColumnWriter =>
+  (general: ColumnWriter, zoned: boolean): ColumnWriter =>
   (out, bytes, from, to) => {
     const end = zoned ? to - 3 : to;
     const plain = end - from >= 19 && isPlainDate(bytes, from, end) && bytes[from + 16] === COLON;
     if (!plain || (zoned && !(bytes[end] === 0x2b && bytes[end + 1] === ZERO && bytes[end + 2] === ZERO))) {
-      loose(out, bytes, from, to);
+      general(out, bytes, from, to);
       return;
     }
     out.raw(INSTANT);
@@ -133,10 +133,10 @@ const timestamp =
   };
 
 const time =
-  (loose: ColumnWriter): ColumnWriter =>
+  (general: ColumnWriter): ColumnWriter =>
   (out, bytes, from, to) => {
     if (to - from < 8 || bytes[from + 2] !== COLON) {
-      loose(out, bytes, from, to);
+      general(out, bytes, from, to);
       return;
     }
     out.raw(INSTANT);
@@ -147,10 +147,10 @@ const time =
 
 /** `\x00ff`; in the other format the text never begins so. */
 const bytea =
-  (loose: ColumnWriter): ColumnWriter =>
+  (general: ColumnWriter): ColumnWriter =>
   (out, bytes, from, to) => {
     if (bytes[from] !== BACKSLASH || bytes[from + 1] !== LOWER_X) {
-      loose(out, bytes, from, to);
+      general(out, bytes, from, to);
       return;
     }
     out.raw(BYTES);
@@ -173,14 +173,14 @@ function enumeration(values: Readonly<Record<string, string>>): ColumnWriter {
       out.raw(written);
       return;
     }
-    throw new NotCovered();
+    throw new NeedsRuntime();
   };
 }
 
 /** The general way: decodes as the runtime would be given it. */
 function decoded(typeOid: number, type: FieldType, enums: Enums, name: string): ColumnWriter {
   const codec = columnCodec(typeOid);
-  if (codec === undefined) throw new NotCovered();
+  if (codec === undefined) throw new NeedsRuntime();
   return (out, bytes, from, to) => {
     let value: unknown;
     try {
@@ -188,7 +188,7 @@ function decoded(typeOid: number, type: FieldType, enums: Enums, name: string): 
     } catch (error) {
       throw inColumn(error, name);
     }
-    out.text(looseValue(value, type, enums));
+    out.text(decodedJson(value, type, enums));
   };
 }
 
@@ -199,43 +199,43 @@ const TEXTS = new Set([18, 19, 20, 25, 26, 114, 142, 869, 1042, 1043, 1560, 1562
 const USER_TYPES_FROM = 16384;
 
 /**
- * How a column of this Postgres type is written as a field of this type. Throws `NotCovered` for what Prisma cannot
+ * How a column of this Postgres type is written as a field of this type. Throws `NeedsRuntime` for what Prisma cannot
  * read; what it gives throws P2023 by the column's name for a text in no known form.
  */
 export function columnWriter(typeOid: number, type: FieldType, enums: Enums, name = ''): ColumnWriter {
-  const loose = decoded(typeOid, type, enums, name);
-  if (type.arity === 'list') return loose;
+  const general = decoded(typeOid, type, enums, name);
+  if (type.arity === 'list') return general;
   const isText = TEXTS.has(typeOid) || typeOid >= USER_TYPES_FROM;
   switch (type.type) {
     case 'string':
-      return isText ? text : loose;
+      return isText ? text : general;
     case 'int':
       if (INTEGERS.has(typeOid)) return verbatim;
-      return isText ? exactOr(loose, isExactInteger) : loose;
+      return isText ? exactOr(general, isExactInteger) : general;
     case 'bigint':
-      if (INTEGERS.has(typeOid)) return loose;
-      return typeOid === 20 ? taggedText(BIGINT) : loose;
+      if (INTEGERS.has(typeOid)) return general;
+      return typeOid === 20 ? taggedText(BIGINT) : general;
     case 'float':
       if (INTEGERS.has(typeOid)) return verbatim;
-      return FLOATS.has(typeOid) || isText ? exactOr(loose, isExactFloat) : loose;
+      return FLOATS.has(typeOid) || isText ? exactOr(general, isExactFloat) : general;
     case 'boolean':
-      return typeOid === 16 ? boolean : loose;
+      return typeOid === 16 ? boolean : general;
     case 'decimal':
-      return typeOid === 1700 ? taggedText(DECIMAL) : loose;
+      return typeOid === 1700 ? taggedText(DECIMAL) : general;
     case 'datetime':
-      if (typeOid === 1114) return timestamp(loose, false);
-      if (typeOid === 1184) return timestamp(loose, true);
-      if (typeOid === 1082) return date(loose);
-      return typeOid === 1083 ? time(loose) : loose;
+      if (typeOid === 1114) return timestamp(general, false);
+      if (typeOid === 1184) return timestamp(general, true);
+      if (typeOid === 1082) return date(general);
+      return typeOid === 1083 ? time(general) : general;
     case 'json':
-      return isText ? json : loose;
+      return isText ? json : general;
     case 'bytes':
-      return typeOid === 17 && type.encoding === 'array' ? bytea(loose) : loose;
+      return typeOid === 17 && type.encoding === 'array' ? bytea(general) : general;
     case 'enum': {
       const values = enums[type.name];
-      return isText && values !== undefined ? enumeration(values) : loose;
+      return isText && values !== undefined ? enumeration(values) : general;
     }
     default:
-      return loose;
+      return general;
   }
 }

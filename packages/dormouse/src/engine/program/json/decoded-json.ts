@@ -1,26 +1,26 @@
 import type { FieldType } from '@prisma/client-engine-runtime';
-import { ReplyBytes } from '../statements/index.ts';
-import { NotCovered } from './not-covered.ts';
+import { ReplyBytes } from '../../statements/index.ts';
+import { NeedsRuntime } from '../needs-runtime.ts';
 
 /** Values of a plan's enums by what the database calls them. */
 export type Enums = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 /**
  * A value that was decoded (a list's element, a member of a JSON column, a rare type) as the JSON text that Prisma's
- * runtime would give for it. What the runtime refuses or treats in a special way throws `NotCovered`.
+ * runtime would give for it. What the runtime refuses or treats in a special way throws `NeedsRuntime`.
  */
-export function looseValue(value: unknown, type: FieldType, enums: Enums): string {
+export function decodedJson(value: unknown, type: FieldType, enums: Enums): string {
   if (value === null || value === undefined) return type.arity === 'list' ? '[]' : 'null';
-  if (type.arity !== 'list') return looseScalar(value, type, enums);
-  if (!Array.isArray(value)) throw new NotCovered();
+  if (type.arity !== 'list') return decodedScalar(value, type, enums);
+  if (!Array.isArray(value)) throw new NeedsRuntime();
   let out = '[';
-  for (let i = 0; i < value.length; i++) out += (i > 0 ? ',' : '') + looseScalar(value[i], type, enums);
+  for (let i = 0; i < value.length; i++) out += (i > 0 ? ',' : '') + decodedScalar(value[i], type, enums);
   return `${out}]`;
 }
 
 const tagged = (type: string, value: string): string => `{"$type":"${type}","value":${value}}`;
 
-function looseScalar(value: unknown, type: FieldType, enums: Enums): string {
+function decodedScalar(value: unknown, type: FieldType, enums: Enums): string {
   switch (type.type) {
     case 'string':
       if (typeof value === 'string') return JSON.stringify(value);
@@ -68,7 +68,7 @@ function looseScalar(value: unknown, type: FieldType, enums: Enums): string {
     default:
       break;
   }
-  throw new NotCovered();
+  throw new NeedsRuntime();
 }
 
 function isJson(value: unknown): boolean {
@@ -83,7 +83,7 @@ function base64Of(value: unknown, encoding: 'array' | 'base64' | 'hex'): string 
     if (encoding === 'base64') return value;
     if (encoding === 'hex') return Buffer.from(ReplyBytes.fromPostgres(value)).toString('base64');
   }
-  throw new NotCovered();
+  throw new NeedsRuntime();
 }
 
 /** A time of day at the end, with its zone: `Z`, hours, or hours and minutes. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { dataRow, field, gives, testRun } from '../../../test/support/program-run.ts';
+import { dataRow, field, gives, testRun } from '../../../../test/support/program-run.ts';
+import { RecordSet } from '../records/record-set.ts';
 import {
   ChoiceNode,
   FirstNonEmptyNode,
@@ -9,10 +10,9 @@ import {
   TransactionNode,
   VariableNode,
 } from './nodes.ts';
-import { Rows } from './row-set.ts';
 
-const one = new Rows([field('id')], [dataRow('1')]);
-const none = new Rows([field('id')], []);
+const one = new RecordSet([field('id')], [dataRow('1')]);
+const none = new RecordSet([field('id')], []);
 
 describe('LetNode and SequenceNode', () => {
   it('set variables in order, waiting for those that take time, and give the last value', async () => {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { dataRow, field, gives, testRun } from '../../../test/support/program-run.ts';
+import { dataRow, field, gives, testRun } from '../../../../test/support/program-run.ts';
+import { NeedsRuntime } from '../needs-runtime.ts';
+import { RecordSet } from '../records/record-set.ts';
 import { JoinNode } from './join-node.ts';
 import type { Node } from './nodes.ts';
-import { NotCovered } from './not-covered.ts';
-import { Rows } from './row-set.ts';
 
-const users = new Rows([field('id')], [dataRow('1'), dataRow('2'), dataRow(null)]);
-const posts = new Rows(
+const users = new RecordSet([field('id')], [dataRow('1'), dataRow('2'), dataRow(null)]);
+const posts = new RecordSet(
   [field('author'), field('title', 25)],
   [dataRow('2', 'a'), dataRow('1', 'b'), dataRow('2', 'c')],
 );
@@ -29,12 +29,12 @@ const join = (parent: Node, children: readonly Node[], { name, single }: Child =
 
 describe('JoinNode', () => {
   it('finds the children of each parent, in their order', async () => {
-    const joined = (await join(gives(users), [gives(Promise.resolve(posts))]).evaluate(testRun())) as Rows;
+    const joined = (await join(gives(users), [gives(Promise.resolve(posts))]).evaluate(testRun())) as RecordSet;
     expect(joined.attachments[0]?.children).toEqual([[1], [0, 2], []]);
   });
 
   it('leaves keys of different types to the runtime', async () => {
-    const texts = new Rows([field('author', 25)], [dataRow('1')]);
+    const texts = new RecordSet([field('author', 25)], [dataRow('1')]);
     const run = testRun();
     const joined = await join(gives(users), [gives(texts)]).evaluate(run);
     expect(run.handedOver).toBe(true);
@@ -59,7 +59,7 @@ describe('JoinNode', () => {
   });
 
   it('reads no children of a record that is not there', () => {
-    const nobody = new Rows([field('id')], [], true);
+    const nobody = new RecordSet([field('id')], [], true);
     const child: Node = {
       evaluate: () => {
         throw new Error('was read');
@@ -76,18 +76,18 @@ describe('JoinNode', () => {
     });
     const atOnce: Node = {
       evaluate: () => {
-        throw new NotCovered();
+        throw new NeedsRuntime();
       },
     };
-    await expect(join(gives(users), [gives(late), atOnce]).evaluate(testRun())).rejects.toThrow(NotCovered);
+    await expect(join(gives(users), [gives(late), atOnce]).evaluate(testRun())).rejects.toThrow(NeedsRuntime);
     // The test runner fails for a rejection that nobody handles.
     fail(new Error('late'));
     await new Promise((resolve) => setImmediate(resolve));
   });
 
   it('lets others have their turn while it joins many', async () => {
-    const many = (count: number, columns: readonly string[]): Rows =>
-      new Rows(
+    const many = (count: number, columns: readonly string[]): RecordSet =>
+      new RecordSet(
         columns.map((name) => field(name)),
         Array.from({ length: count }, (_, i) => dataRow(...columns.map(() => String(i)))),
       );
@@ -100,7 +100,7 @@ describe('JoinNode', () => {
     setImmediate(count);
     const joined = (await join(gives(many(40_000, ['id'])), [gives(many(40_000, ['author']))]).evaluate(
       testRun(),
-    )) as Rows;
+    )) as RecordSet;
     counting = false;
     expect(joined.attachments[0]?.children[39_999]).toEqual([39_999]);
     expect(turns).toBeGreaterThan(20);
@@ -108,11 +108,11 @@ describe('JoinNode', () => {
 
   it('ends between two slices when nobody waits any more', async () => {
     const run = testRun();
-    const rows = new Rows(
+    const rows = new RecordSet(
       [field('id')],
       Array.from({ length: 20_000 }, (_, i) => dataRow(String(i))),
     );
-    const child = new Rows([field('author')], []);
+    const child = new RecordSet([field('author')], []);
     const joining = join(gives(rows), [gives(child)]).evaluate(run);
     run.cancellation.cancel();
     await expect(joining).rejects.toMatchObject({ code: 'interrupted' });

@@ -1,12 +1,9 @@
 import type { QueryPlanNode } from '@prisma/client-engine-runtime';
+import { NeedsRuntime } from '../needs-runtime.ts';
+import type { Slices } from '../pace.ts';
+import { type Attachment, isEmpty, matchChildren, plainOf, RecordSet, valueNode } from '../records/index.ts';
+import type { Run } from '../run.ts';
 import { type Node, whenThere } from './nodes.ts';
-import { NotCovered } from './not-covered.ts';
-import type { Slices } from './pace.ts';
-import { plainOf, valueNode } from './plain-values.ts';
-import { matchChildren } from './record-values.ts';
-import { type Attachment, Rows } from './row-set.ts';
-import { isEmpty } from './rules.ts';
-import type { Run } from './run.ts';
 
 type Join = Extract<QueryPlanNode, { type: 'join' }>['args'];
 
@@ -26,7 +23,7 @@ export class JoinNode implements Node {
     return whenThere(this.#parent.evaluate(run), (parent) => this.#read(parent, run));
   }
   #read(parent: unknown, run: Run): unknown {
-    if (parent === null || (parent instanceof Rows && parent.single && isEmpty(parent))) return parent;
+    if (parent === null || (parent instanceof RecordSet && parent.single && isEmpty(parent))) return parent;
     // Each in a promise of its own, also one that fails at once: no other's failure may go unseen.
     return Promise.all(this.#children.map(async (node) => node.evaluate(run))).then((children) =>
       this.#attach(parent, children, run),
@@ -36,9 +33,9 @@ export class JoinNode implements Node {
     try {
       return await run.pace.work(attached(parent, children, this.#join));
     } catch (error) {
-      if (!(error instanceof NotCovered)) throw error;
+      if (!(error instanceof NeedsRuntime)) throw error;
       // Records that another part left to the runtime, or keys that are equal in ways of JavaScript.
-      return run.interpret({
+      return run.evaluateByRuntime({
         type: 'join',
         args: {
           ...this.#join,
@@ -50,14 +47,14 @@ export class JoinNode implements Node {
   }
 }
 
-function* attached(parent: unknown, children: readonly unknown[], join: Join): Slices<Rows> {
-  if (!(parent instanceof Rows)) throw new NotCovered();
+function* attached(parent: unknown, children: readonly unknown[], join: Join): Slices<RecordSet> {
+  if (!(parent instanceof RecordSet)) throw new NeedsRuntime();
   const attachments: Attachment[] = [...parent.attachments];
   for (const [index, { parentField, on, isRelationUnique }] of join.children.entries()) {
     const child = children[index];
-    if (!(child instanceof Rows)) throw new NotCovered();
-    const places = yield* matchChildren(parent, child, on);
-    attachments.push({ name: parentField, child, single: isRelationUnique, children: places });
+    if (!(child instanceof RecordSet)) throw new NeedsRuntime();
+    const positions = yield* matchChildren(parent, child, on);
+    attachments.push({ name: parentField, child, single: isRelationUnique, children: positions });
   }
-  return new Rows(parent.fields, parent.rows, parent.single, attachments);
+  return new RecordSet(parent.fields, parent.rows, parent.single, attachments);
 }

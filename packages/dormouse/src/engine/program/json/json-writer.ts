@@ -1,6 +1,6 @@
 import { isAscii, isUtf8 } from 'node:buffer';
-import { DormouseError } from '../../base/index.ts';
-import { otherEncoding } from '../statements/index.ts';
+import { DormouseError } from '../../../base/index.ts';
+import { otherEncoding } from '../../statements/index.ts';
 
 /** Most replies are smaller. */
 const BYTES_AT_FIRST = 64 * 1024;

@@ -1,12 +1,12 @@
 import type { PrismaValue, QueryPlanNode } from '@prisma/client-engine-runtime';
-import { DormouseError } from '../../base/index.ts';
-import { decodeResult } from '../statements/index.ts';
-import { Rows } from './row-set.ts';
+import { DormouseError } from '../../../base/index.ts';
+import { decodeResult } from '../../statements/index.ts';
+import { RecordSet } from './record-set.ts';
 
 /**
  * Places that records may have below others, all together: a join of everything with everything would fill the memory.
  */
-const PLACES_MAX = 2_000_000;
+const RELATED_MAX = 2_000_000;
 
 type PlainRecord = Record<string, unknown>;
 
@@ -15,8 +15,8 @@ type PlainRecord = Record<string, unknown>;
  * read.
  */
 export function plainOf(value: unknown): unknown {
-  if (!(value instanceof Rows)) return value;
-  const records = recordsOf(value, { placesLeft: PLACES_MAX });
+  if (!(value instanceof RecordSet)) return value;
+  const records = recordsOf(value, { relatedLeft: RELATED_MAX });
   return value.single ? (records[0] ?? null) : records;
 }
 
@@ -25,18 +25,20 @@ export function valueNode(plain: unknown): QueryPlanNode {
   return { type: 'value', args: plain as PrismaValue };
 }
 
-function recordsOf({ fields, rows, attachments }: Rows, bound: { placesLeft: number }): PlainRecord[] {
+function recordsOf({ fields, rows, attachments }: RecordSet, bound: { relatedLeft: number }): PlainRecord[] {
   const { columnNames, rows: decoded } = decodeResult({ fields, rows, commandTag: '', affectedRows: 0 });
   const related = attachments.map(({ child }) => recordsOf(child, bound));
-  return decoded.map((values, place) => {
+  return decoded.map((values, position) => {
     const record: PlainRecord = {};
     for (let column = 0; column < columnNames.length; column++) record[columnNames[column] as string] = values[column];
     for (const [index, { name, children, single }] of attachments.entries()) {
-      const places = children[place] ?? [];
+      const positions = children[position] ?? [];
       const records = related[index] as PlainRecord[];
-      bound.placesLeft -= single ? 1 : places.length;
-      if (bound.placesLeft < 0) throw new DormouseError('reply_too_large');
-      record[name] = single ? (records[places[places.length - 1] ?? -1] ?? null) : places.map((each) => records[each]);
+      bound.relatedLeft -= single ? 1 : positions.length;
+      if (bound.relatedLeft < 0) throw new DormouseError('reply_too_large');
+      record[name] = single
+        ? (records[positions[positions.length - 1] ?? -1] ?? null)
+        : positions.map((each) => records[each]);
     }
     return record;
   });

@@ -1,8 +1,8 @@
 import type { FieldType } from '@prisma/client-engine-runtime';
 import { isExactFraction, isExactInteger, NULL } from './column-writers.ts';
+import { decodedJson, type Enums } from './decoded-json.ts';
 import { isPlainString } from './json-scanner.ts';
 import type { JsonWriter } from './json-writer.ts';
-import { type Enums, looseValue } from './loose-values.ts';
 
 const QUOTE = 0x22;
 const COLON = 0x3a;
@@ -21,15 +21,15 @@ const isPlainText: IsPlain = (bytes, from, to, escaped) =>
 
 /** How a member that Postgres wrote as JSON is written as a field of this type. */
 export function memberWriter(type: FieldType, enums: Enums): MemberWriter {
-  const loose: MemberWriter = (out, bytes, from, to) =>
+  const general: MemberWriter = (out, bytes, from, to) =>
     out.text(
-      looseValue(
+      decodedJson(
         JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString('utf8')),
         type,
         enums,
       ),
     );
-  if (type.arity === 'list') return loose;
+  if (type.arity === 'list') return general;
   const plain = (isPlain: IsPlain, head?: Buffer): MemberWriter => {
     return (out, bytes, from, to, escaped) => {
       if (bytes[from] === LOWER_N) {
@@ -37,7 +37,7 @@ export function memberWriter(type: FieldType, enums: Enums): MemberWriter {
         return;
       }
       if (!isPlain(bytes, from, to, escaped)) {
-        loose(out, bytes, from, to, escaped);
+        general(out, bytes, from, to, escaped);
         return;
       }
       if (head !== undefined) out.raw(head);
@@ -61,7 +61,7 @@ export function memberWriter(type: FieldType, enums: Enums): MemberWriter {
     case 'datetime':
       return plain(isZonedInstant, INSTANT);
     default:
-      return loose;
+      return general;
   }
 }
 

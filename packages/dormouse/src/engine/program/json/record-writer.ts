@@ -1,13 +1,12 @@
 import type { ResultNode } from '@prisma/client-engine-runtime';
+import { NeedsRuntime } from '../needs-runtime.ts';
+import { SLICE_BYTES, type Slices } from '../pace.ts';
+import { type Attachment, columnOf, type RecordSet, RowReader } from '../records/index.ts';
 import { type ColumnWriter, columnWriter, NULL } from './column-writers.ts';
+import type { Enums } from './decoded-json.ts';
 import { JsonColumn } from './json-column.ts';
 import type { JsonWriter } from './json-writer.ts';
-import type { Enums } from './loose-values.ts';
-import { NotCovered } from './not-covered.ts';
 import { isOrderedName } from './ordered-names.ts';
-import { SLICE_BYTES, type Slices } from './pace.ts';
-import { RowReader } from './row-reader.ts';
-import { type Attachment, columnOf, type Rows } from './row-set.ts';
 
 type ObjectNode = Extract<ResultNode, { type: 'object' }>;
 
@@ -41,36 +40,36 @@ export class RecordWriter {
   readonly #enums: Enums;
   readonly #reader: RowReader;
   readonly #steps: Step[] = [];
-  readonly #fields: Rows['fields'];
+  readonly #fields: RecordSet['fields'];
   /** Types by column: a statement that is parsed anew describes its columns in a new list. */
   readonly #names: readonly string[];
   /** Columns only: a record takes a moment, whatever it holds, unless it is long. */
   readonly #isFlat: boolean;
 
-  constructor(node: ObjectNode, enums: Enums, rows: Rows) {
+  constructor(node: ObjectNode, enums: Enums, records: RecordSet) {
     this.#enums = enums;
-    this.#fields = rows.fields;
-    this.#reader = new RowReader(rows.fields.length);
-    this.#names = rows.attachments.map(({ name }) => name);
-    this.#object(node, rows, '');
-    if (this.#steps.length === 0) throw new NotCovered();
+    this.#fields = records.fields;
+    this.#reader = new RowReader(records.fields.length);
+    this.#names = records.attachments.map(({ name }) => name);
+    this.#object(node, records, '');
+    if (this.#steps.length === 0) throw new NeedsRuntime();
     this.#isFlat = this.#steps.every(({ does }) => does !== 'related');
   }
 
   /** Whether it was made for records like these. */
-  fits(rows: Rows): boolean {
-    if (!this.#fitsColumns(rows) || rows.attachments.length !== this.#names.length) return false;
-    for (let i = 0; i < this.#names.length; i++) if (rows.attachments[i]?.name !== this.#names[i]) return false;
+  fits(records: RecordSet): boolean {
+    if (!this.#fitsColumns(records) || records.attachments.length !== this.#names.length) return false;
+    for (let i = 0; i < this.#names.length; i++) if (records.attachments[i]?.name !== this.#names[i]) return false;
     return this.#steps.every(
-      (step) => step.does !== 'related' || step.writer.fits((rows.attachments[step.attachment] as Attachment).child),
+      (step) => step.does !== 'related' || step.writer.fits((records.attachments[step.attachment] as Attachment).child),
     );
   }
 
-  #fitsColumns(rows: Rows): boolean {
-    if (rows.fields === this.#fields) return true;
-    if (rows.fields.length !== this.#fields.length) return false;
-    for (let i = 0; i < rows.fields.length; i++) {
-      const [mine, other] = [this.#fields[i], rows.fields[i]];
+  #fitsColumns(records: RecordSet): boolean {
+    if (records.fields === this.#fields) return true;
+    if (records.fields.length !== this.#fields.length) return false;
+    for (let i = 0; i < records.fields.length; i++) {
+      const [mine, other] = [this.#fields[i], records.fields[i]];
       if (mine?.typeOid !== other?.typeOid || mine?.name !== other?.name) return false;
     }
     return true;
@@ -80,18 +79,18 @@ export class RecordWriter {
    * Writes the records: a list, or the one record or null. Between two slices nobody else may use the writer: it knows
    * where it is.
    */
-  *writing(out: JsonWriter, rows: Rows): Slices<void> {
-    if (!rows.single) yield* this.#list(out, rows, undefined);
-    else if (rows.rows.length === 0) out.raw(NULL);
-    else yield* this.#large(out, rows, 0);
+  *writing(out: JsonWriter, records: RecordSet): Slices<void> {
+    if (!records.single) yield* this.#list(out, records, undefined);
+    else if (records.rows.length === 0) out.raw(NULL);
+    else yield* this.#large(out, records, 0);
   }
 
   /** Each record as a text of its own. */
-  *texts(out: JsonWriter, rows: Rows): Slices<string[]> {
+  *texts(out: JsonWriter, records: RecordSet): Slices<string[]> {
     const texts: string[] = [];
-    for (let place = 0; place < rows.rows.length; place++) {
+    for (let position = 0; position < records.rows.length; position++) {
       const start = out.length;
-      yield* this.#large(out, rows, place);
+      yield* this.#large(out, records, position);
       texts.push(out.textFrom(start));
       if (texts.length % TEXTS_AT_A_STRETCH === 0) yield;
     }
@@ -99,15 +98,15 @@ export class RecordWriter {
   }
 
   /** Writes a list: of all rows, or of those at some places. */
-  *#list(out: JsonWriter, rows: Rows, places: readonly number[] | undefined): Slices<void> {
+  *#list(out: JsonWriter, records: RecordSet, positions: readonly number[] | undefined): Slices<void> {
     out.byte(OPEN_LIST);
-    const count = places === undefined ? rows.rows.length : places.length;
+    const count = positions === undefined ? records.rows.length : positions.length;
     let sliceEnd = out.length + SLICE_BYTES;
     for (let index = 0; index < count; index++) {
       if (index > 0) out.byte(COMMA);
-      const place = places === undefined ? index : (places[index] as number);
-      if (this.#isSmall(rows, place)) this.#record(out, rows, place);
-      else yield* this.#large(out, rows, place);
+      const position = positions === undefined ? index : (positions[index] as number);
+      if (this.#isSmall(records, position)) this.#record(out, records, position);
+      else yield* this.#large(out, records, position);
       if (out.length >= sliceEnd) {
         yield;
         sliceEnd = out.length + SLICE_BYTES;
@@ -116,45 +115,45 @@ export class RecordWriter {
     out.byte(CLOSE_LIST);
   }
 
-  #isSmall(rows: Rows, place: number): boolean {
-    if ((rows.rows[place] as Uint8Array).length > SLICE_BYTES) return false;
+  #isSmall(records: RecordSet, position: number): boolean {
+    if ((records.rows[position] as Uint8Array).length > SLICE_BYTES) return false;
     if (this.#isFlat) return true;
     for (const step of this.#steps) {
       if (step.does !== 'related') continue;
       if (!step.writer.#isFlat) return false;
-      const { child, children } = rows.attachments[step.attachment] as Attachment;
-      const places = children[place] ?? [];
-      if (places.length > SMALL_LIST) return false;
-      for (const each of places) if ((child.rows[each] as Uint8Array).length > SMALL_BYTES) return false;
+      const { child, children } = records.attachments[step.attachment] as Attachment;
+      const positions = children[position] ?? [];
+      if (positions.length > SMALL_LIST) return false;
+      for (const each of positions) if ((child.rows[each] as Uint8Array).length > SMALL_BYTES) return false;
     }
     return true;
   }
 
-  #object(node: ObjectNode, rows: Rows, before: string): void {
+  #object(node: ObjectNode, records: RecordSet, before: string): void {
     let text = `${before}{`;
     let first = true;
     for (const [name, field] of Object.entries(node.fields)) {
-      if (!isOrderedName(name)) throw new NotCovered();
+      if (!isOrderedName(name)) throw new NeedsRuntime();
       text += `${first ? '' : ','}${JSON.stringify(name)}:`;
       first = false;
       if (field.type === 'field') {
-        this.#column(field, rows, text);
+        this.#column(field, records, text);
       } else if (field.type === 'affectedRows') {
-        throw new NotCovered();
+        throw new NeedsRuntime();
       } else if (field.serializedName === null) {
-        this.#object(field, rows, text);
+        this.#object(field, records, text);
       } else {
-        this.#related(field, field.serializedName, rows, text);
+        this.#related(field, field.serializedName, records, text);
       }
       text = '';
     }
     this.#steps.push({ does: 'text', prefix: Buffer.from(`${text}}`) });
   }
 
-  #column(node: Extract<ResultNode, { type: 'field' }>, rows: Rows, text: string): void {
-    const column = columnOf(rows.fields, node.dbName);
-    const field = rows.fields[column];
-    if (field === undefined || rows.attachments.some(({ name }) => name === node.dbName)) throw new NotCovered();
+  #column(node: Extract<ResultNode, { type: 'field' }>, records: RecordSet, text: string): void {
+    const column = columnOf(records.fields, node.dbName);
+    const field = records.fields[column];
+    if (field === undefined || records.attachments.some(({ name }) => name === node.dbName)) throw new NeedsRuntime();
     this.#steps.push({
       does: 'column',
       prefix: Buffer.from(text),
@@ -164,42 +163,42 @@ export class RecordWriter {
     });
   }
 
-  #related(node: ObjectNode, source: string, rows: Rows, text: string): void {
-    const attachment = rows.attachments.findLastIndex(({ name }) => name === source);
-    const related = rows.attachments[attachment];
+  #related(node: ObjectNode, source: string, records: RecordSet, text: string): void {
+    const attachment = records.attachments.findLastIndex(({ name }) => name === source);
+    const related = records.attachments[attachment];
     if (related !== undefined) {
       const writer = new RecordWriter(node, this.#enums, related.child);
       this.#steps.push({ does: 'related', prefix: Buffer.from(text), attachment, writer });
       return;
     }
-    const column = columnOf(rows.fields, source);
-    const typeOid = rows.fields[column]?.typeOid;
+    const column = columnOf(records.fields, source);
+    const typeOid = records.fields[column]?.typeOid;
     // json and jsonb, which the runtime is given as text.
-    if (typeOid !== 114 && typeOid !== 3802) throw new NotCovered();
+    if (typeOid !== 114 && typeOid !== 3802) throw new NeedsRuntime();
     this.#steps.push({ does: 'json', prefix: Buffer.from(text), column, json: new JsonColumn(node, this.#enums) });
   }
 
-  #record(out: JsonWriter, rows: Rows, index: number): void {
-    this.#reader.read(rows.rows[index] as Uint8Array);
+  #record(out: JsonWriter, records: RecordSet, index: number): void {
+    this.#reader.read(records.rows[index] as Uint8Array);
     for (const step of this.#steps) {
       out.raw(step.prefix);
-      if (step.does === 'related') this.#children(out, rows, step, index);
+      if (step.does === 'related') this.#children(out, records, step, index);
       else this.#value(out, step);
     }
   }
 
   /** The same for a record that is long, or whose children are. */
-  *#large(out: JsonWriter, rows: Rows, index: number): Slices<void> {
+  *#large(out: JsonWriter, records: RecordSet, index: number): Slices<void> {
     const { from, to } = this.#reader;
-    this.#reader.read(rows.rows[index] as Uint8Array);
+    this.#reader.read(records.rows[index] as Uint8Array);
     for (const step of this.#steps) {
       out.raw(step.prefix);
       if (step.does === 'related') {
-        const { child, single, places } = childrenOf(rows, step.attachment, index);
-        const place = places[places.length - 1];
-        if (!single) yield* step.writer.#list(out, child, places);
-        else if (place === undefined) out.raw(NULL);
-        else yield* step.writer.#large(out, child, place);
+        const { child, single, positions } = childrenOf(records, step.attachment, index);
+        const position = positions[positions.length - 1];
+        if (!single) yield* step.writer.#list(out, child, positions);
+        else if (position === undefined) out.raw(NULL);
+        else yield* step.writer.#large(out, child, position);
       } else if (step.does === 'json' && (to[step.column] as number) >= 0) {
         yield* step.json.writing(out, this.#reader.row, from[step.column] as number, to[step.column] as number);
       } else {
@@ -221,33 +220,33 @@ export class RecordWriter {
 
   #children(
     out: JsonWriter,
-    rows: Rows,
+    records: RecordSet,
     { attachment, writer }: Extract<Step, { does: 'related' }>,
     index: number,
   ): void {
-    const { child, single, places } = childrenOf(rows, attachment, index);
+    const { child, single, positions } = childrenOf(records, attachment, index);
     if (single) {
-      const place = places[places.length - 1];
-      if (place === undefined) out.raw(NULL);
-      else writer.#record(out, child, place);
+      const position = positions[positions.length - 1];
+      if (position === undefined) out.raw(NULL);
+      else writer.#record(out, child, position);
       return;
     }
     out.byte(OPEN_LIST);
-    for (let i = 0; i < places.length; i++) {
+    for (let i = 0; i < positions.length; i++) {
       if (i > 0) out.byte(COMMA);
-      writer.#record(out, child, places[i] as number);
+      writer.#record(out, child, positions[i] as number);
     }
     out.byte(CLOSE_LIST);
   }
 }
 
 function childrenOf(
-  rows: Rows,
+  records: RecordSet,
   at: number,
   index: number,
-): { readonly child: Rows; readonly single: boolean; readonly places: readonly number[] } {
-  const attachment = rows.attachments[at];
-  const places = attachment?.children[index];
-  if (attachment === undefined || places === undefined) throw new NotCovered();
-  return { child: attachment.child, single: attachment.single, places };
+): { readonly child: RecordSet; readonly single: boolean; readonly positions: readonly number[] } {
+  const attachment = records.attachments[at];
+  const positions = attachment?.children[index];
+  if (attachment === undefined || positions === undefined) throw new NeedsRuntime();
+  return { child: attachment.child, single: attachment.single, positions };
 }

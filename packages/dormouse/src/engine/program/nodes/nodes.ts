@@ -1,12 +1,11 @@
 import type { PrismaValue } from '@prisma/client-engine-runtime';
-import type { StatementResult } from '../../pool/index.ts';
-import { columnCodec, decodeResult } from '../statements/index.ts';
-import { type Argument, argumentValue } from './argument.ts';
-import { NotCovered } from './not-covered.ts';
-import { Rows } from './row-set.ts';
-import { isEmpty, type Rule, satisfies } from './rules.ts';
-import type { Run } from './run.ts';
-import type { Statement } from './statement.ts';
+import type { StatementResult } from '../../../pool/index.ts';
+import { columnCodec, decodeResult } from '../../statements/index.ts';
+import { type Argument, argumentValue } from '../argument.ts';
+import { NeedsRuntime } from '../needs-runtime.ts';
+import { isEmpty, RecordSet, type Rule, satisfies } from '../records/index.ts';
+import type { Run } from '../run.ts';
+import type { Statement } from '../statement.ts';
 
 /**
  * A part of a compiled plan. Gives records as rows or, where a part was left to Prisma's runtime, as it holds them; a
@@ -24,23 +23,23 @@ export function whenThere(value: unknown, work: (value: unknown) => unknown): un
 export class QueryNode implements Node {
   readonly #statement: Statement;
   /** Columns that were looked at. */
-  #readable: Rows['fields'] | undefined;
+  #readable: RecordSet['fields'] | undefined;
   constructor(statement: Statement) {
     this.#statement = statement;
   }
   evaluate(run: Run): Promise<unknown> {
     const sent = sentOrNot(this.#statement, run);
-    if (sent === undefined) return run.interpret({ type: 'query', args: this.#statement.evaluated(run) });
+    if (sent === undefined) return run.evaluateByRuntime({ type: 'query', args: this.#statement.evaluated(run) });
     return sent.then(this.#rows);
   }
-  readonly #rows = (result: StatementResult): Rows => {
+  readonly #rows = (result: StatementResult): RecordSet => {
     const { fields, rows } = result;
     if (fields !== this.#readable) {
       // A type that Prisma cannot read fails, whether or not the column is used.
       if (fields.some(({ typeOid }) => columnCodec(typeOid) === undefined)) decodeResult(result);
       this.#readable = fields;
     }
-    return new Rows(fields, rows);
+    return new RecordSet(fields, rows);
   };
 }
 
@@ -51,7 +50,7 @@ export class ExecuteNode implements Node {
   }
   evaluate(run: Run): Promise<unknown> {
     const sent = sentOrNot(this.#statement, run);
-    if (sent === undefined) return run.interpret({ type: 'execute', args: this.#statement.evaluated(run) });
+    if (sent === undefined) return run.evaluateByRuntime({ type: 'execute', args: this.#statement.evaluated(run) });
     return sent.then(affectedRows);
   }
 }
@@ -65,7 +64,7 @@ function sentOrNot(statement: Statement, run: Run): Promise<StatementResult> | u
   try {
     return statement.execute(run);
   } catch (error) {
-    if (error instanceof NotCovered) return undefined;
+    if (error instanceof NeedsRuntime) return undefined;
     throw error;
   }
 }

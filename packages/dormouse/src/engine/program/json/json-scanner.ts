@@ -1,5 +1,5 @@
-import { NotCovered } from './not-covered.ts';
-import { SLICE_BYTES, type Slices } from './pace.ts';
+import { NeedsRuntime } from '../needs-runtime.ts';
+import { SLICE_BYTES, type Slices } from '../pace.ts';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -28,7 +28,7 @@ export function stringEnd(bytes: Uint8Array, from: number, to: number): number {
     }
     at++;
   }
-  throw new NotCovered();
+  throw new NeedsRuntime();
 }
 
 /**
@@ -51,7 +51,7 @@ export function valueEnd(bytes: Uint8Array, from: number, to: number): number {
       if (byte === 0x7b || byte === 0x5b) depth++;
       else if ((byte === 0x7d || byte === 0x5d) && --depth === 0) return at;
     }
-    throw new NotCovered();
+    throw new NeedsRuntime();
   }
   while (at < to) {
     const byte = bytes[at] as number;

@@ -1,29 +1,29 @@
-import { columnCodec, inColumn } from '../statements/index.ts';
-import { NotCovered } from './not-covered.ts';
-import { inSlices, type Slices } from './pace.ts';
+import { columnCodec, inColumn } from '../../statements/index.ts';
+import { NeedsRuntime } from '../needs-runtime.ts';
+import { inSlices, type Slices } from '../pace.ts';
+import { columnOf, type RecordSet } from './record-set.ts';
 import { RowReader } from './row-reader.ts';
-import { columnOf, type Rows } from './row-set.ts';
 
-/** Finds a column by name. Throws `NotCovered` for a name that is none. */
-function columnNamed(rows: Rows, name: string): number {
-  const column = columnOf(rows.fields, name);
-  if (column < 0 || rows.attachments.some((attachment) => attachment.name === name)) throw new NotCovered();
+/** Finds a column by name. Throws `NeedsRuntime` for a name that is none. */
+function columnNamed(records: RecordSet, name: string): number {
+  const column = columnOf(records.fields, name);
+  if (column < 0 || records.attachments.some((attachment) => attachment.name === name)) throw new NeedsRuntime();
   return column;
 }
 
 /** The values of some columns in every record, decoded as the runtime would be given them. */
-export function* decodedColumns(rows: Rows, names: readonly string[]): Slices<unknown[][]> {
-  const columns = names.map((name) => columnNamed(rows, name));
+export function* decodedColumns(records: RecordSet, names: readonly string[]): Slices<unknown[][]> {
+  const columns = names.map((name) => columnNamed(records, name));
   const decoders = columns.map((column) => {
-    const codec = columnCodec(rows.fields[column]?.typeOid ?? 0);
-    if (codec === undefined) throw new NotCovered();
+    const codec = columnCodec(records.fields[column]?.typeOid ?? 0);
+    if (codec === undefined) throw new NeedsRuntime();
     return codec.decode;
   });
-  const reader = new RowReader(rows.fields.length);
+  const reader = new RowReader(records.fields.length);
   const decoded: unknown[][] = [];
-  yield* inSlices(rows.rows.length, (first, end) => {
-    for (let place = first; place < end; place++) {
-      const row = rows.rows[place] as Uint8Array;
+  yield* inSlices(records.rows.length, (first, end) => {
+    for (let position = first; position < end; position++) {
+      const row = records.rows[position] as Uint8Array;
       reader.read(row);
       decoded.push(
         columns.map((column, index) => {
@@ -43,11 +43,11 @@ export function* decodedColumns(rows: Rows, names: readonly string[]): Slices<un
 }
 
 /** The text by which Prisma's runtime tells records apart, by some of their columns. */
-export function* recordKeys(rows: Rows, names: readonly string[]): Slices<string[]> {
-  const decoded = yield* decodedColumns(rows, names);
+export function* recordKeys(records: RecordSet, names: readonly string[]): Slices<string[]> {
+  const decoded = yield* decodedColumns(records, names);
   const keys: string[] = [];
   yield* inSlices(decoded.length, (first, end) => {
-    for (let place = first; place < end; place++) keys.push(JSON.stringify(decoded[place]));
+    for (let position = first; position < end; position++) keys.push(JSON.stringify(decoded[position]));
   });
   return keys;
 }
@@ -60,18 +60,18 @@ const USER_TYPES_FROM = 16384;
 function keyClass(typeOid: number): 'number' | 'text' {
   if (NUMBERS.has(typeOid)) return 'number';
   if (TEXTS.has(typeOid) || typeOid >= USER_TYPES_FROM) return 'text';
-  throw new NotCovered();
+  throw new NeedsRuntime();
 }
 
 /** A record's key for joining, equal for equal values. */
 type Key = string | null;
 
-function* joinKeys(rows: Rows, columns: readonly number[]): Slices<Key[]> {
-  const reader = new RowReader(rows.fields.length);
+function* joinKeys(records: RecordSet, columns: readonly number[]): Slices<Key[]> {
+  const reader = new RowReader(records.fields.length);
   const keys: Key[] = [];
-  yield* inSlices(rows.rows.length, (first, end) => {
-    for (let place = first; place < end; place++) {
-      const row = rows.rows[place] as Uint8Array;
+  yield* inSlices(records.rows.length, (first, end) => {
+    for (let position = first; position < end; position++) {
+      const row = records.rows[position] as Uint8Array;
       reader.read(row);
       keys.push(joinKey(reader, row, columns));
     }
@@ -98,8 +98,8 @@ function joinKey(reader: RowReader, row: Uint8Array, columns: readonly number[])
 
 /** For each parent the places of its children, by equal values in pairs of columns. */
 export function* matchChildren(
-  parent: Rows,
-  child: Rows,
+  parent: RecordSet,
+  child: RecordSet,
   on: readonly (readonly [parent: string, child: string])[],
 ): Slices<readonly (readonly number[])[]> {
   const parentColumns = on.map(([name]) => columnNamed(parent, name));
@@ -107,15 +107,15 @@ export function* matchChildren(
   for (let i = 0; i < on.length; i++) {
     const parentClass = keyClass(parent.fields[parentColumns[i] as number]?.typeOid ?? 0);
     const childClass = keyClass(child.fields[childColumns[i] as number]?.typeOid ?? 0);
-    if (parentClass !== childClass) throw new NotCovered();
+    if (parentClass !== childClass) throw new NeedsRuntime();
   }
   const parentKeys = yield* joinKeys(parent, parentColumns);
   const childKeys = yield* joinKeys(child, childColumns);
   const byKey = new Map<Key, number[]>();
   const children: number[][] = [];
   yield* inSlices(parentKeys.length, (first, end) => {
-    for (let place = first; place < end; place++) {
-      const key = parentKeys[place] as Key;
+    for (let position = first; position < end; position++) {
+      const key = parentKeys[position] as Key;
       let list = byKey.get(key);
       if (list === undefined) {
         list = [];
@@ -125,7 +125,7 @@ export function* matchChildren(
     }
   });
   yield* inSlices(childKeys.length, (first, end) => {
-    for (let place = first; place < end; place++) byKey.get(childKeys[place] as Key)?.push(place);
+    for (let position = first; position < end; position++) byKey.get(childKeys[position] as Key)?.push(position);
   });
   return children;
 }

@@ -1,12 +1,12 @@
 import type { ResultNode } from '@prisma/client-engine-runtime';
+import { NeedsRuntime } from '../needs-runtime.ts';
+import { SLICE_BYTES, type Slices } from '../pace.ts';
 import { NULL } from './column-writers.ts';
+import type { Enums } from './decoded-json.ts';
 import { type MemberWriter, memberWriter } from './json-member.ts';
 import { LONG_BYTES, type LongValues, longValues, skipSpace, stringEnd, valueEnd } from './json-scanner.ts';
 import type { JsonWriter } from './json-writer.ts';
-import type { Enums } from './loose-values.ts';
-import { NotCovered } from './not-covered.ts';
 import { isOrderedName } from './ordered-names.ts';
-import { SLICE_BYTES, type Slices } from './pace.ts';
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -31,7 +31,7 @@ type Member = JsonColumn | MemberWriter;
 export class JsonColumn {
   readonly #node: Extract<ResultNode, { type: 'object' }>;
   readonly #names: readonly Buffer[];
-  readonly #places: ReadonlyMap<string, number>;
+  readonly #positions: ReadonlyMap<string, number>;
   readonly #prefixes: readonly Buffer[];
   readonly #members: readonly Member[];
   /** Which member of the text each written one is read from. */
@@ -48,18 +48,18 @@ export class JsonColumn {
     const prefixes: Buffer[] = [];
     const members: Member[] = [];
     for (const [name, field] of Object.entries(node.fields)) {
-      if (field.type === 'affectedRows' || !isOrderedName(name)) throw new NotCovered();
+      if (field.type === 'affectedRows' || !isOrderedName(name)) throw new NeedsRuntime();
       const source = field.type === 'field' ? field.dbName : field.serializedName;
       // An object without a name of its own reads the members of its parent.
-      if (source === null) throw new NotCovered();
+      if (source === null) throw new NeedsRuntime();
       if (!names.includes(source)) names.push(source);
       sources.push(names.indexOf(source));
       prefixes.push(Buffer.from(`${prefixes.length === 0 ? '{' : ','}${JSON.stringify(name)}:`));
       members.push(field.type === 'field' ? memberWriter(field.fieldType, enums) : new JsonColumn(field, enums));
     }
-    if (names.length > MEMBERS_MAX) throw new NotCovered();
+    if (names.length > MEMBERS_MAX) throw new NeedsRuntime();
     this.#names = names.map((name) => Buffer.from(name));
-    this.#places = new Map(names.map((name, place) => [name, place]));
+    this.#positions = new Map(names.map((name, position) => [name, position]));
     this.#prefixes = prefixes;
     this.#members = members;
     this.#sources = sources;
@@ -80,7 +80,7 @@ export class JsonColumn {
         out.raw(NULL);
         return;
       default:
-        throw new NotCovered();
+        throw new NeedsRuntime();
     }
   }
 
@@ -162,7 +162,7 @@ export class JsonColumn {
   #opens(bytes: Uint8Array, at: number): boolean {
     if (bytes[at] === OPEN) return true;
     if (bytes[at] === LOWER_N && this.#node.skipNulls) return false;
-    throw new NotCovered();
+    throw new NeedsRuntime();
   }
 
   /** Writes the object at `from`, and gives the place behind it. */
@@ -177,7 +177,7 @@ export class JsonColumn {
   #member(out: JsonWriter, bytes: Uint8Array, index: number): void {
     const source = this.#sources[index] as number;
     const from = this.#from[source] as number;
-    if (from === -1) throw new NotCovered();
+    if (from === -1) throw new NeedsRuntime();
     out.raw(this.#prefixes[index] as Buffer);
     const end = this.#to[source] as number;
     const member = this.#members[index] as Member;
@@ -191,22 +191,22 @@ export class JsonColumn {
     const tos = this.#to;
     froms.fill(-1);
     let at = skipSpace(bytes, from + 1);
-    let place = 0;
+    let position = 0;
     while (bytes[at] !== CLOSE) {
-      if (bytes[at] !== QUOTE) throw new NotCovered();
+      if (bytes[at] !== QUOTE) throw new NeedsRuntime();
       // Objects of one list have their members in the same order: the name is mostly known before it is read.
-      let member = this.#order[place] ?? -1;
+      let member = this.#order[position] ?? -1;
       const name = this.#names[member];
       if (name !== undefined && bytes[at + name.length + 1] === QUOTE && startsWith(name, bytes, at + 1)) {
         at += name.length + 2;
       } else {
         const keyEnd = Math.abs(stringEnd(bytes, at, to));
-        member = this.#memberAt(place, bytes, at + 1, keyEnd - 1);
+        member = this.#memberAt(position, bytes, at + 1, keyEnd - 1);
         at = keyEnd;
       }
-      place++;
+      position++;
       at = skipSpace(bytes, at);
-      if (bytes[at] !== COLON) throw new NotCovered();
+      if (bytes[at] !== COLON) throw new NeedsRuntime();
       at = skipSpace(bytes, at + 1);
       const end = ends?.get(at) ?? valueEnd(bytes, at, to);
       if (member >= 0) {
@@ -215,17 +215,17 @@ export class JsonColumn {
       }
       at = skipSpace(bytes, Math.abs(end));
       if (bytes[at] === COMMA) at = skipSpace(bytes, at + 1);
-      else if (bytes[at] !== CLOSE) throw new NotCovered();
+      else if (bytes[at] !== CLOSE) throw new NeedsRuntime();
     }
     return at + 1;
   }
 
   /** Which member a key names, -1 for none. */
-  #memberAt(place: number, bytes: Uint8Array, from: number, to: number): number {
+  #memberAt(position: number, bytes: Uint8Array, from: number, to: number): number {
     const text = textOf(bytes, from - 1, to + 1);
     const name = text.includes('\\') ? (JSON.parse(text) as string) : text.slice(1, -1);
-    const found = this.#places.get(name) ?? -1;
-    if (place < MEMBERS_MAX) this.#order[place] = found;
+    const found = this.#positions.get(name) ?? -1;
+    if (position < MEMBERS_MAX) this.#order[position] = found;
     return found;
   }
 }
@@ -234,7 +234,7 @@ export class JsonColumn {
 function next(bytes: Uint8Array, behind: number): number {
   const at = skipSpace(bytes, behind);
   if (bytes[at] === COMMA) return skipSpace(bytes, at + 1);
-  if (bytes[at] !== CLOSE_LIST) throw new NotCovered();
+  if (bytes[at] !== CLOSE_LIST) throw new NeedsRuntime();
   return at;
 }
 

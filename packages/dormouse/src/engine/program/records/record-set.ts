@@ -1,9 +1,9 @@
-import type { FieldDescription } from '../../wire/index.ts';
+import type { FieldDescription } from '../../../wire/index.ts';
 
 /** Records of another list that hang from those of this one, under a name that is no column's. */
 export interface Attachment {
   readonly name: string;
-  readonly child: Rows;
+  readonly child: RecordSet;
   /** For each record its children's places in `child`, in order. */
   readonly children: readonly (readonly number[])[];
   /** One record or null instead of a list. */
@@ -13,7 +13,7 @@ export interface Attachment {
 const NO_ATTACHMENTS: readonly Attachment[] = [];
 
 /** Records as a statement returned them, undecoded, and what was joined to them. */
-export class Rows {
+export class RecordSet {
   readonly fields: readonly FieldDescription[];
   /** DataRow payloads. */
   readonly rows: readonly Uint8Array[];
@@ -34,14 +34,14 @@ export class Rows {
   }
 
   /** The same records in another order, or some of them. */
-  pick(places: readonly number[]): Rows {
-    return new Rows(
+  pick(positions: readonly number[]): RecordSet {
+    return new RecordSet(
       this.fields,
-      places.map((place) => this.rows[place] as Uint8Array),
+      positions.map((position) => this.rows[position] as Uint8Array),
       this.single,
       this.attachments.map((attachment) => ({
         ...attachment,
-        children: places.map((place) => attachment.children[place] ?? []),
+        children: positions.map((position) => attachment.children[position] ?? []),
       })),
     );
   }
