@@ -91,8 +91,8 @@ export class Program {
   }
 
   /**
-   * Each record by itself, with some of its members only, and the values of others that are a key. Throws `NeedsRuntime`
-   * for keys that are not equal exactly when their texts are.
+   * Writes each record as a text of its own, with the given members only, and decodes its key. Throws `NeedsRuntime` for
+   * a key of a type whose values may be equal although their texts differ.
    */
   *records(
     out: JsonWriter,

@@ -1,5 +1,6 @@
 /**
- * Owns: the records that a statement returned, as undecoded rows, and what Prisma's runtime would do with them in memory.
+ * Owns: the records that a statement returned, as undecoded rows, and the operations on them that Prisma's runtime does
+ * in memory.
  * Never: writes JSON, or runs a statement.
  */
 
