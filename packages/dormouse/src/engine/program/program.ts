@@ -91,8 +91,8 @@ export class Program {
   }
 
   /**
-   * Writes each record as a text of its own, with the given members only, and decodes its key. Throws `NeedsRuntime` for
-   * a key of a type whose values may be equal although their texts differ.
+   * Writes each record as a text of its own, with the given members only, and decodes its key. Throws `NeedsRuntime`
+   * for a key of a type whose values may be equal although their texts differ.
    */
   *records(
     out: JsonWriter,
