@@ -7,10 +7,12 @@ import { NeedsRuntime } from './needs-runtime.ts';
 import { plainOf, RecordSet } from './records/index.ts';
 import type { Run } from './run.ts';
 
-/** Where a plan's variables are kept in a run, by name; inner scopes inherit from outer ones. */
+/**
+ * For each variable of a plan, its index in `Run.variables`. An inner scope contains the variables of outer scopes.
+ */
 export type Scope = ReadonlyMap<string, number>;
 
-/** A value of a plan that is known when it runs. */
+/** A value of a plan, as it is computed in each run. */
 export type Argument =
   | { readonly kind: 'constant'; readonly value: unknown }
   | { readonly kind: 'parameter'; readonly name: string; readonly isInstant: boolean }
@@ -20,7 +22,10 @@ export type Argument =
   | { readonly kind: 'list'; readonly elements: readonly Argument[] }
   | { readonly kind: 'product'; readonly left: Argument; readonly right: Argument };
 
-/** Reads a value of a plan. Notes the parameters that it names; throws `NeedsRuntime` for generators of other kinds. */
+/**
+ * Builds the argument for a value of a plan, and adds the parameters that the value names to `parameters`. Throws
+ * `NeedsRuntime` for a generator that only the runtime has.
+ */
 export function buildArgument(value: unknown, scope: Scope, parameters: Set<string>): Argument {
   if (Array.isArray(value)) {
     const elements = value.map((element) => buildArgument(element, scope, parameters));
@@ -72,7 +77,7 @@ export function argumentValue(argument: Argument, run: Run): unknown {
   }
 }
 
-/** All pairs of two values, each of which may be a list. */
+/** All pairs of two values. A value may be a list; if so, each of its elements is paired. */
 function pairs(left: unknown, right: unknown): unknown[] {
   const lefts: unknown[] = Array.isArray(left) ? left : [left];
   const rights: unknown[] = Array.isArray(right) ? right : [right];
@@ -81,23 +86,26 @@ function pairs(left: unknown, right: unknown): unknown[] {
 }
 
 function found(name: string, value: unknown, isInstant: boolean): unknown {
-  // As the runtime says it.
+  // The text is the runtime's.
   if (value === undefined) throw new Error(`Missing value for query variable ${name}`);
   if (value instanceof RecordSet) return plainOf(value);
   return isInstant && typeof value === 'string' ? new Date(value) : value;
 }
 
-/** A value as Postgres is sent it. */
+/** A value in the form in which a statement binds it. */
 export function encodeValue(value: unknown, type: ArgType): ParameterValue {
   if (typeof value === 'number') return String(value);
   if (typeof value === 'string' && type.scalarType !== 'datetime' && type.scalarType !== 'bytes') return value;
   return encodeArgument(value, type);
 }
 
-/** Elements a list among the parameters may have here; the runtime's way has its own bound for longer ones. */
+/** Most elements of a list among the parameters. The runtime executes plans with longer lists, under its own limit. */
 const LIST_MAX = 32_766;
 
-/** Whether the values of a request can be bound as they are: all there, and none that pretends to be part of a plan. */
+/**
+ * Whether the parameters of a request can be bound as they are: each one is present, and none looks like a
+ * placeholder of a plan.
+ */
 export function areBindable(values: Readonly<Record<string, unknown>>, names: readonly string[]): boolean {
   for (let i = 0; i < names.length; i++) {
     const name = names[i] as string;

@@ -33,19 +33,19 @@ import { plainOf, valueNode } from './records/index.ts';
 import type { Run } from './run.ts';
 import { Statement } from './statement.ts';
 
-/** A tree of nodes, ready to run. */
+/** The tree of nodes of a program. */
 export interface ProgramNodes {
   readonly root: Node;
   readonly statements: readonly Statement[];
-  /** Parameters that it binds. */
+  /** The parameters that its statements bind. */
   readonly parameters: readonly string[];
-  /** Names of its own variables, which a parameter must not have. */
+  /** The names of the plan's own variables. A parameter must not have one of these names. */
   readonly variables: readonly string[];
-  /** Whether it does nothing but read, so that it may run beside others, or again. */
+  /** Whether all of its statements only read, so that it may run beside other programs, or again. */
   readonly reads: boolean;
 }
 
-/** Compiles the part of a plan below its data map. Throws `NeedsRuntime`. */
+/** Builds the nodes for the part of a plan below its data map. Throws `NeedsRuntime`. */
 export function buildNodes(plan: QueryPlanNode): ProgramNodes {
   const builder = new NodeBuilder();
   const root = builder.node(plan, new Map());
@@ -68,7 +68,7 @@ class NodeBuilder {
       case 'execute':
         return new ExecuteNode(this.#statement(node.args, scope));
       case 'value':
-        if (isForeignGenerator(node.args)) return new GeneratorNode(node.args);
+        if (isRuntimeGenerator(node.args)) return new GeneratorNode(node.args);
         return new ValueNode(this.#argument(node.args, scope));
       case 'get':
         return new VariableNode(indexOf(node.args.name, scope));
@@ -83,7 +83,7 @@ class NodeBuilder {
       case 'required':
         return this.#map(node.args, scope, required, (args) => ({ type: 'required', args }));
       case 'reverse':
-        return this.#map(fresh(node.args), scope, reversed, (args) => ({ type: 'reverse', args }));
+        return this.#map(unshared(node.args), scope, reversed, (args) => ({ type: 'reverse', args }));
       case 'validate': {
         const { args } = node;
         return new MapNode(
@@ -137,8 +137,7 @@ class NodeBuilder {
           args: valueNodes(values),
         }));
       default:
-        // initializeRecord, mapRecord: for databases that return no rows of what they write. dataMap: only around it
-        // all.
+        // initializeRecord and mapRecord are for databases without RETURNING. A dataMap stands only at the root.
         throw new NeedsRuntime();
     }
   }
@@ -147,9 +146,9 @@ class NodeBuilder {
     of: QueryPlanNode,
     scope: Scope,
     work: (value: unknown, run: Run) => unknown,
-    foreign: (value: QueryPlanNode) => QueryPlanNode,
+    asPlanNode: (value: QueryPlanNode) => QueryPlanNode,
   ): Node {
-    return new MapNode(this.node(of, scope), work, (value) => foreign(valueNode(plainOf(value))));
+    return new MapNode(this.node(of, scope), work, (value) => asPlanNode(valueNode(plainOf(value))));
   }
 
   #list(nodes: readonly QueryPlanNode[], scope: Scope): Node {
@@ -167,7 +166,8 @@ class NodeBuilder {
   }
 
   #sequence(nodes: readonly QueryPlanNode[], scope: Scope): Node {
-    // A join writes into records that a variable may name: only the last of a sequence can be one.
+    // The runtime's join changes its parents' records, which a variable may hold. Only the value of a sequence's last
+    // node is held by no variable, so only the last node may be a join.
     const others = nodes.slice(0, -1);
     if (nodes.length === 0 || others.some((other) => JSON.stringify(other).includes('"type":"join"'))) {
       throw new NeedsRuntime();
@@ -178,7 +178,7 @@ class NodeBuilder {
   #let(node: Extract<QueryPlanNode, { type: 'let' }>, scope: Scope): Node {
     const inner = new Map(scope);
     const bindings = node.args.bindings.map(({ name, expr }) => {
-      // A name that is bound again is another variable from here on.
+      // A name that is bound again means another variable from here on.
       const value = this.node(expr, inner);
       const index = this.#variableCount++;
       inner.set(name, index);
@@ -190,14 +190,14 @@ class NodeBuilder {
 
   #process(node: Extract<QueryPlanNode, { type: 'process' }>, scope: Scope): Node {
     const { operations } = node.args;
-    // Records within records: as the runtime holds them.
+    // Operations on nested records are left to the runtime.
     const cursors = new Map<InMemoryOps, readonly (readonly [string, Argument])[]>();
     this.#cursors(operations, scope, cursors);
     const { distinct, linkingFields, reverse, pagination } = operations;
     const own = cursors.get(operations);
     const isNested = Object.keys(operations.nested).length > 0;
     return new MapNode(
-      this.node(fresh(node.args.expr), scope),
+      this.node(unshared(node.args.expr), scope),
       (value, run) => {
         if (isNested) throw new NeedsRuntime();
         const cursor = own?.map(([name, argument]) => [name, argumentValue(argument, run)] as const) ?? null;
@@ -229,7 +229,7 @@ class NodeBuilder {
 
 type InMemoryOps = Extract<QueryPlanNode, { type: 'process' }>['args']['operations'];
 
-/** The operations with the values of their cursors. */
+/** The operations with the evaluated values of their cursors. */
 function withCursors(
   operations: InMemoryOps,
   cursors: ReadonlyMap<InMemoryOps, readonly (readonly [string, Argument])[]>,
@@ -250,8 +250,10 @@ function withCursors(
   };
 }
 
-/** The runtime changes these records in place: only such as no variable names. Throws `NeedsRuntime` for others. */
-function fresh(node: QueryPlanNode): QueryPlanNode {
+/**
+ * A node whose records no variable holds: the runtime changes them in place. Throws `NeedsRuntime` for any other node.
+ */
+function unshared(node: QueryPlanNode): QueryPlanNode {
   switch (node.type) {
     case 'query':
     case 'join':
@@ -259,7 +261,7 @@ function fresh(node: QueryPlanNode): QueryPlanNode {
     case 'concat':
       return node;
     case 'process':
-      fresh(node.args.expr);
+      unshared(node.args.expr);
       return node;
     default:
       throw new NeedsRuntime();
@@ -276,12 +278,12 @@ function valueNodes(values: unknown): QueryPlanNode[] {
   return (values as unknown[]).map((each) => valueNode(plainOf(each)));
 }
 
-/** Generators whose arguments are plain and whose value is made by the runtime. */
-const FOREIGN = new Set(['uuid', 'cuid', 'ulid', 'nanoid']);
+/** Generators that the runtime evaluates, from arguments that are numbers. */
+const RUNTIME_GENERATORS = new Set(['uuid', 'cuid', 'ulid', 'nanoid']);
 
-function isForeignGenerator(value: unknown): value is PrismaValue {
+function isRuntimeGenerator(value: unknown): value is PrismaValue {
   if (!isObject(value) || value.prisma__type !== 'generatorCall' || !isObject(value.prisma__value)) return false;
   const { name, args } = value.prisma__value;
-  if (typeof name !== 'string' || !FOREIGN.has(name) || !Array.isArray(args)) return false;
+  if (typeof name !== 'string' || !RUNTIME_GENERATORS.has(name) || !Array.isArray(args)) return false;
   return args.every((each) => typeof each === 'number') && !(name === 'uuid' && args[0] === 4);
 }

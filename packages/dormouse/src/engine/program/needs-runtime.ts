@@ -1,6 +1,7 @@
 /**
- * Thrown where a plan, its parameters or its rows hold something that the executor does not know. Nothing is lost: the
- * runtime takes over, the whole plan before anything ran, or one part of it over the values that are there.
+ * Thrown where a plan, its parameters or its rows hold something that only Prisma's runtime handles. The runtime then
+ * takes over: either it executes the whole plan, if no statement has run yet, or it evaluates one node over the values
+ * that were read. No statement runs twice.
  */
 export class NeedsRuntime extends Error {
   override readonly name = 'NeedsRuntime';

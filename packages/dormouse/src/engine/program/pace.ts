@@ -1,15 +1,18 @@
 import { setImmediate } from 'node:timers/promises';
 import { type Cancellation, type Deadline, DormouseError } from '../../base/index.ts';
 
-/** Rows handled at a stretch: one to ten milliseconds of work. */
+/** Rows per slice: one to ten milliseconds of work. */
 const SLICE_ROWS = 4096;
-/** Bytes of JSON read or written at a stretch. */
+/** Bytes of JSON that are read or written per slice. */
 export const SLICE_BYTES: number = 256 * 1024;
 
-/** Work in slices: it yields at the end of each, and most work ends in the first. */
+/** Work in slices: a generator that yields at the end of each slice. Most work ends in the first slice. */
 export type Slices<T> = Generator<undefined, T, undefined>;
 
-/** Lets others have their turn between the slices of long work, and ends it when nobody waits for it any more. */
+/**
+ * Lets other requests have their turn of the event loop between the slices of long work, and ends the work if the
+ * request is cancelled or its deadline passes.
+ */
 export class Pace {
   readonly #deadline: Deadline;
   readonly #cancellation: Cancellation;
@@ -20,8 +23,8 @@ export class Pace {
   }
 
   /**
-   * The result of the work, or a promise if one slice was not enough; `paused` is called before others have their turn.
-   * Fails with `query_timeout` and `interrupted`.
+   * Gives the result of the work, or a promise of it if one slice was not enough. `paused` is called once, before
+   * other requests first have their turn. Fails with `query_timeout` and `interrupted`.
    */
   work<T>(slices: Slices<T>, paused?: () => void): T | Promise<T> {
     const first = slices.next();
@@ -41,7 +44,7 @@ export class Pace {
   }
 }
 
-/** Calls `slice` for ranges of indexes up to `count`. */
+/** Calls `slice` for consecutive ranges of indexes from 0 to `count`. */
 export function* inSlices(count: number, slice: (from: number, to: number) => void): Slices<void> {
   for (let from = 0; from < count; from += SLICE_ROWS) {
     if (from > 0) yield;

@@ -9,16 +9,16 @@ import { Pace } from './pace.ts';
 import type { KeyedRecord, Program } from './program.ts';
 import { Run, type RunEnvironment } from './run.ts';
 
-/** What stands around the data in a reply. */
+/** The bytes before and after the data in a reply. */
 export interface ReplyFrame {
   readonly before: Uint8Array;
   readonly after: Uint8Array;
 }
 
 export interface ProgramExecutionOptions {
-  /** Whether the statements already are a transaction. */
+  /** Whether the statements already run in a transaction. */
   readonly inTransaction: boolean;
-  /** Tags for the SQL comment of every statement. */
+  /** Tags for the SQL comment that follows every statement. */
   readonly comments?: Readonly<Record<string, string>> | undefined;
   readonly frame: ReplyFrame;
   readonly bytesMax: number;
@@ -26,19 +26,19 @@ export interface ProgramExecutionOptions {
 
 export interface KeyedExecutionOptions {
   readonly inTransaction: boolean;
-  /** Members of a record that the reply has. */
+  /** Names of the members that a record has in the reply. */
   readonly members: ReadonlySet<string>;
-  /** Members that are the key. */
+  /** Names of the members that are the key. */
   readonly keys: readonly string[];
   readonly bytesMax: number;
 }
 
-/** Records by their keys: as JSON, or as the runtime holds them. */
+/** The records of a keyed execution: each as JSON, or all as the runtime maps them. */
 export type KeyedRecords =
   | { readonly written: true; readonly records: readonly KeyedRecord[] }
   | { readonly written: false; readonly mapped: unknown };
 
-/** The body of a reply, as JSON text already. */
+/** A reply whose body is JSON text already. */
 export class WrittenReply {
   readonly body: string | Uint8Array;
   constructor(body: string | Uint8Array) {
@@ -46,24 +46,32 @@ export class WrittenReply {
   }
 }
 
-/** How many executions of compiled plans went which way. */
+/** Executions of programs, by how they ended. */
 export interface ExecutionCounts {
-  /** Written from the rows' bytes. */
+  /** The program wrote the reply from the bytes of the rows. */
   byProgram: number;
-  /** Left to the runtime in a part, for a value of a rare form. */
+  /** The runtime evaluated a node or wrote the reply, because of a rare value. */
   handedOver: number;
-  /** Ended by an error, whoever worded it. */
+  /** The execution failed. */
   failed: number;
 }
 
-const noneCounted = (): ExecutionCounts => ({ byProgram: 0, handedOver: 0, failed: 0 });
+const zeroCounts = (): ExecutionCounts => ({ byProgram: 0, handedOver: 0, failed: 0 });
 
 /**
- * Runs compiled plans and writes their replies. A value or an error of a rare form is left to Prisma's runtime, over
- * what was read: nothing runs twice.
+ * Executes programs and writes their replies.
+ *
+ * Invariants:
+ * - A reply is the same as that of Prisma's runtime, byte for byte. Rare values and all errors are left to the
+ *   runtime, over the rows that were read.
+ * - No statement runs twice: `NeedsRuntime` is thrown before a statement is sent, or after its rows were read.
+ * - A transactional program commits after its reply was written. A reply that cannot be written, or is too large,
+ *   rolls back.
+ * - Replies share one `JsonWriter`. It is used synchronously, from `bound` to `take`. A reply that takes more than
+ *   one slice keeps the writer, and the next reply gets another.
  */
 export class ProgramExecutor {
-  readonly counts: ExecutionCounts = noneCounted();
+  readonly counts: ExecutionCounts = zeroCounts();
   readonly #runtime: PrismaRuntime;
   readonly #environment: RunEnvironment;
   #out = new JsonWriter();
@@ -77,16 +85,16 @@ export class ProgramExecutor {
     };
   }
 
-  /** The counts since they were last taken. */
+  /** Gives the counts and sets them to zero. */
   takeCounts(): ExecutionCounts {
     const taken = { ...this.counts };
-    Object.assign(this.counts, noneCounted());
+    Object.assign(this.counts, zeroCounts());
     return taken;
   }
 
   /**
-   * Gives the body of the reply. Fails as `PrismaRuntime.execute` does, and with `reply_too_large`. The parameters must
-   * have been accepted by the plan.
+   * Executes a program and gives its reply. `program.accepts` must have accepted the parameters. Fails as
+   * `PrismaRuntime.execute` does, and with `reply_too_large`, `query_timeout` and `interrupted`.
    */
   async execute(
     program: Program,
@@ -112,9 +120,8 @@ export class ProgramExecutor {
   }
 
   /**
-   * Runs a plan that stands for several queries, each by a key of its own: gives the records with the members that are
-   * wanted, as JSON; or all records as the runtime holds them, if their keys are told apart in other ways than by their
-   * text.
+   * Executes a program that stands for several queries, each for another key. Gives each record as JSON with the
+   * given members. If the equality of keys is not that of their texts, gives all records as the runtime maps them.
    */
   async executeKeyed(
     program: Program,
@@ -183,7 +190,7 @@ export class ProgramExecutor {
       out.bound(bytesMax);
       out.raw(frame.before);
       const written = pace.work(program.writing(out, value), () => {
-        // It takes more than one turn of the loop: others get a writer of their own.
+        // This reply takes more than one turn of the event loop. Replies in between get another writer.
         this.#out = new JsonWriter();
         program.detach();
       });

@@ -10,21 +10,24 @@ import { decodedColumns, plainOf, RecordSet, valueNode } from './records/index.t
 import type { Run } from './run.ts';
 import type { Statement } from './statement.ts';
 
-/** Fields whose values are told apart by the text of what the database gave. */
+/** Types of fields whose values are equal exactly when their texts in the database are. */
 const KEY_TYPES: ReadonlySet<string> = new Set(['string', 'int', 'bigint', 'boolean']);
 const COUNT = Buffer.from('{"count":');
 const CLOSE = 0x7d;
 
-/** A record of several that were asked for by key. */
+/** One of several records that were queried by key. */
 export interface KeyedRecord {
   readonly key: readonly unknown[];
-  /** As JSON. */
+  /** The record as JSON. */
   readonly text: string;
 }
 
-/** A plan as a program: its SQL rendered, its result's form known. */
+/**
+ * A program, built from one plan and executed for each request with this plan. Its SQL is rendered once, and so is the
+ * form of its result.
+ */
 export class Program {
-  /** Whether all of it, up to the writing of the reply, is one transaction. */
+  /** Whether the whole program, including the writing of the reply, is one transaction. */
   readonly transactional: boolean;
   readonly #program: ProgramNodes;
   readonly #structure: ResultNode;
@@ -38,19 +41,22 @@ export class Program {
     this.#enums = enums;
   }
 
-  /** Whether the request's parameters can be bound: if not, the runtime says what is wrong with them. */
+  /** Whether the program can bind a request's parameters. If not, the runtime executes the plan, or refuses it. */
   accepts(parameters: JsonObject): boolean {
     const { variables } = this.#program;
     for (let i = 0; i < variables.length; i++) if (Object.hasOwn(parameters, variables[i] as string)) return false;
     return areBindable(parameters, this.#program.parameters);
   }
 
-  /** Whether it does nothing but read. */
+  /** Whether the program only reads. */
   get reads(): boolean {
     return this.#program.reads && !this.transactional;
   }
 
-  /** Characters of texts that it keeps beyond what a plan has at first: of statements with lists, one text a length. */
+  /**
+   * Characters of the SQL texts that the program has kept since it was built. A statement with lists has one text per
+   * length of its lists.
+   */
   get textsKept(): number {
     const { statements } = this.#program;
     let sum = 0;
@@ -62,15 +68,15 @@ export class Program {
     return this.#program.root.evaluate(run);
   }
 
-  /** The writing of a value as Prisma's runtime does it: for values of rare forms, and for errors that it words. */
+  /** The plan node by which Prisma's runtime maps a value to the reply's data, if the program cannot write it. */
   mapping(value: unknown): QueryPlanNode {
     const args = { expr: valueNode(plainOf(value)), structure: this.#structure, enums: this.#enums };
     return { type: 'dataMap', args: args as Extract<QueryPlanNode, { type: 'dataMap' }>['args'] };
   }
 
   /**
-   * Writes what `evaluate` gave. Throws `NeedsRuntime`, or `reply_too_large`. Before the second slice `detach` must be
-   * called.
+   * Writes the value that `evaluate` gave. Throws `NeedsRuntime` and `reply_too_large`. The caller must call `detach`
+   * before the second slice.
    */
   *writing(out: JsonWriter, value: unknown): Slices<void> {
     if (this.#structure.type === 'affectedRows') {
@@ -81,7 +87,7 @@ export class Program {
     } else {
       if (!(value instanceof RecordSet) || this.#structure.type !== 'object') throw new NeedsRuntime();
       if (value.single && value.rows.length === 0) {
-        // Nothing was joined to a record that is not there.
+        // Nothing was joined to a missing record, so no writer fits it.
         out.raw(NULL);
         return;
       }
@@ -114,19 +120,19 @@ export class Program {
     return texts.map((text, position) => ({ key: keyed[position] as unknown[], text }));
   }
 
-  /** Leaves the writer to who has it; the next reply gets another. */
+  /** Leaves the record writer to the reply that is being written. The next reply gets another writer. */
   detach(): void {
     this.#writer = undefined;
   }
 }
 
-/** Compiles a plan that is known to be well formed, or gives undefined for one that is the runtime's alone. */
+/** Builds the program for a well-formed plan. Gives undefined for a plan that only Prisma's runtime can execute. */
 export type BuildProgram = (plan: QueryPlanNode) => Program | undefined;
 
-/** For an engine whose plans all run on Prisma's runtime. */
+/** Builds no program: for an engine in which Prisma's runtime executes every plan. */
 export const neverBuilt: BuildProgram = () => undefined;
 
-/** Gives undefined for a plan with parts that only the runtime knows. */
+/** Builds a program, unless the plan has a node that only the runtime knows. */
 export const buildProgram: BuildProgram = (plan) => {
   const transactional = plan.type === 'transaction';
   const mapped = transactional ? plan.args : plan;

@@ -6,34 +6,37 @@ import type { JsonObject } from '../request/index.ts';
 import type { Pace } from './pace.ts';
 import { sqlComment } from './sql-comment.ts';
 
-/** What runs the statements of one operation. */
+/** Runs the statements of one operation. */
 export interface StatementRunner extends PlanStatements {
-  /** Runs a statement after those before it; a pipelined one beside others that are. */
+  /**
+   * Runs a statement after all statements before it. Consecutive pipelined statements are sent without waiting for
+   * each other's results.
+   */
   execute(sql: string, parameters: readonly ParameterValue[], pipelined: boolean): Promise<StatementResult>;
 }
 
-/** What a run needs besides a connection. */
+/** The functions that a run uses besides those of its connection. */
 export interface RunEnvironment {
   nowMs(): number;
-  /** Evaluates a generator as Prisma's runtime does. */
+  /** Evaluates a generator by Prisma's runtime. */
   generate(call: PrismaValue): Promise<unknown>;
-  /** Evaluates a part of a plan by Prisma's runtime; it gives and takes values as the runtime holds them. */
+  /** Evaluates a plan node by Prisma's runtime. Values go in and come out as the runtime holds them. */
   evaluateByRuntime(node: QueryPlanNode, statements: PlanStatements, options: ExecutionOptions): Promise<unknown>;
 }
 
-/** One execution of a compiled plan. */
+/** One execution of a program. */
 export class Run {
   readonly parameters: JsonObject;
   readonly statements: StatementRunner;
-  /** For work over many rows. */
+  /** Slices work over many rows. */
   readonly pace: Pace;
-  /** What stands behind the text of every statement. */
+  /** The SQL comment that follows the text of every statement. */
   readonly comment: string;
-  /** The values of the plan's own variables. */
+  /** The values of the plan's variables, by their index (`Scope`). */
   readonly variables: unknown[] = [];
-  /** Whether the statements are in a transaction already. */
+  /** Whether the statements run in a transaction. */
   inTransaction: boolean;
-  /** Whether a part of it was left to Prisma's runtime. */
+  /** Whether Prisma's runtime evaluated a node of this run. */
   handedOver = false;
   readonly #environment: RunEnvironment;
   readonly #comments: ExecutionOptions['comments'];
@@ -54,7 +57,7 @@ export class Run {
     this.comment = sqlComment(options.comments);
   }
 
-  /** The instant of this execution: the same wherever the plan asks. */
+  /** The time of this run in ISO 8601. It is the same for every use in the plan. */
   now(): string {
     this.#now ??= new Date(this.#environment.nowMs()).toISOString();
     return this.#now;
@@ -64,12 +67,12 @@ export class Run {
     return randomUUID();
   }
 
-  /** The value of any other generator. */
+  /** The value of a generator other than `now` and `uuid`. */
   generate(call: PrismaValue): Promise<unknown> {
     return this.#environment.generate(call);
   }
 
-  /** A part of the plan that only the runtime knows how to evaluate, or to refuse in its words. */
+  /** Evaluates a plan node that only the runtime can evaluate, or must refuse in its words. */
   evaluateByRuntime(node: QueryPlanNode): Promise<unknown> {
     this.handedOver = true;
     const { inTransaction } = this;
@@ -77,7 +80,8 @@ export class Run {
   }
 
   /**
-   * Runs `work` in a transaction, if it is not in one: what it throws rolls back, and so does what the commit throws.
+   * Runs `work` in a transaction, unless this run is in one already. If `work` fails, the transaction is rolled back
+   * and the failure thrown. A failure of the commit is thrown too.
    */
   async within<T>(work: () => Promise<T>): Promise<T> {
     if (this.inTransaction) return work();

@@ -1,6 +1,6 @@
 /**
- * Tags as a comment behind a statement, in the form of sqlcommenter and just as Prisma's runtime writes them; '' for
- * none. What is encoded has no slash, so that no text ends the comment.
+ * Tags as an SQL comment that follows a statement, in the format of sqlcommenter, exactly as Prisma's runtime writes
+ * them. Gives '' without tags. Names and values are URL-encoded and so contain no slash: no tag can end the comment.
  */
 export function sqlComment(tags: Readonly<Record<string, string>> | undefined): string {
   if (tags === undefined) return '';

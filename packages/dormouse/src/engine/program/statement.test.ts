@@ -31,7 +31,7 @@ const links = query(
   [{ arity: 'tuple', elements: [INT, INT] }],
 );
 
-/** A run that remembers what was sent. */
+/** A run that records the statements it sends. */
 function remembering(): { readonly run: ReturnType<typeof testRun>; readonly sent: unknown[][] } {
   const sent: unknown[][] = [];
   const result = { fields: [], rows: [], commandTag: 'INSERT 0 1', affectedRows: 1 };
@@ -68,7 +68,7 @@ describe('Statement', () => {
     ]);
   });
 
-  it('leaves to the runtime what is more than a statement may have, and it splits it', async () => {
+  it('leaves more values than a statement may have to the runtime, which splits the statement', async () => {
     const { run, sent } = remembering();
     run.variables.push(
       Array.from({ length: 200 }, (_, i) => i),
@@ -79,7 +79,7 @@ describe('Statement', () => {
     expect(run.handedOver).toBe(true);
   });
 
-  it('refuses a product that would fill the memory', () => {
+  it('refuses a product of lists that would fill the memory', () => {
     const { run, sent } = remembering();
     const many = Array.from({ length: 3000 }, (_, i) => i);
     run.variables.push(many, many);
@@ -87,7 +87,7 @@ describe('Statement', () => {
     expect(sent).toEqual([]);
   });
 
-  it('knows what only reads', () => {
+  it('knows whether it only reads', () => {
     const select = query([{ type: 'stringChunk', chunk: ' select 1' }], [], []);
     const write = query(
       [{ type: 'stringChunk', chunk: 'WITH x AS (DELETE FROM t RETURNING 1) SELECT * FROM x' }],
@@ -107,7 +107,7 @@ describe('Statement', () => {
     ).toBe(false);
   });
 
-  it('does not take what it cannot be sure of', () => {
+  it('is not built from a raw query or from types that do not fit', () => {
     const raw: QueryPlanDbQuery = { type: 'rawSql', sql: 'SELECT 1', args: [], argTypes: [] };
     expect(() => buildNodes({ type: 'query', args: raw })).toThrow(NeedsRuntime);
     const mixed = query([{ type: 'parameter' }], [param('left')], [{ arity: 'tuple', elements: [INT] }]);

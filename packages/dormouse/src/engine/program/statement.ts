@@ -11,38 +11,42 @@ type Fragment = Template['fragments'][number];
 type Tuple = Extract<Fragment, { type: 'parameterTuple' }>;
 type TupleList = Extract<Fragment, { type: 'parameterTupleList' }>;
 
-/** Characters of texts kept a statement, one text a length of its lists; a longer text is rendered each time. */
+/**
+ * Most characters of SQL texts that a statement keeps, one text per length of its lists. A text of more than half of
+ * that is rendered for each run.
+ */
 const TEXTS_KEPT_MAX = 32_768;
-/** Lists up to this length are filled up to a power of two, so that a few texts serve them all. */
-const FILLED_MAX = 4096;
+/** Lists shorter than this are padded to a length that is a power of two, so that a few texts serve all lengths. */
+const PADDED_LENGTH_MAX = 4096;
 
-/** A parameter of a statement, and where it stands in the text. */
+/** A parameter of a statement. */
 interface Parameter {
   readonly argument: Argument;
-  /** Of the value, or of the elements of a tuple in turn. */
+  /** The type of the value or, for a list of tuples, the types of a tuple's elements in turn. */
   readonly types: readonly ArgType[];
-  /** Encoded once, if the value is the plan's own. */
+  /** The encoded value, if it is a constant of the plan. */
   readonly constant: ParameterValue | undefined;
-  /** Stands for as many values as its list has. */
+  /** The fragment of a list, which is rendered as one placeholder per value. */
   readonly list: Tuple | TupleList | undefined;
-  /** The tuple is the list of an `IN`, where a value may stand twice. */
-  readonly fills: boolean;
+  /** Whether the list may be padded by repeating a value: it is the list of an `IN`. */
+  readonly isPadded: boolean;
 }
 
-/** One SQL statement of a plan, rendered once. */
+/** One SQL statement of a program. Its text is rendered once, or once per length of its lists. */
 export class Statement {
   readonly #query: Template;
-  /** Text between the parameters: one more than there are. */
+  /** The texts around the parameters: one more than there are parameters. */
   readonly #texts: string[] = [''];
   readonly #parameters: Parameter[] = [];
-  /** The whole text, where no list makes it vary. */
+  /** The whole text, if the statement has no list. */
   readonly #fixed: string | undefined;
   readonly #rendered = new Map<string, string>();
   #renderedLength = 0;
-  /** Whether it does nothing but read, so that it may run beside others. */
+  /** Whether the statement only reads, so that it may run beside others. */
   readonly reads: boolean;
 
-  constructor(query: QueryPlanDbQuery, scope: Scope, names: Set<string>) {
+  /** Adds the names of the request's parameters to `parameterNames`. Throws `NeedsRuntime`. */
+  constructor(query: QueryPlanDbQuery, scope: Scope, parameterNames: Set<string>) {
     if (query.type !== 'templateSql') throw new NeedsRuntime();
     this.#query = query;
     const { fragments, args, argTypes, placeholderFormat } = query;
@@ -58,7 +62,7 @@ export class Statement {
       const list = fragment.type === 'parameter' ? undefined : fragment;
       const types = type.arity === 'tuple' ? type.elements : [type];
       if ((type.arity === 'tuple') !== (list?.type === 'parameterTupleList')) throw new NeedsRuntime();
-      const argument = buildArgument(args[last], scope, names);
+      const argument = buildArgument(args[last], scope, parameterNames);
       this.#parameters.push({
         argument,
         types,
@@ -67,7 +71,7 @@ export class Statement {
             ? encodeValue(argument.value, types[0] as ArgType)
             : undefined,
         list,
-        fills: list?.type === 'parameterTuple' && (this.#texts[last] as string).endsWith(' IN '),
+        isPadded: list?.type === 'parameterTuple' && (this.#texts[last] as string).endsWith(' IN '),
       });
       this.#texts.push('');
     }
@@ -76,12 +80,12 @@ export class Statement {
     this.reads = /^\s*SELECT\b/i.test(this.#texts[0] as string);
   }
 
-  /** Characters of the texts kept for the lengths of its lists. */
+  /** Characters of the texts that are kept for the lengths of the lists. */
   get textsKept(): number {
     return this.#renderedLength;
   }
 
-  /** Runs it. Throws `NeedsRuntime` for more values than one statement may have, before anything is sent. */
+  /** Sends the statement. Throws `NeedsRuntime` before that, if there are more values than a statement may have. */
   execute(run: Run): Promise<StatementResult> {
     const values: ParameterValue[] = [];
     const sizes: number[] = [];
@@ -90,13 +94,13 @@ export class Statement {
       if (constant !== undefined) values.push(constant);
       else if (list === undefined) values.push(encodeValue(argumentValue(argument, run), types[0] as ArgType));
       else sizes.push(bindList(values, argumentValue(argument, run), parameter));
-      // The runtime splits such a statement, or refuses it in its own words.
+      // The runtime splits such a statement into several, or refuses it in its own words.
       if (values.length > BIND_VALUES_MAX) throw new NeedsRuntime();
     }
     return run.statements.execute((this.#fixed ?? this.#textFor(sizes)) + run.comment, values, this.reads);
   }
 
-  /** The same for Prisma's runtime, its values in it. */
+  /** The statement with its values, for Prisma's runtime. */
   evaluated(run: Run): QueryPlanDbQuery {
     const args = this.#parameters.map(({ argument }) => argumentValue(argument, run)) as Template['args'];
     return { ...this.#query, args };
@@ -145,8 +149,8 @@ export class Statement {
   }
 }
 
-/** Adds the values of a list; gives how many items it has. */
-function bindList(values: ParameterValue[], value: unknown, { types, list, fills }: Parameter): number {
+/** Adds the values of a list to `values`; gives the number of its items. */
+function bindList(values: ParameterValue[], value: unknown, { types, list, isPadded }: Parameter): number {
   if (list?.type === 'parameterTupleList') {
     if (!Array.isArray(value) || value.length === 0) throw new NeedsRuntime();
     for (const tuple of value) {
@@ -159,7 +163,7 @@ function bindList(values: ParameterValue[], value: unknown, { types, list, fills
   const elements = Array.isArray(value) ? value : [value];
   for (const element of elements) values.push(encodeValue(element, types[0] as ArgType));
   let size = elements.length;
-  if (fills && size > 2 && size < FILLED_MAX) {
+  if (isPadded && size > 2 && size < PADDED_LENGTH_MAX) {
     const full = 2 ** Math.ceil(Math.log2(size));
     for (const last = values[values.length - 1] as ParameterValue; size < full; size++) values.push(last);
   }

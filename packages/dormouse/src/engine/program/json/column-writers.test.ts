@@ -17,14 +17,14 @@ function written(typeOid: number, type: FieldType, text: string, enums = {}): st
   return Buffer.from(out.take()).toString();
 }
 
-/** The executor's own way over decoded values, which every direct way must agree with. */
+/** The program's JSON for a decoded value. Every writer that copies bytes must agree with it. */
 function decoded(typeOid: number, type: FieldType, text: string): string {
   return decodedJson(columnCodec(typeOid)?.decode(text), type, {});
 }
 
 const runtime = new PrismaRuntime();
 
-/** What Prisma's runtime makes of the decoded value, which both ways of the executor must agree with. */
+/** The JSON of Prisma's runtime for the decoded value. Both ways of the program must agree with it. */
 async function mapped(typeOid: number, fieldType: FieldType, text: string): Promise<string> {
   const expr: QueryPlanNode = { type: 'value', args: { v: columnCodec(typeOid)?.decode(text) } as PrismaValue };
   const structure: ResultNode = {
@@ -38,7 +38,7 @@ async function mapped(typeOid: number, fieldType: FieldType, text: string): Prom
   return JSON.stringify((record as { v: unknown }).v);
 }
 
-describe('numbers that are copied', () => {
+describe('the bytes of a number', () => {
   const numeric = fc.oneof(
     fc.double().map(String),
     fc.integer().map(String),
@@ -46,7 +46,7 @@ describe('numbers that are copied', () => {
     fc.string({ unit: fc.constantFrom('0', '1', '9', '.', '-', 'e', '+'), maxLength: 20 }),
     fc.tuple(fc.integer(), fc.nat()).map(([whole, part]) => `${whole}.${part}`),
   );
-  it('are texts that JavaScript writes itself', () => {
+  it('are copied only if JavaScript writes the number in the same form', () => {
     let copied = 0;
     fc.assert(
       fc.property(numeric, (text) => {
@@ -75,7 +75,7 @@ describe('numbers that are copied', () => {
     '9007199254740993',
     '',
     '-',
-  ])('%s is not copied', (text) => {
+  ])('are not copied if JavaScript writes the number in another form: %s', (text) => {
     const bytes = Buffer.from(text);
     const value = Number(text);
     const copied = isExactInteger(bytes, 0, bytes.length) || isExactFraction(bytes, 0, bytes.length);
@@ -83,7 +83,7 @@ describe('numbers that are copied', () => {
   });
 });
 
-describe('every direct way agrees with the way over decoded values, and both with the runtime', () => {
+describe('a column writer', () => {
   const cases: readonly (readonly [string, number, FieldType, fc.Arbitrary<string>])[] = [
     ['float8', 701, scalar('float'), fc.double().map((value) => String(value).replace('e', 'e'))],
     ['int8 as int', 20, scalar('int'), fc.integer().map(String)],
@@ -131,25 +131,28 @@ describe('every direct way agrees with the way over decoded values, and both wit
     ['date', 1082, scalar('datetime'), fc.constantFrom('2024-02-29', '12000-01-01', '0044-03-15 BC', 'infinity')],
     ['time', 1083, scalar('datetime'), fc.constantFrom('03:04:05', '23:59:59.999999', '24:00:00')],
   ];
-  it.each(cases)('%s', async (_name, typeOid, type, texts) => {
-    await fc.assert(
-      fc.asyncProperty(texts, async (text) => {
-        let expected: string;
-        try {
-          expected = decoded(typeOid, type, text);
-        } catch (error) {
-          if (!(error instanceof NeedsRuntime)) throw error;
-          expect(() => written(typeOid, type, text)).toThrow(NeedsRuntime);
-          out.reset();
-          return;
-        }
-        expect(written(typeOid, type, text)).toBe(expected);
-        expect(expected).toBe(await mapped(typeOid, type, text));
-      }),
-    );
-  });
+  it.each(cases)(
+    'writes %s as it would write the decoded value, and as the runtime does',
+    async (_name, typeOid, type, texts) => {
+      await fc.assert(
+        fc.asyncProperty(texts, async (text) => {
+          let expected: string;
+          try {
+            expected = decoded(typeOid, type, text);
+          } catch (error) {
+            if (!(error instanceof NeedsRuntime)) throw error;
+            expect(() => written(typeOid, type, text)).toThrow(NeedsRuntime);
+            out.reset();
+            return;
+          }
+          expect(written(typeOid, type, text)).toBe(expected);
+          expect(expected).toBe(await mapped(typeOid, type, text));
+        }),
+      );
+    },
+  );
 
-  it('enum values by their names in the database', () => {
+  it('writes enum values, which it finds by their names in the database', () => {
     const enums = { Role: { 'a"b': 'A', ab: 'B' } };
     expect(written(20_000, scalar('enum', { name: 'Role' }), 'a"b', enums)).toBe('"A"');
     expect(written(20_000, scalar('enum', { name: 'Role' }), 'ab', enums)).toBe('"B"');
@@ -157,7 +160,7 @@ describe('every direct way agrees with the way over decoded values, and both wit
     out.reset();
   });
 
-  it('types that Prisma cannot read are left to the runtime', () => {
+  it('does not exist for a type that Prisma cannot read', () => {
     expect(() => columnWriter(600, scalar('string'), {})).toThrow(NeedsRuntime);
   });
 });

@@ -4,7 +4,7 @@ import { NeedsRuntime } from '../needs-runtime.ts';
 import { decodedJson, type Enums } from './decoded-json.ts';
 import type { JsonWriter } from './json-writer.ts';
 
-/** Writes a column's value, which is not NULL, from its text in Postgres' text format. */
+/** Writes the value of a column as JSON, from its bytes in Postgres' text format. The value is not NULL. */
 export type ColumnWriter = (out: JsonWriter, bytes: Uint8Array, from: number, to: number) => void;
 
 const ascii = (text: string): Uint8Array => Buffer.from(text, 'latin1');
@@ -22,7 +22,7 @@ const DECIMAL = ascii('{"$type":"Decimal","value":"');
 const JSON_VALUE = ascii('{"$type":"Json","value":"');
 const BYTES = ascii('{"$type":"Bytes","value":"');
 
-/** A decimal of up to 15 digits is one double, whose shortest text it is. */
+/** A decimal number of up to 15 digits is the shortest text of a double, which JavaScript writes unchanged. */
 const DIGITS_EXACT = 15;
 const DASH = 0x2d;
 const DOT = 0x2e;
@@ -34,12 +34,12 @@ const LOWER_T = 0x74;
 const BACKSLASH = 0x5c;
 const LOWER_X = 0x78;
 
-/** Whether the text is a whole number that JavaScript writes exactly so. */
+/** Whether the text is a whole number in the form in which JavaScript writes it. */
 export function isExactInteger(bytes: Uint8Array, from: number, to: number): boolean {
   const first = bytes[from] === DASH ? from + 1 : from;
   const digits = to - first;
   if (digits < 1 || digits > DIGITS_EXACT) return false;
-  // No -0, no leading zero.
+  // Neither -0 nor a leading zero.
   if (bytes[first] === ZERO && (digits > 1 || first > from)) return false;
   for (let at = first; at < to; at++) {
     const byte = bytes[at] as number;
@@ -49,14 +49,14 @@ export function isExactInteger(bytes: Uint8Array, from: number, to: number): boo
 }
 
 /**
- * Whether the text is a decimal fraction that JavaScript writes exactly so: no exponent, nothing to round, nothing to
- * trim.
+ * Whether the text is a decimal fraction in the form in which JavaScript writes it: without exponent, with no more
+ * digits than a double keeps, and without trailing zeros.
  */
 export function isExactFraction(bytes: Uint8Array, from: number, to: number): boolean {
   const first = bytes[from] === DASH ? from + 1 : from;
   if (to - first < 3 || to - first > DIGITS_EXACT + 1) return false;
   if (bytes[first] === ZERO) {
-    // JavaScript writes what is below 1e-6 with an exponent.
+    // JavaScript writes a number below 1e-6 with an exponent.
     if (bytes[first + 1] !== DOT || (bytes[first + 2] === ZERO && bytes[first + 3] === ZERO)) return false;
   }
   const last = bytes[to - 1] as number;
@@ -97,7 +97,7 @@ const exactOr =
 const isExactFloat = (bytes: Uint8Array, from: number, to: number): boolean =>
   isExactInteger(bytes, from, to) || isExactFraction(bytes, from, to);
 
-/** A date of four-digit year, no era: what Postgres writes for all but years before 1 and after 9999. */
+/** Whether the text has a year of four digits and no era: Postgres writes the years 1 to 9999 so. */
 function isPlainDate(bytes: Uint8Array, from: number, to: number): boolean {
   const last = bytes[to - 1] as number;
   return to - from >= 10 && bytes[from + 4] === DASH && bytes[from + 7] === DASH && last >= ZERO && last <= NINE;
@@ -115,7 +115,7 @@ const date =
     out.raw(MIDNIGHT);
   };
 
-/** `2024-01-02 03:04:05.678`, and for `timestamptz` a zone of two characters, which must be UTC. */
+/** Copies a text like `2024-01-02 03:04:05.678`. For `timestamptz`, the zone must be UTC, written as `+00`. */
 const timestamp =
   (general: ColumnWriter, zoned: boolean): ColumnWriter =>
   (out, bytes, from, to) => {
@@ -145,7 +145,7 @@ const time =
     out.raw(ZULU);
   };
 
-/** `\x00ff`; in the other format the text never begins so. */
+/** Writes bytes from the hex format (`\x00ff`). The escape format never begins with `\x`. */
 const bytea =
   (general: ColumnWriter): ColumnWriter =>
   (out, bytes, from, to) => {
@@ -159,7 +159,7 @@ const bytea =
     out.raw(END);
   };
 
-/** Enum values are few: found by their bytes. */
+/** Writes an enum's value, which is found by comparing bytes: an enum has few values. */
 function enumeration(values: Readonly<Record<string, string>>): ColumnWriter {
   const known = Object.entries(values).map(([name, value]) => ({
     name: Buffer.from(name),
@@ -177,7 +177,7 @@ function enumeration(values: Readonly<Record<string, string>>): ColumnWriter {
   };
 }
 
-/** The general way: decodes as the runtime would be given it. */
+/** The writer for all other values: it decodes the value to what the runtime would be given. */
 function decoded(typeOid: number, type: FieldType, enums: Enums, name: string): ColumnWriter {
   const codec = columnCodec(typeOid);
   if (codec === undefined) throw new NeedsRuntime();
@@ -194,13 +194,13 @@ function decoded(typeOid: number, type: FieldType, enums: Enums, name: string): 
 
 const INTEGERS = new Set([21, 23]);
 const FLOATS = new Set([700, 701]);
-/** Types whose value the runtime is given as the text that Postgres writes. */
+/** Types whose values the runtime is given as the text that Postgres writes. */
 const TEXTS = new Set([18, 19, 20, 25, 26, 114, 142, 869, 1042, 1043, 1560, 1562, 1700, 2950, 3802]);
 const USER_TYPES_FROM = 16384;
 
 /**
- * How a column of this Postgres type is written as a field of this type. Throws `NeedsRuntime` for what Prisma cannot
- * read; what it gives throws P2023 by the column's name for a text in no known form.
+ * The writer for a column of a Postgres type that a plan maps to a field of a Prisma type. Throws `NeedsRuntime` for a
+ * Postgres type that Prisma cannot read. The writer throws P2023 with the column's `name` for a text of unknown form.
  */
 export function columnWriter(typeOid: number, type: FieldType, enums: Enums, name = ''): ColumnWriter {
   const general = decoded(typeOid, type, enums, name);

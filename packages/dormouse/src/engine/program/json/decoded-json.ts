@@ -2,12 +2,12 @@ import type { FieldType } from '@prisma/client-engine-runtime';
 import { ReplyBytes } from '../../statements/index.ts';
 import { NeedsRuntime } from '../needs-runtime.ts';
 
-/** Values of a plan's enums by what the database calls them. */
+/** For each enum of a plan, its values by their names in the database. */
 export type Enums = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 /**
- * A value that was decoded (a list's element, a member of a JSON column, a rare type) as the JSON text that Prisma's
- * runtime would give for it. What the runtime refuses or treats in a special way throws `NeedsRuntime`.
+ * The JSON text that Prisma's runtime gives for a decoded value: an element of a list, a member of a JSON column, or a
+ * value of a rare type. Throws `NeedsRuntime` for a value that the runtime refuses or treats in a special way.
  */
 export function decodedJson(value: unknown, type: FieldType, enums: Enums): string {
   if (value === null || value === undefined) return type.arity === 'list' ? '[]' : 'null';
@@ -37,7 +37,7 @@ function decodedScalar(value: unknown, type: FieldType, enums: Enums): string {
     case 'float':
       if (typeof value === 'number') return JSON.stringify(value);
       if (typeof value === 'string' && !Number.isNaN(Number(value))) return JSON.stringify(Number(value));
-      // JSON has no NaN.
+      // JSON has no NaN: JSON.stringify writes null.
       if (typeof value === 'string' && /^[-+]?nan$/i.test(value)) return 'null';
       break;
     case 'boolean':
@@ -53,7 +53,7 @@ function decodedScalar(value: unknown, type: FieldType, enums: Enums): string {
       if (typeof value === 'string') return tagged('Json', JSON.stringify(value));
       break;
     case 'object':
-      // What JSON.parse gave holds no values that the runtime's own writing of JSON would treat in a special way.
+      // A value from JSON.parse holds nothing that the runtime's JSON writer treats in a special way.
       if (isJson(value)) return tagged('Json', JSON.stringify(JSON.stringify(value)));
       break;
     case 'bytes':
@@ -86,11 +86,11 @@ function base64Of(value: unknown, encoding: 'array' | 'base64' | 'hex'): string 
   throw new NeedsRuntime();
 }
 
-/** A time of day at the end, with its zone: `Z`, hours, or hours and minutes. */
+/** A time of day at the end of the text, with its zone: `Z`, hours, or hours and minutes. */
 const TIME = /\d{2}:\d{2}:\d{2}(?:\.\d+)?(Z|[+-]\d{2}(:?\d{2})?)?$/;
 const SPACE = 32;
 
-/** An instant as the runtime hands it on: always with a date, a time and a zone, whatever else stands there. */
+/** An instant as the runtime returns it, always with a date, a time and a zone. Missing parts are filled in. */
 function instant(text: string): string {
   const time = TIME.exec(text);
   if (time === null) return `${text}T00:00:00Z`;

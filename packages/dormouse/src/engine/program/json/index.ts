@@ -1,6 +1,6 @@
 /**
  * Owns: the JSON text of a reply, written from the bytes of rows into one buffer.
- * Never: runs a statement, or waits: long work is given in slices.
+ * Never: runs a statement, or waits. Long work is a generator that yields at the end of each slice.
  */
 
 export { NULL } from './column-writers.ts';

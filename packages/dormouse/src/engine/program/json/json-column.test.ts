@@ -59,7 +59,7 @@ const record = fc.record({
   children: nullable(fc.array(nullable(child), { maxLength: 3 })),
 });
 
-/** What the plan makes of a record, by plain JavaScript. */
+/** A record as the plan maps it, computed by plain JavaScript. */
 function expected(value: Record<string, never>): unknown {
   const at: Record<string, string> = {
     '2024-01-02T03:04:05': '2024-01-02T03:04:05Z',
@@ -84,8 +84,8 @@ function expected(value: Record<string, never>): unknown {
   };
 }
 
-describe('a column of related records', () => {
-  it('is written as the plan says, whatever the order and the spacing of its members', () => {
+describe('a JSON column of related records', () => {
+  it('is written as the plan maps it, whatever the order and the spacing of its members', () => {
     const column = new JsonColumn(NODE, {});
     fc.assert(
       fc.property(fc.array(record, { maxLength: 4 }), fc.boolean(), fc.boolean(), (records, spaced, reversed) => {
@@ -96,32 +96,32 @@ describe('a column of related records', () => {
     );
   });
 
-  it('may be one record or null', () => {
+  it('may hold one record or null instead of a list', () => {
     const column = new JsonColumn(object({ id: field('id', 'int') }, 'x'), {});
     expect(write(column, '{"id": 7}')).toBe('{"id":7}');
     expect(write(column, 'null')).toBe('null');
   });
 
   it.each([
-    ['a member that is missing', '{"other": 7}'],
+    ['a missing member', '{"other": 7}'],
     ['null in a list', '[null]'],
-    ['a number', '7'],
+    ['a number instead of a record', '7'],
     ['a record in a string', '"{}"'],
     ['a value of another type', '{"id": "x"}'],
-    ['a whole number that is none for JavaScript', '{"id": "9007199254740993"}'],
-  ])('%s is left to the runtime', (_name, json) => {
+    ['a whole number that JavaScript cannot represent', '{"id": "9007199254740993"}'],
+  ])('with %s is left to the runtime', (_name, json) => {
     const column = new JsonColumn(object({ id: field('id', 'int') }, 'x'), {});
     expect(() => write(column, json)).toThrow(NeedsRuntime);
   });
 
-  it('finds names that are written with escapes', () => {
+  it('may have names that are written with escapes', () => {
     const column = new JsonColumn(object({ name: field('é"', 'string') }, 'x'), {});
     expect(write(column, '{"\\u00e9\\"": "\\u00e9\\/"}')).toBe('{"name":"é/"}');
   });
 });
 
-describe('a long column', () => {
-  /** The same in slices, and how many there were. */
+describe('a long JSON column', () => {
+  /** Writes a column in slices; gives the text and the number of slices. */
   function writeInSlices(json: string): { readonly text: string; readonly slices: number } {
     const bytes = Buffer.from(`[${json}]`);
     const slices = new JsonColumn(NODE, {}).writing(out, bytes, 1, bytes.length - 1);
@@ -150,15 +150,15 @@ describe('a long column', () => {
     ['of records with many children', Array.from({ length: 5 }, () => record(5000, 3))],
     ['of records with long texts', Array.from({ length: 4 }, () => record(3, 20_000))],
     ['that is one record', record(20_000, 3)],
-  ])('%s is written as one at once', (_name, value) => {
+  ])('%s is written in slices, with the same text as in one', (_name, value) => {
     const json = JSON.stringify(value);
     const { text, slices } = writeInSlices(json);
     expect(text).toBe(write(new JsonColumn(NODE, {}), json));
     expect(slices).toBeGreaterThan(2);
   });
 
-  it('takes one look at its text, however deep it is', () => {
-    // By looking at all below once for each level it would be two hundred times as much.
+  it('is scanned once, however deep its records are nested', () => {
+    // One scan per level of nesting would take two hundred times as long.
     const levels = 200;
     let node = object({ text: field('text', 'string') }, 'in');
     for (let level = 0; level < levels; level++) node = object({ in: node }, 'in');

@@ -17,7 +17,8 @@ const OPEN = 0x7b;
 const CLOSE = 0x7d;
 const LOWER_N = 0x6e;
 /**
- * Members of one object whose places are kept; Postgres' functions take at most 100 arguments, chained by the compiler.
+ * Most members that an object may have here. A Postgres function takes at most 100 arguments; Prisma's compiler chains
+ * several calls for larger objects.
  */
 const MEMBERS_MAX = 4096;
 
@@ -25,8 +26,17 @@ const MEMBERS_MAX = 4096;
 type Member = JsonColumn | MemberWriter;
 
 /**
- * Writes a column that holds JSON which Postgres has built of related records: an object, a list of objects, or null.
- * Members are written in the order of the plan, whatever their order in the text.
+ * Writes a column that holds related records as JSON, which Postgres built: an object, a list of objects, or null.
+ *
+ * Invariants:
+ * - The text is valid JSON, because Postgres wrote it. It is scanned, not parsed: a member's bytes are copied where
+ *   they have the form of the reply already.
+ * - Members are written in the order of the plan, whatever their order is in the text. The names of the plan are the
+ *   only ones that are written.
+ * - Whatever the plan does not expect (a missing member, another kind of value, a null that must not be skipped)
+ *   throws `NeedsRuntime`. Then the runtime writes the whole reply anew.
+ * - The offsets of the current object's members are kept in this column's arrays, so a column writes one object at a
+ *   time. Nested objects have columns of their own.
  */
 export class JsonColumn {
   readonly #node: Extract<ResultNode, { type: 'object' }>;
@@ -34,11 +44,11 @@ export class JsonColumn {
   readonly #positions: ReadonlyMap<string, number>;
   readonly #prefixes: readonly Buffer[];
   readonly #members: readonly Member[];
-  /** Which member of the text each written one is read from. */
+  /** For each member of the plan, the index of the name under which the text has it. */
   readonly #sources: readonly number[];
   readonly #from: Int32Array;
   readonly #to: Int32Array;
-  /** The member at each place of the text, as it was last time. */
+  /** The names' indexes in the order in which the last object had them; -1 for a name that the plan does not read. */
   #order: number[] = [];
 
   constructor(node: Extract<ResultNode, { type: 'object' }>, enums: Enums) {
@@ -50,7 +60,7 @@ export class JsonColumn {
     for (const [name, field] of Object.entries(node.fields)) {
       if (field.type === 'affectedRows' || !isOrderedName(name)) throw new NeedsRuntime();
       const source = field.type === 'field' ? field.dbName : field.serializedName;
-      // An object without a name of its own reads the members of its parent.
+      // An object without a name would read the members of its parent.
       if (source === null) throw new NeedsRuntime();
       if (!names.includes(source)) names.push(source);
       sources.push(names.indexOf(source));
@@ -84,7 +94,7 @@ export class JsonColumn {
     }
   }
 
-  /** The same in slices, for a column of any length. Between two of them nobody else may use the column. */
+  /** As `write`, in slices, for a column of any length. Between two slices no other reply may use the column. */
   *writing(out: JsonWriter, bytes: Uint8Array, from: number, to: number): Slices<void> {
     if (to - from <= SLICE_BYTES) this.write(out, bytes, from, to);
     else yield* this.#large(out, bytes, from, to, yield* longValues(bytes, from, to));
@@ -158,14 +168,14 @@ export class JsonColumn {
     out.byte(CLOSE_LIST);
   }
 
-  /** Whether an element of a list is an object; if not, it is a null that is left out. */
+  /** Whether an element of a list is an object. If not, it is a null, which the reply leaves out. */
   #opens(bytes: Uint8Array, at: number): boolean {
     if (bytes[at] === OPEN) return true;
     if (bytes[at] === LOWER_N && this.#node.skipNulls) return false;
     throw new NeedsRuntime();
   }
 
-  /** Writes the object at `from`, and gives the place behind it. */
+  /** Writes the object at `from`; gives the offset after it. */
   #object(out: JsonWriter, bytes: Uint8Array, from: number, to: number): number {
     const behind = this.#find(bytes, from, to, undefined);
     if (this.#sources.length === 0) out.byte(OPEN);
@@ -185,7 +195,7 @@ export class JsonColumn {
     else member(out, bytes, from, Math.abs(end), end < 0);
   }
 
-  /** Finds the members of the object at `from`, and gives the place behind it. */
+  /** Finds the members of the object at `from`; gives the offset after the object. */
   #find(bytes: Uint8Array, from: number, to: number, ends: LongValues | undefined): number {
     const froms = this.#from;
     const tos = this.#to;
@@ -194,7 +204,7 @@ export class JsonColumn {
     let position = 0;
     while (bytes[at] !== CLOSE) {
       if (bytes[at] !== QUOTE) throw new NeedsRuntime();
-      // Objects of one list have their members in the same order: the name is mostly known before it is read.
+      // The objects of one list have their members in the same order, so the name is compared with the one expected.
       let member = this.#order[position] ?? -1;
       const name = this.#names[member];
       if (name !== undefined && bytes[at + name.length + 1] === QUOTE && startsWith(name, bytes, at + 1)) {
@@ -220,7 +230,7 @@ export class JsonColumn {
     return at + 1;
   }
 
-  /** Which member a key names, -1 for none. */
+  /** The index of the name that a key holds, -1 for a name that the plan does not read. */
   #memberAt(position: number, bytes: Uint8Array, from: number, to: number): number {
     const text = textOf(bytes, from - 1, to + 1);
     const name = text.includes('\\') ? (JSON.parse(text) as string) : text.slice(1, -1);
@@ -230,7 +240,7 @@ export class JsonColumn {
   }
 }
 
-/** The place of a list's next element, or of its end. */
+/** The offset of a list's next element, or of the list's closing bracket. */
 function next(bytes: Uint8Array, behind: number): number {
   const at = skipSpace(bytes, behind);
   if (bytes[at] === COMMA) return skipSpace(bytes, at + 1);

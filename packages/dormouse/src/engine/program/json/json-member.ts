@@ -12,14 +12,17 @@ const BIGINT = Buffer.from('{"$type":"BigInt","value":');
 const DECIMAL = Buffer.from('{"$type":"Decimal","value":');
 const INSTANT = Buffer.from('{"$type":"DateTime","value":');
 
-/** Writes the value of an object's member; `escaped` tells of a string that has escapes in it. */
+/** Writes the value of an object's member. `escaped`: the value is a string that contains escapes. */
 export type MemberWriter = (out: JsonWriter, bytes: Uint8Array, from: number, to: number, escaped: boolean) => void;
 
 type IsPlain = (bytes: Uint8Array, from: number, to: number, escaped: boolean) => boolean;
 const isPlainText: IsPlain = (bytes, from, to, escaped) =>
   bytes[from] === QUOTE && (!escaped || isPlainString(bytes, from, to));
 
-/** How a member that Postgres wrote as JSON is written as a field of this type. */
+/**
+ * The writer for a field of a type, from a value that Postgres wrote as JSON. A value that already has the form of the
+ * reply is copied; every other value is parsed and written by `decodedJson`.
+ */
 export function memberWriter(type: FieldType, enums: Enums): MemberWriter {
   const general: MemberWriter = (out, bytes, from, to) =>
     out.text(
@@ -65,7 +68,7 @@ export function memberWriter(type: FieldType, enums: Enums): MemberWriter {
   }
 }
 
-/** `"2024-01-02T03:04:05.678+00:00"`, quotes included. */
+/** Whether a value has the form `"2024-01-02T03:04:05.678+00:00"`, quotes included. */
 function isZonedInstant(bytes: Uint8Array, from: number, to: number): boolean {
   if (to - from < 27 || bytes[from] !== QUOTE) return false;
   const sign = bytes[to - 7];

@@ -5,7 +5,7 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const SPACE = 0x20;
 
-/** The place of the next byte that is not a space. Postgres writes no other white space between values of `jsonb`. */
+/** The offset of the next byte that is not white space. */
 export function skipSpace(bytes: Uint8Array, from: number): number {
   let at = from;
   for (;;) {
@@ -15,7 +15,7 @@ export function skipSpace(bytes: Uint8Array, from: number): number {
   }
 }
 
-/** The place behind a string that starts at `from`; negative for a string with an escape in it. */
+/** The offset after the string that starts at `from`. Negated if the string contains an escape. */
 export function stringEnd(bytes: Uint8Array, from: number, to: number): number {
   let at = from + 1;
   let sign = 1;
@@ -32,8 +32,8 @@ export function stringEnd(bytes: Uint8Array, from: number, to: number): number {
 }
 
 /**
- * The place behind the value that starts at `from`; negative for a string with an escape in it. The text is JSON, since
- * Postgres wrote it.
+ * The offset after the value that starts at `from`. Negated if the value is a string that contains an escape. The text
+ * is known to be valid JSON, because Postgres wrote it.
  */
 export function valueEnd(bytes: Uint8Array, from: number, to: number): number {
   const first = bytes[from];
@@ -61,15 +61,18 @@ export function valueEnd(bytes: Uint8Array, from: number, to: number): number {
   return at;
 }
 
-/** A value longer than this is looked for the end of once, not once for each level above it. */
+/**
+ * The ends of objects and lists longer than this are found in one pass over the text and remembered. Without that,
+ * each level of nesting would search the text below it once more.
+ */
 export const LONG_BYTES: number = 16 * 1024;
-/** Levels whose values are remembered: a plan has fewer. */
+/** Nesting levels at which ends are remembered. A plan has fewer levels. */
 const DEPTH_MAX = 512;
 
-/** Where objects and lists that are long end, by where they begin. */
+/** For each long object or list, the offset after it, by the offset at which it starts. */
 export type LongValues = ReadonlyMap<number, number>;
 
-/** Looks through JSON once, in slices, for what is long. */
+/** Finds the long objects and lists of a JSON text in one pass, in slices. */
 export function* longValues(bytes: Uint8Array, from: number, to: number): Slices<LongValues> {
   const ends = new Map<number, number>();
   const open: number[] = [];
@@ -100,14 +103,14 @@ export function* longValues(bytes: Uint8Array, from: number, to: number): Slices
 }
 
 /**
- * Whether a JSON string with escapes (quotes included) is written as `JSON.stringify` writes it: no escape but the
- * short ones.
+ * Whether a JSON string with escapes (quotes included) has the form that `JSON.stringify` gives it: it contains only
+ * short escapes.
  */
 export function isPlainString(bytes: Uint8Array, from: number, to: number): boolean {
   for (let at = from + 1; at < to - 1; at++) {
     if (bytes[at] !== BACKSLASH) continue;
     const next = bytes[++at];
-    // \u stands for what may have a shorter form, \/ for a plain slash.
+    // JSON.stringify may write a \u escape in a shorter form, and writes \/ as a plain slash.
     if (next === 0x75 || next === 0x2f) return false;
   }
   return true;

@@ -19,7 +19,7 @@ describe('JsonWriter', () => {
     expect(Buffer.from(out.take()).toString()).toBe(JSON.stringify(controls));
   });
 
-  it('grows, and starts anew after a take', () => {
+  it('grows as needed, and is empty after a take', () => {
     const out = new JsonWriter();
     const piece = Buffer.from('é'.repeat(1000));
     const parts = Array.from({ length: 1000 }, () => {
@@ -34,7 +34,7 @@ describe('JsonWriter', () => {
     expect(Buffer.from(out.take()).toString()).toBe('ü"!');
   });
 
-  it('forgets what is reset', () => {
+  it('discards everything after the length that it is reset to', () => {
     const out = new JsonWriter();
     out.text('abc');
     out.reset(1);
@@ -42,7 +42,7 @@ describe('JsonWriter', () => {
     expect(out.take()).toBe('ad');
   });
 
-  it('gives what was taken for good: what is written later does not change it', () => {
+  it('gives a text that later writes do not change', () => {
     const out = new JsonWriter();
     out.text('première');
     const first = out.take();

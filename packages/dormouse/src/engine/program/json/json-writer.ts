@@ -2,17 +2,17 @@ import { isAscii, isUtf8 } from 'node:buffer';
 import { DormouseError } from '../../../base/index.ts';
 import { otherEncoding } from '../../statements/index.ts';
 
-/** Most replies are smaller. */
+/** Initial size of the buffer. Most replies are smaller. */
 const BYTES_AT_FIRST = 64 * 1024;
-/** A larger buffer is not kept for the next reply. */
+/** A buffer larger than this is not kept for the next reply. */
 const BYTES_KEPT_MAX = 1024 * 1024;
-/** From here on a native copy beats a loop (measured on Node 20). */
+/** From this number of bytes on, a native copy is faster than a loop (measured on Node 20). */
 const COPY_FROM = 48;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const HEX = Buffer.from('0123456789abcdef', 'latin1');
-/** 1 for bytes that stand in a JSON string as they are. */
+/** 1 for each byte that a JSON string contains without an escape. */
 const PLAIN = new Uint8Array(256).fill(1, 0x20);
 PLAIN[QUOTE] = 0;
 PLAIN[BACKSLASH] = 0;
@@ -25,14 +25,18 @@ SHORT_ESCAPES[0x0c] = 0x66;
 SHORT_ESCAPES[0x0d] = 0x72;
 
 /**
- * Writes JSON text as bytes into one buffer that is used again for the next reply. Not reentrant: write, then `take`.
+ * Writes JSON text as bytes into one buffer, which is used again for the next reply. One reply at a time: everything
+ * that was written up to `take` is one text.
  */
 export class JsonWriter {
   #bytes: Buffer = Buffer.allocUnsafeSlow(BYTES_AT_FIRST);
   #at = 0;
   #bytesMax = Number.POSITIVE_INFINITY;
 
-  /** Bounds what is written from here on: past it, a write throws `reply_too_large` as soon as it needs memory. */
+  /**
+   * Sets the largest size of the text. A write beyond it throws `reply_too_large` as soon as the buffer must grow, so
+   * the caller compares `length` at the end.
+   */
   bound(bytesMax: number): void {
     this.#bytesMax = bytesMax;
   }
@@ -42,19 +46,20 @@ export class JsonWriter {
     return this.#at;
   }
 
-  /** Forgets what was written after the given length, or all of it. */
+  /** Discards everything that was written after the given length. */
   reset(length = 0): void {
     this.#at = length;
   }
 
-  /** What was written after the given length. */
+  /** The text that was written after the given length. */
   textFrom(length: number): string {
     return this.#bytes.toString('utf8', length, this.#at);
   }
 
   /**
-   * The text so far; the writer starts anew. ASCII as a string: it lies in the heap's young part, where bytes outside
-   * of the heap make V8 collect all of it every few hundred replies (replies of 16 KiB: 223 µs of CPU instead of 154).
+   * Gives the text and empties the writer. Fails if the text is not UTF-8. ASCII is given as a string, which V8
+   * allocates in the young generation of its heap. Buffers lie outside of the heap and make V8 collect the whole heap
+   * every few hundred replies (replies of 16 KiB: 223 µs of CPU instead of 154).
    */
   take(): string | Buffer {
     const text = this.#bytes.subarray(0, this.#at);
@@ -71,7 +76,7 @@ export class JsonWriter {
     this.#bytes[this.#at++] = value;
   }
 
-  /** Bytes that are JSON already. */
+  /** Writes bytes that are JSON already. */
   raw(source: Uint8Array, from = 0, to: number = source.length): void {
     const count = to - from;
     if (this.#at + count > this.#bytes.length) this.#grow(count);
@@ -82,25 +87,25 @@ export class JsonWriter {
     this.#at += count;
   }
 
-  /** Text that is JSON already. */
+  /** Writes text that is JSON already. */
   text(value: string): void {
-    // Three bytes a UTF-16 unit is the most UTF-8 takes.
+    // UTF-8 takes at most three bytes per UTF-16 unit.
     if (this.#at + value.length * 3 > this.#bytes.length) this.#grow(value.length * 3);
     this.#at += this.#bytes.write(value, this.#at, 'utf8');
   }
 
-  /** UTF-8 as a JSON string with its quotes, written as `JSON.stringify` writes it. */
+  /** Writes UTF-8 as a JSON string with its quotes, in the form that `JSON.stringify` gives it. */
   string(source: Uint8Array, from: number, to: number): void {
     this.byte(QUOTE);
     this.escaped(source, from, to);
     this.byte(QUOTE);
   }
 
-  /** UTF-8 as the inside of a JSON string. */
+  /** Writes UTF-8 as the inside of a JSON string. */
   escaped(source: Uint8Array, from: number, to: number): void {
     if (this.#at + to - from > this.#bytes.length) this.#grow(to - from);
-    // Looked at and copied in one pass, four at a time up to the first that is special: a quarter less time than one by
-    // one.
+    // Bytes are checked and copied in one pass, four at a time up to the first that needs an escape. That takes a
+    // quarter less time than one byte at a time.
     let bytes = this.#bytes;
     let at = this.#at;
     let i = from;

@@ -1,4 +1,7 @@
-/** Whether an object of JavaScript's keeps a member of this name where it was put: an integer would come first. */
+/**
+ * Whether a JavaScript object keeps a member of this name in the order of insertion: integer names would come first,
+ * and `__proto__` would be no member.
+ */
 export function isOrderedName(name: string): boolean {
   return !/^\d/.test(name) && name !== '__proto__';
 }

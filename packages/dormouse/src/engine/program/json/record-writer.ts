@@ -10,10 +10,11 @@ import { isOrderedName } from './ordered-names.ts';
 
 type ObjectNode = Extract<ResultNode, { type: 'object' }>;
 
-/** Children of one record that are written at a stretch, and how long one may be. */
+/** A record with more children of one relation than this, or with a child of more bytes, is written in slices. */
 const SMALL_LIST = 256;
-const TEXTS_AT_A_STRETCH = 1024;
 const SMALL_BYTES = 16 * 1024;
+/** Records that `texts` writes per slice. */
+const TEXTS_PER_SLICE = 1024;
 const EMPTY_LIST = Buffer.from('[]');
 const COMMA = 0x2c;
 const OPEN_LIST = 0x5b;
@@ -33,17 +34,25 @@ type Step =
   | { readonly does: 'text'; readonly prefix: Buffer };
 
 /**
- * Writes records of one form as JSON. Made for the columns of one result; kept with its plan and made anew when the
- * columns are others.
+ * Writes records as JSON, in the form that a plan gives them.
+ *
+ * Invariants:
+ * - A writer belongs to the columns and attachments of one result (`fits`). The program keeps it and makes another
+ *   when the columns change.
+ * - The steps are computed once: per record, a step writes its constant bytes and then one value, without looking at
+ *   the plan.
+ * - A value that the plan does not expect throws `NeedsRuntime`. Then the runtime writes the whole reply anew.
+ * - The reader holds the offsets of the record that is being written, so a writer writes one record at a time, and
+ *   between two slices no other reply may use it (`Program.detach`).
  */
 export class RecordWriter {
   readonly #enums: Enums;
   readonly #reader: RowReader;
   readonly #steps: Step[] = [];
   readonly #fields: RecordSet['fields'];
-  /** Types by column: a statement that is parsed anew describes its columns in a new list. */
+  /** Names of the attachments. */
   readonly #names: readonly string[];
-  /** Columns only: a record takes a moment, whatever it holds, unless it is long. */
+  /** Whether records have columns only, so that a record takes little time unless it is long. */
   readonly #isFlat: boolean;
 
   constructor(node: ObjectNode, enums: Enums, records: RecordSet) {
@@ -56,7 +65,7 @@ export class RecordWriter {
     this.#isFlat = this.#steps.every(({ does }) => does !== 'related');
   }
 
-  /** Whether it was made for records like these. */
+  /** Whether this writer was made for records with the same columns and attachments. */
   fits(records: RecordSet): boolean {
     if (!this.#fitsColumns(records) || records.attachments.length !== this.#names.length) return false;
     for (let i = 0; i < this.#names.length; i++) if (records.attachments[i]?.name !== this.#names[i]) return false;
@@ -66,6 +75,7 @@ export class RecordWriter {
   }
 
   #fitsColumns(records: RecordSet): boolean {
+    // The same statement gives the same list, until the server parses the statement again.
     if (records.fields === this.#fields) return true;
     if (records.fields.length !== this.#fields.length) return false;
     for (let i = 0; i < records.fields.length; i++) {
@@ -75,29 +85,26 @@ export class RecordWriter {
     return true;
   }
 
-  /**
-   * Writes the records: a list, or the one record or null. Between two slices nobody else may use the writer: it knows
-   * where it is.
-   */
+  /** Writes the records as a list or, for a single one, as a record or null. */
   *writing(out: JsonWriter, records: RecordSet): Slices<void> {
     if (!records.single) yield* this.#list(out, records, undefined);
     else if (records.rows.length === 0) out.raw(NULL);
     else yield* this.#large(out, records, 0);
   }
 
-  /** Each record as a text of its own. */
+  /** Gives each record as a text of its own. */
   *texts(out: JsonWriter, records: RecordSet): Slices<string[]> {
     const texts: string[] = [];
     for (let position = 0; position < records.rows.length; position++) {
       const start = out.length;
       yield* this.#large(out, records, position);
       texts.push(out.textFrom(start));
-      if (texts.length % TEXTS_AT_A_STRETCH === 0) yield;
+      if (texts.length % TEXTS_PER_SLICE === 0) yield;
     }
     return texts;
   }
 
-  /** Writes a list: of all rows, or of those at some places. */
+  /** Writes a list of all records, or of those at the given positions. */
   *#list(out: JsonWriter, records: RecordSet, positions: readonly number[] | undefined): Slices<void> {
     out.byte(OPEN_LIST);
     const count = positions === undefined ? records.rows.length : positions.length;
@@ -173,7 +180,7 @@ export class RecordWriter {
     }
     const column = columnOf(records.fields, source);
     const typeOid = records.fields[column]?.typeOid;
-    // json and jsonb, which the runtime is given as text.
+    // json and jsonb, which the runtime is given as text too.
     if (typeOid !== 114 && typeOid !== 3802) throw new NeedsRuntime();
     this.#steps.push({ does: 'json', prefix: Buffer.from(text), column, json: new JsonColumn(node, this.#enums) });
   }
@@ -187,7 +194,7 @@ export class RecordWriter {
     }
   }
 
-  /** The same for a record that is long, or whose children are. */
+  /** As `#record`, in slices, for a record that is long or has many or long children. */
   *#large(out: JsonWriter, records: RecordSet, index: number): Slices<void> {
     const { from, to } = this.#reader;
     this.#reader.read(records.rows[index] as Uint8Array);

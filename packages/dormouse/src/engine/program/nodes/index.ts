@@ -1,5 +1,5 @@
 /**
- * Owns: the nodes that a program is a tree of, and how each is evaluated.
+ * Owns: the nodes of a program's tree, and how each is evaluated.
  * Never: reads a plan, or writes a reply.
  */
 

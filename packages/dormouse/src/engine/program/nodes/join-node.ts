@@ -8,7 +8,8 @@ import { type Node, whenThere } from './nodes.ts';
 type Join = Extract<QueryPlanNode, { type: 'join' }>['args'];
 
 /**
- * Records with those of other lists that belong to them. Children know only their parents' keys: they are read at once.
+ * Attaches to each parent record its children. The statements of the children depend on the parents' keys only, so
+ * they are all started at once.
  */
 export class JoinNode implements Node {
   readonly #join: Join;
@@ -24,7 +25,8 @@ export class JoinNode implements Node {
   }
   #read(parent: unknown, run: Run): unknown {
     if (parent === null || (parent instanceof RecordSet && parent.single && isEmpty(parent))) return parent;
-    // Each in a promise of its own, also one that fails at once: no other's failure may go unseen.
+    // Each child is evaluated in a promise of its own, so that a synchronous failure of one leaves no other rejection
+    // unhandled.
     return Promise.all(this.#children.map(async (node) => node.evaluate(run))).then((children) =>
       this.#attach(parent, children, run),
     );
@@ -34,7 +36,7 @@ export class JoinNode implements Node {
       return await run.pace.work(attached(parent, children, this.#join));
     } catch (error) {
       if (!(error instanceof NeedsRuntime)) throw error;
-      // Records that another part left to the runtime, or keys that are equal in ways of JavaScript.
+      // The records come from a node that the runtime evaluated, or the keys are compared by rules of JavaScript.
       return run.evaluateByRuntime({
         type: 'join',
         args: {

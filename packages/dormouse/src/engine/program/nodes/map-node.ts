@@ -13,15 +13,14 @@ import {
 import type { Run } from '../run.ts';
 import { type Node, whenThere } from './nodes.ts';
 
-/** Turns a value into another. Throws `NeedsRuntime` for one that only the runtime can turn, or refuse in its words. */
+/**
+ * Converts a value. Throws `NeedsRuntime` for a value that only the runtime can convert, or must refuse in its words.
+ */
 type Work = (value: unknown, run: Run) => unknown;
-/** The same as a node of a plan, with the value in it. */
+/** The plan node that does the same, over the value. */
 type AsPlanNode = (value: unknown, run: Run) => QueryPlanNode;
 
-/**
- * A node that turns what another gives into something else: here or, what is rare or to be refused, by Prisma's
- * runtime.
- */
+/** A node that converts the value of another node. Prisma's runtime converts rare values, and refuses values. */
 export class MapNode implements Node {
   readonly #of: Node;
   readonly #work: Work;
@@ -53,14 +52,14 @@ function recordSetOf(value: unknown): RecordSet {
   return value;
 }
 
-/** The first record, or null. */
+/** The only record, or null. */
 export function unique(value: unknown): RecordSet {
   const records = recordSetOf(value);
   if (records.rows.length > 1) throw new NeedsRuntime();
   return records.single ? records : new RecordSet(records.fields, records.rows, true, records.attachments);
 }
 
-/** At least one record. */
+/** The records, of which there must be at least one. */
 export function required(value: unknown): RecordSet {
   const records = recordSetOf(value);
   if (records.rows.length === 0) throw new NeedsRuntime();
@@ -72,20 +71,23 @@ export function reversed(value: unknown): RecordSet {
   return records.single ? records : records.pick(records.rows.map((_row, index) => records.rows.length - 1 - index));
 }
 
-/** The value, if it keeps the rules. */
+/** The value, which must satisfy the rules. */
 export function validated(value: unknown, rules: readonly Rule[]): unknown {
   if (!rules.every((rule) => satisfies(value, rule))) throw new NeedsRuntime();
   return value;
 }
 
-/** What is to be said of a value that breaks a rule depends on its count only: something small of the same count. */
+/**
+ * A small value with the same number of records. The runtime's error for a value that breaks a rule depends only on
+ * that number.
+ */
 export function standIn(value: unknown): unknown {
   if (value instanceof RecordSet && value.single) return value.rows.length === 0 ? null : {};
   if (value instanceof RecordSet || Array.isArray(value)) return new Array<null>(countOf(value)).fill(null);
   return value;
 }
 
-/** One column's values: of a list of records a list, of one record one. */
+/** The values of one column: a list for a list of records, one value for a single record. */
 export function fieldValues(value: unknown, field: string, run: Run): unknown {
   const records = recordSetOf(value);
   return whenThere(run.pace.work(decodedColumns(records, [field])), (decoded) => {
@@ -103,10 +105,10 @@ export function processed(
   return run.pace.work(processRecords(recordSetOf(value), { ...operations, pagination }));
 }
 
-/** The records of a list that are not in another, by some of their columns. The value is the pair of both. */
+/** The records of the first of two lists that are not in the second, compared by the given columns. */
 export function difference(value: unknown, fields: readonly string[], run: Run): RecordSet | Promise<RecordSet> {
   const [from, to] = (value as unknown[]).map(recordSetOf) as [RecordSet, RecordSet];
-  // Null counts as a record here.
+  // The runtime counts null as a record here.
   if ((from.single && from.rows.length === 0) || (to.single && to.rows.length === 0)) throw new NeedsRuntime();
   return run.pace.work(
     (function* () {
@@ -129,7 +131,7 @@ export function total(value: unknown): number {
   return sum;
 }
 
-/** Lists of records one behind the other. */
+/** Several lists of records as one. */
 export function concatenated(value: unknown): RecordSet {
   const [first, ...others] = (value as unknown[]).map(recordSetOf);
   if (first === undefined || first.single || first.attachments.length > 0) throw new NeedsRuntime();

@@ -8,21 +8,24 @@ import type { Run } from '../run.ts';
 import type { Statement } from '../statement.ts';
 
 /**
- * A part of a compiled plan. Gives records as rows or, where a part was left to Prisma's runtime, as it holds them; a
- * number of affected rows; a plain value; or a promise of one of these.
+ * A node of a program. It gives a `RecordSet` (or, if Prisma's runtime evaluated it, records as the runtime holds
+ * them), a number of affected rows, a plain value, or a promise of one of these.
  */
 export interface Node {
   evaluate(run: Run): unknown;
 }
 
-/** Applies `work` to a value or, without one more turn for those that are there, to what a promise gives. */
+/**
+ * Applies `work` to a value, or to the result of a promise. A value that is no promise is handled at once, without a
+ * turn of the event loop.
+ */
 export function whenThere(value: unknown, work: (value: unknown) => unknown): unknown {
   return value instanceof Promise ? value.then(work) : work(value);
 }
 
 export class QueryNode implements Node {
   readonly #statement: Statement;
-  /** Columns that were looked at. */
+  /** The columns of the last result, all of which Prisma can read. */
   #readable: RecordSet['fields'] | undefined;
   constructor(statement: Statement) {
     this.#statement = statement;
@@ -35,7 +38,7 @@ export class QueryNode implements Node {
   readonly #rows = (result: StatementResult): RecordSet => {
     const { fields, rows } = result;
     if (fields !== this.#readable) {
-      // A type that Prisma cannot read fails, whether or not the column is used.
+      // A column of a type that Prisma cannot read is an error, even if the plan does not use the column.
       if (fields.some(({ typeOid }) => columnCodec(typeOid) === undefined)) decodeResult(result);
       this.#readable = fields;
     }
@@ -59,7 +62,7 @@ function affectedRows(result: StatementResult): number {
   return result.affectedRows;
 }
 
-/** Sends a statement; undefined for one that only the runtime can send. */
+/** Sends a statement. Gives undefined for a statement that only the runtime can send. */
 function sentOrNot(statement: Statement, run: Run): Promise<StatementResult> | undefined {
   try {
     return statement.execute(run);
@@ -79,7 +82,7 @@ export class ValueNode implements Node {
   }
 }
 
-/** A generator that only the runtime has. */
+/** A value from a generator that only the runtime has. */
 export class GeneratorNode implements Node {
   readonly #call: PrismaValue;
   constructor(call: PrismaValue) {
@@ -100,7 +103,7 @@ export class VariableNode implements Node {
   }
 }
 
-/** The first of some variables that holds anything; an empty list if none does. */
+/** The first of several variables that holds a record or value; an empty list if none does. */
 export class FirstNonEmptyNode implements Node {
   readonly #indexes: readonly number[];
   constructor(indexes: readonly number[]) {
@@ -117,7 +120,7 @@ export class FirstNonEmptyNode implements Node {
 
 export const UNIT: Node = { evaluate: () => undefined };
 
-/** Sets variables one after the other, then gives what the inner expression gives. */
+/** Sets variables one after the other, then gives the value of the inner expression. */
 export class LetNode implements Node {
   readonly #bindings: readonly { readonly index: number; readonly node: Node }[];
   readonly #inner: Node;
@@ -144,7 +147,7 @@ export class LetNode implements Node {
   }
 }
 
-/** One after the other; gives what the last gives. */
+/** Evaluates nodes one after the other; gives the value of the last. */
 export class SequenceNode implements Node {
   readonly #nodes: readonly Node[];
   constructor(nodes: readonly Node[]) {
@@ -166,7 +169,7 @@ export class SequenceNode implements Node {
   }
 }
 
-/** One of two branches, by a rule that a value keeps or not. */
+/** Evaluates one of two branches, depending on whether a value satisfies a rule. */
 export class ChoiceNode implements Node {
   readonly #value: Node;
   readonly #rule: Rule;
@@ -185,7 +188,7 @@ export class ChoiceNode implements Node {
   }
 }
 
-/** A part that is a transaction by itself, unless it is in one already. */
+/** Evaluates a node in a transaction, unless the run is in a transaction already. */
 export class TransactionNode implements Node {
   readonly #inner: Node;
   constructor(inner: Node) {
@@ -196,7 +199,7 @@ export class TransactionNode implements Node {
   }
 }
 
-/** Values one after the other, as a list. */
+/** Evaluates nodes one after the other; gives the list of their values. */
 export class ListNode implements Node {
   readonly #nodes: readonly Node[];
   constructor(nodes: readonly Node[]) {

@@ -1,7 +1,6 @@
 /**
- * Owns: the records that a statement returned, as undecoded rows, and the operations on them that Prisma's runtime does
- * in memory.
- * Never: writes JSON, or runs a statement.
+ * Owns: the records that a statement returned, as undecoded rows, and the operations on them that Prisma's runtime
+ * does in memory. Never: writes JSON, or runs a statement.
  */
 
 export { plainOf, valueNode } from './plain-values.ts';

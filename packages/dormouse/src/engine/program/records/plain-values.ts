@@ -4,15 +4,16 @@ import { decodeResult } from '../../statements/index.ts';
 import { RecordSet } from './record-set.ts';
 
 /**
- * Places that records may have below others, all together: a join of everything with everything would fill the memory.
+ * Records that may stand below others in one value, counted once for each parent. A join in which every record is a
+ * child of every other would fill the memory.
  */
 const RELATED_MAX = 2_000_000;
 
 type PlainRecord = Record<string, unknown>;
 
 /**
- * A value as Prisma's runtime holds it: records as objects. Throws what the runtime throws for a type that it cannot
- * read.
+ * A value as Prisma's runtime holds it: each record is an object. Fails as the runtime does for a column of a type
+ * that it cannot read, and with `reply_too_large` for too many related records.
  */
 export function plainOf(value: unknown): unknown {
   if (!(value instanceof RecordSet)) return value;
@@ -20,7 +21,7 @@ export function plainOf(value: unknown): unknown {
   return value.single ? (records[0] ?? null) : records;
 }
 
-/** A value as a part of a plan. */
+/** A plan node that gives a value. */
 export function valueNode(plain: unknown): QueryPlanNode {
   return { type: 'value', args: plain as PrismaValue };
 }

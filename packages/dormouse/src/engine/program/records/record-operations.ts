@@ -3,7 +3,7 @@ import type { Slices } from '../pace.ts';
 import type { RecordSet } from './record-set.ts';
 import { decodedColumns, recordKeys } from './record-values.ts';
 
-/** What to do with records after they were read; the cursor's values are evaluated. */
+/** The operations that a plan applies to records in memory. The cursor's values are evaluated already. */
 export interface RecordOperations {
   readonly distinct: readonly string[] | null;
   readonly linkingFields: readonly string[] | null;
@@ -15,7 +15,10 @@ export interface RecordOperations {
   } | null;
 }
 
-/** Distinct, page, reverse: in the order and with the meaning of Prisma's runtime. */
+/**
+ * Removes duplicates, takes a page and reverses, in this order and with the results of Prisma's runtime. With
+ * `linkingFields`, the page is taken from each group of records with equal values in these fields.
+ */
 export function* processRecords(
   records: RecordSet,
   { distinct, linkingFields, reverse, pagination }: RecordOperations,
@@ -70,7 +73,10 @@ function page(
   return positions.slice(start, take === null ? positions.length : start + take);
 }
 
-/** Finds the cursor's record, where its values are of the plain types that need no conversion. */
+/**
+ * A test that finds the cursor's record. It throws `NeedsRuntime` for a value of a type that the runtime would convert
+ * before it compares.
+ */
 function* cursorTest(
   records: RecordSet,
   cursor: readonly (readonly [string, unknown])[],

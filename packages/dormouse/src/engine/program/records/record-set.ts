@@ -1,23 +1,23 @@
 import type { FieldDescription } from '../../../wire/index.ts';
 
-/** Records of another list that hang from those of this one, under a name that is no column's. */
+/** The records of another set that a join attached to the records of this set, under a name that no column has. */
 export interface Attachment {
   readonly name: string;
   readonly child: RecordSet;
-  /** For each record its children's places in `child`, in order. */
+  /** For each record of this set, the positions of its children in `child`, in their order. */
   readonly children: readonly (readonly number[])[];
-  /** One record or null instead of a list. */
+  /** Whether the member is one record or null instead of a list. */
   readonly single: boolean;
 }
 
 const NO_ATTACHMENTS: readonly Attachment[] = [];
 
-/** Records as a statement returned them, undecoded, and what was joined to them. */
+/** Records as a statement returned them, undecoded, and the records that joins attached to them. */
 export class RecordSet {
   readonly fields: readonly FieldDescription[];
-  /** DataRow payloads. */
+  /** The payloads of DataRow messages, one per record. */
   readonly rows: readonly Uint8Array[];
-  /** One record (or null, if there is none) instead of a list. */
+  /** Whether the value is one record (or null, if `rows` is empty) instead of a list. */
   readonly single: boolean;
   readonly attachments: readonly Attachment[];
 
@@ -33,7 +33,7 @@ export class RecordSet {
     this.attachments = attachments;
   }
 
-  /** The same records in another order, or some of them. */
+  /** A set of the records at the given positions, in the given order. */
   pick(positions: readonly number[]): RecordSet {
     return new RecordSet(
       this.fields,
@@ -47,7 +47,7 @@ export class RecordSet {
   }
 }
 
-/** The column that a record's member is read from: of several with one name the last. -1 for none. */
+/** The index of the column that a record's member is read from: the last of several with one name; -1 for none. */
 export function columnOf(fields: readonly FieldDescription[], name: string): number {
   for (let index = fields.length - 1; index >= 0; index--) if (fields[index]?.name === name) return index;
   return -1;

@@ -4,14 +4,14 @@ import { inSlices, type Slices } from '../pace.ts';
 import { columnOf, type RecordSet } from './record-set.ts';
 import { RowReader } from './row-reader.ts';
 
-/** Finds a column by name. Throws `NeedsRuntime` for a name that is none. */
+/** The index of the column with a name. Throws `NeedsRuntime` if the name is no column's, or an attachment's. */
 function columnNamed(records: RecordSet, name: string): number {
   const column = columnOf(records.fields, name);
   if (column < 0 || records.attachments.some((attachment) => attachment.name === name)) throw new NeedsRuntime();
   return column;
 }
 
-/** The values of some columns in every record, decoded as the runtime would be given them. */
+/** For each record, the values of the named columns, decoded to what Prisma's runtime would be given. */
 export function* decodedColumns(records: RecordSet, names: readonly string[]): Slices<unknown[][]> {
   const columns = names.map((name) => columnNamed(records, name));
   const decoders = columns.map((column) => {
@@ -42,7 +42,7 @@ export function* decodedColumns(records: RecordSet, names: readonly string[]): S
   return decoded;
 }
 
-/** The text by which Prisma's runtime tells records apart, by some of their columns. */
+/** For each record, the text by which Prisma's runtime compares the named columns. */
 export function* recordKeys(records: RecordSet, names: readonly string[]): Slices<string[]> {
   const decoded = yield* decodedColumns(records, names);
   const keys: string[] = [];
@@ -52,7 +52,7 @@ export function* recordKeys(records: RecordSet, names: readonly string[]): Slice
   return keys;
 }
 
-/** Types of which equal texts are equal values, and only those, by what the runtime decodes them to. */
+/** Types of which two values are equal for the runtime exactly when their texts are equal. */
 const NUMBERS = new Set([21, 23]);
 const TEXTS = new Set([18, 19, 20, 25, 26, 869, 1042, 1043, 1700, 2950]);
 const USER_TYPES_FROM = 16384;
@@ -63,7 +63,7 @@ function keyClass(typeOid: number): 'number' | 'text' {
   throw new NeedsRuntime();
 }
 
-/** A record's key for joining, equal for equal values. */
+/** A record's key for joining. Two keys are equal exactly when their values are. */
 type Key = string | null;
 
 function* joinKeys(records: RecordSet, columns: readonly number[]): Slices<Key[]> {
@@ -96,7 +96,10 @@ function joinKey(reader: RowReader, row: Uint8Array, columns: readonly number[])
   return key;
 }
 
-/** For each parent the places of its children, by equal values in pairs of columns. */
+/**
+ * For each parent, the positions of its children: the child records whose values equal the parent's in each pair of
+ * columns. Throws `NeedsRuntime` for types whose equality is not that of their texts.
+ */
 export function* matchChildren(
   parent: RecordSet,
   child: RecordSet,

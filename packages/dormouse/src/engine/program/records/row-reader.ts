@@ -1,12 +1,12 @@
 /**
- * Where the values of one row lie in its DataRow: int16 count, then int32 length and bytes each. Used again for each
- * row.
+ * Finds where the values of one row lie in its DataRow (protocol: int16 count; for each value an int32 length and the
+ * bytes). One reader is used again for every row of a result: `read` overwrites the positions of the row before.
  */
 export class RowReader {
   row: Uint8Array = new Uint8Array(0);
-  /** First byte of each column's value. */
+  /** For each column, the offset of the value's first byte. */
   readonly from: Int32Array;
-  /** The byte after each column's value; -1 for NULL. */
+  /** For each column, the offset after the value's last byte; -1 for NULL. */
   readonly to: Int32Array;
 
   constructor(columns: number) {

@@ -1,6 +1,6 @@
 import { RecordSet } from './record-set.ts';
 
-/** A rule on the number of records, or of affected rows. */
+/** A plan's rule about the number of records or of affected rows. */
 export interface Rule {
   readonly type: 'rowCountEq' | 'rowCountNeq' | 'affectedRowCountEq' | 'never';
   readonly args?: number;
@@ -19,14 +19,14 @@ export function satisfies(value: unknown, { type, args }: Rule): boolean {
   }
 }
 
-/** How many records a value is. */
+/** The number of records that a value holds. */
 export function countOf(value: unknown): number {
   if (value instanceof RecordSet) return value.rows.length;
   if (Array.isArray(value)) return value.length;
   return value === null ? 0 : 1;
 }
 
-/** No record, no value. */
+/** Whether a value holds no record, or is no value. */
 export function isEmpty(value: unknown): boolean {
   if (value instanceof RecordSet) return value.rows.length === 0;
   return Array.isArray(value) ? value.length === 0 : value === null || value === undefined;
