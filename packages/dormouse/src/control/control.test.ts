@@ -89,13 +89,12 @@ describe('Control', () => {
       clock,
       random: cryptoRandom,
       log: silentLogger,
-      pgMajor: () => 18,
       rest: { suspendAfterMs: 5000, stopAfterMs: Number.POSITIVE_INFINITY, alwaysOn: false, listenKeepsAwake: false },
       bootId,
       limits: NO_LIMITS,
-      addresses: () => ({ publicUrl: 'http://127.0.0.1:4400', httpPort: 4400, postgresPort: 5440 }),
+      addresses: { publicUrl: 'http://127.0.0.1:4400', httpPort: 4400, postgresPort: 5440 },
     });
-    await control.start(fleet);
+    await control.start(fleet, 18);
   };
 
   beforeEach(async () => {

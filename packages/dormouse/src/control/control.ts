@@ -44,18 +44,13 @@ export interface ControlOptions {
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly log: Logger;
-  /** The major version that new databases get; known once the binaries are. */
-  readonly pgMajor: () => number;
   /** How databases rest that have nothing of their own. */
   readonly rest: RestDefaults;
   /** Which boot of the machine this is. */
   readonly bootId: string;
   /** What databases may take that have no limits of their own. */
   readonly limits: LimitDefaults;
-  /** Asked at each use: ports are known only once the doors are open. */
-  readonly addresses: () => Addresses;
-  /** Told of a key that was just revoked, so that what it holds open ends. */
-  readonly onRevoked?: (id: KeyId) => void;
+  readonly addresses: Addresses;
 }
 
 /**
@@ -70,6 +65,9 @@ export class Control {
   readonly #lives: DatabaseLifecycle;
   readonly watchers: Watchers = new Watchers();
   #fleet: Fleet | undefined;
+  /** The major version that new databases get. */
+  #pgMajor = 0;
+  readonly #revokedListeners = new Set<(id: KeyId) => void>();
   /** Changes of databases are taken one after the other. */
   #lastChange: Promise<unknown> = Promise.resolve();
 
@@ -111,9 +109,13 @@ export class Control {
     return this.#roster.records();
   }
 
-  /** Takes the fleet, and ends what an earlier run left half created or half deleted. */
-  async start(fleet: Fleet): Promise<void> {
+  /**
+   * Takes the fleet and the major version that new databases get, and deletes what an earlier run left half created or
+   * half deleted.
+   */
+  async start(fleet: Fleet, pgMajor: number): Promise<void> {
     this.#fleet = fleet;
+    this.#pgMajor = pgMajor;
     fleet.onState((id, state) => {
       const row = this.#roster.get(id);
       if (row?.lifecycle === 'ready') this.watchers.tell({ event: 'state', data: { id, name: row.name, state } });
@@ -127,7 +129,7 @@ export class Control {
    */
   async createDatabase(name: string): Promise<DatabaseDetail> {
     this.#servers();
-    return this.showDatabase(await this.#lives.create(name, this.#options.pgMajor()));
+    return this.showDatabase(await this.#lives.create(name, this.#pgMajor));
   }
 
   /**
@@ -221,7 +223,7 @@ export class Control {
     const revokedAtMs = key.revokedAtMs ?? this.#options.clock.now();
     const revoked: KeyRow = { ...key, revokedAtMs };
     this.#roster.enterKey(revoked);
-    this.#options.onRevoked?.(key.id);
+    for (const listener of this.#revokedListeners) listener(key.id);
     try {
       this.#options.registry.revokeKey(key.id, revokedAtMs);
     } catch (cause) {
@@ -233,6 +235,11 @@ export class Control {
       });
     }
     return this.#views.key(revoked);
+  }
+
+  /** Calls `listener` for each key at once after it was revoked, so that the sessions of the key can be ended. */
+  onRevoked(listener: (id: KeyId) => void): void {
+    this.#revokedListeners.add(listener);
   }
 
   /** Counts of databases by state, and of today's operations. */

@@ -1,22 +1,20 @@
 import { fileURLToPath } from 'node:url';
 import type { Clock, DatabaseId, Logger, Origin, RandomBytes } from '../base/index.ts';
-import { type Addresses, Admission, type Control, createApi, createApiEvents, type Secrets } from '../control/index.ts';
+import { Admission, type Control, createApi, createApiEvents, type Secrets } from '../control/index.ts';
 import { createEdge, DEFAULT_EDGE_LIMITS } from '../edge/index.ts';
 import type { Events } from '../events/index.ts';
 import { createHttpDoor, DEFAULT_HTTP_LIMITS, nodeHash, redirect, staticFiles } from '../front/http/index.ts';
 import { createPostgresDoor } from '../front/postgres/index.ts';
 import type { Database } from './database.ts';
 import type { PlatformOptions } from './platform-options.ts';
+import type { Ports } from './ports.ts';
 
 /** A call may wait for its database as long as it may run, and a little for what lies between. */
 const CALL_MARGIN_MS = 5_000;
-/** Addresses that mean every interface: nothing a client can connect to by name. */
-const ANY_ADDRESS = new Set(['0.0.0.0', '::', '[::]']);
 
 export interface DoorsOptions {
   readonly options: PlatformOptions;
-  /** `--public-url`, checked. */
-  readonly publicUrl: string | undefined;
+  readonly ports: Ports;
   readonly control: Control;
   readonly secrets: Secrets;
   readonly events: Events;
@@ -39,24 +37,17 @@ export interface DoorsOptions {
 
 /** Both doors of this machine, and the edge behind the HTTP one. */
 export interface Doors {
-  /** Opens both ports and says what they are. Fails with `port_in_use`, `usage_invalid`. */
-  listen(): Promise<Addresses>;
-  /** Where the doors are; the ports are 0 until they listen. */
-  addresses(): Addresses;
-  /** Where a program on this machine reaches the HTTP door. */
-  localUrl(): string;
-  /** Ends the sessions of a key that was revoked. */
-  endSessions: ReturnType<typeof createPostgresDoor>['endSessions'];
+  /** Serves the connections of both ports, those that have waited there first. */
+  listen(): Promise<void>;
   close(): Promise<void>;
 }
 
 /** Puts the doors together: HTTP with the edge, the management API, the dashboard and event streams; and TCP. */
 export function createDoors(parts: DoorsOptions): Doors {
-  const { options, publicUrl, control, secrets, events, origin, database, ready, servers, clock, random, log } = parts;
-  const { host, region, version } = options;
+  const { options, ports, control, secrets, events, origin, database, ready, servers, clock, random, log } = parts;
+  const { addresses } = ports;
+  const { region, version } = options;
   const startedAtMs = clock.now();
-  let current: Addresses = { publicUrl: publicUrl ?? '', httpPort: 0, postgresPort: 0 };
-  const addresses = (): Addresses => current;
   const edge = createEdge({
     catalog: control.catalog,
     origin,
@@ -75,7 +66,7 @@ export function createDoors(parts: DoorsOptions): Doors {
   });
   const status = (): Readonly<Record<string, unknown>> => ({
     version,
-    publicUrl: current.publicUrl,
+    publicUrl: addresses.publicUrl,
     region,
     startedAtMs,
     nowMs: clock.now(),
@@ -111,8 +102,6 @@ export function createDoors(parts: DoorsOptions): Doors {
     log,
   });
   const postgres = createPostgresDoor({
-    host,
-    port: options.pgPort,
     catalog: control.catalog,
     database,
     limits: { sessionsMax: options.tcpConnections, wakeMs: options.wakeTimeout },
@@ -121,19 +110,11 @@ export function createDoors(parts: DoorsOptions): Doors {
     random,
     log,
   });
-  const reachable = ANY_ADDRESS.has(host) ? '127.0.0.1' : host;
-  const localUrl = (): string => `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${current.httpPort}`;
+  control.onRevoked((keyId) => postgres.endSessions(keyId));
   return {
     async listen() {
-      const { port: httpPort } = await http.listen(host, options.port);
-      const { port: postgresPort } = await postgres.listen();
-      current = { publicUrl: '', httpPort, postgresPort };
-      current = { ...current, publicUrl: publicUrl ?? localUrl() };
-      return current;
+      await Promise.all([http.listen(ports.http), postgres.listen(ports.postgres)]);
     },
-    addresses,
-    localUrl,
-    endSessions: (keyId) => postgres.endSessions(keyId),
     async close() {
       await Promise.all([http.close(), postgres.close()]);
     },

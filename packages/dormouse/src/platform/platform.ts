@@ -7,12 +7,19 @@ import { ClosingStack } from './closing-stack.ts';
 import { createDoors } from './doors.ts';
 import { MachineFleet } from './fleet.ts';
 import type { Platform, PlatformOptions } from './platform-options.ts';
+import { openPorts } from './ports.ts';
 import { StartGate } from './start-gate.ts';
 
 export type { Platform, PlatformDatabase, PlatformOptions } from './platform-options.ts';
 
 /** Databases of a platform that has none get this one, so that a newcomer has something to connect to. */
 const FIRST_DATABASE = 'main';
+
+/** What the doors serve once the platform has started. */
+interface Started {
+  readonly fleet: MachineFleet;
+  readonly servers: PrepareResult;
+}
 
 /**
  * Puts one machine together, in the order of the life of a query, and starts it. What was opened is closed again when a
@@ -51,15 +58,18 @@ async function open(
   // The lock comes first: nothing is touched that another platform uses.
   const data = openDataDirectory(options.data, { userId: process.getuid?.() });
   opened.push(() => data.close());
+  // The ports come next: an error that one is in use comes before anything is prepared. Connections wait there until
+  // the doors listen.
+  const ports = await openPorts(options, publicUrl, log);
+  opened.push(() => ports.close());
+  const { addresses } = ports;
   const secrets = new Secrets(data.masterKey);
-  let prepared: PrepareResult | undefined;
   const control = new Control({
     registry: new Registry(data.registryFile),
     secrets,
     clock,
     random,
     log,
-    pgMajor: () => prepared?.pgMajor ?? 0,
     rest: {
       suspendAfterMs: options.suspendAfter,
       stopAfterMs: options.stopAfter,
@@ -68,32 +78,12 @@ async function open(
     },
     bootId: machineBootId(),
     limits,
-    addresses: () => doors.addresses(),
-    onRevoked: (keyId) => doors.endSessions(keyId),
+    addresses,
   });
   opened.push(() => control.close());
 
-  // Closed in reverse: doors, then who uses the servers, the servers, and last the logs that capture writes its last
-  // words to.
   const events = createEvents({ clock, random, logger: log, region: options.region });
   opened.push(() => events.close());
-  let fleet: MachineFleet | undefined;
-  opened.push(() => fleet?.closeEvents());
-  const instances = await openInstances({
-    dataDirectory: data.path,
-    rest: { suspendAfterMs: options.suspendAfter, stopAfterMs: options.stopAfter },
-    limits,
-    clientsMax: ROLES.length * options.poolConnections + options.tcpConnections,
-    sparesMax: options.spares,
-    memoryMaxBytes: options.memoryMax,
-    clock,
-    logger: log,
-    ...(options.pgUser === undefined ? {} : { pgUser: options.pgUser }),
-    pgBins: options.pgBin,
-    trustExtensions: options.trustExtension,
-    ...(options.isolation === undefined ? {} : { isolation: options.isolation }),
-  });
-  opened.push(() => instances.close());
   const engine = createEngine({
     clock,
     random,
@@ -109,39 +99,21 @@ async function open(
     },
   });
   opened.push(() => engine.close());
-  opened.push(() => fleet?.closeClients());
-
-  // The doors open before the databases: a port in use is said before anything is started. Queries wait until then.
-  const gate = new StartGate<MachineFleet>();
-  const doors = createDoors({
-    options,
-    publicUrl,
-    control,
-    secrets,
-    events,
-    origin: {
-      handle: (request, call) =>
-        gate.isOpen
-          ? gate.now().handle(request, call)
-          : gate.wait(call.deadline).then((machine) => machine.handle(request, call)),
-    },
-    database: (id) => gate.now().get(id),
-    memory: () => instances.memory(),
-    limits: () => instances.limits(),
-    oldest: () => instances.oldest(),
-    ready: () => gate.isOpen,
-    servers: () => prepared,
+  const instances = await openInstances({
+    dataDirectory: data.path,
+    rest: { suspendAfterMs: options.suspendAfter, stopAfterMs: options.stopAfter },
+    limits,
+    clientsMax: ROLES.length * options.poolConnections + options.tcpConnections,
+    sparesMax: options.spares,
+    memoryMaxBytes: options.memoryMax,
     clock,
-    random,
-    log,
+    logger: log,
+    ...(options.pgUser === undefined ? {} : { pgUser: options.pgUser }),
+    pgBins: options.pgBin,
+    trustExtensions: options.trustExtension,
+    ...(options.isolation === undefined ? {} : { isolation: options.isolation }),
   });
-  opened.push(() => doors.close());
-  opened.push(() => gate.fail());
-  const addresses = await doors.listen();
-
-  prepared = await instances.prepare(progress);
-  progress(describeIsolation(prepared));
-  fleet = new MachineFleet(
+  const fleet = new MachineFleet(
     { managed: instances },
     {
       engine,
@@ -156,18 +128,52 @@ async function open(
       log,
     },
   );
+  // In reverse: clients of the servers end first, then the servers, and then the logs, which capture writes to until
+  // its server has stopped.
+  opened.push(() => fleet.closeEvents());
+  opened.push(() => instances.close());
+  opened.push(() => fleet.closeClients());
+
+  // The doors listen before the databases are opened: a query that comes meanwhile waits at the gate.
+  const gate = new StartGate<Started>();
+  const doors = createDoors({
+    options,
+    ports,
+    control,
+    secrets,
+    events,
+    origin: {
+      handle: (request, call) =>
+        gate.isOpen ? fleet.handle(request, call) : gate.wait(call.deadline).then(() => fleet.handle(request, call)),
+    },
+    database: (id) => gate.now().fleet.get(id),
+    memory: () => instances.memory(),
+    limits: () => instances.limits(),
+    oldest: () => instances.oldest(),
+    ready: () => gate.isOpen,
+    servers: () => (gate.isOpen ? gate.now().servers : undefined),
+    clock,
+    random,
+    log,
+  });
+  opened.push(() => doors.close());
+  opened.push(() => gate.fail());
+  await doors.listen();
+
+  const servers = await instances.prepare(progress);
+  progress(describeIsolation(servers));
   const records = control.databases();
   for (const record of records) fleet.open(record);
   const { adopted } = await instances.recover(records);
   if (adopted.length > 0) progress(`Found ${adopted.length} running from before; they go on.`);
-  await control.start(fleet);
-  gate.open(fleet);
+  await control.start(fleet, servers.pgMajor);
+  gate.open({ fleet, servers });
   if (control.listDatabases().length === 0) {
     progress(`Creating the first database, ${FIRST_DATABASE}`);
     await control.createDatabase(FIRST_DATABASE);
   }
 
-  data.writeAdminFile({ url: doors.localUrl(), adminToken: secrets.adminToken });
+  data.writeAdminFile({ url: ports.localUrl, adminToken: secrets.adminToken });
   return {
     http: addresses.publicUrl,
     postgres: `postgres://${new URL(addresses.publicUrl).hostname}:${addresses.postgresPort}`,

@@ -24,6 +24,8 @@ import {
 import { type BareInstance, startBareInstance } from './bare-instance.ts';
 
 /** A key as a test uses it. */
+import { openDoor } from './open-door.ts';
+
 export interface TestKey {
   readonly id: KeyId;
   readonly secret: string;
@@ -71,8 +73,6 @@ export async function openTestDoor(
     },
   };
   const door = createPostgresDoor({
-    host: '127.0.0.1',
-    port: 0,
     catalog,
     database: (id: DatabaseId): { instance: Instance } | undefined =>
       id === instance.databaseId ? { instance } : undefined,
@@ -81,7 +81,7 @@ export async function openTestDoor(
     clock: systemClock,
     random: cryptoRandom,
   });
-  const { port } = await door.listen();
+  const port = await openDoor(door);
   return {
     door,
     port,

@@ -16,6 +16,7 @@ import { Secrets } from '../../src/control/index.ts';
 import { createEdge, DEFAULT_EDGE_LIMITS } from '../../src/edge/index.ts';
 import { createHttpDoor, DEFAULT_HTTP_LIMITS, type HttpDoor, nodeHash } from '../../src/front/http/index.ts';
 import { CLIENT_VERSIONS, type ClientVersion, type Loose, loadClient, requireOf } from '../support/clients.ts';
+import { openDoor } from '../support/open-door.ts';
 import { clientOptions } from '../support/target.ts';
 
 // The stock clients against the HTTP door and the edge. What stands behind is told by each test what to answer:
@@ -81,7 +82,7 @@ beforeAll(async () => {
     region: 'local',
     log: silentLogger,
   });
-  ({ port } = await door.listen('127.0.0.1', 0));
+  port = await openDoor(door);
 });
 afterAll(() => door.close());
 

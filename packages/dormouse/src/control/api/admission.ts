@@ -8,7 +8,7 @@ const SESSION_MS = 7 * 86_400_000;
 
 export interface AdmissionOptions {
   readonly secrets: Pick<Secrets, 'adminToken' | 'isAdminToken' | 'session' | 'isSession'>;
-  readonly addresses: () => Addresses;
+  readonly addresses: Addresses;
   readonly clock: Clock;
 }
 
@@ -37,7 +37,7 @@ export class Admission {
    * page.
    */
   checkOrigin(sender: Sender): void {
-    const { httpPort, publicUrl } = this.#options.addresses();
+    const { httpPort, publicUrl } = this.#options.addresses;
     const hosts = ['127.0.0.1', 'localhost', '[::1]'].flatMap((name) =>
       httpPort === 80 ? [name, `${name}:80`] : [`${name}:${httpPort}`],
     );
@@ -78,7 +78,7 @@ export class Admission {
   }
 
   #setCookie(value: string, seconds: number): string {
-    const secure = this.#options.addresses().publicUrl.startsWith('https:') ? '; Secure' : '';
+    const secure = this.#options.addresses.publicUrl.startsWith('https:') ? '; Secure' : '';
     return `${this.#cookie}=${value}; Path=/api; Max-Age=${seconds}; HttpOnly; SameSite=Strict${secure}`;
   }
 }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { cryptoRandom, type DatabaseId, NO_LIMITS, silentLogger, systemClock } from '../../base/index.ts';
 import { createHttpDoor, DEFAULT_HTTP_LIMITS, type HttpDoor } from '../../front/http/index.ts';
+import { openPort } from '../../front/listen/index.ts';
 import type { InstanceState } from '../../instance/index.ts';
 import { Admission, Control, createApiEvents, Registry, Secrets } from '../index.ts';
 
@@ -19,8 +20,9 @@ describe('createApiEvents', () => {
 
   beforeEach(async () => {
     directory = mkdtempSync(path.join(tmpdir(), 'dormouse-api-events-'));
-    port = 0;
-    const addresses = () => ({ publicUrl: `http://127.0.0.1:${port}`, httpPort: port, postgresPort: 1 });
+    const open = await openPort({ host: '127.0.0.1', port: 0, portFlag: '--port', log: silentLogger });
+    ({ port } = open);
+    const addresses = { publicUrl: `http://127.0.0.1:${port}`, httpPort: port, postgresPort: 1 };
     const registry = new Registry(path.join(directory, 'registry.db'));
     control = new Control({
       registry,
@@ -29,28 +31,30 @@ describe('createApiEvents', () => {
       random: cryptoRandom,
       log: silentLogger,
       bootId: 'boot-1',
-      pgMajor: () => 18,
       rest: { suspendAfterMs: 5000, stopAfterMs: 300_000, alwaysOn: false, listenKeepsAwake: false },
       limits: NO_LIMITS,
       addresses,
     });
-    await control.start({
-      create: async () => {},
-      branch: async () => ({ way: 'files', pausedMs: 0 }),
-      destroy: async () => {},
-      suspend: async () => {},
-      stop: async () => {},
-      wake: async () => {},
-      setRest: () => {},
-      setLimits: async () => {},
-      memoryBytes: () => 0,
-      state: () => 'stopped',
-      describe: () => ({}),
-      onState: (listener) => {
-        change = listener;
-        return () => {};
+    await control.start(
+      {
+        create: async () => {},
+        branch: async () => ({ way: 'files', pausedMs: 0 }),
+        destroy: async () => {},
+        suspend: async () => {},
+        stop: async () => {},
+        wake: async () => {},
+        setRest: () => {},
+        setLimits: async () => {},
+        memoryBytes: () => 0,
+        state: () => 'stopped',
+        describe: () => ({}),
+        onState: (listener) => {
+          change = listener;
+          return () => {};
+        },
       },
-    });
+      18,
+    );
     const admission = new Admission({ secrets, addresses, clock: systemClock });
     door = createHttpDoor({
       handle: () => ({ status: 404, headers: {}, body: '' }),
@@ -62,7 +66,7 @@ describe('createApiEvents', () => {
       region: 'local',
       log: silentLogger,
     });
-    ({ port } = await door.listen('127.0.0.1', 0));
+    await door.listen(open);
   });
   afterEach(async () => {
     control.close();

@@ -34,13 +34,20 @@ describe('createApi', () => {
   let clock: ManualClock;
   let control: Control;
   let api: ReturnType<typeof createApi>;
-  let publicUrl: string;
+
+  const addressesAt = (publicUrl: string) => ({ publicUrl, httpPort: 4400, postgresPort: 5440 });
+  const openApi = (publicUrl: string): void => {
+    api = createApi({
+      control,
+      admission: new Admission({ secrets, addresses: addressesAt(publicUrl), clock }),
+      log: silentLogger,
+      status: () => ({ version: '1' }),
+    });
+  };
 
   beforeEach(async () => {
     directory = mkdtempSync(path.join(tmpdir(), 'dormouse-api-'));
     clock = new ManualClock();
-    publicUrl = 'http://127.0.0.1:4400';
-    const addresses = () => ({ publicUrl, httpPort: 4400, postgresPort: 5440 });
     const registry = new Registry(path.join(directory, 'registry.db'));
     control = new Control({
       registry,
@@ -49,18 +56,12 @@ describe('createApi', () => {
       random: cryptoRandom,
       log: silentLogger,
       bootId: 'boot-1',
-      pgMajor: () => 18,
       rest: { suspendAfterMs: 5000, stopAfterMs: 300_000, alwaysOn: false, listenKeepsAwake: false },
       limits: NO_LIMITS,
-      addresses,
+      addresses: addressesAt('http://127.0.0.1:4400'),
     });
-    await control.start(fleet);
-    api = createApi({
-      control,
-      admission: new Admission({ secrets, addresses, clock }),
-      log: silentLogger,
-      status: () => ({ version: '1' }),
-    });
+    await control.start(fleet, 18);
+    openApi('http://127.0.0.1:4400');
   });
   afterEach(() => {
     control.close();
@@ -160,7 +161,7 @@ describe('createApi', () => {
     ['127.0.0.1:4400', 'null', 403],
     ['127.0.0.1:4400', 'http://db.example.com', 403],
   ])('with Host %s and Origin %s answers %s', async (host, origin, status) => {
-    publicUrl = 'https://db.example.com';
+    openApi('https://db.example.com');
     const headers = { ...admin, host, ...(origin === undefined ? {} : { origin }) };
     expect((await send('GET', '/api/databases', undefined, headers)).status).toBe(status);
   });
@@ -198,7 +199,7 @@ describe('createApi', () => {
     expect((await send('DELETE', '/api/session', undefined, browser)).reply.headers['set-cookie']).toContain(
       'Max-Age=0',
     );
-    publicUrl = 'https://db.example.com';
+    openApi('https://db.example.com');
     expect(
       (await send('POST', '/api/session', { token: secrets.adminToken }, browser)).reply.headers['set-cookie'],
     ).toContain('; Secure');

@@ -65,7 +65,7 @@ export interface ViewsOptions {
   readonly usage: Usage;
   readonly branches: BranchJobs;
   readonly secrets: Secrets;
-  readonly addresses: () => Addresses;
+  readonly addresses: Addresses;
   /** How databases rest that have nothing of their own. */
   readonly rest: RestDefaults;
   /** What databases may take that have no limits of their own. */
@@ -109,7 +109,7 @@ export class Views {
     const key = roster.keysOf(row.id).find(({ role, revokedAtMs }) => role === 'owner' && revokedAtMs === null);
     const urls = key
       ? this.#urls(key)
-      : { prismaUrl: null, postgresUrl: null, pulseUrl: pulseUrlOf(addresses()), apiKey: null };
+      : { prismaUrl: null, postgresUrl: null, pulseUrl: pulseUrlOf(addresses), apiKey: null };
     const instance = row.lifecycle === 'ready' ? await fleet().describe(row.id) : {};
     return {
       ...this.database(row),
@@ -155,6 +155,6 @@ export class Views {
 
   #urls(key: KeyRow): DatabaseUrls {
     const { addresses, secrets } = this.#options;
-    return databaseUrls(addresses(), key.id, secrets.apiKey(key), secrets.tcpSecret(key.id));
+    return databaseUrls(addresses, key.id, secrets.apiKey(key), secrets.tcpSecret(key.id));
   }
 }

@@ -3,7 +3,9 @@ import { request as httpRequest } from 'node:http';
 import { connect, createServer as createTcpServer, type Socket } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
+import { openDoor } from '../../../test/support/open-door.ts';
 import { type Cancellation, cryptoRandom, DormouseError, silentLogger, systemClock } from '../../base/index.ts';
+import { openPort } from '../listen/index.ts';
 import {
   createHttpDoor,
   DEFAULT_HTTP_LIMITS,
@@ -45,7 +47,7 @@ async function door(
     ...options,
     limits: { ...LIMITS, ...options.limits },
   });
-  const { port } = await made.listen('127.0.0.1', 0);
+  const port = await openDoor(made);
   open.push(() => made.close());
   return { port, url: `http://127.0.0.1:${port}`, door: made };
 }
@@ -541,20 +543,11 @@ describe('createHttpDoor', () => {
     await once(other, 'listening');
     open.push(() => other.close());
     const { port } = other.address() as { port: number };
-    const options: HttpDoorOptions = {
-      handle: echo,
-      mounts: [],
-      upgrades: {},
-      clock: systemClock,
-      random: cryptoRandom,
-      region: 'local',
-      log: silentLogger,
-      limits: LIMITS,
-    };
-    await expect(createHttpDoor(options).listen('127.0.0.1', port)).rejects.toMatchObject({
+    const at = { portFlag: '--port', log: silentLogger } as const;
+    await expect(openPort({ ...at, host: '127.0.0.1', port })).rejects.toMatchObject({
       code: 'port_in_use',
       message: expect.stringContaining(String(port)),
     });
-    await expect(createHttpDoor(options).listen('192.0.2.1', 0)).rejects.toMatchObject({ code: 'usage_invalid' });
+    await expect(openPort({ ...at, host: '192.0.2.1', port: 0 })).rejects.toMatchObject({ code: 'usage_invalid' });
   });
 });

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -12,7 +13,7 @@ import {
   toDormouseError,
 } from '../../base/index.ts';
 import { protocolOf, renderError } from '../../edge/index.ts';
-import { listenOn } from '../listen/index.ts';
+import type { OpenPort } from '../listen/index.ts';
 import { DoorRequest, declaredBytes } from './door-request.ts';
 import { findMount, type Mount, type ReplyHandler, sortMounts, type UpgradeHandler } from './mounts.ts';
 import { asksWebSocket, NodeRequest, settleAddress, targetOf } from './node-request.ts';
@@ -64,8 +65,8 @@ export interface HttpDoorOptions {
 }
 
 export interface HttpDoor {
-  /** Opens the port (0: any free one) and says which it is. Fails with `port_in_use`, `usage_invalid`. */
-  listen(host: string, port: number): Promise<{ readonly host: string; readonly port: number }>;
+  /** Serves the connections of an open port, those that wait there first. */
+  listen(port: OpenPort): Promise<void>;
   /**
    * Stops accepting, cuts streams and upgraded connections (whoever serves them should have ended them before),
    * lets replies in flight finish for `drainMs` at most, then cuts what is left.
@@ -135,10 +136,8 @@ class NodeHttpDoor implements HttpDoor {
       });
   }
 
-  async listen(host: string, port: number): Promise<{ host: string; port: number }> {
-    const { log } = this.#options;
-    const bound = await listenOn(this.#server, { host, port, portFlag: '--port', log });
-    return { host, port: bound.port };
+  listen(port: OpenPort): Promise<void> {
+    return port.handTo(this.#server);
   }
 
   async close(): Promise<void> {
@@ -151,6 +150,8 @@ class NodeHttpDoor implements HttpDoor {
       for (const socket of this.#connections.keys()) socket.destroy();
     });
     await closed;
+    // The server did not count the connections that waited for it on the open port.
+    await Promise.all([...this.#connections.keys()].map((socket) => once(socket, 'close')));
     cut.cancel();
     this.#slowBodies.stop();
   }

@@ -3,8 +3,8 @@
  *   upgrades, graceful close.
  * Never: knows what a query is, authenticates, builds a Request or Response object.
  * Limits: body bytes and time, header bytes and time, connections, time of a graceful close.
- * Fails with: `port_in_use`, `usage_invalid` (an address that is not this machine's) when opened; answers
- *   `body_too_large`, `body_timeout`, `headers_too_large`, `request_invalid`, `route_unknown`, `shutting_down` itself.
+ * Fails with: what the mounts and the edge fail with; answers `body_too_large`, `body_timeout`, `headers_too_large`,
+ *   `request_invalid`, `route_unknown`, `shutting_down` itself.
  */
 export {
   createHttpDoor,

@@ -12,7 +12,7 @@ import {
 } from '../../base/index.ts';
 import type { Instance } from '../../instance/index.ts';
 import { type Connect, connectSocket, type SchemaChanges } from '../../pool/index.ts';
-import { listenOn } from '../listen/index.ts';
+import type { OpenPort } from '../listen/index.ts';
 import { type CancelKey, CancelKeys } from './cancel-keys.ts';
 import { type Login, login } from './login.ts';
 import { HungUp, LoginStream } from './login-stream.ts';
@@ -54,9 +54,6 @@ export interface DoorDatabase {
 }
 
 export interface PostgresDoorOptions {
-  readonly host: string;
-  /** 0 for any free one. */
-  readonly port: number;
   readonly catalog: Catalog;
   /** The database of a key, or undefined once it is deleted. */
   database(id: DatabaseId): DoorDatabase | undefined;
@@ -70,8 +67,8 @@ export interface PostgresDoorOptions {
 }
 
 export interface PostgresDoor {
-  /** Fails with `port_in_use`, `usage_invalid`, `internal`. */
-  listen(): Promise<{ readonly host: string; readonly port: number }>;
+  /** Serves the connections of an open port, those that wait there first. */
+  listen(port: OpenPort): Promise<void>;
   /** Ends the live sessions of a key that was revoked; without it each ends at its next message from idle. */
   endSessions(keyId: KeyId): void;
   /** Ends all sessions with 57P01 and stops listening. */
@@ -111,10 +108,8 @@ class Door implements PostgresDoor {
     return { connections: this.#connections.size, sessions: this.#sessions.size };
   }
 
-  async listen(): Promise<{ readonly host: string; readonly port: number }> {
-    const { host, port, log } = this.#options;
-    const bound = await listenOn(this.#server, { host, port, portFlag: '--pg-port', log });
-    return { host: bound.address, port: bound.port };
+  listen(port: OpenPort): Promise<void> {
+    return port.handTo(this.#server);
   }
 
   endSessions(keyId: KeyId): void {

@@ -5,8 +5,7 @@
  * Limits: connections, sessions a database, login time, wake time; 32 KiB before the login. Fails with (as
  *   ErrorResponse): `key_missing`, `key_invalid`, `key_revoked`, `permission_denied`, `connections_exhausted`,
  *   `body_timeout`, `database_deleted`, `database_stopped`, `database_crashed`, `shutting_down`, `request_invalid`,
- *   `version_unsupported`, what `Instance.hold` fails with, and Postgres' own errors; `listen` with `port_in_use`,
- *   `usage_invalid`.
+ *   `version_unsupported`, what `Instance.hold` fails with, and Postgres' own errors.
  */
 export {
   createPostgresDoor,
