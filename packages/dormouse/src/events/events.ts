@@ -9,7 +9,7 @@ import {
   type Principal,
   type RandomBytes,
 } from '../base/index.ts';
-import { connectSocket } from '../pool/index.ts';
+import { connectSocket } from '../session/index.ts';
 import type { Connect } from './capture/index.ts';
 import { DatabaseEvents, type EventsOfDatabaseOptions } from './database-events.ts';
 import { PulseDoor, StreamsDoor } from './delivery/index.ts';

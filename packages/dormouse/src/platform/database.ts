@@ -4,7 +4,8 @@ import { ROLES } from '../base/index.ts';
 import type { Engine, EngineDatabase, EngineDatabaseOptions } from '../engine/index.ts';
 import type { DatabaseEvents, Events } from '../events/index.ts';
 import type { Instance } from '../instance/index.ts';
-import { connectSocket, createPool, type Pool, SchemaChanges, StoredCode } from '../pool/index.ts';
+import { createPool, type Pool, SchemaChanges, StoredCode } from '../pool/index.ts';
+import { connectSocket } from '../session/index.ts';
 
 /** Uploaded Prisma schemas, in the database's own directory. */
 const SCHEMA_FOLDER = 'schemas';

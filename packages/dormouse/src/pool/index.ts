@@ -8,18 +8,15 @@
  *   `database_crashed`, `database_stopped`, `shutting_down`, what `Instance.hold` fails with, and `PostgresError`.
  */
 export {
-  type Connect,
-  ConnectionLost,
-  connectSocket,
   endBackend,
-  type HandshakeOptions,
   type LeftBackend,
-  type OpenedSession,
-  openSession,
-  opensLater,
-  type ServerSocket,
+  openServerSession,
+  type Reached,
+  type ReachOptions,
+  reachServer,
+  type ServerSession,
+  type ServerSessionOptions,
   StoredCode,
-  sendCancelRequest,
 } from './connection/index.ts';
 export * from './pool.ts';
 export { createPool, POOL_CONNECTIONS_MAX, POOL_WAITERS_MAX, type PoolOptions } from './server-pool.ts';

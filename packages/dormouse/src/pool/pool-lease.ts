@@ -1,21 +1,13 @@
 import { type Deadline, DormouseError } from '../base/index.ts';
 import type { Hold } from '../instance/index.ts';
-import type { Backend } from './connection/index.ts';
 import { ConnectionLost } from './connection/index.ts';
 import type { ExecuteOptions, Lease, ParameterValue, StatementResult } from './pool.ts';
-
-/** A connection and the server generation it belongs to. */
-export interface Member {
-  readonly backend: Backend;
-  readonly generation: number;
-  /** The count of schema changes when it was last known to be as a new one. */
-  cleanUnder: number;
-}
+import type { HeldMember, Member } from './pool-members.ts';
 
 /** Where a lease has its connection from, and gives it back to. */
 export interface LeaseSource {
   /** Another connection for one that died before it executed anything. The dead one's permit and hold go with it. */
-  replace(dead: Member, hold: Hold, deadline: Deadline): Promise<{ readonly member: Member; readonly hold: Hold }>;
+  replace(dead: Member, hold: Hold, deadline: Deadline): Promise<HeldMember>;
   /** Whether the server of a lost connection ends or has ended. */
   serverEnds(member: Member): boolean;
   discard(member: Member, hold: Hold): void;
@@ -46,11 +38,11 @@ export class PoolLease implements Lease {
   }
 
   get transactionStatus(): 'I' | 'T' | 'E' {
-    return this.#member.backend.transactionStatus;
+    return this.#member.connection.transactionStatus;
   }
 
   get usable(): boolean {
-    return this.#member.backend.lost === undefined;
+    return this.#member.connection.lost === undefined;
   }
 
   execute(sql: string, parameters: readonly ParameterValue[], options?: ExecuteOptions): Promise<StatementResult> {
@@ -76,8 +68,9 @@ export class PoolLease implements Lease {
       return Promise.reject(new DormouseError('internal', { message: 'A lease was used after its release.' }));
     }
     const member = this.#member;
-    const { backend } = member;
-    const result = parameters === undefined ? backend.script(sql, options) : backend.execute(sql, parameters, options);
+    const { connection } = member;
+    const result =
+      parameters === undefined ? connection.script(sql, options) : connection.execute(sql, parameters, options);
     return result.then(this.#answered, (error) => this.#failed(error, member, sql, parameters, options));
   }
 

@@ -19,7 +19,7 @@ export {
 export {
   Authentication,
   affectedRowsOf,
-  Backend,
+  BackendMessage,
   BIND_VALUES_MAX,
   type BindValue,
   CANCEL_KEY_BYTES_MAX,
@@ -72,7 +72,7 @@ export {
   encodeSync,
   encodeTerminate,
   type FieldDescription,
-  Frontend,
+  FrontendMessage,
   type Notification,
   PostgresError,
   type PostgresErrorFields,

@@ -16,7 +16,8 @@ import {
   Timings,
 } from '../../src/base/index.ts';
 import { createEngine, type Engine, type EngineDatabase, type EngineLimits } from '../../src/engine/index.ts';
-import { connectSocket, createPool, type Pool } from '../../src/pool/index.ts';
+import { createPool, type Pool } from '../../src/pool/index.ts';
+import { connectSocket } from '../../src/session/index.ts';
 import { type BareInstance, startBareInstance } from './bare-instance.ts';
 import type { Loose } from './clients.ts';
 import { type Scratch, scratch } from './scratch.ts';

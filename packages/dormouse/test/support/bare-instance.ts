@@ -3,7 +3,7 @@ import { chownSync, closeSync, existsSync, openSync, readdirSync, readFileSync }
 import { join } from 'node:path';
 import type { DatabaseId, Deadline } from '../../src/base/index.ts';
 import { OwnBackends } from '../../src/instance/administration/own-backends.ts';
-import type { Attachment, Endpoint, Hold, Instance, InstanceState } from '../../src/instance/contract/instance.ts';
+import type { Attachment, Endpoint, Hold, Instance, InstanceState } from '../../src/instance/contract/index.ts';
 import { type Account, account, initialize, postgresBinaries } from './plain-postgres.ts';
 import { copyPrepared } from './prepared.ts';
 import { scratch } from './scratch.ts';

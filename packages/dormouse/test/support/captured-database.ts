@@ -24,7 +24,8 @@ import {
   type StoredEvent,
 } from '../../src/events/index.ts';
 import { type Endpoint, type Instance, type Instances, openInstances } from '../../src/instance/index.ts';
-import { connectSocket, createPool, type Pool } from '../../src/pool/index.ts';
+import { createPool, type Pool } from '../../src/pool/index.ts';
+import { connectSocket } from '../../src/session/index.ts';
 import { prepareDataDirectory } from './data-directory.ts';
 import { type Scratch, scratch } from './scratch.ts';
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { cryptoRandom, Deadline, silentLogger, systemClock } from '../../src/base/index.ts';
-import { connectSocket, createPool, type Lease, type Pool, type PoolOptions } from '../../src/pool/index.ts';
+import { createPool, type Lease, type Pool, type PoolOptions } from '../../src/pool/index.ts';
+import { connectSocket } from '../../src/session/index.ts';
 import { decodeDataRow } from '../../src/wire/index.ts';
 import { type BareInstance, startBareInstance } from './bare-instance.ts';
 

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { cryptoRandom, Deadline, newDatabaseId, silentLogger, systemClock } from '../../src/base/index.ts';
 import { type Instance, type Instances, openInstances, type RestSettings } from '../../src/instance/index.ts';
-import { connectSocket, createPool, type Pool } from '../../src/pool/index.ts';
+import { createPool, type Pool } from '../../src/pool/index.ts';
+import { connectSocket } from '../../src/session/index.ts';
 import { decodeDataRow } from '../../src/wire/index.ts';
 import { prepareDataDirectory } from './data-directory.ts';
 import { scratch } from './scratch.ts';

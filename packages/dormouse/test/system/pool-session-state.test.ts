@@ -1,6 +1,7 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/base/index.ts';
-import { type Connect, connectSocket, type Pool, SchemaChanges, StoredCode } from '../../src/pool/index.ts';
+import { type Pool, SchemaChanges, StoredCode } from '../../src/pool/index.ts';
+import { type Connect, connectSocket } from '../../src/session/index.ts';
 import { ask, lease, usePools } from '../support/pools.ts';
 
 // What code of the tenant's (functions, triggers, views, policies …) leaves in a session never meets the next request.

@@ -1,8 +1,9 @@
 import { dirname } from 'node:path';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Clock, cryptoRandom, Deadline, silentLogger, systemClock } from '../../src/base/index.ts';
-import { connectSocket, endBackend, openSession as openBackend } from '../../src/pool/index.ts';
+import { type Clock, Deadline, silentLogger, systemClock } from '../../src/base/index.ts';
+import { endBackend } from '../../src/pool/index.ts';
+import { connectSocket, openSession as openBackend } from '../../src/session/index.ts';
 import { ByteWriter, encodeParse, encodeQuery, PROTOCOL_3_0 } from '../../src/wire/index.ts';
 import { openSession } from '../support/pg-session.ts';
 import { RawClient, rawLogin, startTestDoor, type TestDoor, type TestKey } from '../support/test-door.ts';
@@ -205,7 +206,6 @@ describe('a backend that nothing ends', () => {
         ['user', 'owner'],
         ['database', 'postgres'],
       ]),
-      random: cryptoRandom,
       deadline: Deadline.in(systemClock, 30_000),
     });
     const { generation } = instance;

@@ -11,7 +11,8 @@ import {
   type RandomBytes,
 } from '../../base/index.ts';
 import type { Instance } from '../../instance/index.ts';
-import { type Connect, connectSocket, type SchemaChanges } from '../../pool/index.ts';
+import type { SchemaChanges } from '../../pool/index.ts';
+import { type Connect, connectSocket } from '../../session/index.ts';
 import type { OpenPort } from '../listen/index.ts';
 import { type CancelKey, CancelKeys } from './cancel-keys.ts';
 import { type Login, login } from './login.ts';

@@ -10,7 +10,7 @@ import {
   encodeAuthenticationSaslContinue,
   encodeAuthenticationSaslFinal,
   encodeNegotiateProtocolVersion,
-  Frontend,
+  FrontendMessage,
   PROTOCOL_3_2,
   ProtocolError,
   SCRAM_NONCE_BYTES,
@@ -95,11 +95,11 @@ async function authenticate(
   const scram = new ScramServer(options.verifiers.of(user), options.random(SCRAM_NONCE_BYTES));
   let final: string;
   try {
-    const initial = decodeSaslInitialResponse(await stream.frame(Frontend.Password));
+    const initial = decodeSaslInitialResponse(await stream.frame(FrontendMessage.Password));
     if (initial.mechanism !== SCRAM_SHA_256) throw new ProtocolError('the SASL mechanism was not offered');
     encodeAuthenticationSaslContinue(writer, scram.challenge(initial.response));
     socket.write(writer.take());
-    final = scram.verify(decodeSaslResponse(await stream.frame(Frontend.Password)));
+    final = scram.verify(decodeSaslResponse(await stream.frame(FrontendMessage.Password)));
   } catch (error) {
     if (!(error instanceof ScramError)) throw error;
     throw new DormouseError('key_invalid', {

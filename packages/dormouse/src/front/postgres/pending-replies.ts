@@ -1,4 +1,4 @@
-import { Backend, Frontend } from '../../wire/index.ts';
+import { BackendMessage, FrontendMessage } from '../../wire/index.ts';
 
 const STATUS_IDLE = 0x49;
 /** Kept entries that were answered are cut off once there are so many. */
@@ -72,40 +72,40 @@ export class PendingReplies {
   sent(type: number, payloadBytes: number): void {
     if (this.#unsure) return;
     switch (type) {
-      case Frontend.Sync:
+      case FrontendMessage.Sync:
         this.#skipping = false;
         this.#push(Sent.Sync);
         break;
-      case Frontend.CopyData:
-      case Frontend.Terminate:
+      case FrontendMessage.CopyData:
+      case FrontendMessage.Terminate:
         break;
-      case Frontend.CopyDone:
-      case Frontend.CopyFail:
+      case FrontendMessage.CopyDone:
+      case FrontendMessage.CopyFail:
         // With nothing in front of it there is no copy that it could end.
         if (this.#head < this.#sent.length) this.#push(Sent.CopyEnd);
         break;
-      case Frontend.Flush:
+      case FrontendMessage.Flush:
         if (payloadBytes > 0) this.#push(Sent.Broken);
         break;
-      case Frontend.Query:
+      case FrontendMessage.Query:
         this.#push(Sent.Query);
         break;
-      case Frontend.FunctionCall:
+      case FrontendMessage.FunctionCall:
         this.#push(Sent.Call);
         break;
-      case Frontend.Parse:
+      case FrontendMessage.Parse:
         this.#push(Sent.Parse);
         break;
-      case Frontend.Bind:
+      case FrontendMessage.Bind:
         this.#push(Sent.Bind);
         break;
-      case Frontend.Close:
+      case FrontendMessage.Close:
         this.#push(Sent.Close);
         break;
-      case Frontend.Describe:
+      case FrontendMessage.Describe:
         this.#push(Sent.Describe);
         break;
-      case Frontend.Execute:
+      case FrontendMessage.Execute:
         this.#push(Sent.Execute);
         break;
       default:
@@ -117,36 +117,36 @@ export class PendingReplies {
   /** The server has sent a message of this type; `first` is the first byte of its payload. */
   received(type: number, first: number): void {
     switch (type) {
-      case Backend.ReadyForQuery:
+      case BackendMessage.ReadyForQuery:
         this.#ready(first);
         break;
-      case Backend.ErrorResponse:
+      case BackendMessage.ErrorResponse:
         this.#failed();
         break;
-      case Backend.CommandComplete:
-      case Backend.EmptyQueryResponse:
+      case BackendMessage.CommandComplete:
+      case BackendMessage.EmptyQueryResponse:
         this.#completed();
         break;
-      case Backend.CopyInResponse:
+      case BackendMessage.CopyInResponse:
         if (this.#first === Sent.Query || this.#first === Sent.Execute) this.#copying = true;
         else this.#unsure = true;
         break;
-      case Backend.PortalSuspended:
+      case BackendMessage.PortalSuspended:
         this.#answered(Sent.Execute);
         break;
-      case Backend.ParseComplete:
+      case BackendMessage.ParseComplete:
         this.#answered(Sent.Parse);
         break;
-      case Backend.BindComplete:
+      case BackendMessage.BindComplete:
         this.#answered(Sent.Bind);
         break;
-      case Backend.CloseComplete:
+      case BackendMessage.CloseComplete:
         this.#answered(Sent.Close);
         break;
-      case Backend.NoData:
+      case BackendMessage.NoData:
         this.#answered(Sent.Describe);
         break;
-      case Backend.RowDescription:
+      case BackendMessage.RowDescription:
         // Of a Query's rows too, where it ends nothing.
         if (this.#first === Sent.Describe) this.#answered(Sent.Describe);
         break;

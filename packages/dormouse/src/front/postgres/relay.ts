@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
 import { type Clock, Deadline, DormouseError, type Timer } from '../../base/index.ts';
 import type { Hold, Instance } from '../../instance/index.ts';
-import { mayChangeSchemaBytes, type ServerSocket } from '../../pool/index.ts';
-import { Backend, FrameScanner, Frontend } from '../../wire/index.ts';
+import { mayChangeSchemaBytes } from '../../pool/index.ts';
+import type { ServerSocket } from '../../session/index.ts';
+import { BackendMessage, FrameScanner, FrontendMessage } from '../../wire/index.ts';
 import { PendingReplies } from './pending-replies.ts';
 import { encodeRefusal } from './refusal.ts';
 
@@ -19,11 +20,11 @@ const TERMINATE_BYTES = 5;
 const LARGE_BYTES_MAX = 0x3fff_fffe;
 const SMALL_BYTES_MAX = 10_000;
 const LARGE = new Set<number>([
-  Frontend.Query,
-  Frontend.FunctionCall,
-  Frontend.Bind,
-  Frontend.Parse,
-  Frontend.CopyData,
+  FrontendMessage.Query,
+  FrontendMessage.FunctionCall,
+  FrontendMessage.Bind,
+  FrontendMessage.Parse,
+  FrontendMessage.CopyData,
 ]);
 /** Of an ErrorResponse the severity comes first. */
 const ERROR_BYTES = 200;
@@ -110,7 +111,7 @@ export class Relay {
       payloadBytesMax: (type) => (LARGE.has(type) ? LARGE_BYTES_MAX : SMALL_BYTES_MAX),
     });
     this.#fromServer = new FrameScanner((type, bytes, first) => this.#serverFrame(type, bytes, first), {
-      keep: { type: Backend.ErrorResponse, bytes: ERROR_BYTES },
+      keep: { type: BackendMessage.ErrorResponse, bytes: ERROR_BYTES },
     });
     const { client, server } = options;
     client.on('data', (chunk: Buffer) => this.#clientData(chunk));
@@ -175,7 +176,7 @@ export class Relay {
       this.#forward(chunk);
       return;
     }
-    if (chunk.length >= TERMINATE_BYTES && chunk[0] === Frontend.Terminate && this.#fromClient.atBoundary) {
+    if (chunk.length >= TERMINATE_BYTES && chunk[0] === FrontendMessage.Terminate && this.#fromClient.atBoundary) {
       // Goodbye from an idle session: its backend sees the end of the stream when the database wakes, not now.
       this.#clientEnded();
       return;
@@ -244,9 +245,9 @@ export class Relay {
   }
 
   #clientFrame(type: number, bytes: number): void {
-    if (type === Frontend.Query || type === Frontend.Execute) {
+    if (type === FrontendMessage.Query || type === FrontendMessage.Execute) {
       this.#statements += 1;
-    } else if (type === Frontend.Terminate) {
+    } else if (type === FrontendMessage.Terminate) {
       this.#goodbye = true;
       this.#fromClient.stop();
     }
@@ -256,12 +257,12 @@ export class Relay {
   #serverFrame(type: number, bytes: number, first: number): void {
     this.#lastFromServer = type;
     // Of these there are many, and they end nothing.
-    if (type === Backend.DataRow || type === Backend.CopyData) return;
+    if (type === BackendMessage.DataRow || type === BackendMessage.CopyData) return;
     this.#pending.received(type, first);
-    if (type === Backend.CommandComplete) {
+    if (type === BackendMessage.CommandComplete) {
       this.#defines ||= mayChangeSchemaBytes(first, bytes);
       this.#listening ||= first === LISTEN_FIRST && bytes === LISTEN_BYTES;
-    } else if (type === Backend.ReadyForQuery && this.#defines && this.#pending.outside) {
+    } else if (type === BackendMessage.ReadyForQuery && this.#defines && this.#pending.outside) {
       this.#defines = false;
       this.#options.schemaChanged();
     }
@@ -317,7 +318,8 @@ export class Relay {
 
   #serverEnded(): void {
     if (this.#ended) return;
-    const told = this.#lastFromServer === Backend.ErrorResponse && FATAL.test(this.#fromServer.kept.toString('latin1'));
+    const told =
+      this.#lastFromServer === BackendMessage.ErrorResponse && FATAL.test(this.#fromServer.kept.toString('latin1'));
     if (told || this.#clientDone) {
       // The server said why itself, or the client asked for it.
       this.#ended = true;

@@ -11,14 +11,8 @@ import {
   type RandomBytes,
 } from '../../base/index.ts';
 import type { Hold, Instance } from '../../instance/index.ts';
-import {
-  type Connect,
-  endBackend,
-  type OpenedSession,
-  openSession,
-  opensLater,
-  sendCancelRequest,
-} from '../../pool/index.ts';
+import { openServerSession, type Reached, reachServer, type ServerSession } from '../../pool/index.ts';
+import type { Connect } from '../../session/index.ts';
 import {
   ByteWriter,
   encodeBackendKeyData,
@@ -32,8 +26,6 @@ import { Relay } from './relay.ts';
 import type { Place } from './roster.ts';
 import { serverParameters } from './startup-parameters.ts';
 
-/** Between tries to reach a server that is just starting or ending. */
-const RECONNECT_MS = 20;
 /** Cancel keys: 4 bytes are what protocol 3.0 has room for, 32 what Postgres uses since 3.2. */
 const CANCEL_KEY_BYTES = 4;
 const LONG_CANCEL_KEY_BYTES = 32;
@@ -106,17 +98,16 @@ export class Session implements CancelKey {
     }
   }
 
-  private constructor(options: SessionOptions, registered: Hold, { hold, opened, generation }: Reached) {
-    const { client, instance, connect, clock, catalog, key, log } = options;
-    const { endpoint } = instance;
+  private constructor(options: SessionOptions, registered: Hold, { reached, hold }: Reached<ServerSession>) {
+    const { client, instance, clock, catalog, key } = options;
+    const { opened } = reached;
     const { socket, processId } = opened;
     this.client = client;
     this.keyId = key.id;
     this.processId = processId;
     const bytes = options.version >= PROTOCOL_3_2 ? LONG_CANCEL_KEY_BYTES : CANCEL_KEY_BYTES;
     this.secretKey = options.newSecret(processId, bytes);
-    const cancel = (): Promise<void> => sendCancelRequest(() => connect(endpoint), processId, opened.secretKey, clock);
-    this.#cancelServer = cancel;
+    this.#cancelServer = reached.cancel;
     const writer = new ByteWriter();
     for (const [name, value] of opened.parameters) encodeParameterStatus(writer, name, value);
     encodeBackendKeyData(writer, this.processId, this.secretKey);
@@ -140,9 +131,8 @@ export class Session implements CancelKey {
       stateOfServer: () => instance.backends.stateOf(processId),
       onLeaving: () => options.place.leaving(),
       endServer: (busy, held) => {
-        const end = { instance, generation, socket, processId, busy, hold: held, cancel, clock, log };
         options.place.leaving();
-        void endBackend(end).then(() => options.place.leave());
+        void reached.end(busy, held).then(() => options.place.leave());
       },
       onEnd: () => {
         registered.release();
@@ -161,48 +151,24 @@ export class Session implements CancelKey {
   }
 }
 
-/** A backend, and what was taken for it. */
-interface Reached {
-  readonly hold: Hold;
-  readonly opened: OpenedSession;
-  readonly generation: number;
-}
-
-/**
- * A hold and a backend, tried again while the server is between two lives; given up when the client is gone. `left`
- * gets the ends of backends whose start was given up.
- */
-async function reach(
+/** A hold and a session in the server. `left` gets the ends of backends whose start-up was given up. */
+function reach(
   options: SessionOptions,
   parameters: ReadonlyMap<string, string>,
   left: Promise<void>[],
-): Promise<Reached> {
-  const { instance, clock, random, log, cancellation, key } = options;
+): Promise<Reached<ServerSession>> {
+  const { instance, connect, clock, random, log, cancellation, key } = options;
   const { password } = instance.credentials(key.role);
   const deadline = Deadline.in(clock, options.wakeMs);
-  for (;;) {
-    const hold = instance.tryHold() ?? (await instance.hold(deadline));
-    const { generation } = instance;
-    try {
+  return reachServer({
+    instance,
+    clock,
+    deadline,
+    attempt: async () => {
       if (cancellation.cancelled) throw new DormouseError('interrupted');
-      const socket = options.connect(instance.endpoint);
-      const opened = await openSession(socket, {
-        parameters,
-        ...(password === undefined ? {} : { password }),
-        random,
-        deadline,
-        cancellation,
-        leave: (processId) => {
-          const end = { instance, generation, socket, processId, busy: true, cancel: async () => {}, clock, log };
-          left.push(endBackend(end));
-        },
-      });
-      return { hold, opened, generation };
-    } catch (error) {
-      hold.release();
-      if (!opensLater(error)) throw error;
-      if (deadline.remainingMs() <= RECONNECT_MS) throw new DormouseError('wake_timeout', { cause: error });
-      await new Promise<void>((resolve) => clock.after(RECONNECT_MS, resolve));
-    }
-  }
+      const server = { instance, connect, clock, random, log };
+      return openServerSession({ ...server, parameters, password, deadline, cancellation, left });
+    },
+    late: (error) => new DormouseError('wake_timeout', { cause: error }),
+  });
 }

@@ -1,4 +1,5 @@
 import { DormouseError } from '../../base/index.ts';
+import { loginSettings } from '../../session/index.ts';
 import { settingsOf } from './startup-options.ts';
 
 const PROTOCOL_OPTION = '_pq_.';
@@ -14,15 +15,6 @@ const REFUSED: Readonly<Record<string, string>> = {
   client_connection_check_interval: 'with it the server sees that a client is gone',
   local_preload_libraries: 'a library that is not there would end the login',
 };
-
-/**
- * What the server is told with every login, whatever the role or the database has for it (ALTER ROLE … SET): set there,
- * a library that is not there would lock everybody out, and nobody could take it back.
- */
-const OURS: readonly (readonly [string, string])[] = [
-  ['local_preload_libraries', ''],
-  ['client_connection_check_interval', '2s'],
-];
 
 /** `_pq_.` options that a client asked for; none is known here. */
 export function protocolOptions(parameters: ReadonlyMap<string, string>): string[] {
@@ -57,7 +49,7 @@ export function serverParameters(
       message: 'Replication connections are not served here. Stream changes over the HTTP port instead.',
     });
   }
-  const parameters = new Map<string, string>([['user', user], ['database', database], ...OURS]);
+  const parameters = new Map<string, string>([['user', user], ['database', database], ...loginSettings('client')]);
   for (const [name, value] of client) {
     if (name === 'user' || name === 'database' || name === 'replication' || name.startsWith(PROTOCOL_OPTION)) continue;
     if (name === 'options') for (const setting of settingsOf(value)) check(setting);

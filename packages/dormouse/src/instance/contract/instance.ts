@@ -1,4 +1,5 @@
 import type { DatabaseId, Deadline, DormouseError, Role } from '../../base/index.ts';
+import type { Endpoint } from '../../session/index.ts';
 import type { Backends } from './backends.ts';
 
 /** Where a database's server stands. The transitions between them are one written table (see transitions). */
@@ -11,11 +12,6 @@ export type InstanceState =
   | 'waking'
   | 'stopping'
   | 'failed';
-
-/** Where a running server listens. Nothing above the runtime assumes a local socket. */
-export type Endpoint =
-  | { readonly kind: 'unix'; readonly path: string }
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
 
 /** What a session of one role logs in to the server with. */
 export interface Credentials {

@@ -1,5 +1,6 @@
 import type { DatabaseId, Deadline, Role } from '../../base/index.ts';
-import type { Credentials, Endpoint } from './instance.ts';
+import type { Endpoint } from '../../session/index.ts';
+import type { Credentials } from './instance.ts';
 
 /** How a stop ended: a clean shutdown, an immediate one (recovery at the next start), or by force. */
 export type StopResult = 'clean' | 'immediate' | 'killed' | 'gone';

@@ -1,15 +1,6 @@
 import type { Duplex } from 'node:stream';
-import {
-  Backend,
-  ByteWriter,
-  decodeDataRow,
-  decodeErrorResponse,
-  encodeQuery,
-  encodeStartup,
-  FrameReader,
-  PROTOCOL_3_0,
-  ProtocolError,
-} from '../../wire/index.ts';
+import { SimpleSession } from '../../session/index.ts';
+import { PostgresError, ProtocolError } from '../../wire/index.ts';
 import { TarReader } from './tar-reader.ts';
 import type { TreeWriter } from './tree-writer.ts';
 
@@ -22,6 +13,7 @@ const CONTENT = 0x64; // d
 export interface BackupStreamOptions {
   readonly socket: Duplex;
   readonly user: string;
+  /** The name of the temporary slot that keeps the WAL of the copy's time. */
   readonly slot: string;
   readonly into: TreeWriter;
   /** Called with each piece; the total is an estimate, without the WAL of the copy's time. */
@@ -29,79 +21,60 @@ export interface BackupStreamOptions {
 }
 
 /**
- * Takes a copy of a running server by BASE_BACKUP and writes it out. All WAL that the copy needs to be consistent is in
- * it: a temporary slot keeps it from being recycled meanwhile. Resolves when the server says that the backup is
- * complete. Rejects with `PostgresError`, `ProtocolError`, and what writing fails with.
+ * Copies a running server by BASE_BACKUP and writes the copy out. All WAL that the copy needs to be consistent is in
+ * it: a temporary slot keeps that WAL from being recycled meanwhile. Resolves when the server says that the backup is
+ * complete. Rejects with `PostgresError`, `ProtocolError`, the socket's error, and what writing fails with.
  */
-export function streamBackup(options: BackupStreamOptions): Promise<void> {
-  const { socket, user, slot, into, onProgress } = options;
-  const frames = new FrameReader({ payloadBytesMax: FRAME_BYTES_MAX });
-  const writer = new ByteWriter();
-  const tar = new TarReader(into);
-  const keepWal = `CREATE_REPLICATION_SLOT "${slot}" TEMPORARY PHYSICAL (RESERVE_WAL)`;
-  const backup = `BASE_BACKUP (LABEL 'dormouse', PROGRESS, CHECKPOINT 'fast', WAL, WAIT false, MANIFEST 'no')`;
-  const statements = [keepWal, backup];
-  let archives = 0;
-  let totalBytes = 0;
-  let copied = false;
-
-  const take = (): 'complete' | 'more' => {
-    while (frames.next()) {
-      const { type, payload } = frames;
-      if (type === Backend.ErrorResponse) {
-        const error = decodeErrorResponse(payload);
-        // The tenant may have all slots in use: without ours, a copy under very many writes fails, any other succeeds.
-        if (error.fatal || statements[0] !== backup) throw error;
-      }
-      if (type === Backend.ReadyForQuery) {
-        const next = statements.shift();
-        if (next === undefined) {
-          if (!copied || !tar.ended) throw new ProtocolError('the copy ended before its end');
-          return 'complete';
-        }
-        encodeQuery(writer, next);
-        socket.write(writer.take());
-      } else if (type === Backend.DataRow && archives === 0 && statements.length === 0) {
-        const columns = decodeDataRow(payload);
-        // One row a tablespace: oid, place, size in KiB.
-        if (columns.length === 3) totalBytes += Number(columns[2]?.toString() ?? 0) * 1024;
-      } else if (type === Backend.CopyData) {
-        if (payload[0] === NEW_ARCHIVE) {
-          archives++;
-          if (archives > 1) throw new ProtocolError('the database uses tablespaces, which a copy cannot follow');
-        } else if (payload[0] === CONTENT) {
-          tar.push(payload.subarray(1));
-          onProgress(into.bytes, totalBytes);
-        }
-      } else if (type === Backend.CopyDone) {
-        copied = true;
-      }
-    }
-    return 'more';
-  };
-
-  return new Promise((resolve, reject) => {
-    const finish = (error?: unknown): void => {
-      socket.destroy();
-      if (error === undefined) resolve();
-      else reject(error);
-    };
-    socket.on('error', finish);
-    socket.on('close', () => finish(new ProtocolError('the server closed the connection')));
-    socket.on('data', (chunk: Buffer) => {
-      try {
-        frames.push(chunk);
-        if (take() === 'complete') finish();
-      } catch (error) {
-        finish(error);
-      }
-    });
-    // A walsender of no database: what a tenant set for his is not for us.
-    encodeStartup(writer, PROTOCOL_3_0, [
+export async function streamBackup({ socket, user, slot, into, onProgress }: BackupStreamOptions): Promise<void> {
+  // A walsender of no database: settings that a tenant gave the database do not hold in it.
+  const session = await SimpleSession.open(socket, {
+    parameters: [
       ['user', user],
       ['replication', 'true'],
       ['application_name', 'dormouse-branch'],
-    ]);
-    socket.write(writer.take());
+    ],
+    frames: { payloadBytesMax: FRAME_BYTES_MAX },
+    closed: () => new ProtocolError('the server closed the connection'),
   });
+  try {
+    await keepWal(session, slot);
+    await copy(session, into, onProgress);
+  } finally {
+    session.destroy();
+  }
+}
+
+/** Without the slot (the tenant may use all of them), a copy under very many writes fails, and any other succeeds. */
+async function keepWal(session: SimpleSession, slot: string): Promise<void> {
+  try {
+    await session.query(`CREATE_REPLICATION_SLOT "${slot}" TEMPORARY PHYSICAL (RESERVE_WAL)`);
+  } catch (error) {
+    if (!(error instanceof PostgresError) || error.fatal) throw error;
+  }
+}
+
+async function copy(
+  session: SimpleSession,
+  into: TreeWriter,
+  onProgress: BackupStreamOptions['onProgress'],
+): Promise<void> {
+  const tar = new TarReader(into);
+  let archives = 0;
+  let totalBytes = 0;
+  await session.copyOut(`BASE_BACKUP (LABEL 'dormouse', PROGRESS, CHECKPOINT 'fast', WAL, WAIT false, MANIFEST 'no')`, {
+    onRow(columns) {
+      // One row per tablespace: oid, location, size in KiB.
+      if (archives === 0 && columns.length === 3) totalBytes += Number(columns[2] ?? 0) * 1024;
+    },
+    onData(payload) {
+      if (payload[0] === NEW_ARCHIVE) {
+        archives++;
+        if (archives > 1) throw new ProtocolError('the database uses tablespaces, which a copy cannot follow');
+      } else if (payload[0] === CONTENT) {
+        tar.push(payload.subarray(1));
+        onProgress(into.bytes, totalBytes);
+      }
+    },
+  });
+  if (!tar.ended) throw new ProtocolError('the copy ended before its end');
 }

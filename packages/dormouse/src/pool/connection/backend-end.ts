@@ -1,6 +1,6 @@
 import type { Clock, Logger, Timer } from '../../base/index.ts';
 import type { Hold, Instance } from '../../instance/index.ts';
-import type { ServerSocket } from './connect.ts';
+import type { ServerSocket } from '../../session/index.ts';
 
 /** What is cancelled ends at once, unless it catches that. */
 const CANCELLED_MS = 2_000;

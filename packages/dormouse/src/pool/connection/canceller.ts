@@ -1,6 +1,4 @@
 import type { Clock, Timer } from '../../base/index.ts';
-import { sendCancelRequest } from './cancel-request.ts';
-import type { ServerSocket } from './connect.ts';
 
 /**
  * After a cancel the server answers at once, unless it catches that or is in an uninterruptible place; then the
@@ -25,9 +23,10 @@ export class Canceller {
   /** The statement still runs. */
   #active = false;
 
-  constructor(clock: Clock, reconnect: () => ServerSocket, processId: number, secretKey: Uint8Array) {
+  /** `send` sends one cancel request, and resolves when the server has taken it. */
+  constructor(clock: Clock, send: () => Promise<void>) {
     this.#clock = clock;
-    this.#send = () => sendCancelRequest(reconnect, processId, secretKey, clock);
+    this.#send = send;
   }
 
   /** Sends cancel requests until `finish`; `giveUp` is called if that does not come in time. */

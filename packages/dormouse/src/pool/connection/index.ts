@@ -3,11 +3,10 @@
  * Never: chooses which caller gets it.
  */
 export { endBackend, type LeftBackend } from './backend-end.ts';
-export { sendCancelRequest } from './cancel-request.ts';
-export { type Connect, connectSocket, type ServerSocket } from './connect.ts';
 export { ConnectionLost } from './connection-lost.ts';
 export { DeadlineTimer } from './deadline-timer.ts';
-export { type HandshakeOptions, type OpenedSession, openSession, opensLater } from './handshake.ts';
+export { type Reached, type ReachOptions, reachServer } from './reach-server.ts';
 export { recover } from './recover.ts';
-export { Backend } from './server-connection.ts';
+export { ServerConnection } from './server-connection.ts';
+export { openServerSession, type ServerSession, type ServerSessionOptions } from './server-session.ts';
 export { StoredCode } from './stored-code.ts';

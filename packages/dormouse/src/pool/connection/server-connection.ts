@@ -1,6 +1,8 @@
 import type { Clock, RandomBytes } from '../../base/index.ts';
 import { assert, Deadline, DormouseError } from '../../base/index.ts';
+import type { ServerSocket } from '../../session/index.ts';
 import {
+  BackendMessage,
   ByteWriter,
   decodeErrorResponse,
   decodeParameterStatus,
@@ -9,19 +11,17 @@ import {
   encodeSync,
   encodeTerminate,
   FrameReader,
-  Backend as Message,
   PostgresError,
   ProtocolError,
   type TransactionStatus,
 } from '../../wire/index.ts';
 import type { ExecuteOptions, ParameterValue, StatementResult } from '../pool.ts';
-import { PreparedStatements, Request, readMessage, SchemaChanges, stoppedWith } from '../statements/index.ts';
+import { PendingStatement, PreparedStatements, readMessage, SchemaChanges, stoppedWith } from '../statements/index.ts';
 import { Canceller } from './canceller.ts';
-import type { ServerSocket } from './connect.ts';
 import { ConnectionLost } from './connection-lost.ts';
 import { DeadlineTimer } from './deadline-timer.ts';
-import type { OpenedSession } from './handshake.ts';
 import { RESET_MS, resetScript } from './reset-script.ts';
+import type { ServerSession } from './server-session.ts';
 import { SessionFormats } from './session-formats.ts';
 import type { CodeReach } from './stored-code.ts';
 
@@ -36,16 +36,12 @@ const REQUESTS_MAX = 1_000;
 /** Requests under way at once: an operation has few siblings, and a cancel must get through all of them. */
 const FLIGHT_MAX = 32;
 
-export interface BackendOptions {
-  readonly session: OpenedSession;
+export interface ServerConnectionOptions {
+  readonly session: ServerSession;
   readonly clock: Clock;
-  /** Opens another stream to the same server, for cancel requests. */
-  readonly reconnect: () => ServerSocket;
   readonly statementsMax?: number;
   /** Shared by all connections of the database. */
   readonly schemaChanges?: SchemaChanges;
-  /** Sees the connection to its end, once it is of no use: resolves when the server's process is gone. */
-  readonly end: (busy: boolean) => Promise<void>;
   /** The connection is lost; called once. */
   readonly onLost?: (lost: ConnectionLost) => void;
 }
@@ -55,7 +51,7 @@ export interface BackendOptions {
  * that are `pipelined` are sent without waiting for the ones before them; all others wait until nothing is under way.
  * Fails with `PostgresError`, `ConnectionLost`, `query_timeout`, `interrupted`, `reply_too_large`.
  */
-export class Backend {
+export class ServerConnection {
   readonly #socket: ServerSocket;
   readonly #clock: Clock;
   readonly #end: (busy: boolean) => Promise<void>;
@@ -68,8 +64,8 @@ export class Backend {
   readonly #prepared: PreparedStatements;
   readonly #formats: SessionFormats;
   /** What the server works on, and what was sent behind it. */
-  #flight: Request[] = [];
-  #queue: Request[] = [];
+  #flight: PendingStatement[] = [];
+  #queue: PendingStatement[] = [];
   #flushing = false;
   /** The first under way is being cancelled. */
   #cancelling = false;
@@ -78,16 +74,17 @@ export class Backend {
   #fatal: PostgresError | undefined;
   #idleWaiters: (() => void)[] = [];
 
-  constructor(options: BackendOptions) {
+  constructor(options: ServerConnectionOptions) {
     const { session } = options;
-    this.#socket = session.socket;
+    const { socket, parameters } = session.opened;
+    this.#socket = socket;
     this.#clock = options.clock;
-    this.#canceller = new Canceller(options.clock, options.reconnect, session.processId, session.secretKey);
+    this.#canceller = new Canceller(options.clock, session.cancel);
     this.#deadlines = new DeadlineTimer(options.clock, (nowMs) => this.#expire(nowMs));
-    this.#end = options.end;
+    this.#end = (busy) => session.end(busy);
     this.#onLost = options.onLost;
     this.#prepared = new PreparedStatements(options.statementsMax, options.schemaChanges ?? new SchemaChanges());
-    this.#formats = new SessionFormats(session.parameters);
+    this.#formats = new SessionFormats(parameters);
     const receive = (chunk: Buffer): void => this.#receive(chunk);
     this.#socket.on('data', receive);
     this.#socket.readTo?.(receive);
@@ -120,24 +117,24 @@ export class Backend {
 
   /** Runs one statement by the extended protocol. */
   execute(sql: string, parameters: readonly ParameterValue[], options?: ExecuteOptions): Promise<StatementResult> {
-    return this.#submit(new Request(sql, options?.simple === true ? undefined : parameters, options));
+    return this.#submit(new PendingStatement(sql, options?.simple === true ? undefined : parameters, options));
   }
 
   /** Runs a script of the pool's own, of which the session is no other afterwards. */
   own(sql: string, options?: ExecuteOptions): Promise<StatementResult> {
-    const request = new Request(sql, undefined, options);
-    request.own = true;
-    return this.#submit(request);
+    const pending = new PendingStatement(sql, undefined, options);
+    pending.own = true;
+    return this.#submit(pending);
   }
 
   /** Runs a script by the simple protocol; gives the last result. */
   script(sql: string, options?: ExecuteOptions): Promise<StatementResult> {
-    return this.#submit(new Request(sql, undefined, options));
+    return this.#submit(new PendingStatement(sql, undefined, options));
   }
 
   /** Cancels what runs and refuses what waits; resolves when nothing is under way or the connection is gone. */
   interrupt(): Promise<void> {
-    for (const request of this.#queue.splice(0)) request.fail(new DormouseError('interrupted'));
+    for (const pending of this.#queue.splice(0)) pending.fail(new DormouseError('interrupted'));
     const [first] = this.#flight;
     if (first === undefined) return Promise.resolve();
     this.#stop(first, new DormouseError('interrupted'));
@@ -194,54 +191,54 @@ export class Backend {
     this.#lose(cause);
   }
 
-  #submit(request: Request): Promise<StatementResult> {
-    const { cancellation } = request;
+  #submit(pending: PendingStatement): Promise<StatementResult> {
+    const { cancellation } = pending;
     const dead = this.#lost !== undefined || this.#socket.writable !== true;
     // With something under way the socket itself says in a moment how it died, on which its fate depends.
     if (dead && (this.#lost !== undefined || this.#flight.length === 0)) {
       this.#lose(undefined);
       assert(this.#lost !== undefined, 'lost connection without a reason');
-      request.reject(this.#lost.asUnexecuted());
-      return request.promise;
+      pending.reject(this.#lost.asUnexecuted());
+      return pending.promise;
     }
     if (cancellation !== undefined) {
       if (cancellation.cancelled) {
-        request.reject(new DormouseError('interrupted'));
-        return request.promise;
+        pending.reject(new DormouseError('interrupted'));
+        return pending.promise;
       }
-      request.detach = cancellation.onCancel(() => this.#stop(request, new DormouseError('interrupted')));
+      pending.detach = cancellation.onCancel(() => this.#stop(pending, new DormouseError('interrupted')));
     }
-    this.#deadlines.cover(request.deadlineAtMs);
-    if (!dead && this.#queue.length === 0 && this.#maySend(request)) this.#send(request);
-    else if (this.#queue.length >= REQUESTS_MAX) request.fail(new DormouseError('queue_full'));
-    else this.#queue.push(request);
-    return request.promise;
+    this.#deadlines.cover(pending.deadlineAtMs);
+    if (!dead && this.#queue.length === 0 && this.#maySend(pending)) this.#send(pending);
+    else if (this.#queue.length >= REQUESTS_MAX) pending.fail(new DormouseError('queue_full'));
+    else this.#queue.push(pending);
+    return pending.promise;
   }
 
-  #maySend(request: Request): boolean {
+  #maySend(pending: PendingStatement): boolean {
     const { length } = this.#flight;
     if (length === 0) return true;
-    const last = this.#flight[length - 1] as Request;
-    return request.pipelined && last.pipelined && last.stopped === undefined && length < FLIGHT_MAX;
+    const last = this.#flight[length - 1] as PendingStatement;
+    return pending.pipelined && last.pipelined && last.stopped === undefined && length < FLIGHT_MAX;
   }
 
-  #send(request: Request): void {
+  #send(pending: PendingStatement): void {
     const writer = this.#writer;
     const written = writer.length;
     const alone = this.#flight.length === 0;
-    request.begin(this.#status === 'I');
+    pending.begin(this.#status === 'I');
     try {
-      this.#prepared.encode(writer, request);
+      this.#prepared.encode(writer, pending);
     } catch (error) {
       // A value that the protocol cannot carry: nothing was sent.
       writer.reset(written);
-      request.fail(new DormouseError('request_invalid', { message: (error as Error).message, cause: error }));
+      pending.fail(new DormouseError('request_invalid', { message: (error as Error).message, cause: error }));
       if (alone) this.#next();
       return;
     }
-    this.#flight.push(request);
+    this.#flight.push(pending);
     if (alone) {
-      this.#attend(request);
+      this.#attend(pending);
       this.#flush();
     } else if (!this.#flushing) {
       // Siblings come in one go: they leave in one write.
@@ -256,9 +253,9 @@ export class Backend {
   }
 
   /** What comes from here on answers this request. */
-  #attend(request: Request): void {
-    request.datesBefore = this.#formats.dates;
-    this.#reader.payloadBytesMax = Math.max(PAYLOAD_BYTES_FLOOR, Math.min(PAYLOAD_BYTES_MAX, request.budget.left));
+  #attend(pending: PendingStatement): void {
+    pending.datesBefore = this.#formats.dates;
+    this.#reader.payloadBytesMax = Math.max(PAYLOAD_BYTES_FLOOR, Math.min(PAYLOAD_BYTES_MAX, pending.budget.left));
   }
 
   #receive(chunk: Buffer): void {
@@ -274,66 +271,66 @@ export class Backend {
   }
 
   #message(type: number, payload: Buffer): void {
-    const [request] = this.#flight;
-    if (type === Message.ParameterStatus) {
-      this.#reported(payload, request);
+    const [pending] = this.#flight;
+    if (type === BackendMessage.ParameterStatus) {
+      this.#reported(payload, pending);
       return;
     }
-    if (request === undefined) {
+    if (pending === undefined) {
       // Between requests the server may only report: notices, parameters, notifications, or that it goes.
-      if (type === Message.ErrorResponse) this.#goodbye(decodeErrorResponse(payload));
+      if (type === BackendMessage.ErrorResponse) this.#goodbye(decodeErrorResponse(payload));
       return;
     }
-    if (type === Message.ReadyForQuery) {
+    if (type === BackendMessage.ReadyForQuery) {
       this.#status = decodeReadyForQuery(payload);
       this.#prepared.ready(this.#status);
       this.#finish();
       return;
     }
-    const upshot = readMessage(type, payload, this.#reader.oversize, request, this.#prepared);
+    const upshot = readMessage(type, payload, this.#reader.oversize, pending, this.#prepared);
     if (upshot === undefined) return;
-    if (upshot === 'copy-in') this.#refuseCopy(request);
+    if (upshot === 'copy-in') this.#refuseCopy(pending);
     else if (upshot instanceof PostgresError) this.#goodbye(upshot);
-    else this.#stop(request, upshot);
+    else this.#stop(pending, upshot);
   }
 
   /**
    * A setting has changed. In another encoding neither values nor texts would be what they are: it ends the session, as
    * with other drivers.
    */
-  #reported(payload: Buffer, request: Request | undefined): void {
+  #reported(payload: Buffer, pending: PendingStatement | undefined): void {
     const { name, value } = decodeParameterStatus(payload);
     this.#formats.note(name, value);
     const { encoding } = this.#formats;
     if (encoding === UTF8) return;
     const message = `The statement has run, but its session was ended: client_encoding was set to ${encoding}, and only ${UTF8} is spoken here.`;
     const error = new DormouseError('request_invalid', { message });
-    if (request !== undefined) request.stopped ??= error;
+    if (pending !== undefined) pending.stopped ??= error;
     this.destroy(error);
   }
 
-  #refuseCopy(request: Request): void {
+  #refuseCopy(pending: PendingStatement): void {
     encodeCopyFail(this.#writer, 'COPY FROM STDIN needs a direct connection (postgresUrl)');
     // In the extended protocol the server skips to Sync after the failure, and the first one was eaten by the copy.
-    if (request.parameters !== undefined) encodeSync(this.#writer);
+    if (pending.parameters !== undefined) encodeSync(this.#writer);
     this.#flush();
   }
 
   #finish(): void {
-    const request = this.#flight[0];
-    assert(request !== undefined, 'ready without a request');
+    const pending = this.#flight[0];
+    assert(pending !== undefined, 'ready without a request');
     // What was sent behind a stopped one is stopped too: only behind the last of them a cancel could hit somebody else.
     if (this.#cancelling && this.#flight.length === 1) {
       if (this.#canceller.finish(() => this.#finish())) return;
       this.#cancelling = false;
     }
-    const { error } = request;
+    const { error } = pending;
     this.#flight.shift();
-    if (error !== undefined && this.#prepared.outdated(error, request, this.#status)) {
-      request.resent = true;
-      this.#send(request);
+    if (error !== undefined && this.#prepared.outdated(error, pending, this.#status)) {
+      pending.resent = true;
+      this.#send(pending);
     } else {
-      request.settle(this.#formats.dates);
+      pending.settle(this.#formats.dates);
     }
     this.#next();
   }
@@ -360,16 +357,16 @@ export class Backend {
    * Stops a request for our own reason: at once if it still waits, by a cancel request if it runs; what was sent behind
    * it, too.
    */
-  #stop(request: Request, reason: DormouseError): void {
-    const waits = this.#queue.indexOf(request);
+  #stop(pending: PendingStatement, reason: DormouseError): void {
+    const waits = this.#queue.indexOf(pending);
     if (waits >= 0) {
       this.#queue.splice(waits, 1);
-      request.fail(reason);
+      pending.fail(reason);
       return;
     }
-    const place = this.#flight.indexOf(request);
-    if (place < 0 || request.stopped !== undefined) return;
-    request.stopped = reason;
+    const place = this.#flight.indexOf(pending);
+    if (place < 0 || pending.stopped !== undefined) return;
+    pending.stopped = reason;
     for (const behind of this.#flight.slice(place + 1)) behind.stopped ??= stoppedWith(reason);
     // In front of it others may run that are not to be stopped: their end begins the cancel.
     if (place === 0) this.#cancel(reason);
@@ -387,9 +384,9 @@ export class Backend {
   /** Stops what is past its deadline; gives the next deadline of what is not. */
   #expire(nowMs: number): number {
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const request of [...this.#flight, ...this.#queue]) {
-      if (request.deadlineAtMs <= nowMs) this.#stop(request, new DormouseError('query_timeout'));
-      else if (request.deadlineAtMs < nextMs) nextMs = request.deadlineAtMs;
+    for (const pending of [...this.#flight, ...this.#queue]) {
+      if (pending.deadlineAtMs <= nowMs) this.#stop(pending, new DormouseError('query_timeout'));
+      else if (pending.deadlineAtMs < nextMs) nextMs = pending.deadlineAtMs;
     }
     return nextMs;
   }
@@ -408,20 +405,20 @@ export class Backend {
     this.#gone = this.#end(this.#flight.length > 0 || this.#status !== 'I');
     const flight = this.#flight.splice(0);
     const waiting = this.#queue.splice(0);
-    for (const request of flight) {
+    for (const pending of flight) {
       // The server answers in order: if its goodbye came before any answer, the request was not begun; but a script may
       // have been, which is answered only by what it gives. A pipe closed before the write ended took no Sync, without
       // which nothing commits.
-      const notBegun = lost.orderly && request.parameters !== undefined;
-      const unexecuted = !request.touched && (notBegun || (cause as { code?: string } | undefined)?.code === 'EPIPE');
-      request.fail(request.stopped ?? (unexecuted ? lost.asUnexecuted() : lost));
+      const notBegun = lost.orderly && pending.parameters !== undefined;
+      const unexecuted = !pending.touched && (notBegun || (cause as { code?: string } | undefined)?.code === 'EPIPE');
+      pending.fail(pending.stopped ?? (unexecuted ? lost.asUnexecuted() : lost));
     }
-    for (const request of waiting) request.fail(lost.asUnexecuted());
+    for (const pending of waiting) pending.fail(lost.asUnexecuted());
     this.#next();
     this.#onLost?.(lost);
   }
 }
 
-function isCallers(request: Request): boolean {
-  return !request.own;
+function isCallers(pending: PendingStatement): boolean {
+  return !pending.own;
 }

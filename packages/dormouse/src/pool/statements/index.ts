@@ -2,7 +2,7 @@
  * Owns: statements of one connection: which are prepared, which are pending, and what their messages and tags mean.
  * Never: reads or writes a socket.
  */
-export { Request, stoppedWith } from './pending-statement.ts';
+export { PendingStatement, stoppedWith } from './pending-statement.ts';
 export { PreparedStatements } from './prepared-statements.ts';
 export { readMessage } from './read-message.ts';
 export { mayChangeSchemaBytes, SchemaChanges } from './schema-changes.ts';

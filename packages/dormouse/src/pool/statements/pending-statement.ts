@@ -14,7 +14,7 @@ export type Part = 'before' | 'main';
  * One statement on its way through a backend, and its result as it grows. A class, so that a query makes no closures of
  * its own.
  */
-export class Request {
+export class PendingStatement {
   readonly sql: string;
   /** Undefined for a script by the simple protocol. */
   readonly parameters: readonly ParameterValue[] | undefined;

@@ -12,7 +12,7 @@ import {
   type TransactionStatus,
 } from '../../wire/index.ts';
 import { changesSession } from './command-tag.ts';
-import type { Request } from './pending-statement.ts';
+import type { PendingStatement } from './pending-statement.ts';
 import { mayChangeSchema, type SchemaChanges } from './schema-changes.ts';
 import {
   type CachedStatement,
@@ -73,32 +73,32 @@ export class PreparedStatements {
   }
 
   /** Writes a request, from Parse to Sync. Throws for a value that the protocol cannot carry. */
-  encode(writer: ByteWriter, request: Request): void {
-    const { parameters, before } = request;
-    if (!request.own) this.#sends(request);
+  encode(writer: ByteWriter, pending: PendingStatement): void {
+    const { parameters, before } = pending;
+    if (!pending.own) this.#sends(pending);
     if (parameters === undefined) {
       // As one text: if what goes in front fails, Postgres runs none of the rest.
-      encodeQuery(writer, before === undefined ? request.sql : `${before};${request.sql}`);
+      encodeQuery(writer, before === undefined ? pending.sql : `${before};${pending.sql}`);
       return;
     }
     if (this.#parsedUnder !== this.#schemaChanges.count) {
       this.#parsedUnder = this.#schemaChanges.count;
       this.#statements.clear('kept');
     }
-    if (before !== undefined) request.beforeStatement = this.#encodeBefore(writer, before);
-    const statement = this.#statements.use(request.sql, request.types);
-    request.reused = statement.ready;
-    request.statement = statement;
+    if (before !== undefined) pending.beforeStatement = this.#encodeBefore(writer, before);
+    const statement = this.#statements.use(pending.sql, pending.types);
+    pending.reused = statement.ready;
+    pending.statement = statement;
     if (statement.changesSession) this.changed = true;
     if (statement.mayWrite) this.wrote = true;
     for (const name of this.#statements.dropped) encodeClose(writer, 'S', name);
     if (!statement.ready) {
       // A name whose Parse went through but whose Describe did not may be taken on the server.
       if (statement.name !== '') encodeClose(writer, 'S', statement.name);
-      encodeParse(writer, statement.name, request.sql, request.types);
+      encodeParse(writer, statement.name, pending.sql, pending.types);
       encodeDescribe(writer, 'S', statement.name);
     } else {
-      request.fields = statement.fields;
+      pending.fields = statement.fields;
     }
     encodeBind(writer, '', statement.name, parameters);
     encodeExecute(writer, '');
@@ -107,7 +107,7 @@ export class PreparedStatements {
   }
 
   /** From here on the statement may have an effect, also if it fails: a lock of the session outlives an error. */
-  #sends({ sql, parameters }: Request): void {
+  #sends({ sql, parameters }: PendingStatement): void {
     this.used = true;
     // A script is judged as a whole: its text is not cut into statements.
     if (parameters !== undefined) return;
@@ -128,24 +128,24 @@ export class PreparedStatements {
   }
 
   /** The server has described the result of a request's statement. */
-  described({ statement }: Request, fields: readonly FieldDescription[]): void {
+  described({ statement }: PendingStatement, fields: readonly FieldDescription[]): void {
     if (statement === undefined || statement.name === '') return;
     statement.fields = fields;
     statement.ready = true;
   }
 
   /** What went before a request has run. */
-  ranBefore({ beforeStatement }: Request): void {
+  ranBefore({ beforeStatement }: PendingStatement): void {
     if (beforeStatement !== undefined && beforeStatement.name !== '') beforeStatement.ready = true;
   }
 
   /** A request's statement has run, with the tag that it has now. */
-  ran(request: Request): void {
-    if (request.own) return;
-    if (!this.changed) this.changed = changesSession(request.tag, request.parameters === undefined ? '' : request.sql);
-    if (FORGETS.test(request.tag)) this.#statements.clear('kept');
-    if (mayChangeSchema(request.tag)) this.#defines = true;
-    else if (request.statement?.movesPath ?? movesSearchPath(request.sql)) this.#movedPath = true;
+  ran(pending: PendingStatement): void {
+    if (pending.own) return;
+    if (!this.changed) this.changed = changesSession(pending.tag, pending.parameters === undefined ? '' : pending.sql);
+    if (FORGETS.test(pending.tag)) this.#statements.clear('kept');
+    if (mayChangeSchema(pending.tag)) this.#defines = true;
+    else if (pending.statement?.movesPath ?? movesSearchPath(pending.sql)) this.#movedPath = true;
     else return;
     // This session sees it already, and inside a transaction nobody could repeat what an outdated statement fails.
     this.#statements.clear('kept');
@@ -166,22 +166,22 @@ export class PreparedStatements {
   }
 
   /** The server lost or outdated a prepared statement: it was not run. Says whether to send the request again. */
-  outdated(error: PostgresError, request: Request, status: TransactionStatus): boolean {
-    const statement = request.part === 'main' ? request.statement : request.beforeStatement;
-    if (statement === undefined || statement.name === '' || request.parameters === undefined) return false;
+  outdated(error: PostgresError, pending: PendingStatement, status: TransactionStatus): boolean {
+    const statement = pending.part === 'main' ? pending.statement : pending.beforeStatement;
+    if (statement === undefined || statement.name === '' || pending.parameters === undefined) return false;
     const outdated = error.code === '0A000' && error.fields.routine === 'RevalidateCachedQuery';
     // What was bound is another's name: of a statement that the text itself executes.
-    const unknown = error.code === '26000' && !request.bound;
+    const unknown = error.code === '26000' && !pending.bound;
     if (outdated || unknown) {
       // Others may be outdated by the same change; forgetting all is cheap and rare.
       this.#statements.clear('kept');
-    } else if (request.reused && !request.bound && OUTDATED.test(error.code)) {
+    } else if (pending.reused && !pending.bound && OUTDATED.test(error.code)) {
       // Types of parameters are those of the time of Parse. Whether they have changed or the value is wrong, a new
       // Parse tells.
       this.#statements.drop(statement);
     } else {
       return false;
     }
-    return request.outside && status === 'I' && !request.resent && request.stopped === undefined;
+    return pending.outside && status === 'I' && !pending.resent && pending.stopped === undefined;
   }
 }

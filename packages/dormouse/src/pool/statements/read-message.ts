@@ -1,13 +1,13 @@
 import { DormouseError } from '../../base/index.ts';
 import {
+  BackendMessage,
   decodeCommandComplete,
   decodeErrorResponse,
   decodeRowDescription,
   type FieldDescription,
-  Backend as Message,
   type PostgresError,
 } from '../../wire/index.ts';
-import { NO_FIELDS, type Request } from './pending-statement.ts';
+import { NO_FIELDS, type PendingStatement } from './pending-statement.ts';
 import type { PreparedStatements } from './prepared-statements.ts';
 
 /** What a message asks of the connection, beyond what it added to the request's result. */
@@ -25,57 +25,57 @@ export function readMessage(
   type: number,
   payload: Buffer,
   oversize: boolean,
-  request: Request,
+  pending: PendingStatement,
   prepared: PreparedStatements,
 ): Upshot {
   switch (type) {
-    case Message.DataRow:
-      request.touched = true;
-      request.budget.left -= payload.length;
-      if (request.stopped !== undefined || request.budget.left < 0 || oversize) {
-        request.rows = [];
-        request.cut = true;
-        return request.stopped === undefined ? new DormouseError('reply_too_large') : undefined;
+    case BackendMessage.DataRow:
+      pending.touched = true;
+      pending.budget.left -= payload.length;
+      if (pending.stopped !== undefined || pending.budget.left < 0 || oversize) {
+        pending.rows = [];
+        pending.cut = true;
+        return pending.stopped === undefined ? new DormouseError('reply_too_large') : undefined;
       }
-      if (request.part === 'main') request.rows.push(payload);
+      if (pending.part === 'main') pending.rows.push(payload);
       return undefined;
-    case Message.BindComplete:
-      request.touched = true;
-      if (request.part === 'main') request.bound = true;
+    case BackendMessage.BindComplete:
+      pending.touched = true;
+      if (pending.part === 'main') pending.bound = true;
       return undefined;
-    case Message.ParseComplete:
-    case Message.CloseComplete:
-      request.touched = true;
+    case BackendMessage.ParseComplete:
+    case BackendMessage.CloseComplete:
+      pending.touched = true;
       return undefined;
-    case Message.EmptyQueryResponse:
-      request.touched = true;
-      request.part = 'main';
+    case BackendMessage.EmptyQueryResponse:
+      pending.touched = true;
+      pending.part = 'main';
       return undefined;
-    case Message.RowDescription:
-      described(request, prepared, decodeRowDescription(payload));
+    case BackendMessage.RowDescription:
+      described(pending, prepared, decodeRowDescription(payload));
       return undefined;
-    case Message.NoData:
-      described(request, prepared, NO_FIELDS);
+    case BackendMessage.NoData:
+      described(pending, prepared, NO_FIELDS);
       return undefined;
-    case Message.CommandComplete:
-      request.touched = true;
-      if (request.part === 'before') {
-        prepared.ranBefore(request);
-        request.part = 'main';
+    case BackendMessage.CommandComplete:
+      pending.touched = true;
+      if (pending.part === 'before') {
+        prepared.ranBefore(pending);
+        pending.part = 'main';
       } else {
-        request.tag = decodeCommandComplete(payload);
-        request.ran++;
-        prepared.ran(request);
+        pending.tag = decodeCommandComplete(payload);
+        pending.ran++;
+        prepared.ran(pending);
       }
       return undefined;
-    case Message.ErrorResponse: {
+    case BackendMessage.ErrorResponse: {
       const error = decodeErrorResponse(payload);
       if (error.fatal) return error;
-      request.touched = true;
-      request.error ??= error;
+      pending.touched = true;
+      pending.error ??= error;
       return undefined;
     }
-    case Message.CopyInResponse:
+    case BackendMessage.CopyInResponse:
       return 'copy-in';
     default:
       // Notices, parameter reports, notifications, copied-out data: not part of a pooled result.
@@ -83,9 +83,9 @@ export function readMessage(
   }
 }
 
-function described(request: Request, prepared: PreparedStatements, fields: readonly FieldDescription[]): void {
-  request.touched = true;
-  if (request.parameters === undefined) request.clearResult();
-  request.fields = fields;
-  prepared.described(request, fields);
+function described(pending: PendingStatement, prepared: PreparedStatements, fields: readonly FieldDescription[]): void {
+  pending.touched = true;
+  if (pending.parameters === undefined) pending.clearResult();
+  pending.fields = fields;
+  prepared.described(pending, fields);
 }

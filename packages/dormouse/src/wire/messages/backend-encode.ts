@@ -1,15 +1,15 @@
 import type { ByteWriter } from '../bytes/index.ts';
-import { Authentication, Backend } from './message-types.ts';
+import { Authentication, BackendMessage } from './message-types.ts';
 import { ERROR_FIELD_BYTES, type PostgresErrorFields } from './postgres-error.ts';
 
 export function encodeAuthenticationOk(writer: ByteWriter): void {
-  writer.open(Backend.Authentication);
+  writer.open(BackendMessage.Authentication);
   writer.int32(Authentication.Ok);
   writer.close();
 }
 
 export function encodeAuthenticationSasl(writer: ByteWriter, mechanisms: readonly string[]): void {
-  writer.open(Backend.Authentication);
+  writer.open(BackendMessage.Authentication);
   writer.int32(Authentication.Sasl);
   for (const mechanism of mechanisms) writer.cstring(mechanism);
   writer.byte(0);
@@ -17,35 +17,35 @@ export function encodeAuthenticationSasl(writer: ByteWriter, mechanisms: readonl
 }
 
 export function encodeAuthenticationSaslContinue(writer: ByteWriter, data: string): void {
-  writer.open(Backend.Authentication);
+  writer.open(BackendMessage.Authentication);
   writer.int32(Authentication.SaslContinue);
   writer.text(data);
   writer.close();
 }
 
 export function encodeAuthenticationSaslFinal(writer: ByteWriter, data: string): void {
-  writer.open(Backend.Authentication);
+  writer.open(BackendMessage.Authentication);
   writer.int32(Authentication.SaslFinal);
   writer.text(data);
   writer.close();
 }
 
 export function encodeBackendKeyData(writer: ByteWriter, processId: number, secretKey: Uint8Array): void {
-  writer.open(Backend.BackendKeyData);
+  writer.open(BackendMessage.BackendKeyData);
   writer.int32(processId);
   writer.bytes(secretKey);
   writer.close();
 }
 
 export function encodeParameterStatus(writer: ByteWriter, name: string, value: string): void {
-  writer.open(Backend.ParameterStatus);
+  writer.open(BackendMessage.ParameterStatus);
   writer.cstring(name);
   writer.cstring(value);
   writer.close();
 }
 
 export function encodeReadyForQuery(writer: ByteWriter, status: 'I' | 'T' | 'E'): void {
-  writer.open(Backend.ReadyForQuery);
+  writer.open(BackendMessage.ReadyForQuery);
   writer.byte(status.charCodeAt(0));
   writer.close();
 }
@@ -56,7 +56,7 @@ export function encodeNegotiateProtocolVersion(
   version: number,
   unknownOptions: readonly string[],
 ): void {
-  writer.open(Backend.NegotiateProtocolVersion);
+  writer.open(BackendMessage.NegotiateProtocolVersion);
   // The text of the protocol says minor version; server and libpq both use the whole one, major in the high half.
   writer.int32(version);
   writer.int32(unknownOptions.length);
@@ -81,9 +81,9 @@ function encodeFields(writer: ByteWriter, type: number, fields: PostgresErrorFie
 }
 
 export function encodeErrorResponse(writer: ByteWriter, fields: PostgresErrorFields): void {
-  encodeFields(writer, Backend.ErrorResponse, fields);
+  encodeFields(writer, BackendMessage.ErrorResponse, fields);
 }
 
 export function encodeNoticeResponse(writer: ByteWriter, fields: PostgresErrorFields): void {
-  encodeFields(writer, Backend.NoticeResponse, fields);
+  encodeFields(writer, BackendMessage.NoticeResponse, fields);
 }

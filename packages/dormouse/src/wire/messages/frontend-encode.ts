@@ -1,5 +1,5 @@
 import type { ByteWriter } from '../bytes/index.ts';
-import { Frontend } from './message-types.ts';
+import { FrontendMessage } from './message-types.ts';
 
 /** Parameter in text format, in binary format (bytes), or NULL. */
 export type BindValue = string | Uint8Array | null;
@@ -8,14 +8,14 @@ export type BindValue = string | Uint8Array | null;
 export const BIND_VALUES_MAX = 65_535;
 
 export function encodeQuery(writer: ByteWriter, sql: string): void {
-  writer.open(Frontend.Query);
+  writer.open(FrontendMessage.Query);
   writer.cstring(sql);
   writer.close();
 }
 
 /** Parse: `types` are OIDs by position, 0 or absent to infer. */
 export function encodeParse(writer: ByteWriter, name: string, sql: string, types: readonly number[]): void {
-  writer.open(Frontend.Parse);
+  writer.open(FrontendMessage.Parse);
   writer.cstring(name);
   writer.cstring(sql);
   writer.int16(types.length);
@@ -33,7 +33,7 @@ export function encodeBind(
 ): void {
   const count = values.length;
   if (count > BIND_VALUES_MAX) throw new RangeError(`at most ${BIND_VALUES_MAX} parameters`);
-  writer.open(Frontend.Bind);
+  writer.open(FrontendMessage.Bind);
   writer.cstring(portal);
   writer.cstring(statement);
   let binary = false;
@@ -76,7 +76,7 @@ export function encodeBind(
 
 /** Describe of a statement ('S') or portal ('P'). */
 export function encodeDescribe(writer: ByteWriter, kind: 'S' | 'P', name: string): void {
-  writer.open(Frontend.Describe);
+  writer.open(FrontendMessage.Describe);
   writer.byte(kind.charCodeAt(0));
   writer.cstring(name);
   writer.close();
@@ -84,7 +84,7 @@ export function encodeDescribe(writer: ByteWriter, kind: 'S' | 'P', name: string
 
 /** Execute; 0 rows means all. */
 export function encodeExecute(writer: ByteWriter, portal: string, rowsMax = 0): void {
-  writer.open(Frontend.Execute);
+  writer.open(FrontendMessage.Execute);
   writer.cstring(portal);
   writer.int32(rowsMax);
   writer.close();
@@ -92,7 +92,7 @@ export function encodeExecute(writer: ByteWriter, portal: string, rowsMax = 0): 
 
 /** Close of a statement ('S') or portal ('P'). */
 export function encodeClose(writer: ByteWriter, kind: 'S' | 'P', name: string): void {
-  writer.open(Frontend.Close);
+  writer.open(FrontendMessage.Close);
   writer.byte(kind.charCodeAt(0));
   writer.cstring(name);
   writer.close();
@@ -104,46 +104,46 @@ function encodeEmpty(writer: ByteWriter, type: number): void {
 }
 
 export function encodeSync(writer: ByteWriter): void {
-  encodeEmpty(writer, Frontend.Sync);
+  encodeEmpty(writer, FrontendMessage.Sync);
 }
 export function encodeFlush(writer: ByteWriter): void {
-  encodeEmpty(writer, Frontend.Flush);
+  encodeEmpty(writer, FrontendMessage.Flush);
 }
 export function encodeTerminate(writer: ByteWriter): void {
-  encodeEmpty(writer, Frontend.Terminate);
+  encodeEmpty(writer, FrontendMessage.Terminate);
 }
 export function encodeCopyDone(writer: ByteWriter): void {
-  encodeEmpty(writer, Frontend.CopyDone);
+  encodeEmpty(writer, FrontendMessage.CopyDone);
 }
 
 /** CopyData goes both ways and has the same form. */
 export function encodeCopyData(writer: ByteWriter, data: Uint8Array): void {
-  writer.open(Frontend.CopyData);
+  writer.open(FrontendMessage.CopyData);
   writer.bytes(data);
   writer.close();
 }
 
 export function encodeCopyFail(writer: ByteWriter, reason: string): void {
-  writer.open(Frontend.CopyFail);
+  writer.open(FrontendMessage.CopyFail);
   writer.cstring(reason);
   writer.close();
 }
 
 export function encodePassword(writer: ByteWriter, password: string): void {
-  writer.open(Frontend.Password);
+  writer.open(FrontendMessage.Password);
   writer.cstring(password);
   writer.close();
 }
 
 export function encodeSaslInitialResponse(writer: ByteWriter, mechanism: string, response: string): void {
-  writer.open(Frontend.Password);
+  writer.open(FrontendMessage.Password);
   writer.cstring(mechanism);
   writer.sizedText(response);
   writer.close();
 }
 
 export function encodeSaslResponse(writer: ByteWriter, response: string): void {
-  writer.open(Frontend.Password);
+  writer.open(FrontendMessage.Password);
   writer.text(response);
   writer.close();
 }

@@ -53,7 +53,7 @@ export {
   encodeSync,
   encodeTerminate,
 } from './frontend-encode.ts';
-export { Authentication, Backend, Frontend } from './message-types.ts';
+export { Authentication, BackendMessage, FrontendMessage } from './message-types.ts';
 export { ERROR_FIELD_BYTES, PostgresError, type PostgresErrorFields } from './postgres-error.ts';
 export {
   CANCEL_KEY_BYTES_MAX,

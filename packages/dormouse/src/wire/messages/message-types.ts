@@ -1,5 +1,5 @@
 /** Type bytes of messages to the server (protocol section 54.7). */
-export const Frontend = {
+export const FrontendMessage = {
   Bind: 0x42,
   Close: 0x43,
   CopyData: 0x64,
@@ -18,7 +18,7 @@ export const Frontend = {
 } as const;
 
 /** Type bytes of messages from the server. */
-export const Backend = {
+export const BackendMessage = {
   Authentication: 0x52,
   BackendKeyData: 0x4b,
   BindComplete: 0x32,

@@ -1,29 +1,36 @@
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Endpoint } from '../../instance/index.ts';
+
+/** Where a running server listens. Nothing above the runtime of an instance assumes a local socket. */
+export type Endpoint =
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
 
 /** A stream to a server. Sockets have `ref` and `unref`; a stream without them never keeps the process alive. */
 export type ServerSocket = Duplex & {
   ref?(): unknown;
   unref?(): unknown;
-  /** From now on what is read goes to `take` instead of being a 'data' event, but for what the stream holds already. */
+  /**
+   * From this call on, the bytes that are read go to `take` instead of a 'data' event, except for bytes that the stream
+   * holds already.
+   */
   readTo?(take: (chunk: Buffer) => void): void;
 };
 
-/** Opens a stream to an endpoint; it may still be connecting when returned. */
+/** Opens a stream to an endpoint; the stream may still be connecting when it is returned. */
 export type Connect = (endpoint: Endpoint) => ServerSocket;
 
-/** What Node reads at once. */
+/** The number of bytes that Node reads at once. */
 const READ_BYTES = 65_536;
 /**
- * Where all sockets of this thread read into, one at a time: what is in it is copied before the read has returned. Node
- * would take 64 KiB for each read and give back what it did not need, and pass each chunk through a stream: 3 µs a
- * reply.
+ * The buffer that all sockets of this thread read into, one after the other: the bytes are copied out before the read
+ * returns. Without it, Node allocates 64 KiB for each read, gives back what the read did not need, and passes each
+ * chunk through a stream, which costs 3 µs per reply.
  */
 const READS = Buffer.allocUnsafeSlow(READ_BYTES);
 
-/** The operating system's sockets. */
-export const connectSocket: Connect = (endpoint) => {
+/** Opens a socket of the operating system. */
+export function connectSocket(endpoint: Endpoint): Socket & Pick<Required<ServerSocket>, 'readTo'> {
   let take: ((chunk: Buffer) => void) | undefined;
   const onread: NetConnectOpts['onread'] = {
     buffer: READS,
@@ -38,7 +45,7 @@ export const connectSocket: Connect = (endpoint) => {
   const socket: Socket = connect(
     endpoint.kind === 'unix'
       ? { path: endpoint.path, onread }
-      : // Requests are written whole; waiting to fill a segment only adds delay.
+      : // Each message is written whole; a wait for more bytes to fill a TCP segment would only add delay.
         { host: endpoint.host, port: endpoint.port, noDelay: true, onread },
   );
   return Object.assign(socket, {
@@ -46,4 +53,4 @@ export const connectSocket: Connect = (endpoint) => {
       take = to;
     },
   });
-};
+}
