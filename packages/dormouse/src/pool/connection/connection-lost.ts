@@ -41,6 +41,18 @@ export class ConnectionLost extends Error {
   }
 
   /**
+   * The same loss as seen by a statement that was under way. The server answers in order: if it said that it ends the
+   * session before it had answered anything of the statement, the statement was not begun. That does not hold for a
+   * script, of which only results are answered. A pipe that was closed before the write ended took no Sync, without
+   * which nothing commits.
+   */
+  seenBy({ touched, parameters }: { readonly touched: boolean; readonly parameters: unknown }): ConnectionLost {
+    const notBegun = this.orderly && parameters !== undefined;
+    const unexecuted = !touched && (notBegun || (this.cause as { code?: string } | undefined)?.code === 'EPIPE');
+    return unexecuted ? this.asUnexecuted() : this;
+  }
+
+  /**
    * What a caller hears: our own reason if we closed it; what Postgres said of this session, unless the whole server
    * ends; that it ended without a word.
    */

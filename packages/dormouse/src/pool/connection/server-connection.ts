@@ -5,7 +5,6 @@ import {
   BackendMessage,
   ByteWriter,
   decodeErrorResponse,
-  decodeParameterStatus,
   decodeReadyForQuery,
   encodeCopyFail,
   encodeSync,
@@ -16,7 +15,14 @@ import {
   type TransactionStatus,
 } from '../../wire/index.ts';
 import type { ExecuteOptions, ParameterValue, StatementResult } from '../pool.ts';
-import { PendingStatement, PreparedStatements, readMessage, SchemaChanges, stoppedWith } from '../statements/index.ts';
+import {
+  PendingStatement,
+  PreparedStatements,
+  readMessage,
+  SchemaChanges,
+  StatementQueue,
+  stoppedWith,
+} from '../statements/index.ts';
 import { Canceller } from './canceller.ts';
 import { ConnectionLost } from './connection-lost.ts';
 import { DeadlineTimer } from './deadline-timer.ts';
@@ -25,16 +31,10 @@ import type { ServerSession } from './server-session.ts';
 import { SessionFormats } from './session-formats.ts';
 import type { CodeReach } from './stored-code.ts';
 
-/** What the server calls the encoding of all texts. */
-const UTF8 = 'UTF8';
-/** Largest message kept when the caller sets no bound; a field of Postgres can be 1 GiB. */
+/** The largest message that is kept when the caller sets no bound; a field of Postgres can be 1 GiB. */
 const PAYLOAD_BYTES_MAX = 256 << 20;
-/** Messages other than rows are read up to this size whatever the bound on rows. */
+/** Messages other than rows are read up to this size, whatever the bound on rows. */
 const PAYLOAD_BYTES_FLOOR = 1 << 20;
-/** Requests that wait on one connection. A caller that asks for more has lost count. */
-const REQUESTS_MAX = 1_000;
-/** Requests under way at once: an operation has few siblings, and a cancel must get through all of them. */
-const FLIGHT_MAX = 32;
 
 export interface ServerConnectionOptions {
   readonly session: ServerSession;
@@ -42,20 +42,19 @@ export interface ServerConnectionOptions {
   readonly statementsMax?: number;
   /** Shared by all connections of the database. */
   readonly schemaChanges?: SchemaChanges;
-  /** The connection is lost; called once. */
+  /** Called once, when the connection is lost. */
   readonly onLost?: (lost: ConnectionLost) => void;
 }
 
 /**
- * One server connection. Requests run one after the other in the order they came, each up to a Sync of its own. Those
- * that are `pipelined` are sent without waiting for the ones before them; all others wait until nothing is under way.
- * Fails with `PostgresError`, `ConnectionLost`, `query_timeout`, `interrupted`, `reply_too_large`.
+ * One server connection. Statements run one after the other in the order in which they came, each up to a Sync of its
+ * own. Pipelined statements are sent without waiting for the ones before them (see `StatementQueue`). Fails with
+ * `PostgresError`, `ConnectionLost`, `query_timeout`, `interrupted`, `reply_too_large`.
  */
 export class ServerConnection {
+  readonly #session: ServerSession;
   readonly #socket: ServerSocket;
   readonly #clock: Clock;
-  readonly #end: (busy: boolean) => Promise<void>;
-  #gone: Promise<void> | undefined;
   readonly #onLost: ((lost: ConnectionLost) => void) | undefined;
   readonly #canceller: Canceller;
   readonly #deadlines: DeadlineTimer;
@@ -63,35 +62,31 @@ export class ServerConnection {
   readonly #writer = new ByteWriter();
   readonly #prepared: PreparedStatements;
   readonly #formats: SessionFormats;
-  /** What the server works on, and what was sent behind it. */
-  #flight: PendingStatement[] = [];
-  #queue: PendingStatement[] = [];
+  readonly #queue = new StatementQueue();
   #flushing = false;
-  /** The first under way is being cancelled. */
-  #cancelling = false;
   #status: TransactionStatus = 'I';
   #lost: ConnectionLost | undefined;
   #fatal: PostgresError | undefined;
-  #idleWaiters: (() => void)[] = [];
+  #gone: Promise<void> | undefined;
 
   constructor(options: ServerConnectionOptions) {
-    const { session } = options;
+    const { session, clock } = options;
     const { socket, parameters } = session.opened;
+    this.#session = session;
     this.#socket = socket;
-    this.#clock = options.clock;
-    this.#canceller = new Canceller(options.clock, session.cancel);
-    this.#deadlines = new DeadlineTimer(options.clock, (nowMs) => this.#expire(nowMs));
-    this.#end = (busy) => session.end(busy);
+    this.#clock = clock;
+    this.#canceller = new Canceller(clock, session.cancel);
+    this.#deadlines = new DeadlineTimer(clock, (nowMs) => this.#expire(nowMs));
     this.#onLost = options.onLost;
     this.#prepared = new PreparedStatements(options.statementsMax, options.schemaChanges ?? new SchemaChanges());
     this.#formats = new SessionFormats(parameters);
     const receive = (chunk: Buffer): void => this.#receive(chunk);
-    this.#socket.on('data', receive);
-    this.#socket.readTo?.(receive);
-    this.#socket.on('error', (cause: Error) => this.#lose(cause));
-    this.#socket.on('end', () => this.#lose(undefined));
-    this.#socket.on('close', () => this.#lose(undefined));
-    this.#socket.resume();
+    socket.on('data', receive);
+    socket.readTo?.(receive);
+    socket.on('error', (cause: Error) => this.#lose(cause));
+    socket.on('end', () => this.#lose(undefined));
+    socket.on('close', () => this.#lose(undefined));
+    socket.resume();
   }
 
   get transactionStatus(): TransactionStatus {
@@ -101,14 +96,14 @@ export class ServerConnection {
   get lost(): ConnectionLost | undefined {
     return this.#lost;
   }
-  /** Resolves when the server's process is gone; for who has lost the connection or ended it. */
+  /** Resolves when the server's process is gone; for a caller that has lost the connection or ended it. */
   get gone(): Promise<void> {
     assert(this.#gone !== undefined, 'waited for the end of a connection that is in use');
     return this.#gone;
   }
-  /** A request of a caller's is under way or waits. */
+  /** A caller's statement is under way or waits. */
   get busy(): boolean {
-    return this.#flight.some(isCallers) || this.#queue.some(isCallers);
+    return this.#queue.busy;
   }
   /** The session differs from a new one (SET, LISTEN, temporary tables …). */
   get changed(): boolean {
@@ -120,7 +115,7 @@ export class ServerConnection {
     return this.#submit(new PendingStatement(sql, options?.simple === true ? undefined : parameters, options));
   }
 
-  /** Runs a script of the pool's own, of which the session is no other afterwards. */
+  /** Runs a script of the pool's own, which leaves the session as it was. */
   own(sql: string, options?: ExecuteOptions): Promise<StatementResult> {
     const pending = new PendingStatement(sql, undefined, options);
     pending.own = true;
@@ -132,24 +127,26 @@ export class ServerConnection {
     return this.#submit(new PendingStatement(sql, undefined, options));
   }
 
-  /** Cancels what runs and refuses what waits; resolves when nothing is under way or the connection is gone. */
+  /**
+   * Cancels the statements under way and refuses those that wait; resolves when nothing is under way or the connection
+   * is gone.
+   */
   interrupt(): Promise<void> {
-    for (const pending of this.#queue.splice(0)) pending.fail(new DormouseError('interrupted'));
-    const [first] = this.#flight;
-    if (first === undefined) return Promise.resolve();
-    this.#stop(first, new DormouseError('interrupted'));
-    return new Promise((resolve) => this.#idleWaiters.push(resolve));
+    for (const pending of this.#queue.waiting.splice(0)) pending.fail(new DormouseError('interrupted'));
+    const [first] = this.#queue.underWay;
+    if (first !== undefined) this.#stop(first, new DormouseError('interrupted'));
+    return this.#queue.whenIdle() ?? Promise.resolve();
   }
 
-  /** Whether code of the tenant's, of this reach, may have changed the session though no statement said so. */
+  /** Whether a tenant's code of this reach may have changed the session although no statement said so. */
   suspect(reach: CodeReach): boolean {
     if (reach === 'none') return false;
     return reach === 'writes' ? this.#prepared.wrote : this.#prepared.used;
   }
 
   /**
-   * Puts back whatever code may have changed in the session, and keeps what is prepared. What is sent from now on waits
-   * for it, and finds another connection if it fails.
+   * Takes back whatever code may have changed in the session, and keeps the prepared statements. A statement that is
+   * sent from now on waits for the reset, and finds another connection if the reset fails.
    */
   reset(random: RandomBytes): void {
     this.#prepared.renewed();
@@ -157,12 +154,9 @@ export class ServerConnection {
     this.own(resetScript(random), { deadline }).catch((error: Error) => this.destroy(error));
   }
 
-  /**
-   * Resolves when nothing is under way any more, the pool's own statements included; undefined if that is so already.
-   */
+  /** Resolves when nothing is under way, the pool's own statements included; undefined if that is so already. */
   settled(): Promise<void> | undefined {
-    if (this.#flight.length === 0 && this.#queue.length === 0) return undefined;
-    return new Promise((resolve) => this.#idleWaiters.push(resolve));
+    return this.#queue.whenIdle();
   }
 
   /** The session is as a new one (DISCARD ALL). */
@@ -171,13 +165,13 @@ export class ServerConnection {
     this.#prepared.renewed();
   }
 
-  /** Lets the process end although this connection is open, or not. */
+  /** Whether this connection keeps the process from ending. */
   keepAlive(alive: boolean): void {
     if (alive) this.#socket.ref?.();
     else this.#socket.unref?.();
   }
 
-  /** Says goodbye and closes. */
+  /** Sends Terminate and closes the connection. */
   terminate(): void {
     if (this.#lost === undefined) {
       encodeTerminate(this.#writer);
@@ -186,16 +180,17 @@ export class ServerConnection {
     this.destroy();
   }
 
-  /** Ends it without a word; what is under way fails as lost. */
+  /** Closes the connection without Terminate; the statements under way fail as lost. */
   destroy(cause?: Error): void {
     this.#lose(cause);
   }
 
   #submit(pending: PendingStatement): Promise<StatementResult> {
     const { cancellation } = pending;
+    const queue = this.#queue;
     const dead = this.#lost !== undefined || this.#socket.writable !== true;
-    // With something under way the socket itself says in a moment how it died, on which its fate depends.
-    if (dead && (this.#lost !== undefined || this.#flight.length === 0)) {
+    // With a statement under way, the socket is about to report how it died, and the statement's fate depends on that.
+    if (dead && (this.#lost !== undefined || queue.underWay.length === 0)) {
       this.#lose(undefined);
       assert(this.#lost !== undefined, 'lost connection without a reason');
       pending.reject(this.#lost.asUnexecuted());
@@ -209,39 +204,33 @@ export class ServerConnection {
       pending.detach = cancellation.onCancel(() => this.#stop(pending, new DormouseError('interrupted')));
     }
     this.#deadlines.cover(pending.deadlineAtMs);
-    if (!dead && this.#queue.length === 0 && this.#maySend(pending)) this.#send(pending);
-    else if (this.#queue.length >= REQUESTS_MAX) pending.fail(new DormouseError('queue_full'));
-    else this.#queue.push(pending);
+    if (!dead && queue.waiting.length === 0 && queue.maySend(pending)) this.#send(pending);
+    else if (queue.full) pending.fail(new DormouseError('queue_full'));
+    else queue.waiting.push(pending);
     return pending.promise;
-  }
-
-  #maySend(pending: PendingStatement): boolean {
-    const { length } = this.#flight;
-    if (length === 0) return true;
-    const last = this.#flight[length - 1] as PendingStatement;
-    return pending.pipelined && last.pipelined && last.stopped === undefined && length < FLIGHT_MAX;
   }
 
   #send(pending: PendingStatement): void {
     const writer = this.#writer;
     const written = writer.length;
-    const alone = this.#flight.length === 0;
+    const { underWay } = this.#queue;
+    const alone = underWay.length === 0;
     pending.begin(this.#status === 'I');
     try {
       this.#prepared.encode(writer, pending);
     } catch (error) {
-      // A value that the protocol cannot carry: nothing was sent.
+      // The protocol cannot carry a value: nothing was sent.
       writer.reset(written);
       pending.fail(new DormouseError('request_invalid', { message: (error as Error).message, cause: error }));
       if (alone) this.#next();
       return;
     }
-    this.#flight.push(pending);
+    underWay.push(pending);
     if (alone) {
       this.#attend(pending);
       this.#flush();
     } else if (!this.#flushing) {
-      // Siblings come in one go: they leave in one write.
+      // The statements of one operation come together: they leave in one write.
       this.#flushing = true;
       queueMicrotask(() => this.#flush());
     }
@@ -252,7 +241,7 @@ export class ServerConnection {
     if (this.#lost === undefined && this.#writer.length > 0) this.#socket.write(this.#writer.take());
   }
 
-  /** What comes from here on answers this request. */
+  /** Gets ready for the answers to this statement, which come next. */
   #attend(pending: PendingStatement): void {
     pending.datesBefore = this.#formats.dates;
     this.#reader.payloadBytesMax = Math.max(PAYLOAD_BYTES_FLOOR, Math.min(PAYLOAD_BYTES_MAX, pending.budget.left));
@@ -271,14 +260,14 @@ export class ServerConnection {
   }
 
   #message(type: number, payload: Buffer): void {
-    const [pending] = this.#flight;
+    const pending = this.#queue.underWay[0];
     if (type === BackendMessage.ParameterStatus) {
       this.#reported(payload, pending);
       return;
     }
     if (pending === undefined) {
-      // Between requests the server may only report: notices, parameters, notifications, or that it goes.
-      if (type === BackendMessage.ErrorResponse) this.#goodbye(decodeErrorResponse(payload));
+      // Between statements the server may only send reports: notices, parameters, notifications, or why it ends.
+      if (type === BackendMessage.ErrorResponse) this.#endedBy(decodeErrorResponse(payload));
       return;
     }
     if (type === BackendMessage.ReadyForQuery) {
@@ -287,45 +276,36 @@ export class ServerConnection {
       this.#finish();
       return;
     }
-    const upshot = readMessage(type, payload, this.#reader.oversize, pending, this.#prepared);
-    if (upshot === undefined) return;
-    if (upshot === 'copy-in') this.#refuseCopy(pending);
-    else if (upshot instanceof PostgresError) this.#goodbye(upshot);
-    else this.#stop(pending, upshot);
+    const demand = readMessage(type, payload, this.#reader.oversize, pending, this.#prepared);
+    if (demand === undefined) return;
+    if (demand === 'copy-in') this.#refuseCopy(pending);
+    else if (demand instanceof PostgresError) this.#endedBy(demand);
+    else this.#stop(pending, demand);
   }
 
-  /**
-   * A setting has changed. In another encoding neither values nor texts would be what they are: it ends the session, as
-   * with other drivers.
-   */
   #reported(payload: Buffer, pending: PendingStatement | undefined): void {
-    const { name, value } = decodeParameterStatus(payload);
-    this.#formats.note(name, value);
-    const { encoding } = this.#formats;
-    if (encoding === UTF8) return;
-    const message = `The statement has run, but its session was ended: client_encoding was set to ${encoding}, and only ${UTF8} is spoken here.`;
-    const error = new DormouseError('request_invalid', { message });
+    const error = this.#formats.note(payload);
+    if (error === undefined) return;
     if (pending !== undefined) pending.stopped ??= error;
     this.destroy(error);
   }
 
   #refuseCopy(pending: PendingStatement): void {
     encodeCopyFail(this.#writer, 'COPY FROM STDIN needs a direct connection (postgresUrl)');
-    // In the extended protocol the server skips to Sync after the failure, and the first one was eaten by the copy.
+    // In the extended protocol the server skips to Sync after the failure, and the copy has consumed the first Sync.
     if (pending.parameters !== undefined) encodeSync(this.#writer);
     this.#flush();
   }
 
   #finish(): void {
-    const pending = this.#flight[0];
-    assert(pending !== undefined, 'ready without a request');
-    // What was sent behind a stopped one is stopped too: only behind the last of them a cancel could hit somebody else.
-    if (this.#cancelling && this.#flight.length === 1) {
-      if (this.#canceller.finish(() => this.#finish())) return;
-      this.#cancelling = false;
-    }
+    const { underWay } = this.#queue;
+    const pending = underWay[0];
+    assert(pending !== undefined, 'ready without a statement');
+    // The statements behind a stopped one are stopped too: only after the last of them could a cancel request that is
+    // still on its way hit the statement of another caller.
+    if (this.#canceller.cancelling && underWay.length === 1 && !this.#canceller.finish(() => this.#finish())) return;
     const { error } = pending;
-    this.#flight.shift();
+    underWay.shift();
     if (error !== undefined && this.#prepared.outdated(error, pending, this.#status)) {
       pending.resent = true;
       this.#send(pending);
@@ -335,63 +315,49 @@ export class ServerConnection {
     this.#next();
   }
 
-  /** Goes on with what was sent already, then with what waits. */
+  /** Goes on with the statements that were sent already, then with those that wait. */
   #next(): void {
-    const [first] = this.#flight;
+    const first = this.#queue.underWay[0];
     if (first !== undefined) {
       this.#attend(first);
       if (first.stopped !== undefined) this.#cancel(first.stopped);
     }
     for (;;) {
-      const [waiting] = this.#queue;
-      if (waiting === undefined || !this.#maySend(waiting)) break;
-      this.#queue.shift();
+      const waiting = this.#queue.takeWaiting();
+      if (waiting === undefined) break;
       this.#send(waiting);
     }
-    if (this.#flight.length === 0 && this.#queue.length === 0) {
-      for (const waiter of this.#idleWaiters.splice(0)) waiter();
-    }
+    this.#queue.tellIdle();
   }
 
   /**
-   * Stops a request for our own reason: at once if it still waits, by a cancel request if it runs; what was sent behind
-   * it, too.
+   * Stops a statement: at once if it still waits, by a cancel request if it runs. The statements that were sent behind
+   * it are stopped too.
    */
   #stop(pending: PendingStatement, reason: DormouseError): void {
-    const waits = this.#queue.indexOf(pending);
-    if (waits >= 0) {
-      this.#queue.splice(waits, 1);
+    if (this.#queue.dropWaiting(pending)) {
       pending.fail(reason);
       return;
     }
-    const place = this.#flight.indexOf(pending);
+    const { underWay } = this.#queue;
+    const place = underWay.indexOf(pending);
     if (place < 0 || pending.stopped !== undefined) return;
     pending.stopped = reason;
-    for (const behind of this.#flight.slice(place + 1)) behind.stopped ??= stoppedWith(reason);
-    // In front of it others may run that are not to be stopped: their end begins the cancel.
+    for (const behind of underWay.slice(place + 1)) behind.stopped ??= stoppedWith(reason);
+    // Statements in front of it that are not to be stopped may still run: the cancel begins when they have ended.
     if (place === 0) this.#cancel(reason);
   }
 
   #cancel(reason: DormouseError): void {
-    if (this.#cancelling) {
-      this.#canceller.goOn();
-      return;
-    }
-    this.#cancelling = true;
-    this.#canceller.begin(() => this.destroy(reason));
+    this.#canceller.cancel(() => this.destroy(reason));
   }
 
-  /** Stops what is past its deadline; gives the next deadline of what is not. */
   #expire(nowMs: number): number {
-    let nextMs = Number.POSITIVE_INFINITY;
-    for (const pending of [...this.#flight, ...this.#queue]) {
-      if (pending.deadlineAtMs <= nowMs) this.#stop(pending, new DormouseError('query_timeout'));
-      else if (pending.deadlineAtMs < nextMs) nextMs = pending.deadlineAtMs;
-    }
-    return nextMs;
+    return this.#queue.expire(nowMs, (pending) => this.#stop(pending, new DormouseError('query_timeout')));
   }
 
-  #goodbye(fatal: PostgresError): void {
+  /** The server has said why it ends the session. */
+  #endedBy(fatal: PostgresError): void {
     this.#fatal = fatal;
     this.#lose(undefined);
   }
@@ -399,26 +365,16 @@ export class ServerConnection {
   #lose(cause: Error | undefined): void {
     if (this.#lost !== undefined) return;
     const lost = new ConnectionLost(this.#fatal, cause);
+    const { underWay, waiting } = this.#queue;
     this.#lost = lost;
     this.#deadlines.stop();
     this.#canceller.stop();
-    this.#gone = this.#end(this.#flight.length > 0 || this.#status !== 'I');
-    const flight = this.#flight.splice(0);
-    const waiting = this.#queue.splice(0);
-    for (const pending of flight) {
-      // The server answers in order: if its goodbye came before any answer, the request was not begun; but a script may
-      // have been, which is answered only by what it gives. A pipe closed before the write ended took no Sync, without
-      // which nothing commits.
-      const notBegun = lost.orderly && pending.parameters !== undefined;
-      const unexecuted = !pending.touched && (notBegun || (cause as { code?: string } | undefined)?.code === 'EPIPE');
-      pending.fail(pending.stopped ?? (unexecuted ? lost.asUnexecuted() : lost));
-    }
-    for (const pending of waiting) pending.fail(lost.asUnexecuted());
+    this.#gone = this.#session.end(underWay.length > 0 || this.#status !== 'I');
+    const sent = underWay.splice(0);
+    const unsent = waiting.splice(0);
+    for (const pending of sent) pending.fail(pending.stopped ?? lost.seenBy(pending));
+    for (const pending of unsent) pending.fail(lost.asUnexecuted());
     this.#next();
     this.#onLost?.(lost);
   }
-}
-
-function isCallers(pending: PendingStatement): boolean {
-  return !pending.own;
 }

@@ -6,3 +6,4 @@ export { PendingStatement, stoppedWith } from './pending-statement.ts';
 export { PreparedStatements } from './prepared-statements.ts';
 export { readMessage } from './read-message.ts';
 export { mayChangeSchemaBytes, SchemaChanges } from './schema-changes.ts';
+export { StatementQueue } from './statement-queue.ts';
