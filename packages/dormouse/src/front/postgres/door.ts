@@ -15,12 +15,10 @@ import type { SchemaChanges } from '../../pool/index.ts';
 import { type Connect, connectSocket } from '../../session/index.ts';
 import type { OpenPort } from '../listen/index.ts';
 import { type CancelKey, CancelKeys } from './cancel-keys.ts';
-import { type Login, login } from './login.ts';
-import { HungUp, LoginStream } from './login-stream.ts';
+import { DatabaseSessions, type Place } from './database-sessions.ts';
+import { HungUp, type Login, LoginStream, login, Verifiers } from './login/index.ts';
 import { encodeRefusal } from './refusal.ts';
-import { type Place, Roster } from './roster.ts';
 import { Session } from './session.ts';
-import { Verifiers } from './verifiers.ts';
 
 /** Each bound is a flag of `dormouse start`. */
 export interface PostgresDoorLimits {
@@ -89,7 +87,7 @@ class Door implements PostgresDoor {
   readonly #verifiers: Verifiers;
   readonly #server: Server;
   readonly #connections = new Set<Socket>();
-  readonly #rosters = new Map<Instance, Roster>();
+  readonly #databases = new Map<Instance, DatabaseSessions>();
   readonly #sessions = new Set<Session>();
   readonly #cancelKeys: CancelKeys<Session>;
   #closing = false;
@@ -187,7 +185,7 @@ class Door implements PostgresDoor {
     takeOver: () => void,
   ): Promise<void> {
     const { key } = who;
-    const { roster, place } = await this.#enter(key);
+    const { database, place } = await this.#enter(key);
     const session = await Session.open({
       client: socket,
       cancellation,
@@ -195,7 +193,7 @@ class Door implements PostgresDoor {
       key,
       version: who.version,
       parameters: who.parameters,
-      instance: roster.instance,
+      instance: database.instance,
       place,
       catalog: this.#options.catalog,
       clock: this.#options.clock,
@@ -209,35 +207,35 @@ class Door implements PostgresDoor {
         this.#options.listenKeepsAwake ??
         false,
       // Nobody else may make a database.
-      before: (chunk) => (key.role === 'owner' ? roster.template0.before(chunk) : undefined),
+      before: (chunk) => (key.role === 'owner' ? database.template0.before(chunk) : undefined),
       schemaChanged: () => this.#options.database(key.databaseId)?.schemaChanges?.note(),
       onEnd: (ended) => {
         this.#sessions.delete(ended);
         this.#cancelKeys.delete(ended);
-        roster.sessions.delete(ended);
+        database.sessions.delete(ended);
       },
     });
     this.#sessions.add(session);
     this.#cancelKeys.add(session);
-    roster.sessions.add(session);
+    database.sessions.add(session);
     if (this.#closing) session.end(new DormouseError('shutting_down'));
     // Revoked while the login went on.
     else if (this.#options.catalog.key(key.id)?.revoked !== false) session.end(new DormouseError('key_revoked'));
   }
 
   /** Takes a place among the database's sessions. */
-  async #enter(key: KeyRecord): Promise<{ readonly roster: Roster; readonly place: Place }> {
+  async #enter(key: KeyRecord): Promise<{ readonly database: DatabaseSessions; readonly place: Place }> {
     const instance = this.#options.database(key.databaseId)?.instance;
     if (instance === undefined) throw new DormouseError('database_deleted');
-    let roster = this.#rosters.get(instance);
-    if (roster === undefined) {
+    let database = this.#databases.get(instance);
+    if (database === undefined) {
       const { clock, log } = this.#options;
       const { sessionsMax, wakeMs } = this.#limits;
-      const onEmpty = (): void => void this.#rosters.delete(instance);
-      roster = new Roster({ instance, clock, log, sessionsMax, wakeMs, onEmpty });
-      this.#rosters.set(instance, roster);
+      const onEmpty = (): void => void this.#databases.delete(instance);
+      database = new DatabaseSessions({ instance, clock, log, sessionsMax, wakeMs, onEmpty });
+      this.#databases.set(instance, database);
     }
-    return { roster, place: await roster.enter() };
+    return { database, place: await database.enter() };
   }
 
   /**

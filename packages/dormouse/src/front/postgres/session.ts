@@ -21,10 +21,9 @@ import {
   PROTOCOL_3_2,
 } from '../../wire/index.ts';
 import type { CancelKey } from './cancel-keys.ts';
-import { isMissing, MAIN_DATABASE, missingDatabase, wantedDatabase } from './database-name.ts';
-import { Relay } from './relay.ts';
-import type { Place } from './roster.ts';
-import { serverParameters } from './startup-parameters.ts';
+import type { Place } from './database-sessions.ts';
+import { isMissing, MAIN_DATABASE, missingDatabase, serverParameters, wantedDatabase } from './login/index.ts';
+import { Relay } from './relay/index.ts';
 
 /** Cancel keys: 4 bytes are what protocol 3.0 has room for, 32 what Postgres uses since 3.2. */
 const CANCEL_KEY_BYTES = 4;

@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net';
-import { type Clock, Deadline, DormouseError, type Timer } from '../../base/index.ts';
-import type { Hold, Instance } from '../../instance/index.ts';
-import { mayChangeSchemaBytes } from '../../pool/index.ts';
-import type { ServerSocket } from '../../session/index.ts';
-import { BackendMessage, FrameScanner, FrontendMessage } from '../../wire/index.ts';
+import { type Clock, Deadline, DormouseError, type Timer } from '../../../base/index.ts';
+import type { Hold, Instance } from '../../../instance/index.ts';
+import { mayChangeSchemaBytes } from '../../../pool/index.ts';
+import type { ServerSocket } from '../../../session/index.ts';
+import { BackendMessage, FrameScanner, FrontendMessage } from '../../../wire/index.ts';
+import { encodeRefusal } from '../refusal.ts';
 import { PendingReplies } from './pending-replies.ts';
-import { encodeRefusal } from './refusal.ts';
 
 /** A statement whose client sends no more gets this long to end by itself before it is cancelled. */
 const ABANDONED_MS = 5_000;

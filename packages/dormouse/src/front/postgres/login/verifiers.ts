@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
-import { type Catalog, parseKeyId, type RandomBytes } from '../../base/index.ts';
-import { deriveVerifier, SCRAM_ITERATIONS, type ScramVerifier } from '../../wire/index.ts';
+import { type Catalog, parseKeyId, type RandomBytes } from '../../../base/index.ts';
+import { deriveVerifier, SCRAM_ITERATIONS, type ScramVerifier } from '../../../wire/index.ts';
 
 /** Verifiers kept: 150 bytes each, and a login without one costs 4096 rounds of PBKDF2 on the main thread. */
 const VERIFIERS_MAX = 10_000;

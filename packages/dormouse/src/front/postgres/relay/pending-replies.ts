@@ -1,4 +1,4 @@
-import { BackendMessage, FrontendMessage } from '../../wire/index.ts';
+import { BackendMessage, FrontendMessage } from '../../../wire/index.ts';
 
 const STATUS_IDLE = 0x49;
 /** Kept entries that were answered are cut off once there are so many. */

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { type Catalog, DormouseError, type KeyRecord, parseKeyId, type RandomBytes } from '../../base/index.ts';
+import { type Catalog, DormouseError, type KeyRecord, parseKeyId, type RandomBytes } from '../../../base/index.ts';
 import {
   ByteWriter,
   decodeSaslInitialResponse,
@@ -17,7 +17,7 @@ import {
   SCRAM_SHA_256,
   ScramError,
   ScramServer,
-} from '../../wire/index.ts';
+} from '../../../wire/index.ts';
 import type { LoginStream } from './login-stream.ts';
 import { protocolOptions } from './startup-parameters.ts';
 import type { Verifiers } from './verifiers.ts';

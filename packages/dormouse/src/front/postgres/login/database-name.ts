@@ -1,5 +1,5 @@
-import { DormouseError, type Role } from '../../base/index.ts';
-import { PostgresError } from '../../wire/index.ts';
+import { DormouseError, type Role } from '../../../base/index.ts';
+import { PostgresError } from '../../../wire/index.ts';
 
 /** The main database's name for clients; a client that names none gets it. */
 export const MAIN_DATABASE = 'postgres';

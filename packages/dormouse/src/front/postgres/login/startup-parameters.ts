@@ -1,5 +1,5 @@
-import { DormouseError } from '../../base/index.ts';
-import { loginSettings } from '../../session/index.ts';
+import { DormouseError } from '../../../base/index.ts';
+import { loginSettings } from '../../../session/index.ts';
 import { settingsOf } from './startup-options.ts';
 
 const PROTOCOL_OPTION = '_pq_.';

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { FrameReader, ProtocolError, startupLength } from '../../wire/index.ts';
+import { FrameReader, ProtocolError, startupLength } from '../../../wire/index.ts';
 
 /** What a client may send before it is known. A startup message has 10 000 bytes at most, a SASL one some hundred. */
 const LOGIN_BYTES_MAX = 32_768;

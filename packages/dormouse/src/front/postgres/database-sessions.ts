@@ -10,7 +10,7 @@ interface EndableSession {
   end(error: DormouseError): void;
 }
 
-export interface RosterOptions {
+export interface DatabaseSessionsOptions {
   readonly instance: Instance;
   readonly clock: Clock;
   readonly log: Logger;
@@ -36,12 +36,12 @@ export interface Place {
  * The sessions of one database, told when its server goes. A place is free when the backend is gone, not when the
  * client is: the connections of a server are counted.
  */
-export class Roster {
+export class DatabaseSessions {
   readonly instance: Instance;
   /** With a client. */
   readonly sessions: Set<EndableSession> = new Set();
   readonly template0: Template0;
-  readonly #options: RosterOptions;
+  readonly #options: DatabaseSessionsOptions;
   readonly #detach: () => void;
   #taken = 0;
   /** Of those that are taken. */
@@ -51,7 +51,7 @@ export class Roster {
   /** What wakes them, in order. */
   readonly #waiting: (() => void)[] = [];
 
-  constructor(options: RosterOptions) {
+  constructor(options: DatabaseSessionsOptions) {
     this.#options = options;
     this.instance = options.instance;
     this.template0 = new Template0(options);
@@ -64,7 +64,7 @@ export class Roster {
 
   /**
    * Takes a place; waits for one if some are about to be free. Fails with `connections_exhausted`, and what
-   * `Instance.hold` fails with. Nothing else may be waited for between making a roster and this call: one without
+   * `Instance.hold` fails with. Nothing else may be waited for between making this object and this call: one without
    * places goes.
    */
   enter(): Promise<Place> {
