@@ -2,7 +2,10 @@ import type { Clock } from '../base/index.ts';
 import { ByteWriter, encodeCancelRequest } from '../wire/index.ts';
 import type { ServerSocket } from './server-socket.ts';
 
-/** A server answers a cancel request within a millisecond, by closing the stream; a longer silence means that it does not serve. */
+/**
+ * A server answers a cancel request within a millisecond, by closing the stream. A longer silence means that it does
+ * not serve.
+ */
 const CANCEL_MS = 5_000;
 
 /** The session that a cancel request names. */
