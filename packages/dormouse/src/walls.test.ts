@@ -85,7 +85,7 @@ const ROOMS: Readonly<Record<string, Directions>> = {
     program: ['statements', 'request', 'prisma-runtime'],
     transactions: ['statements', 'prisma-runtime'],
     'engine-parts': ['memory-budget', 'statements', 'request', 'prisma-runtime', 'program', 'transactions'],
-    prisma7: ['memory-budget', 'statements', 'request', 'prisma-runtime', 'program', 'engine-parts'],
+    prisma7: ['memory-budget', 'statements', 'request', 'prisma-runtime', 'program', 'transactions', 'engine-parts'],
     prisma6: [
       'memory-budget',
       'statements',
@@ -93,8 +93,8 @@ const ROOMS: Readonly<Record<string, Directions>> = {
       'prisma-runtime',
       'compiler',
       'program',
+      'transactions',
       'engine-parts',
-      'prisma7',
     ],
     'large-bodies': [
       'engine',
@@ -108,7 +108,7 @@ const ROOMS: Readonly<Record<string, Directions>> = {
       'prisma7',
       'prisma6',
     ],
-    'create-engine': [
+    'open-database': [
       'engine',
       'memory-budget',
       'statements',
@@ -121,11 +121,15 @@ const ROOMS: Readonly<Record<string, Directions>> = {
       'prisma6',
       'large-bodies',
     ],
-  },
-  front: {
-    listen: [],
-    http: ['listen'],
-    postgres: ['listen'],
+    'create-engine': [
+      'engine',
+      'memory-budget',
+      'prisma-runtime',
+      'compiler',
+      'program',
+      'large-bodies',
+      'open-database',
+    ],
   },
   control: {
     registry: [],

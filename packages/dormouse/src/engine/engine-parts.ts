@@ -1,4 +1,4 @@
-import type { Call, Clock, Logger, RandomBytes, Role } from '../base/index.ts';
+import type { Call, Clock, RandomBytes, Role } from '../base/index.ts';
 import type { Pool } from '../pool/index.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { PrismaRuntime } from './prisma-runtime/index.ts';
@@ -7,23 +7,35 @@ import type { ClientLimits } from './request/index.ts';
 import type { OperationBounds, Statements } from './statements/index.ts';
 import type { Transactions } from './transactions/index.ts';
 
-/** What the routes of both protocols share of one database. */
-export interface EngineParts {
+/** What the routes of both protocols need of one database, whatever they do. */
+interface RouteParts {
   readonly clock: Clock;
   readonly random: RandomBytes;
-  readonly log: Logger;
   readonly limits: ClientLimits;
-  /** Prisma's own runtime: for all plans. */
   readonly runtime: PrismaRuntime;
-  /** For the plans that `buildProgram` compiles. */
+}
+
+/** What the routes that take queries need of one database: on the main thread, or in a thread for large bodies. */
+export interface QueryParts extends RouteParts {
   readonly programExecutor: ProgramExecutor;
   readonly buildProgram: BuildProgram;
-  readonly transactions: Pick<Transactions, 'run' | 'start' | 'startNested' | 'commit' | 'rollback'>;
-  /** For what is kept of queries. */
+  /** Bounds the memory of the plans that are kept. */
   readonly budget: MemoryBudget;
-  pool(role: Role): Pool;
-  bounds(call: Call, limits: ClientLimits): OperationBounds;
-  /** Runs an operation outside of transactions, on a connection of the caller's role. */
+  /** Runs an operation outside of interactive transactions, on a connection of the caller's role. */
   withStatements<T>(call: Call, bounds: OperationBounds, work: (statements: Statements) => Promise<T>): Promise<T>;
-  onOperation(call: Call, operations: number): void;
+  /** Runs an operation inside an interactive transaction, after the operations that came before it. */
+  inTransaction<T>(
+    call: Call,
+    transactionId: string,
+    bounds: OperationBounds,
+    work: (statements: Statements) => Promise<T>,
+  ): Promise<T>;
+  /** Counts an operation for metering. */
+  onOperation(call: Call): void;
+}
+
+/** What the routes that start and end interactive transactions need of one database. */
+export interface TransactionParts extends RouteParts {
+  readonly transactions: Pick<Transactions, 'start' | 'startNested' | 'commit' | 'rollback'>;
+  pool(role: Role): Pool;
 }

@@ -1,4 +1,3 @@
-import { DormouseError } from '../../base/index.ts';
 import { HeldSchema, type KnownSchema } from '../compiler/index.ts';
 import type { SchemaAnswer } from './large-body-protocol.ts';
 
@@ -28,11 +27,6 @@ export class HeldSchemas {
 
   latest(hash: string): KnownSchema | undefined {
     return this.#held.get(hash);
-  }
-
-  /** Uploads do not come here. */
-  put(): never {
-    throw new DormouseError('internal', { message: 'A thread for large bodies was given a schema.' });
   }
 
   async find(hash: string): Promise<KnownSchema | undefined> {

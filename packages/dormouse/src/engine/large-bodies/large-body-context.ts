@@ -13,5 +13,5 @@ export interface LargeBodyContext {
   /** Of the interactive transaction that it belongs to. */
   readonly transactionId: string | undefined;
   schema(): Promise<SchemaAnswer>;
-  onOperation(count: number): void;
+  onOperation(): void;
 }

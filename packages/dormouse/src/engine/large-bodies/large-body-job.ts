@@ -126,7 +126,7 @@ export class LargeBodyJob {
         });
         return;
       case 'operation':
-        this.#world.onOperation(message.count);
+        this.#world.onOperation();
         return;
       case 'release':
         void this.#leave(message.session, undefined);

@@ -92,7 +92,7 @@ export type ToThread =
 export type FromThread =
   /** The thread has come to it. */
   | { readonly from: 'begun'; readonly job: number }
-  | { readonly from: 'operation'; readonly job: number; readonly count: number }
+  | { readonly from: 'operation'; readonly job: number }
   | { readonly from: 'ask'; readonly job: number; readonly id: number; readonly ask: Ask }
   | { readonly from: 'release'; readonly job: number; readonly session: number }
   | {

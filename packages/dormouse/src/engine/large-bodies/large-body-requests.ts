@@ -4,14 +4,13 @@ import {
   DormouseError,
   type Logger,
   type MinimalReply,
-  type MinimalRequest,
   toDormouseError,
 } from '../../base/index.ts';
 import { threadFile } from '../../threads/index.ts';
 import type { Compiler } from '../compiler/index.ts';
 import type { EngineLimits } from '../engine.ts';
 import type { ExecutionCounts } from '../program/index.ts';
-import type { QueryRoute } from '../request/index.ts';
+import type { QueryRoute, RequestContent } from '../request/index.ts';
 import type { LargeBodyContext } from './large-body-context.ts';
 import { LargeBodyJob, type LargeBodyJobOptions } from './large-body-job.ts';
 import { HEADERS, transferable } from './large-body-protocol.ts';
@@ -60,7 +59,7 @@ export class LargeBodyRequests {
   async handle(
     owner: string,
     route: QueryRoute,
-    request: MinimalRequest,
+    request: RequestContent,
     world: LargeBodyContext,
   ): Promise<MinimalReply> {
     const headers: Record<string, string> = {};

@@ -1,22 +1,21 @@
 import {
+  assert,
   type Call,
   Cancellation,
   cryptoRandom,
   Deadline,
-  DormouseError,
   type MinimalReply,
   type RequestId,
-  silentLogger,
   systemClock,
   Timings,
 } from '../../base/index.ts';
 import { MemoryBudget } from '../memory-budget.ts';
 import { PrismaRuntime } from '../prisma-runtime/index.ts';
-import type { Prisma6Parts } from '../prisma6/index.ts';
-import { PlansByShape, Prisma6Routes, QueryPlanner } from '../prisma6/index.ts';
-import { Prisma7Routes } from '../prisma7/index.ts';
+import type { Prisma6QueryParts } from '../prisma6/index.ts';
+import { PlansByShape, Prisma6QueryRoutes, QueryPlanner } from '../prisma6/index.ts';
+import { Prisma7QueryRoutes } from '../prisma7/index.ts';
 import { buildProgram, neverBuilt, ProgramExecutor } from '../program/index.ts';
-import { operationBounds } from '../request/index.ts';
+import type { RequestContent } from '../request/index.ts';
 import { withStatements } from '../statements/index.ts';
 import { HeldSchemas } from './held-schemas.ts';
 import {
@@ -51,8 +50,8 @@ export class LargeBodyService {
   readonly #compiler: ThreadCompiler;
   readonly #programExecutor: ProgramExecutor;
   readonly #schemas = new HeldSchemas();
-  readonly #prisma6: Prisma6Routes;
-  readonly #prisma7: Prisma7Routes;
+  readonly #prisma6: Prisma6QueryRoutes;
+  readonly #prisma7: Prisma7QueryRoutes;
   readonly #jobs = new Map<number, Job>();
   readonly #jobOf = new WeakMap<Call, Job>();
 
@@ -65,41 +64,31 @@ export class LargeBodyService {
     this.#programExecutor = new ProgramExecutor(runtime, clock);
     const sessionsOf = (call: Call): RemoteSessions => {
       const job = this.#jobOf.get(call);
-      if (job === undefined) throw new DormouseError('internal', { message: 'A call of no job.' });
+      assert(job !== undefined, 'every call in a thread belongs to a job');
       return job.sessions;
     };
-    const parts: Prisma6Parts = {
+    const parts: Prisma6QueryParts = {
       clock,
       random: cryptoRandom,
-      log: silentLogger,
       limits,
       runtime,
       programExecutor: this.#programExecutor,
       buildProgram: programs ? buildProgram : neverBuilt,
       planner: new QueryPlanner({
         clock,
-        compiler: this.#compiler,
-        plansByShape: new PlansByShape(budget),
         budget,
         owner: '',
+        compiler: this.#compiler,
+        plansByShape: new PlansByShape(budget),
       }),
       budget,
       schemas: this.#schemas,
-      transactions: {
-        run: (call, _id, bounds, work) => sessionsOf(call).inTransaction(bounds, work),
-        start: elsewhere,
-        startNested: elsewhere,
-        commit: elsewhere,
-        rollback: elsewhere,
-      },
-      pool: elsewhere,
-      publicUrl: '',
-      bounds: (call, lowered) => operationBounds(clock, call, lowered),
-      withStatements: (call, bounds, work) => runtime.worded(() => withStatements(sessionsOf(call).pool, bounds, work)),
-      onOperation: (call, operations) => sessionsOf(call).counted(operations),
+      withStatements: (call, bounds, work) => runtime.worded(() => withStatements(sessionsOf(call), bounds, work)),
+      inTransaction: (call, _id, bounds, work) => sessionsOf(call).inTransaction(bounds, work),
+      onOperation: (call) => sessionsOf(call).counted(),
     };
-    this.#prisma6 = new Prisma6Routes(parts);
-    this.#prisma7 = new Prisma7Routes(parts);
+    this.#prisma6 = new Prisma6QueryRoutes(parts);
+    this.#prisma7 = new Prisma7QueryRoutes(parts);
   }
 
   take(message: ToThread): void {
@@ -158,14 +147,9 @@ export class LargeBodyService {
       cancellation: job.cancellation,
     };
     this.#jobOf.set(call, job);
-    const minimal = { method: 'POST', path: '', search: '', header: (name: string) => headers[name], body };
-    if (!('schemaHash' in route)) return this.#prisma7.handle(route, minimal, call);
+    const content: RequestContent = { header: (name) => headers[name], body };
+    if (!('schemaHash' in route)) return this.#prisma7.handle(route, content, call);
     await this.#schemas.hold(route.schemaHash, () => job.sessions.schema());
-    return this.#prisma6.handle(route, minimal, call);
+    return this.#prisma6.handle(route, content, call);
   }
-}
-
-/** The route leads to the main thread only. */
-function elsewhere(): never {
-  throw new DormouseError('internal', { message: 'A thread for large bodies was given another request.' });
 }

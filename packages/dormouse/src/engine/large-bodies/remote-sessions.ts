@@ -1,6 +1,5 @@
-import { assert } from '../../base/index.ts';
-import type { ExecuteOptions, Lease, ParameterValue, Pool, StatementResult } from '../../pool/index.ts';
-import { type OperationBounds, Statements } from '../statements/index.ts';
+import type { ExecuteOptions, ParameterValue, StatementResult } from '../../pool/index.ts';
+import { type LeaseSource, type OperationBounds, type StatementLease, Statements } from '../statements/index.ts';
 import type { Ask, FromThread, SchemaAnswer, StatementAnswer, ToThread } from './large-body-protocol.ts';
 import { packError, unpackError } from './packed-errors.ts';
 import { unpackRows } from './packed-rows.ts';
@@ -13,9 +12,7 @@ interface Pending {
 }
 
 /** In a thread: what one request with a large body asks of the main thread, and the answers on their way. */
-export class RemoteSessions {
-  /** In a thread there is one connection a session, acquired on the main thread. */
-  readonly pool: Pick<Pool, 'acquire'>;
+export class RemoteSessions implements LeaseSource {
   readonly #job: number;
   readonly #post: (message: FromThread) => void;
   readonly #pending = new Map<number, Pending>();
@@ -26,13 +23,13 @@ export class RemoteSessions {
   constructor(job: number, post: (message: FromThread) => void) {
     this.#job = job;
     this.#post = post;
-    this.pool = {
-      acquire: async () => {
-        const lease = this.#lease();
-        await this.#ask({ kind: 'acquire', session: lease.session }, lease.session);
-        return lease;
-      },
-    };
+  }
+
+  /** Acquires a connection on the main thread, as a session of its own. */
+  async acquire(): Promise<StatementLease> {
+    const lease = this.#lease();
+    await this.#ask({ kind: 'acquire', session: lease.session }, lease.session);
+    return lease;
   }
 
   /** Takes an answer, or a part of one. */
@@ -55,8 +52,8 @@ export class RemoteSessions {
     return (await this.#ask({ kind: 'schema' }, 0)) as SchemaAnswer;
   }
 
-  counted(count: number): void {
-    this.#post({ from: 'operation', job: this.#job, count });
+  counted(): void {
+    this.#post({ from: 'operation', job: this.#job });
   }
 
   /** Runs the operation inside its interactive transaction, in its turn. */
@@ -111,10 +108,8 @@ export class RemoteSessions {
 }
 
 /** A connection that the main thread has. Deadline, hang-up and bytes of rows are minded there. */
-class RemoteLease implements Lease {
+class RemoteLease implements StatementLease {
   transactionStatus: 'I' | 'T' | 'E' = 'I';
-  /** The main thread minds that. */
-  readonly usable = true;
   readonly session: number;
   readonly #sessions: RemoteSessions;
 
@@ -125,10 +120,6 @@ class RemoteLease implements Lease {
 
   execute(sql: string, parameters: readonly ParameterValue[], options: ExecuteOptions = {}): Promise<StatementResult> {
     return this.#sessions.execute(this.session, sql, parameters, options);
-  }
-
-  script(): never {
-    assert(false, 'no request with a large body runs a script');
   }
 
   release(): void {

@@ -1,9 +1,11 @@
 /**
  * Owns: the protocol of Prisma Client 6: JSON queries to plans by templates, single or in batches, executed and replied
- *   to.
+ *   to; the upload of schemas; the start and end of the client's interactive transactions.
  * Never: runs the compiler itself, stores a schema.
  */
 export { PlansByShape } from './plans-by-shape.ts';
-export { Prisma6Routes } from './prisma6.ts';
-export type { Prisma6Parts } from './prisma6-queries.ts';
+export type { Prisma6QueryParts } from './prisma6-queries.ts';
+export { Prisma6QueryRoutes } from './prisma6-query-routes.ts';
+export { Prisma6TransactionRoutes } from './prisma6-transaction-routes.ts';
 export { QueryPlanner } from './query-planning.ts';
+export { uploadSchema } from './schema-upload.ts';

@@ -5,10 +5,11 @@ import { clientError } from '../prisma-runtime/index.ts';
 import { type KeyedRecords, Pace, SLICE_BYTES, type Slices, WrittenReply } from '../program/index.ts';
 import { isObject, type JsonObject, jsonText } from '../request/index.ts';
 import type { Statements } from '../statements/index.ts';
-import { isolationLevel, transactionAborted } from '../statements/index.ts';
+import { isolationLevel, transactionAborted } from '../transactions/index.ts';
 import { compactedResults, compactedTexts, haveTexts, type Row } from './compacted-results.ts';
 import { type JsonQuery, jsonQuery, replyFrameOf, resultName } from './json-query.ts';
-import { errorOf, type Operation, type Prisma6Parts, type Prisma6Queries } from './prisma6-queries.ts';
+import { errorOf, type Operation, type Prisma6Queries, type Prisma6QueryParts } from './prisma6-queries.ts';
+import type { FailedReply, Prisma6Reply, QueryReply } from './prisma6-replies.ts';
 import type { PlannedBatch, PlannedOrRefused, PlannedQuery } from './query-planning.ts';
 
 const BATCH_BEGIN = Buffer.from('{"batchResult":[');
@@ -22,16 +23,15 @@ const BATCH_MAX = 10_000;
  * Runs batches of Prisma 6: transactions, queries that came together by chance, and findUniques that became one query.
  */
 export class Prisma6Batches {
-  readonly #parts: Prisma6Parts;
+  readonly #parts: Prisma6QueryParts;
   readonly #queries: Prisma6Queries;
 
-  constructor(parts: Prisma6Parts, queries: Prisma6Queries) {
+  constructor(parts: Prisma6QueryParts, queries: Prisma6Queries) {
     this.#parts = parts;
     this.#queries = queries;
   }
 
-  /** Gives the reply as an object, or already written. */
-  async run(operation: Operation, body: JsonObject, given: readonly unknown[]): Promise<object> {
+  async run(operation: Operation, body: JsonObject, given: readonly unknown[]): Promise<Prisma6Reply> {
     if (given.length > BATCH_MAX) {
       throw new DormouseError('request_invalid', { message: `A batch holds at most ${BATCH_MAX} queries.` });
     }
@@ -58,7 +58,7 @@ export class Prisma6Batches {
     plans: readonly PlannedQuery[],
     queries: readonly JsonQuery[],
     transaction: JsonObject | undefined,
-  ): Promise<object> {
+  ): Promise<QueryReply> {
     if (!operation.inTransaction && this.#areReads(operation, plans)) {
       try {
         return await operation.run(async (statements) => {
@@ -78,7 +78,7 @@ export class Prisma6Batches {
       return await operation.run(async (statements) => {
         const own = !operation.inTransaction;
         if (own) await statements.begin(isolationLevel(transaction?.isolationLevel));
-        const batchResult: object[] = [];
+        const batchResult: QueryReply[] = [];
         try {
           for (; index < plans.length; index++) {
             const [plan, query] = [plans[index], queries[index]];
@@ -108,7 +108,7 @@ export class Prisma6Batches {
     operation: Operation,
     plans: readonly PlannedOrRefused[],
     queries: readonly JsonQuery[],
-  ): Promise<object> {
+  ): Promise<QueryReply> {
     if (this.#areReads(operation, plans)) {
       const batchResult = await operation.run((statements) =>
         this.#answers(operation, plans, queries, statements, false, (thrown, query) => ({
@@ -117,7 +117,7 @@ export class Prisma6Batches {
       );
       return batchReply(batchResult, operation);
     }
-    const batchResult: object[] = [];
+    const batchResult: QueryReply[] = [];
     for (const [index, plan] of plans.entries()) {
       const query = queries[index];
       if (query === undefined) break;
@@ -150,8 +150,8 @@ export class Prisma6Batches {
     queries: readonly JsonQuery[],
     statements: Statements,
     inTransaction: boolean,
-    failed?: (thrown: unknown, query: JsonQuery) => object,
-  ): Promise<object[]> {
+    failed?: (thrown: unknown, query: JsonQuery) => FailedReply,
+  ): Promise<QueryReply[]> {
     return Promise.all(
       plans.map((plan, index) => {
         const query = queries[index] as JsonQuery;
@@ -169,9 +169,9 @@ export class Prisma6Batches {
     operation: Operation,
     { batch, scope }: Extract<PlannedBatch, { kind: 'compacted' }>,
     query: JsonQuery,
-  ): Promise<object> {
+  ): Promise<QueryReply> {
     const { before, after } = replyFrameOf(query);
-    const error = (thrown: unknown): object => ({ errors: [errorOf(thrown, query)] });
+    const error = (thrown: unknown): FailedReply => ({ errors: [errorOf(thrown, query)] });
     try {
       const records = await operation.run((statements) => this.#keyed(operation, batch, scope, statements));
       if (records.written) {
@@ -181,7 +181,7 @@ export class Prisma6Batches {
         return await batchReply(parts, operation);
       }
       const name = resultName(query);
-      const reply = (): Promise<object> => {
+      const reply = (): Promise<WrittenReply> => {
         const results = compactedResults(records.mapped as Row[], batch, scope);
         const parts = results.map((result) =>
           result instanceof UserFacingError ? error(result) : { data: { [name]: result } },
@@ -220,12 +220,12 @@ export class Prisma6Batches {
 }
 
 /** The reply of a batch, written in slices. */
-async function batchReply(batchResult: readonly object[], { bounds }: Operation): Promise<object> {
+async function batchReply(batchResult: readonly QueryReply[], { bounds }: Operation): Promise<WrittenReply> {
   const written = new Pace(bounds).work(writing(batchResult, bounds.rowBytesMax));
   return new WrittenReply(written instanceof Promise ? await written : written);
 }
 
-function* writing(batchResult: readonly object[], bytesMax: number): Slices<Uint8Array> {
+function* writing(batchResult: readonly QueryReply[], bytesMax: number): Slices<Uint8Array> {
   const parts: Uint8Array[] = [BATCH_BEGIN];
   let length = 0;
   let sliceEnd = SLICE_BYTES;
@@ -235,7 +235,7 @@ function* writing(batchResult: readonly object[], bytesMax: number): Slices<Uint
       yield;
     }
     if (parts.length > 1) parts.push(COMMA);
-    const body = part instanceof WrittenReply ? part.body : jsonText(part);
+    const body = 'body' in part ? part.body : jsonText(part);
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
     length += bytes.byteLength;
     if (length > bytesMax) throw new DormouseError('reply_too_large');

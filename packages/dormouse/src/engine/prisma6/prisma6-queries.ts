@@ -1,7 +1,7 @@
 import { DormouseError } from '../../base/index.ts';
 import type { SchemaStore } from '../compiler/index.ts';
 import { QueryRefused } from '../compiler/index.ts';
-import type { EngineParts } from '../engine-parts.ts';
+import type { QueryParts } from '../engine-parts.ts';
 import { CommentedStatements, clientError, withinTransaction } from '../prisma-runtime/index.ts';
 import { type ReplyFrame, WrittenReply } from '../program/index.ts';
 import type { Telemetry } from '../request/index.ts';
@@ -10,14 +10,15 @@ import type { Statements } from '../statements/index.ts';
 import { type JsonQuery, type QueryHead, replyFrameOf, resultName } from './json-query.ts';
 import type { KnownQuery } from './plans-by-template.ts';
 import { type Prisma6Error, prisma6Error } from './prisma6-errors.ts';
+import type { QueryReply } from './prisma6-replies.ts';
 import { ProgramsByPlan } from './programs-by-plan.ts';
 import type { PlannedQuery, PlanningContext, QueryPlanner } from './query-planning.ts';
 import { isRaw } from './raw-queries.ts';
 
-export interface Prisma6Parts extends EngineParts {
+/** What the routes that take queries of Prisma 6 need of one database. */
+export interface Prisma6QueryParts extends QueryParts {
   readonly planner: QueryPlanner;
-  readonly schemas: Pick<SchemaStore, 'latest' | 'find' | 'put'>;
-  readonly publicUrl: string;
+  readonly schemas: Pick<SchemaStore, 'latest' | 'find'>;
 }
 
 /** What runs one operation's statements. */
@@ -36,15 +37,15 @@ export interface Operation extends PlanningContext {
 export class Prisma6Queries {
   /** The programs of plans. */
   readonly programs: ProgramsByPlan;
-  readonly #parts: Prisma6Parts;
+  readonly #parts: Prisma6QueryParts;
 
-  constructor(parts: Prisma6Parts) {
+  constructor(parts: Prisma6QueryParts) {
     this.#parts = parts;
     this.programs = new ProgramsByPlan(parts.buildProgram);
   }
 
-  /** Runs a query whose plan is known by its text. The reply as an object, or already written. */
-  async known(operation: Operation, known: KnownQuery): Promise<object> {
+  /** Runs a query whose plan is known by its text. */
+  async known(operation: Operation, known: KnownQuery): Promise<QueryReply> {
     const { head, frame } = known.template;
     try {
       return await operation.run((statements) =>
@@ -55,8 +56,8 @@ export class Prisma6Queries {
     }
   }
 
-  /** Plans a query, which is the whole body `text`, and runs it. The reply as an object, or already written. */
-  async single(operation: Operation, query: JsonQuery, text: string): Promise<object> {
+  /** Plans a query, which is the whole body `text`, and runs it. */
+  async single(operation: Operation, query: JsonQuery, text: string): Promise<QueryReply> {
     try {
       const planned = await this.#parts.planner.plan(operation, query, text);
       return await operation.run((statements) =>
@@ -67,7 +68,7 @@ export class Prisma6Queries {
     }
   }
 
-  /** Executes a query: gives its part of the reply, as an object or already written. */
+  /** Executes a query: gives its reply, or its part of a batch's reply. */
   async answer(
     operation: Operation,
     planned: PlannedQuery,
@@ -75,7 +76,7 @@ export class Prisma6Queries {
     statements: Statements,
     inTransaction: boolean,
     frame?: ReplyFrame,
-  ): Promise<object> {
+  ): Promise<QueryReply> {
     const { telemetry, bounds } = operation;
     const { plan, scope } = planned;
     if (telemetry !== undefined) {
@@ -107,7 +108,7 @@ export class Prisma6Queries {
     { before, after }: ReplyFrame,
     statements: Statements,
     inTransaction: boolean,
-  ): Promise<object> {
+  ): Promise<QueryReply> {
     const { plan, scope } = planned;
     // The reply is written before the commit, as for everybody.
     if (plan.type === 'transaction' && !inTransaction) {

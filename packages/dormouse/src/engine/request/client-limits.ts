@@ -28,7 +28,7 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
  * The limits of one request: ours, or what its headers lower them to. Throws `request_invalid` for a header it cannot
  * read.
  */
-export function limitsOf(request: MinimalRequest, limits: ClientLimits): ClientLimits {
+export function limitsOf(request: Pick<MinimalRequest, 'header'>, limits: ClientLimits): ClientLimits {
   const query = request.header('x-query-timeout');
   const transaction = request.header('x-max-transaction-timeout');
   const reply = request.header('x-max-response-size');

@@ -5,16 +5,9 @@
 export { type ClientLimits, limitsOf } from './client-limits.ts';
 export { prisma7MinorOf } from './client-version.ts';
 export { operationBounds } from './operation-bounds.ts';
-export {
-  jsonReply,
-  jsonText,
-  prisma7ErrorReply,
-  prisma7FailureReply,
-  schemaMissing,
-  writtenReply,
-  writtenWith,
-} from './replies.ts';
-export { bodyText, isObject, type JsonObject, parseBody } from './request-body.ts';
+export { jsonReply, jsonText, schemaMissing, writtenReply, writtenWith } from './replies.ts';
+export { bodyText, isObject, type JsonObject, parseBody, requestInvalid } from './request-body.ts';
+export type { RequestContent } from './request-content.ts';
 export {
   isQueryRoute,
   type Prisma6QueryRoute,

@@ -1,4 +1,3 @@
-import type { UserFacingError } from '@prisma/client-engine-runtime';
 import { DormouseError, type MinimalReply } from '../../base/index.ts';
 
 const JSON_TYPE = 'application/json';
@@ -42,26 +41,4 @@ export function jsonText(value: unknown): string {
     if (error instanceof RangeError) throw new DormouseError('reply_too_large', { cause: error });
     throw error;
   }
-}
-
-/** An error that a Prisma 7 client shows as P6000, with its words. */
-export function prisma7FailureReply(message: string, extensions: object | undefined): MinimalReply {
-  return jsonReply(500, { error: message, ...(extensions === undefined ? {} : { extensions }) });
-}
-
-/**
- * An error that a Prisma 7 client shows with its code. P2028 is a conflict, as with the vendor's executor; all others
- * are 400.
- */
-export function prisma7ErrorReply(error: UserFacingError, extensions: object | undefined): MinimalReply {
-  const { code, message, meta } = error;
-  const reply = jsonReply(code === 'P2028' ? 409 : 400, {
-    code,
-    error: message,
-    message,
-    meta,
-    ...(extensions === undefined ? {} : { extensions }),
-  });
-  reply.headers['prisma-error-code'] = code;
-  return reply;
 }

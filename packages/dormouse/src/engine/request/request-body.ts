@@ -59,3 +59,8 @@ function checkDepth(text: string): void {
     } else if (code === 93 || code === 125) depth--;
   }
 }
+
+/** A request that is JSON, but not as the route takes it. */
+export function requestInvalid(reason: string): DormouseError {
+  return new DormouseError('request_invalid', { message: `The request cannot be understood: ${reason}.` });
+}

@@ -123,7 +123,7 @@ export const PRISMA7_TELEMETRY: TelemetryDialect = {
 
 /** What gathers a request's telemetry, if its client asked for any. */
 export function telemetryOf(
-  request: MinimalRequest,
+  request: Pick<MinimalRequest, 'header'>,
   dialect: TelemetryDialect,
   { clock, random }: { readonly clock: Clock; readonly random: RandomBytes },
 ): Telemetry | undefined {

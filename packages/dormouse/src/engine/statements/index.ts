@@ -4,17 +4,16 @@
  */
 export { encodeArgument } from './arguments.ts';
 export { columnCodec, ReplyBytes } from './column-types.ts';
-export { type IsolationLevel, isolationLevel } from './isolation-level.ts';
 export type { EarlierForm } from './postgres-errors.ts';
 export { decodeResult } from './rows.ts';
-export { type OperationBounds, type StatementObserver, Statements, withStatements } from './statements.ts';
 export {
-  type TransactionEnd,
-  type TransactionOperation,
-  transactionAborted,
-  transactionEnded,
-  transactionNotFound,
-  transactionNotStarted,
-} from './transaction-errors.ts';
+  type IsolationLevel,
+  type LeaseSource,
+  type OperationBounds,
+  type StatementLease,
+  type StatementObserver,
+  Statements,
+  withStatements,
+} from './statements.ts';
 export type { TransactionStep } from './transaction-step.ts';
 export { inColumn, otherEncoding } from './unreadable-text.ts';

@@ -7,14 +7,24 @@ import {
   type Role,
   type Timings,
 } from '../../base/index.ts';
-import type { Lease, ParameterValue, Pool, RowBudget, StatementResult } from '../../pool/index.ts';
+import type { AcquireOptions, Lease, ParameterValue, RowBudget, StatementResult } from '../../pool/index.ts';
 import { PostgresError } from '../../wire/index.ts';
 import { encodeArgument } from './arguments.ts';
 import { withIsoDates } from './iso-rows.ts';
-import type { IsolationLevel } from './isolation-level.ts';
 import { toDriverAdapterError } from './postgres-errors.ts';
 import { decodeResult } from './rows.ts';
 import type { TransactionStep } from './transaction-step.ts';
+
+/** Isolation levels of Postgres, as SQL. */
+export type IsolationLevel = 'READ UNCOMMITTED' | 'READ COMMITTED' | 'REPEATABLE READ' | 'SERIALIZABLE';
+
+/** The part of a lease that statements use. */
+export type StatementLease = Pick<Lease, 'execute' | 'transactionStatus' | 'release'>;
+
+/** Gives the connections that statements run on: a pool, or a thread's way to the pool of the main thread. */
+export interface LeaseSource {
+  acquire(options: AcquireOptions): Promise<StatementLease>;
+}
 
 /** What bounds one operation of a client, and where its time is noted. */
 export interface OperationBounds {
@@ -52,8 +62,8 @@ export class Statements implements SqlQueryable {
   readonly provider = 'postgres';
   readonly adapterName = 'dormouse';
   readonly bounds: OperationBounds;
-  readonly #acquire: () => Promise<Lease> | Lease;
-  #lease: Lease | undefined;
+  readonly #acquire: () => Promise<StatementLease> | StatementLease;
+  #lease: StatementLease | undefined;
   /** Statements asked for that have not ended. */
   #open = 0;
   /** Settles when all that are open have ended; meaningless when none is. */
@@ -69,7 +79,7 @@ export class Statements implements SqlQueryable {
   #closed = false;
   #lastCommandTag = '';
 
-  constructor(bounds: OperationBounds, acquire: () => Promise<Lease> | Lease) {
+  constructor(bounds: OperationBounds, acquire: () => Promise<StatementLease> | StatementLease) {
     this.bounds = bounds;
     this.#acquire = acquire;
     this.#rowBudget = { left: bounds.rowBytesMax };
@@ -147,7 +157,7 @@ export class Statements implements SqlQueryable {
   }
 
   /** The connection, once a statement has acquired it. */
-  get lease(): Lease | undefined {
+  get lease(): StatementLease | undefined {
     return this.#lease;
   }
 
@@ -250,13 +260,13 @@ function ignore(): void {}
  * Runs an operation outside of transactions: one connection, acquired by its first statement, given back at its end.
  */
 export async function withStatements<T>(
-  pool: Pick<Pool, 'acquire'>,
+  pool: LeaseSource,
   bounds: OperationBounds,
   work: (statements: Statements) => Promise<T>,
 ): Promise<T> {
   const { deadline, timings, cancellation, key, observer } = bounds;
-  const acquire = (): Promise<Lease> => pool.acquire({ deadline, timings, cancellation, key });
-  let acquiring: Promise<Lease> | undefined;
+  const acquire = (): Promise<StatementLease> => pool.acquire({ deadline, timings, cancellation, key });
+  let acquiring: Promise<StatementLease> | undefined;
   const statements = new Statements(bounds, () => {
     acquiring ??= observer === undefined ? acquire() : observer.connection(acquire);
     return acquiring;

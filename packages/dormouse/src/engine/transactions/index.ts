@@ -1,5 +1,7 @@
 /**
- * Owns: interactive transactions: their start, their statements in order, their time limit and their end.
- * Never: knows a protocol of a client, reads a plan.
+ * Owns: interactive transactions: their options and start, their statements in order, their time limit and their end.
+ * Never: knows the routes or replies of a client's protocol, reads a plan.
  */
+export { transactionAborted } from './transaction-errors.ts';
+export { isolationLevel, type OptionNames, transactionOptions } from './transaction-options.ts';
 export { Transactions } from './transactions.ts';

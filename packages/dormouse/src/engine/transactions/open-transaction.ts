@@ -10,14 +10,13 @@ import {
 import type { Lease } from '../../pool/index.ts';
 import type { PrismaRuntime } from '../prisma-runtime/index.ts';
 import type { IsolationLevel } from '../statements/index.ts';
+import { type OperationBounds, Statements } from '../statements/index.ts';
 import {
-  type OperationBounds,
-  Statements,
   type TransactionEnd,
   type TransactionOperation,
   transactionAborted,
   transactionEnded,
-} from '../statements/index.ts';
+} from './transaction-errors.ts';
 
 /**
  * Requests that may wait for their turn in one transaction: a client that fires thousands at once is told to slow down.

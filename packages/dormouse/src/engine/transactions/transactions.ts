@@ -10,23 +10,16 @@ import {
 } from '../../base/index.ts';
 import type { Lease, Pool } from '../../pool/index.ts';
 import type { PrismaRuntime } from '../prisma-runtime/index.ts';
-import type { IsolationLevel, OperationBounds, StatementObserver, Statements } from '../statements/index.ts';
+import type { OperationBounds, StatementObserver, Statements } from '../statements/index.ts';
+import { OpenTransaction } from './open-transaction.ts';
 import {
   type TransactionEnd,
   type TransactionOperation,
   transactionEnded,
   transactionNotFound,
   transactionNotStarted,
-} from '../statements/index.ts';
-import { OpenTransaction } from './open-transaction.ts';
-
-export interface TransactionStart {
-  /** How long it may live. */
-  readonly timeoutMs: number;
-  /** How long to wait for a connection. */
-  readonly maxWaitMs: number;
-  readonly isolationLevel?: IsolationLevel | undefined;
-}
+} from './transaction-errors.ts';
+import type { TransactionOptions } from './transaction-options.ts';
 
 /** Ends remembered, so that a late request hears what became of its transaction. */
 const ENDED_REMEMBERED_MAX = 1000;
@@ -59,13 +52,13 @@ export class Transactions {
    * Opens a transaction, which begins with its first statement, or now if somebody looks. Throws P2028 when no
    * connection came within `maxWaitMs`, and what Postgres raises at BEGIN.
    */
-  async start(call: Call, pool: Pool, start: TransactionStart, bounds: OperationBounds): Promise<TransactionId> {
+  async start(call: Call, pool: Pool, options: TransactionOptions, bounds: OperationBounds): Promise<TransactionId> {
     if (this.#closed) throw new DormouseError('shutting_down');
     if (this.open >= this.#options.openMax) throw new DormouseError('transactions_exhausted');
     const { clock, random, runtime } = this.#options;
     this.#starting++;
     try {
-      const lease = await this.#acquire(call, pool, start.maxWaitMs, bounds.observer);
+      const lease = await this.#acquire(call, pool, options.maxWaitMs, bounds.observer);
       if (this.#closed || call.cancellation.cancelled) {
         lease.release();
         // Nobody would hear its id.
@@ -74,8 +67,8 @@ export class Transactions {
       const id = newTransactionId(random);
       const { keyId } = call.principal;
       const transaction = new OpenTransaction({
-        ...{ id, keyId, lease, clock, runtime, timeoutMs: start.timeoutMs },
-        isolationLevel: start.isolationLevel,
+        ...{ id, keyId, lease, clock, runtime, timeoutMs: options.timeoutMs },
+        isolationLevel: options.isolationLevel,
         onEnd: (end) => this.#forget(id, keyId, end),
       });
       this.#open.set(id, transaction);

@@ -1,4 +1,4 @@
-import { TransactionManagerError, UserFacingError } from '@prisma/client-engine-runtime';
+import { TransactionManagerError } from '@prisma/client-engine-runtime';
 
 /** What was asked of an interactive transaction. */
 export type TransactionOperation = 'query' | 'commit' | 'rollback' | 'start';
@@ -45,10 +45,4 @@ export function transactionAborted(): TransactionManagerError {
   return new TransactionManagerError(
     'The transaction was rolled back by the database, because a statement in it had failed: nothing was committed.',
   );
-}
-
-/** P2023 for an isolation level that Postgres does not have. */
-export function isolationLevelInvalid(level: string): UserFacingError {
-  const message = `Inconsistent column data: Conversion failed: Invalid isolation level \`${level}\``;
-  return new UserFacingError(message, 'P2023', { providedIsolationLevel: level });
 }
