@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 
@@ -8,29 +7,24 @@ import { configDefaults, defineConfig } from 'vitest/config';
  */
 const expectation = { poll: { timeout: 25_000 }, requireAssertions: true };
 
-const SYSTEM = 'packages/dormouse/test/system/';
+const TESTS = 'packages/dormouse/test/';
 /**
- * What is held to a measure of memory, time or turns, what watches how long something rests, and what fills a machine.
+ * The files that another file beside them would disturb, or that would disturb it. All others have servers of their
+ * own, look at no process but theirs, and wait for conditions: they run beside each other.
  */
 const ALONE: readonly string[] = [
-  'activity',
-  'branch-reflink',
-  'branch-storage',
-  'connections',
-  'engine-large-bodies',
-  'events-streams',
-  'freeze',
-  'limits',
-  'maintenance',
-  'memory',
-  'rest',
-  'soak',
-  'tcp-session',
+  // More than 200 sessions at once.
+  'system/connections.test.ts',
+  // What the machine's servers take together: a page of the programs counts for each by how many processes share it.
+  'system/memory.test.ts',
+  // How long a thread is busy at a stretch, compared with other work of the same thread.
+  'system/engine-large-bodies.test.ts',
+  'system/events-streams.test.ts',
+  // How long a request takes while another waits for the disk.
+  'fault/slow-disk.test.ts',
 ];
-/** The others have servers of their own, and look at no process but theirs: they may run beside each other. */
-const beside = readdirSync(new URL(SYSTEM, import.meta.url))
-  .filter((name) => name.endsWith('.test.ts') && !ALONE.includes(name.slice(0, -'.test.ts'.length)))
-  .map((name) => `${SYSTEM}${name}`);
+/** They need control groups of version 2 for themselves: `npm run vm`. */
+const IN_A_VM = `${TESTS}vm/**`;
 
 const servers = { testTimeout: 180_000, hookTimeout: 240_000, expect: expectation };
 
@@ -46,6 +40,9 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['packages/*/src/**/*.test.ts'],
+          // One process for many files: no module of src keeps state, and to load them anew for each file took half of
+          // the project's CPU time.
+          isolate: false,
           testTimeout: 60_000,
           expect: expectation,
           hookTimeout: 120_000,
@@ -55,7 +52,8 @@ export default defineConfig({
         test: {
           ...servers,
           name: 'beside',
-          include: beside,
+          include: ['packages/*/test/**/*.test.ts', 'examples/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, IN_A_VM, ...ALONE.map((name) => TESTS + name)],
           // Each is a process that asks, one that serves, and its servers: about one and a half cores, less what it
           // waits.
           maxWorkers: Math.min(4, Math.max(2, Math.floor(availableParallelism() / 2))),
@@ -65,10 +63,8 @@ export default defineConfig({
       {
         test: {
           ...servers,
-          name: 'system',
-          include: ['packages/*/test/**/*.test.ts', 'examples/**/*.test.ts'],
-          // Those in vm/ need control groups of version 2 for themselves: `npm run vm`.
-          exclude: [...configDefaults.exclude, 'packages/*/test/vm/**', ...beside],
+          name: 'alone',
+          include: ALONE.map((name) => TESTS + name),
           fileParallelism: false,
         },
       },

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { prepareDataDirectory } from '../support/data-directory.ts';
 import { type EventsOwner, startEventsOwner } from '../support/events-owner.ts';
 import { processesOf } from '../support/reaper.mjs';
 import { type Scratch, scratch } from '../support/scratch.ts';
@@ -19,6 +20,7 @@ let owner: EventsOwner;
 beforeAll(async () => {
   console.log(`events fault test: DORMOUSE_SEED=${SEED} DORMOUSE_ROUNDS=${ROUNDS}`);
   home = scratch('events-kill');
+  await prepareDataDirectory(`${home.path}/data`);
   owner = await startEventsOwner(`${home.path}/data`, true);
   await owner.ask('wake');
 });

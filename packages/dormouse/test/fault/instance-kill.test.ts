@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { prepareDataDirectory } from '../support/data-directory.ts';
 import { postmastersOf as postmasters } from '../support/instance-faults.ts';
 import { connectTo, type Owner, queryOnce, startOwner, testId } from '../support/instance-owner.ts';
 import { processesOf } from '../support/reaper.mjs';
@@ -68,6 +69,7 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
 
     beforeAll(async () => {
       home = scratch('kill');
+      await prepareDataDirectory(join(home.path, 'data'));
       owner = await platform();
     });
     beforeEach(async () => {

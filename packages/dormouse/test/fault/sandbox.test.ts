@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { prepareDataDirectory } from '../support/data-directory.ts';
 import { connectTo, type Owner, OwnerError, queryOnce, startOwner, testId } from '../support/instance-owner.ts';
 import { processesOf } from '../support/reaper.mjs';
 import { type Scratch, scratch } from '../support/scratch.ts';
@@ -72,6 +73,7 @@ function keeperOf(pid: number): number {
 
 beforeAll(async () => {
   home = scratch('sandbox');
+  await prepareDataDirectory(dataDirectory());
   try {
     owner = await platform();
     works = true;

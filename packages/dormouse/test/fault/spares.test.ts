@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readControlFile } from '../../src/instance/postgres/control-file.ts';
+import { prepareDataDirectory } from '../support/data-directory.ts';
 import { type Owner, queryOnce, startOwner, testId } from '../support/instance-owner.ts';
 import { type Scratch, scratch } from '../support/scratch.ts';
 import { memoryDisk, NoMount, type SmallDisk } from '../support/small-disk.ts';
@@ -18,9 +19,10 @@ let owner: Owner | undefined;
 let next = 0;
 const newId = (): string => testId(++next);
 
-beforeEach(() => {
+beforeEach(async () => {
   home = scratch('spares');
   data = join(home.path, 'data');
+  await prepareDataDirectory(data);
 });
 afterEach(async () => {
   await owner?.close().catch(() => {});

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { prepareDataDirectory } from './data-directory.ts';
 import { scratch } from './scratch.ts';
 
-/** What `start --json` and `db create --json` say of a database. */
+/** What `start --json` and the API's reply to a creation say of a database. */
 export interface DatabaseUrls {
   readonly id: string;
   readonly name: string;
@@ -159,6 +159,19 @@ export async function startPlatform(
     return JSON.parse(result.stdout) as T;
   }
 
+  /** Over HTTP, as the CLI asks for it: a process for each would cost more than the database. */
+  async function createDatabase(name: string): Promise<DatabaseUrls> {
+    const reply = await fetch(`${announced.http}/api/databases`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${announced.adminToken}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ name }),
+      signal: AbortSignal.timeout(START_MS),
+    });
+    const text = await reply.text();
+    if (reply.status !== 201) throw new Error(`creating the database ${name}: ${reply.status} ${text}`);
+    return JSON.parse(text) as DatabaseUrls;
+  }
+
   try {
     if (!options.flags?.includes('--data')) await prepareDataDirectory(data);
     await launch(['--port', '0', '--pg-port', '0']);
@@ -187,7 +200,7 @@ export async function startPlatform(
     log: () => log,
     cli,
     json,
-    createDatabase: (name) => json<DatabaseUrls>('db', 'create', name),
+    createDatabase,
     terminate,
     async kill9() {
       child.kill('SIGKILL');

@@ -26,13 +26,24 @@ export async function copyPrepared(
   if (kept === undefined) return await make(target);
   const ready = join(kept, name);
   if (!existsSync(ready)) await prepare(ready, make);
-  const copy = (how: string, from: string, to: string): unknown =>
-    execFileSync('cp', [how, from, to], { stdio: 'pipe' });
-  if (linked.length === 0) return void copy('-a', ready, target);
+  if (linked.length === 0) return copy(ready, target);
   mkdirSync(target);
-  const { mode } = statSync(ready);
-  chmodSync(target, mode);
-  for (const entry of readdirSync(ready)) copy(linked.includes(entry) ? '-al' : '-a', join(ready, entry), target);
+  chmodSync(target, statSync(ready).mode);
+  for (const entry of readdirSync(ready)) {
+    const [from, to] = [join(ready, entry), join(target, entry)];
+    if (linked.includes(entry)) link(from, to);
+    else copy(from, to);
+  }
+}
+
+function copy(from: string, to: string): void {
+  execFileSync('cp', ['-a', from, to], { stdio: 'pipe' });
+}
+
+/** Copies by hard links; onto another disk, which has none to this one, as bytes. */
+function link(from: string, to: string): void {
+  const sameDisk = statSync(from).dev === statSync(dirname(to)).dev;
+  execFileSync('cp', [sameDisk ? '-al' : '-a', from, to], { stdio: 'pipe' });
 }
 
 async function prepare(ready: string, make: (directory: string) => Promise<void>): Promise<void> {

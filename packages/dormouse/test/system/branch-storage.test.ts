@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { prepareDataDirectory } from '../support/data-directory.ts';
 import { type Owner, queryOnce, startOwner, testId } from '../support/instance-owner.ts';
 import { type Scratch, scratch } from '../support/scratch.ts';
 import { postmasterPid } from '../support/server-processes.ts';
@@ -16,6 +17,7 @@ const newId = (): string => testId(++next);
 
 beforeAll(async () => {
   home = scratch('branch');
+  await prepareDataDirectory(join(home.path, 'data'));
   owner = await startOwner({ dataDirectory: join(home.path, 'data'), rest: { suspendAfterMs: 1e9 } });
   await owner.prepare();
 });

@@ -40,8 +40,11 @@ describe.each(CLIENT_VERSIONS)('a database at rest under the stock client of Pri
   };
   const state = async (): Promise<string> => (await described()).state;
   const force = async (action: 'suspend' | 'stop'): Promise<void> => {
-    const result = await platform.cli('db', action, database.name);
-    expect(result.code, result.stderr).toBe(0);
+    const reply = await fetch(`${platform.http}/api/databases/${database.id}/${action}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${platform.adminToken}` },
+    });
+    expect(reply.status, await reply.text()).toBe(200);
   };
   /** The database's server process, or undefined while it is stopped. */
   const postmaster = (): number | undefined => postmasterPid(join(platform.data, 'databases', database.id));

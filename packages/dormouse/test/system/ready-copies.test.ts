@@ -1,6 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { prepareDataDirectory } from '../support/data-directory.ts';
 import { type Owner, queryOnce, startOwner, testId } from '../support/instance-owner.ts';
 import { type Scratch, scratch } from '../support/scratch.ts';
 import { until } from '../support/until.ts';
@@ -41,6 +42,7 @@ const throwAway = (source: string, id: string): ReturnType<Owner['branch']> => o
 
 beforeAll(async () => {
   home = scratch('copies');
+  await prepareDataDirectory(join(home.path, 'data'));
   await open();
 });
 afterAll(async () => {
