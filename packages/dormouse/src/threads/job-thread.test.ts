@@ -5,7 +5,7 @@ import { Deadline, silentLogger, systemClock } from '../base/index.ts';
 import { JobThread } from './job-thread.ts';
 
 interface Job {
-  /** Whether it keeps the processor busy, or only takes time. */
+  /** True: the job keeps the processor busy. False: it only takes time. */
   readonly spins: boolean;
   readonly ms: number;
 }
@@ -30,19 +30,19 @@ function open(limits?: 'processor time'): JobThread<Job> {
 const submit = (job: Job, limitMs: number): Promise<unknown> =>
   (thread as JobThread<Job>).submit('one', job, Deadline.in(systemClock, 60_000), limitMs);
 
-it('a limit of time ends a job however little of the processor it had', async () => {
+it('a limit of time ends a job, however little processor time the job has used', async () => {
   open();
   await expect(submit({ spins: false, ms: 20_000 }, 300)).rejects.toMatchObject({ reason: 'deadline' });
 });
 
 it.skipIf(!existsSync('/proc/thread-self'))(
-  'a limit of processor time ends the job that used it, not one that only took its time',
+  'a limit of processor time ends a job that uses it up, not a job that only waits',
   async () => {
     open('processor time');
     expect(await submit({ spins: false, ms: 1200 }, 300)).toBe('done');
     await expect(submit({ spins: true, ms: 60_000 }, 300)).rejects.toMatchObject({ reason: 'deadline' });
     expect(await submit({ spins: true, ms: 1 }, 300)).toBe('done');
-    // One that does nothing at all is not waited for without end.
+    // A job that does nothing at all is ended too, after many times its limit.
     await expect(submit({ spins: false, ms: 60_000 }, 100)).rejects.toMatchObject({ reason: 'deadline' });
   },
 );

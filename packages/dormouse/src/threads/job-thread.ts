@@ -3,7 +3,7 @@ import { type Clock, type Deadline, DormouseError, type Logger, type Timer } fro
 import { startThread } from './start-thread.ts';
 import { threadCpuMs } from './thread-cpu.ts';
 
-/** A job for a thread, and what it answers. `memoryBytes` is what its WebAssembly memory holds by now. */
+/** A job as it goes to the thread, and the thread's reply. `memoryBytes`: the size of its WebAssembly memory by now. */
 export type NumberedJob<Job> = Job & { readonly id: number };
 export type JobReply = { readonly id: number; readonly memoryBytes: number } & (
   | { readonly result: unknown }
@@ -11,14 +11,17 @@ export type JobReply = { readonly id: number; readonly memoryBytes: number } & (
 );
 
 export interface Failure {
-  /** `refused`: the job's own fault. `missing`: the thread lacks what the job needs. `panic`: the thread is broken. */
+  /**
+   * `refused`: the job itself is at fault. `missing`: the thread lacks something that the job needs. `panic`: the
+   * thread is broken.
+   */
   readonly reason: 'refused' | 'missing' | 'panic';
   readonly message: string;
   readonly code?: string | undefined;
   readonly meta?: unknown;
 }
 
-/** How a job ended that gave no result; `deadline` when it was ended with its thread. */
+/** A job ended without a result. `deadline`: the job outlasted its limit, and its thread was ended. */
 export class JobFailed extends Error {
   override readonly name = 'JobFailed';
   readonly reason: Failure['reason'] | 'deadline';
@@ -37,9 +40,12 @@ const TOO_LATE = 'The time of this query was up before it was compiled.';
 
 export interface JobThreadOptions {
   readonly name: string;
-  /** The built JavaScript file of the thread. It posts `ready` once, then a reply a job. */
+  /**
+   * The built JavaScript file of the thread. It posts one message when it is ready (its kernel id, or anything else if
+   * it knows none), then one {@link JobReply} per job.
+   */
   readonly file: string;
-  /** What the thread starts with; made once. */
+  /** Makes the data that every thread starts with; called once. */
   readonly prepare: () => Promise<object>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -48,30 +54,28 @@ export interface JobThreadOptions {
   readonly heapMbMax: number;
   /** Jobs that may wait. */
   readonly waitingMax: number;
-  /** Ends the thread when it had nothing to do for so long; absent to keep it. */
+  /** The thread is ended after it has been idle for this long; absent: it is kept. */
   readonly idleMs?: number;
   /**
-   * Of what the limits of jobs are, where the kernel tells it and the thread has said what the kernel calls it; else of
-   * time.
+   * What the limits of jobs count: processor time of the thread, where the thread has posted its kernel id and the
+   * kernel tells its processor time; else elapsed time.
    */
   readonly limits?: 'processor time';
 }
 
-/**
- * Of a limit of processor time, how many times as long its job may take on a machine that is busy with other things.
- */
+/** A job under a limit of processor time may take this many times the limit, on a machine that is busy otherwise. */
 const BUSY_FACTOR = 10;
-/** How often at most a job is looked at. */
+/** The shortest time between two checks of a job's processor time. */
 const LOOK_MS_MIN = 100;
 
 interface Waiting<Job> {
   readonly job: Job;
   readonly limitMs: number;
-  /** Told how long it ran, however it ended. */
+  /** Told how long the job ran, however it ended. */
   readonly ran: ((ms: number) => void) | undefined;
-  /** Fires at the asker's deadline. */
+  /** Fires at the caller's deadline. */
   expiry: Timer | undefined;
-  /** Nobody waits for it any more. */
+  /** The caller has its answer: a job that has not begun is not run any more. */
   settled: boolean;
   resolve(result: unknown): void;
   reject(error: unknown): void;
@@ -82,26 +86,26 @@ interface Running<Job> {
   readonly waiting: Waiting<Job>;
   timer: Timer;
   readonly sinceMs: number;
-  /** Of its thread, when it began. */
+  /** The thread's processor time when the job began. */
   readonly cpuMs: number | undefined;
 }
 
 /**
- * One worker thread, one job at a time, each held to a limit of time (or of processor time); owners take turns. When a
- * job breaks the thread, outlasts its limit or makes the thread too large, the thread is ended and the next job starts
- * another. Only that job fails. The deadline of who asks is another thing: it ends the waiting, never the thread, which
- * others use.
+ * One worker thread that runs one job at a time, each under a limit of time (or of processor time); owners take turns.
+ * When a job breaks the thread, outlasts its limit or makes the thread too large, the thread is ended, and the next job
+ * starts another one. Only that job fails. A caller's deadline is something else: it ends the caller's wait, never the
+ * thread, which runs jobs of other callers.
  */
 export class JobThread<Job extends object> {
   readonly #options: JobThreadOptions;
-  /** Jobs that wait, a queue an owner, in the order of their turns. */
+  /** Jobs that wait: one queue per owner, in the order of the owners' turns. */
   readonly #queues = new Map<string, Waiting<Job>[]>();
   #waiting = 0;
   #prepared: Promise<object> | undefined;
   #worker: Promise<Worker> | undefined;
   #running: Running<Job> | undefined;
   #idle: Timer | undefined;
-  /** What the kernel calls the thread. */
+  /** The thread's id in the kernel. */
   #kernelId: number | undefined;
   #busy = false;
   #jobs = 0;
@@ -112,8 +116,8 @@ export class JobThread<Job extends object> {
   }
 
   /**
-   * Runs a job in its turn, for at most `limitMs` once it has begun; `ran` is told how long it did.
-   * Throws {@link JobFailed}, `queue_full`, `query_timeout` (not done at its deadline), `shutting_down`.
+   * Runs a job in its owner's turn, for at most `limitMs` once the job has begun; `ran` is told how long the job ran.
+   * Throws {@link JobFailed}, `queue_full`, `query_timeout` (the job is not done at `deadline`), `shutting_down`.
    */
   submit(owner: string, job: Job, deadline: Deadline, limitMs: number, ran?: (ms: number) => void): Promise<unknown> {
     if (this.#closed) return Promise.reject(new DormouseError('shutting_down'));
@@ -131,8 +135,8 @@ export class JobThread<Job extends object> {
   }
 
   /**
-   * Takes a place from the owner who has most of them, if that is not this one: whoever fills the queue is refused, not
-   * who comes then.
+   * Refuses the last job of the owner with the longest queue, if that is another owner: the owner that fills the queue
+   * is refused, not the one that comes when it is full.
    */
   #makeRoomFor(owner: string): boolean {
     let longest: Waiting<Job>[] = this.#queues.get(owner) ?? [];
@@ -146,7 +150,7 @@ export class JobThread<Job extends object> {
     return true;
   }
 
-  /** Gives the jobs of an owner that wait to another thread. */
+  /** Gives an owner's waiting jobs to another thread. */
   handOver(owner: string, to: JobThread<Job>): void {
     const queue = this.#queues.get(owner);
     if (queue === undefined) return;
@@ -175,14 +179,14 @@ export class JobThread<Job extends object> {
     await this.#end();
   }
 
-  /** Starts the next job, if none runs: the first of the owner whose turn it is. */
+  /** Starts the next job, if none runs: the first job of the owner whose turn it is. */
   #next(): void {
     if (this.#busy || this.#closed) return;
     for (const [owner, queue] of this.#queues) {
       const wanted = queue.findIndex(({ settled }) => !settled);
       const taken = queue.splice(0, wanted < 0 ? queue.length : wanted + 1);
       this.#waiting -= taken.length;
-      // The owner goes to the end of the line, or leaves it.
+      // The owner goes to the end of the order, or leaves it if it has no more jobs.
       this.#queues.delete(owner);
       if (queue.length > 0) this.#queues.set(owner, queue);
       const waiting = wanted < 0 ? undefined : taken.at(-1);
@@ -221,7 +225,7 @@ export class JobThread<Job extends object> {
     worker.postMessage(job);
   }
 
-  /** The time of a job is up: unless the thread did not get the processor for so long. */
+  /** The time of a job is up. Under a limit of processor time the job goes on if it has not used that much. */
   #late(waiting: Waiting<Job>): void {
     const running = this.#running;
     if (running?.waiting !== waiting) return;
@@ -310,7 +314,7 @@ export class JobThread<Job extends object> {
     return worker;
   }
 
-  /** The thread ended by itself, such as for want of heap: the job it had fails. */
+  /** The thread ended by itself, for example because its heap was full: the job that it had fails. */
   #broke(worker: Worker, error: Error): void {
     void this.#worker?.then((current) => {
       if (current !== worker) return;
@@ -322,7 +326,7 @@ export class JobThread<Job extends object> {
   }
 }
 
-/** Tells who asked how it ended, once. */
+/** Answers the caller, once. */
 function settle(waiting: Waiting<object>, tell: () => void): void {
   if (waiting.settled) return;
   waiting.settled = true;

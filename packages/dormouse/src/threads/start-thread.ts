@@ -2,17 +2,17 @@ import { Worker } from 'node:worker_threads';
 
 export interface ThreadStart {
   readonly name: string;
-  /** The built JavaScript file of the thread. It posts one message when it is ready. */
+  /** The built JavaScript file of the thread, which posts one message when it is ready. */
   readonly file: string;
   readonly data: object;
   readonly heapMbMax: number;
-  /** Given what the thread posts when it is ready. */
+  /** Receives the message that the thread posts when it is ready. */
   readonly onReady?: (message: unknown) => void;
 }
 
 /**
- * Starts a worker thread, which keeps no process alive, and returns when it is ready. Rejects if it ends or fails
- * before.
+ * Starts a worker thread and returns when the thread is ready. The thread keeps no process alive. Rejects if the thread
+ * ends or fails before it is ready.
  */
 export async function startThread({ name, file, data, heapMbMax, onReady }: ThreadStart): Promise<Worker> {
   const worker = new Worker(file, {
@@ -22,7 +22,7 @@ export async function startThread({ name, file, data, heapMbMax, onReady }: Thre
   });
   worker.unref();
   await new Promise<void>((resolve, reject) => {
-    // Not removeAllListeners: it takes those by which a Worker receives at all.
+    // Not removeAllListeners: that would also remove the Worker's own listeners, by which it receives messages.
     const settle = (error?: Error): void => {
       worker.off('message', ready).off('error', settle).off('exit', ended);
       if (error === undefined) resolve();

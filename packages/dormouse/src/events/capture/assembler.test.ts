@@ -3,7 +3,7 @@ import { type DecodedMessage, TestDecodingReader } from '../../wire/index.ts';
 import type { AppendBatch, TableFacts, TableName } from '../log/event-log.ts';
 import { TransactionAssembler } from './assembler.ts';
 import { CapturedTables } from './captured-tables.ts';
-import type { TableLook } from './table-looks.ts';
+import type { CatalogTable } from './catalog-lookup.ts';
 
 const reader = new TestDecodingReader();
 const read = (text: string): DecodedMessage => reader.decode(Buffer.from(text));
@@ -16,7 +16,7 @@ function pushAll(to: TransactionAssembler, endLsn: bigint, ...messages: DecodedM
   for (const message of messages) to.push(message, message.kind === 'commit' ? endLsn : 0n, 10);
 }
 
-function look(name: string, key: readonly string[] | null, more: Partial<TableLook> = {}): TableLook {
+function table(name: string, key: readonly string[] | null, more: Partial<CatalogTable> = {}): CatalogTable {
   const columns = [
     { name: 'id', type: 'integer', virtual: false },
     { name: 'v', type: 'text', virtual: false },
@@ -25,7 +25,7 @@ function look(name: string, key: readonly string[] | null, more: Partial<TableLo
 }
 
 /** Tables as a catalog has them, which the test may change; counts what is asked. */
-function catalog(tables: TableLook[], recorded: TableFacts[] = []) {
+function catalog(tables: CatalogTable[], recorded: TableFacts[] = []) {
   const asked: string[][] = [];
   let nowMs = 0;
   const captured = new CapturedTables(
@@ -50,7 +50,7 @@ function catalog(tables: TableLook[], recorded: TableFacts[] = []) {
 }
 
 test('nothing of a transaction is handed over before it commits, then all of it with its end', async () => {
-  const { batch } = catalog([look('t', ['id'])]);
+  const { batch } = catalog([table('t', ['id'])]);
   const assembler = new TransactionAssembler(1000, 50n);
   pushAll(assembler, 0n, begin(), insert(7));
   expect(assembler.take()).toBeUndefined();
@@ -87,7 +87,7 @@ test('nothing of a transaction is handed over before it commits, then all of it 
 });
 
 test('a giant transaction goes in pieces that count on', async () => {
-  const { batch } = catalog([look('t', ['id'])]);
+  const { batch } = catalog([table('t', ['id'])]);
   const big = new TransactionAssembler(25, 50n);
   pushAll(big, 0n, begin(), insert(1), insert(2), insert(3));
   const piece = await batch(big);
@@ -103,7 +103,7 @@ test('a giant transaction goes in pieces that count on', async () => {
 });
 
 test('what an event does not carry is unknown, and what the old row says is known', async () => {
-  const { batch, tables } = catalog([look('t', ['id'])]);
+  const { batch, tables } = catalog([table('t', ['id'])]);
   const assembler = new TransactionAssembler(1000, 50n);
   const rows = async (...texts: string[]): Promise<unknown> => {
     pushAll(
@@ -137,18 +137,18 @@ test('what an event does not carry is unknown, and what the old row says is know
     [['2', 0], undefined],
   ]);
   // The whole old row leaves out what was NULL.
-  tables[0] = look('t', ['id'], { identity: 'f' });
+  tables[0] = table('t', ['id'], { identity: 'f' });
   expect(await rows()).toBeUndefined();
   expect(await rows('DELETE: id[integer]:2')).toEqual([[['2', null], undefined]]);
   // Without a key and without the whole row nothing says which one it was.
-  tables[0] = look('t', null);
+  tables[0] = table('t', null);
   await rows();
   expect(await rows('DELETE: (no-tuple-data)')).toEqual([[[0, 0], undefined]]);
 });
 
 test('a delete that comes first has the columns that the catalog names; virtual ones are nowhere', async () => {
-  const columns = [...look('t', ['id']).columns, { name: 'twice', type: 'integer', virtual: true }];
-  const { batch } = catalog([look('t', ['id'], { columns, identity: 'f' })]);
+  const columns = [...table('t', ['id']).columns, { name: 'twice', type: 'integer', virtual: true }];
+  const { batch } = catalog([table('t', ['id'], { columns, identity: 'f' })]);
   const assembler = new TransactionAssembler(1000, 50n);
   pushAll(
     assembler,
@@ -167,7 +167,7 @@ test('a delete that comes first has the columns that the catalog names; virtual 
 });
 
 test('a table is asked for once, and again when it may be another', async () => {
-  const { batch, asked, later } = catalog([look('t', ['id']), look('k', null)]);
+  const { batch, asked, later } = catalog([table('t', ['id']), table('k', null)]);
   const assembler = new TransactionAssembler(1000, 50n);
   let end = 100n;
   const transaction = async (...messages: DecodedMessage[]): Promise<void> => {
@@ -196,7 +196,7 @@ test('a table is asked for once, and again when it may be another', async () => 
 });
 
 test('a key that is added later is news for the log, and materialized views and system tables have no events', async () => {
-  const { batch, tables } = catalog([look('t', null), look('mv', null, { kind: 'm' })]);
+  const { batch, tables } = catalog([table('t', null), table('mv', null, { kind: 'm' })]);
   const assembler = new TransactionAssembler(1000, 50n);
   pushAll(
     assembler,
@@ -210,7 +210,7 @@ test('a key that is added later is news for the log, and materialized views and 
   const first = await batch(assembler);
   expect(first?.transactions[0]?.events).toHaveLength(1);
   expect(first?.tables).toEqual([{ schema: 'public', name: 't', key: null, ancestors: [] }]);
-  tables[0] = look('t', ['id'], { ancestors: [{ schema: 'public', name: 'root' }] });
+  tables[0] = table('t', ['id'], { ancestors: [{ schema: 'public', name: 'root' }] });
   pushAll(assembler, 102n, begin(), commit());
   expect(await batch(assembler)).toMatchObject({
     transactions: [],

@@ -13,30 +13,30 @@ import {
   UNKNOWN,
 } from '../log/index.ts';
 import type { AssembledChange, Assembly, Shape } from './assembler.ts';
-import type { TableLook } from './table-looks.ts';
+import type { CatalogTable } from './catalog-lookup.ts';
 import { typeOf } from './type-names.ts';
 
 /**
- * What the catalog said of a table is asked again after this: a key may be changed in a transaction that writes rows
- * too.
+ * A table is looked up again after this long: a transaction that also writes rows may have changed the table's key, and
+ * nothing in the stream would say so.
  */
-const LOOK_AGE_MS = 10_000;
-/** Schemas whose tables are Postgres's own. */
+const LOOKUP_AGE_MS = 10_000;
+/** Schemas of Postgres's own tables. */
 const SYSTEM_SCHEMAS: readonly string[] = ['pg_catalog', 'information_schema'];
 
-/** Asks the catalog of tables, as they are once the transactions `xids` are to be seen. */
-export type LookAtTables = (tables: readonly TableName[], xids: readonly number[]) => Promise<readonly TableLook[]>;
+/** Looks up tables in the catalog, once the transactions `xids` are visible there. */
+export type LookUpTables = (tables: readonly TableName[], xids: readonly number[]) => Promise<readonly CatalogTable[]>;
 
 interface Known {
-  /** Undefined: no such table is there now. */
-  readonly look: TableLook | undefined;
+  /** Undefined: there is no such table now. */
+  readonly entry: CatalogTable | undefined;
   readonly generation: number;
-  readonly lookedAtMs: number;
-  /** The form that its rows had then. */
+  readonly lookedUpAtMs: number;
+  /** The columns that its rows were printed with when it was looked up. */
   readonly shape: Shape | undefined;
 }
 interface Form {
-  readonly look: TableLook | undefined;
+  readonly entry: CatalogTable | undefined;
   readonly definition: RelationDefinition;
   /** For each column of the definition, its place in the shape; -1 for one that was not printed. */
   readonly places: readonly number[];
@@ -50,25 +50,26 @@ function printedIn(shape: Shape, row: readonly TupleValue[]): string[] {
 }
 
 /**
- * Completes what was printed by what the catalog says: keys, virtual columns (printed as NULL), whole old rows, and
- * what a table is a part of. A table is looked at before its first change is stored, and again when it may be another.
+ * Completes printed changes from the catalog: keys, virtual columns (which are printed as NULL), old rows that are
+ * whole, and the tables that a table is a part of. A table is looked up before its first change is stored, and again
+ * whenever it may have changed.
  */
 export class CapturedTables {
-  readonly #look: LookAtTables;
+  readonly #lookUpTables: LookUpTables;
   readonly #nowMs: () => number;
   readonly #known = new Map<string, Known>();
   readonly #recorded: Map<string, TableFacts>;
   readonly #forms = new WeakMap<Shape, Form>();
   #generation = 0;
 
-  /** `recorded`: what the log knows. */
-  constructor(recorded: readonly TableFacts[], look: LookAtTables, nowMs: () => number) {
+  /** `recorded`: what the log knows of tables. */
+  constructor(recorded: readonly TableFacts[], lookUp: LookUpTables, nowMs: () => number) {
     this.#recorded = new Map(recorded.map((facts) => [keyOf(facts), facts]));
-    this.#look = look;
+    this.#lookUpTables = lookUp;
     this.#nowMs = nowMs;
   }
 
-  /** The batch for the log; `openAtMs` dates a transaction whose commit is not read yet. Fails as the look does. */
+  /** The batch for the log; `openAtMs` dates a transaction whose commit is not read yet. Fails as the lookup does. */
   async complete(assembly: Assembly, openAtMs: number): Promise<AppendBatch> {
     if (assembly.tablesChanged) this.#generation += 1;
     const wanted = new Map<string, { table: TableName; shape: Shape | undefined }>();
@@ -82,53 +83,53 @@ export class CapturedTables {
         }
       }
     }
-    // One without a key may have got it: its rows are read with it from then on.
+    // A table without a key may have got one: from then on its earlier rows are read with that key.
     if (assembly.tablesChanged) {
       for (const [key, facts] of this.#recorded) {
         if (facts.key === null && !wanted.has(key)) wanted.set(key, { table: facts, shape: undefined });
       }
     }
-    if (wanted.size > 0) await this.#lookAt(wanted, assembly.xids);
-    const tables = this.#news(wanted.keys());
+    if (wanted.size > 0) await this.#lookUp(wanted, assembly.xids);
+    const tables = this.#unrecorded(wanted.keys());
     return { ...this.#batch(assembly, openAtMs), ...(tables.length === 0 ? {} : { tables }) };
   }
 
   #isStale(key: string, { shape, before, cut }: AssembledChange): boolean {
     const known = this.#known.get(key);
     if (known === undefined || known.generation !== this.#generation) return true;
-    if (this.#nowMs() - known.lookedAtMs > LOOK_AGE_MS) return true;
+    if (this.#nowMs() - known.lookedUpAtMs > LOOKUP_AGE_MS) return true;
     if (!shape.partial && known.shape !== shape) return true;
-    const { look } = known;
-    if (before === undefined || look === undefined || look.identity === 'f' || cut) return false;
-    // The server printed another key than the catalog named.
+    const { entry } = known;
+    if (before === undefined || entry === undefined || entry.identity === 'f' || cut) return false;
+    // True if the server printed a key other than the one that the catalog named.
     const printed = printedIn(shape, before);
-    return printed.length !== look.key?.length || printed.some((name) => look.key?.includes(name) !== true);
+    return printed.length !== entry.key?.length || printed.some((name) => entry.key?.includes(name) !== true);
   }
 
-  async #lookAt(
+  async #lookUp(
     wanted: ReadonlyMap<string, { readonly table: TableName; readonly shape: Shape | undefined }>,
     xids: readonly number[],
   ): Promise<void> {
-    const lookedAtMs = this.#nowMs();
-    const looks = await this.#look(
+    const lookedUpAtMs = this.#nowMs();
+    const entries = await this.#lookUpTables(
       [...wanted.values()].map(({ table }) => table),
       xids,
     );
-    const found = new Map(looks.map((look) => [keyOf(look), look]));
+    const found = new Map(entries.map((entry) => [keyOf(entry), entry]));
     for (const [key, { shape }] of wanted) {
-      this.#known.set(key, { look: found.get(key), generation: this.#generation, lookedAtMs, shape });
+      this.#known.set(key, { entry: found.get(key), generation: this.#generation, lookedUpAtMs, shape });
     }
   }
 
-  /** What the log does not know yet of tables that were just looked at. */
-  #news(keys: Iterable<string>): TableFacts[] {
+  /** Facts of the tables that were just looked up, where the log does not have them yet. */
+  #unrecorded(keys: Iterable<string>): TableFacts[] {
     const news: TableFacts[] = [];
     for (const key of keys) {
-      const look = this.#known.get(key)?.look;
-      if (look === undefined || look.kind !== 'r') continue;
-      const { schema, name, ancestors, partition } = look;
+      const entry = this.#known.get(key)?.entry;
+      if (entry === undefined || entry.kind !== 'r') continue;
+      const { schema, name, ancestors, partition } = entry;
       const part = partition === undefined ? {} : { partition };
-      const facts: TableFacts = { schema, name, key: this.#recorded.get(key)?.key ?? look.key, ancestors, ...part };
+      const facts: TableFacts = { schema, name, key: this.#recorded.get(key)?.key ?? entry.key, ancestors, ...part };
       if (JSON.stringify(facts) === JSON.stringify(this.#recorded.get(key))) continue;
       this.#recorded.set(key, facts);
       news.push(facts);
@@ -136,7 +137,7 @@ export class CapturedTables {
     return news;
   }
 
-  /** Numbers the relations, so that a batch carries only those it needs. */
+  /** Numbers the relations, so that a batch carries only the relations of its events. */
   #batch({ transactions, endLsn }: Assembly, openAtMs: number): AppendBatch {
     const relations: RelationDefinition[] = [];
     const indexes = new Map<RelationDefinition, number>();
@@ -159,35 +160,35 @@ export class CapturedTables {
     };
   }
 
-  /** Materialized views are refreshed by changes of rows, too. */
+  /** False for materialized views, whose refresh is a change of rows too. */
   #isTable(table: TableName): boolean {
-    return !SYSTEM_SCHEMAS.includes(table.schema) && this.#known.get(keyOf(table))?.look?.kind !== 'm';
+    return !SYSTEM_SCHEMAS.includes(table.schema) && this.#known.get(keyOf(table))?.entry?.kind !== 'm';
   }
 
   #formOf({ shape, operation, before }: AssembledChange): Form {
     const key = keyOf(shape.table);
-    const look = this.#known.get(key)?.look;
-    const names = (look === undefined ? this.#recorded.get(key)?.key : look.key) ?? [];
+    const entry = this.#known.get(key)?.entry;
+    const names = (entry === undefined ? this.#recorded.get(key)?.key : entry.key) ?? [];
     if (operation === 'delete' && before !== undefined) {
-      // What the server printed of an old row was the key, if the one that the catalog has now is not in it.
+      // The printed part of an old row is the key of that time, if the catalog's key of now is not in it.
       const printed = printedIn(shape, before);
-      if (printed.length > 0 && !names.every((name) => printed.includes(name))) return formOf(shape, look, printed);
+      if (printed.length > 0 && !names.every((name) => printed.includes(name))) return formOf(shape, entry, printed);
     }
     let form = this.#forms.get(shape);
-    if (form === undefined || form.look !== look) {
-      form = formOf(shape, look, names);
+    if (form === undefined || form.entry !== entry) {
+      form = formOf(shape, entry, names);
       this.#forms.set(shape, form);
     }
     return form;
   }
 }
 
-function formOf(shape: Shape, look: TableLook | undefined, key: readonly string[]): Form {
-  const virtual = new Set(look?.columns.filter((column) => column.virtual).map(({ name }) => name));
+function formOf(shape: Shape, entry: CatalogTable | undefined, key: readonly string[]): Form {
+  const virtual = new Set(entry?.columns.filter((column) => column.virtual).map(({ name }) => name));
   let printed: readonly DecodedColumn[] = shape.columns;
-  // What was not printed is in the catalog, if the table is still the one that was printed.
-  if (shape.partial && look !== undefined && printed.every(({ name, type }) => has(look, name, type))) {
-    printed = look.columns;
+  // Columns that were not printed are taken from the catalog, if the table still has all that were printed.
+  if (shape.partial && entry !== undefined && printed.every(({ name, type }) => has(entry, name, type))) {
+    printed = entry.columns;
   }
   const columns = printed.filter(({ name }) => !virtual.has(name));
   const whole = key.every((name) => columns.some((column) => column.name === name));
@@ -199,20 +200,20 @@ function formOf(shape: Shape, look: TableLook | undefined, key: readonly string[
     ),
   };
   const places = columns.map(({ name }) => shape.columns.findIndex((column) => column.name === name));
-  return { look, definition, places };
+  return { entry, definition, places };
 }
 
-function has(look: TableLook, name: string, type: string): boolean {
-  return look.columns.some((column) => column.name === name && column.type === type);
+function has(entry: CatalogTable, name: string, type: string): boolean {
+  return entry.columns.some((column) => column.name === name && column.type === type);
 }
 
 function rowsOf(
   { operation, before, after, cut }: AssembledChange,
-  { places, look }: Form,
+  { places, entry }: Form,
 ): { readonly before: Row | undefined; readonly after: Row | undefined } {
   if (operation === 'truncate') return { before: undefined, after: undefined };
-  /** What was not printed of an old row is NULL if the row was printed whole, else it is not known. */
-  const whole = before !== undefined && look?.identity === 'f';
+  /** A value that was not printed is NULL if the old row was printed whole, else it is not known. */
+  const whole = before !== undefined && entry?.identity === 'f';
   const at = (row: readonly TupleValue[], place: number, last: boolean): TupleValue => {
     if (place < 0 || place >= row.length) return cut && last ? BEYOND : undefined;
     return row[place];
@@ -230,7 +231,7 @@ function rowsOf(
     const same = before?.[place];
     return typeof same === 'string' ? same : UNKNOWN;
   };
-  // A delete that names no row still is one.
+  // A delete that names no row is still a delete.
   const oldRow =
     before !== undefined
       ? places.map(old)

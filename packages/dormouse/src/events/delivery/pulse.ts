@@ -4,10 +4,11 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { type Clock, DormouseError, type ErrorCode, type Logger, toDormouseError } from '../../base/index.ts';
 import type { DatabaseEvents } from '../database-events.ts';
 import type { CursorKey, StoredEvent } from '../log/index.ts';
-import { follow, formatOffset, type Position, parseOffset, recheck } from '../log/index.ts';
+import { follow, formatOffset, type Position, parseOffset } from '../log/index.ts';
 import { CursorKeeper, resume } from './cursor-keeper.ts';
 import { compileFilter, type EventFilter, passes } from './filter.ts';
 import { columnOf, type Model, parseModel, taggedRow } from './model.ts';
+import { recheck } from './recheck.ts';
 import { checkName } from './stream-request.ts';
 
 /** Acknowledgements are 100 bytes; more is no Pulse client. */

@@ -1,6 +1,7 @@
 import { type Clock, DormouseError } from '../../base/index.ts';
 import { ThreadCalls, threadFile } from '../../threads/index.ts';
 import type { EventLog } from './event-log.ts';
+import { FairQueue, type QueuedCall } from './fair-queue.ts';
 import { HostedLog, type LogHost } from './hosted-log.ts';
 import type { LogLimits } from './log-bounds.ts';
 import {
@@ -11,7 +12,6 @@ import {
   type LogCalls,
   type LogFileName,
 } from './log-calls.ts';
-import { type LogJob, LogTurns } from './log-turns.ts';
 
 /**
  * Calls that the thread has at a time: the second lies ready when the first is done. A call that the thread does not
@@ -23,7 +23,7 @@ const IN_THREAD_MAX = 2;
  */
 const WAITING_MAX = 1000;
 
-interface Job extends LogJob {
+interface Job extends QueuedCall {
   /** Makes the call to the thread; settles once the caller has its result. */
   run(): Promise<void>;
   reject(error: unknown): void;
@@ -35,7 +35,7 @@ interface Job extends LogJob {
  */
 export class EventLogs implements LogHost {
   readonly #clock: Clock;
-  readonly #turns = new LogTurns<Job>();
+  readonly #turns = new FairQueue<Job>();
   readonly #thread = new ThreadCalls<LogCalls>({
     name: 'dormouse-events',
     file: threadFile('log-worker', import.meta.url),

@@ -1,4 +1,3 @@
-import { type Clock, DormouseError } from '../../base/index.ts';
 import type { EventLog, ReadRequest, ReadResult, TableName } from './event-log.ts';
 import type { LargeReads } from './large-reads.ts';
 import { comparePositions, type Position } from './position.ts';
@@ -92,63 +91,5 @@ export async function* follow(options: FollowOptions): AsyncGenerator<ReadResult
   } finally {
     stopListening();
     signal.removeEventListener('abort', onAbort);
-  }
-}
-
-/** Counts a database's subscribers, or other readers. */
-export class SubscriberCount {
-  readonly #max: number;
-  readonly #what: string;
-  #open = 0;
-
-  constructor(max: number, what = 'event subscribers already. Close some first.') {
-    this.#max = max;
-    this.#what = what;
-  }
-
-  get open(): number {
-    return this.#open;
-  }
-
-  /** Takes a place; the result gives it back. Fails with `quota_exceeded`. */
-  enter(): () => void {
-    if (this.#open >= this.#max) {
-      throw new DormouseError('quota_exceeded', {
-        message: `This database has ${this.#max} ${this.#what}`,
-      });
-    }
-    this.#open += 1;
-    let inside = true;
-    return () => {
-      if (inside) this.#open -= 1;
-      inside = false;
-    };
-  }
-}
-
-/**
- * Calls `check` every `ms` until it fails or the signal fires; then `failed`. For keys that are revoked under an open
- * stream.
- */
-export function recheck(
-  clock: Clock,
-  ms: number,
-  signal: AbortSignal,
-  check: () => unknown,
-  failed: (error: unknown) => void,
-): void {
-  let timer = clock.after(ms, tick);
-  signal.addEventListener('abort', () => timer.cancel(), { once: true });
-  function tick(): void {
-    Promise.resolve()
-      .then(check)
-      .then(
-        () => {
-          if (!signal.aborted) timer = clock.after(ms, tick);
-        },
-        (error: unknown) => {
-          if (!signal.aborted) failed(error);
-        },
-      );
   }
 }

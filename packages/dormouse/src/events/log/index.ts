@@ -30,8 +30,6 @@ export {
   follow,
   READ_EVENTS_MAX,
   readBatch,
-  recheck,
-  SubscriberCount,
 } from './follow.ts';
 export { LargeReads } from './large-reads.ts';
 export { DEFAULT_LOG_LIMITS, type LogLimits } from './log-bounds.ts';
@@ -49,3 +47,4 @@ export {
   type ValueClass,
 } from './pg-text.ts';
 export { comparePositions, formatOffset, ORIGIN, type Position, parseOffset } from './position.ts';
+export { SubscriberCount } from './subscriber-count.ts';

@@ -11,8 +11,8 @@ import type {
   TableFacts,
   TableName,
 } from './event-log.ts';
+import type { CallKind } from './fair-queue.ts';
 import type { LogLimits } from './log-bounds.ts';
-import type { LogJobKind } from './log-turns.ts';
 import type { Position } from './position.ts';
 
 /** Every call that the main thread makes to one log file. Times are those of the main thread's clock. */
@@ -40,7 +40,7 @@ export type LogFileCalls = {
 export type LogCallName = keyof LogFileCalls;
 
 /** Whose turn each call takes in the log's thread. */
-export const LOG_CALL_KINDS: Readonly<Record<LogCallName, LogJobKind>> = {
+export const LOG_CALL_KINDS: Readonly<Record<LogCallName, CallKind>> = {
   state: 'manage',
   epochs: 'manage',
   checkEpoch: 'read',

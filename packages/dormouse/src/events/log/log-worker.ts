@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { assert, cryptoRandom, DormouseError, type ErrorCode } from '../../base/index.ts';
 import { answerCalls } from '../../threads/index.ts';
-import { collector } from './collect.ts';
+import { garbageCollector } from './garbage-collector.ts';
 import type { LogCalls, LogFileName } from './log-calls.ts';
 import { LogFile } from './log-file.ts';
 
@@ -15,7 +15,7 @@ const OPEN_FILES_MAX = 64;
  */
 const CLOSED_FILES_MAX = 32;
 
-const collect = collector();
+const collect = garbageCollector();
 let closed = 0;
 
 /** By path, least recently used first. */

@@ -1,15 +1,15 @@
 /** What waits for the log's thread. */
-export interface LogJob {
+export interface QueuedCall {
   /** Jobs of one owner stay in order within their kind; owners have turns. */
   readonly owner: string;
   /**
    * `manage`: what an administrator waits for, before everybody else's. Never what a tenant can ask for at will.
    * `write` and `read` of one owner alternate, so that neither readers nor capture wait for all of the other's.
    */
-  readonly kind: LogJobKind;
+  readonly kind: CallKind;
 }
 
-export type LogJobKind = 'manage' | 'write' | 'read';
+export type CallKind = 'manage' | 'write' | 'read';
 
 interface Owner<Job> {
   readonly manage: Job[];
@@ -22,7 +22,7 @@ interface Owner<Job> {
  * Turns between the databases that share the log's thread: each owner's next job, one owner after the other. Jobs are
  * bounded, so turns are.
  */
-export class LogTurns<Job extends LogJob> {
+export class FairQueue<Job extends QueuedCall> {
   /** In the order of their turns; an owner without jobs is not in it. */
   readonly #owners = new Map<string, Owner<Job>>();
   /** Owners that have management jobs, in order. */

@@ -3,35 +3,36 @@ import type { Endpoint } from '../../instance/index.ts';
 import type { TableFacts, TableName } from '../log/index.ts';
 import { type Connect, type QueryRow, ReplicationConnection } from './replication-connection.ts';
 
-/** What the catalog says of a table now. */
-export interface TableLook extends TableFacts {
+/** A table as the catalog has it now. */
+export interface CatalogTable extends TableFacts {
   /** `r` a table or partition, `m` a materialized view. */
   readonly kind: string;
-  /** d default, n nothing, f full, i index. */
+  /** `pg_class.relreplident`: d default, n nothing, f full, i index. */
   readonly identity: string;
   readonly columns: readonly { readonly name: string; readonly type: string; readonly virtual: boolean }[];
 }
 
-/** Tables asked for at once. */
-const LOOK_TABLES_MAX = 500;
+/** Tables per query. */
+const LOOKUP_TABLES_MAX = 500;
 /**
- * The session is kept for the next look so long: looks come together, and a process of a frozen server costs memory.
+ * The session is kept this long for the next lookup: lookups come together, but each server process of a frozen server
+ * costs memory.
  */
 const KEEP_MS = 1000;
-/** A look takes a millisecond. One that takes this long meets a lock: the stream begins anew. */
+/** A lookup takes a millisecond. After this long it waits for a lock: it fails, and the stream begins anew. */
 const TIMEOUT_MS = 10_000;
 
 /**
- * A transaction is told when its commit is in the WAL, which is some microseconds before others see it: a look in
- * between would find tables as they were, and nothing would ask again. Longer than this a transaction is not waited
- * for.
+ * A transaction is streamed when its commit is in the WAL, some microseconds before other sessions see the transaction:
+ * a lookup in between would find the tables as they were before, and nothing would look them up again. A lookup
+ * therefore waits until the transaction is visible, for at most this long.
  */
 const SEEN_MS = 5_000;
-const SEEN_LOOK_MS = 1;
+const SEEN_PAUSE_MS = 1;
 
 /**
- * Whether all of these transactions are to be seen. Their ids have 32 of 64 bits; they are the nearest ones to the
- * present.
+ * Asks whether all of these transactions are visible. The stream gives the lower 32 bits of their 64-bit ids: each id
+ * is taken as the one nearest to the present.
  */
 function seenSql(xids: readonly number[]): string {
   return `
@@ -44,9 +45,9 @@ function seenSql(xids: readonly number[]): string {
 }
 
 /**
- * Everything is qualified, and the session's search_path is pg_catalog: nothing of a tenant's is called or resolved.
+ * Every name is qualified, and the session's search_path is pg_catalog: no object of a tenant is called or resolved.
  */
-function lookSql(tables: readonly TableName[]): string {
+function catalogSql(tables: readonly TableName[]): string {
   const wanted = tables.map(({ schema, name }) => `(${literal(schema)}, ${literal(name)})`).join(', ');
   return `
     SELECT n.nspname, c.relname, c.relkind, c.relreplident,
@@ -73,7 +74,7 @@ function literal(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
-function lookOf(row: QueryRow): TableLook {
+function catalogTableOf(row: QueryRow): CatalogTable {
   const [schema, name, kind, identity, key, columns, ancestors, partition] = row as readonly string[];
   const list = <T>(json: string | undefined | null): readonly T[] => (JSON.parse(json ?? 'null') as T[] | null) ?? [];
   const names = list<string>(key);
@@ -90,10 +91,10 @@ function lookOf(row: QueryRow): TableLook {
 }
 
 /**
- * Asks a database's catalog of its tables, in a short session of a role that may do nothing there. An event says
- * neither which columns are its table's key nor what it is a partition of.
+ * Looks up tables in a database's catalog, in a short session of a role that has no rights there. The stream itself
+ * says neither which columns are a table's key nor what a table is a partition of.
  */
-export class TableLooks {
+export class CatalogLookup {
   readonly #connect: Connect;
   readonly #endpoint: Endpoint;
   readonly #clock: Clock;
@@ -107,25 +108,25 @@ export class TableLooks {
   }
 
   /**
-   * Those of the tables that are there once the transactions `xids`, which have committed, are seen. Fails with
+   * Gives those of the tables that exist, once the committed transactions `xids` are visible. Fails with
    * `PostgresError`, `database_stopped`.
    */
-  async look(tables: readonly TableName[], xids: readonly number[]): Promise<readonly TableLook[]> {
+  async lookUp(tables: readonly TableName[], xids: readonly number[]): Promise<readonly CatalogTable[]> {
     this.#idle?.cancel();
-    const looks: TableLook[] = [];
+    const found: CatalogTable[] = [];
     try {
       this.#session ??= this.#open();
       const session = await this.#session;
       await this.#untilSeen(session, xids);
-      for (let at = 0; at < tables.length; at += LOOK_TABLES_MAX) {
-        looks.push(...(await session.query(lookSql(tables.slice(at, at + LOOK_TABLES_MAX)))).map(lookOf));
+      for (let at = 0; at < tables.length; at += LOOKUP_TABLES_MAX) {
+        found.push(...(await session.query(catalogSql(tables.slice(at, at + LOOKUP_TABLES_MAX)))).map(catalogTableOf));
       }
     } catch (error) {
       this.close();
       throw error;
     }
     this.#idle = this.#clock.after(KEEP_MS, () => this.close());
-    return looks;
+    return found;
   }
 
   close(): void {
@@ -147,7 +148,7 @@ export class TableLooks {
     for (;;) {
       const [row] = await session.query(seenSql(xids));
       if (row?.[0] === 't' || this.#clock.monotonic() > giveUpMs) return;
-      await new Promise<void>((resolve) => this.#clock.after(SEEN_LOOK_MS, resolve));
+      await new Promise<void>((resolve) => this.#clock.after(SEEN_PAUSE_MS, resolve));
     }
   }
 

@@ -6,7 +6,7 @@ import { runInNewContext } from 'node:vm';
  * is collected, and has no other way to let go of one; a thread that allocates little collects so rarely that
  * descriptors run out first.
  */
-export function collector(): () => void {
+export function garbageCollector(): () => void {
   setFlagsFromString('--expose-gc');
   return runInNewContext('gc') as () => void;
 }
