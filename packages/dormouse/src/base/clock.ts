@@ -23,3 +23,19 @@ export const systemClock: Clock = {
     return { cancel: () => clearTimeout(handle as number) };
   },
 };
+
+/** The longest interval of a timer. */
+const NEVER_MS = 2 ** 31 - 1;
+
+/**
+ * Keeps the process alive until `work` has ended. The timers of a `Clock` do not: without this a process that has
+ * closed its ports would end while it waits for its servers to stop.
+ */
+export async function keepAlive<T>(work: () => Promise<T>): Promise<T> {
+  const handle = setInterval(() => {}, NEVER_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(handle);
+  }
+}

@@ -681,3 +681,14 @@ export class DormouseError extends Error {
 export function toDormouseError(thrown: unknown): DormouseError {
   return thrown instanceof DormouseError ? thrown : new DormouseError('internal', { cause: thrown });
 }
+
+/**
+ * What an error code of the operating system or of SQLite says about the disk: `disk_full` when there is no room or the
+ * quota is used up, `data_unusable` when SQLite cannot read or write its file, undefined for every other code.
+ */
+export function diskFailure(code: unknown): 'disk_full' | 'data_unusable' | undefined {
+  if (typeof code !== 'string') return undefined;
+  if (code === 'ENOSPC' || code === 'EDQUOT' || code.startsWith('SQLITE_FULL')) return 'disk_full';
+  if (/^SQLITE_(CANTOPEN|CORRUPT|NOTADB|READONLY|IOERR|PERM|AUTH)/.test(code)) return 'data_unusable';
+  return undefined;
+}

@@ -1,11 +1,19 @@
-import { cryptoRandom, type Logger, ROLES, systemClock } from '../base/index.ts';
+import { cryptoRandom, type Logger, systemClock } from '../base/index.ts';
 import { Control, openDataDirectory, parsePublicUrl, Registry, Secrets } from '../control/index.ts';
 import { createEngine } from '../engine/index.ts';
 import { createEvents } from '../events/index.ts';
-import { checkBuilds, machineBootId, openInstances, type PrepareResult } from '../instance/index.ts';
+import {
+  checkBuilds,
+  type Instances,
+  MemoryKeeper,
+  machineBootId,
+  openInstances,
+  type ServersDescription,
+} from '../instance/index.ts';
 import { ClosingStack } from './closing-stack.ts';
 import { createDoors } from './doors.ts';
 import { MachineFleet } from './fleet.ts';
+import { describeIsolation, openMachine } from './machine.ts';
 import type { Platform, PlatformOptions } from './platform-options.ts';
 import { openPorts } from './ports.ts';
 import { StartGate } from './start-gate.ts';
@@ -18,7 +26,8 @@ const FIRST_DATABASE = 'main';
 /** What the doors serve once the platform has started. */
 interface Started {
   readonly fleet: MachineFleet;
-  readonly servers: PrepareResult;
+  readonly instances: Instances;
+  readonly servers: ServersDescription;
 }
 
 /**
@@ -99,19 +108,49 @@ async function open(
     },
   });
   opened.push(() => engine.close());
-  const instances = await openInstances({
-    dataDirectory: data.path,
+  const machine = await openMachine({ options, directory: data.path, limits, clock, log });
+  opened.push(() => machine.close());
+  const memory = new MemoryKeeper({ maxBytes: options.memoryMax, machine: machine.memory, clock, logger: log });
+  // The databases are opened after the doors, and closed after them too.
+  const databases = new ClosingStack();
+  opened.push(() => databases.close());
+
+  // The doors listen before the databases are opened: a query that comes meanwhile waits at the gate.
+  const gate = new StartGate<Started>();
+  const doors = createDoors({
+    options,
+    ports,
+    control,
+    secrets,
+    events,
+    origin: {
+      handle: (request, call) =>
+        gate.isOpen
+          ? gate.now().fleet.handle(request, call)
+          : gate.wait(call.deadline).then(({ fleet }) => fleet.handle(request, call)),
+    },
+    database: (id) => gate.now().fleet.get(id),
+    memory: () => memory.use,
+    limits: () => machine.limits(),
+    oldest: () => (gate.isOpen ? gate.now().instances.oldest() : undefined),
+    ready: () => gate.isOpen,
+    servers: () => (gate.isOpen ? gate.now().servers : undefined),
+    clock,
+    random,
+    log,
+  });
+  opened.push(() => doors.close());
+  opened.push(() => gate.fail());
+  await doors.listen();
+
+  const { runtime, servers } = await machine.prepare(progress);
+  progress(describeIsolation(servers));
+  const instances = openInstances({
+    runtime,
+    memory,
     rest: { suspendAfterMs: options.suspendAfter, stopAfterMs: options.stopAfter },
-    limits,
-    clientsMax: ROLES.length * options.poolConnections + options.tcpConnections,
-    sparesMax: options.spares,
-    memoryMaxBytes: options.memoryMax,
     clock,
     logger: log,
-    ...(options.pgUser === undefined ? {} : { pgUser: options.pgUser }),
-    pgBins: options.pgBin,
-    trustExtensions: options.trustExtension,
-    ...(options.isolation === undefined ? {} : { isolation: options.isolation }),
   });
   const fleet = new MachineFleet(
     { managed: instances },
@@ -130,44 +169,15 @@ async function open(
   );
   // In reverse: clients of the servers end first, then the servers, and then the logs, which capture writes to until
   // its server has stopped.
-  opened.push(() => fleet.closeEvents());
-  opened.push(() => instances.close());
-  opened.push(() => fleet.closeClients());
-
-  // The doors listen before the databases are opened: a query that comes meanwhile waits at the gate.
-  const gate = new StartGate<Started>();
-  const doors = createDoors({
-    options,
-    ports,
-    control,
-    secrets,
-    events,
-    origin: {
-      handle: (request, call) =>
-        gate.isOpen ? fleet.handle(request, call) : gate.wait(call.deadline).then(() => fleet.handle(request, call)),
-    },
-    database: (id) => gate.now().fleet.get(id),
-    memory: () => instances.memory(),
-    limits: () => instances.limits(),
-    oldest: () => instances.oldest(),
-    ready: () => gate.isOpen,
-    servers: () => (gate.isOpen ? gate.now().servers : undefined),
-    clock,
-    random,
-    log,
-  });
-  opened.push(() => doors.close());
-  opened.push(() => gate.fail());
-  await doors.listen();
-
-  const servers = await instances.prepare(progress);
-  progress(describeIsolation(servers));
+  databases.push(() => fleet.closeEvents());
+  databases.push(() => instances.close());
+  databases.push(() => fleet.closeClients());
   const records = control.databases();
   for (const record of records) fleet.open(record);
   const { adopted } = await instances.recover(records);
   if (adopted.length > 0) progress(`Found ${adopted.length} running from before; they go on.`);
   await control.start(fleet, servers.pgMajor);
-  gate.open({ fleet, servers });
+  gate.open({ fleet, instances, servers });
   if (control.listDatabases().length === 0) {
     progress(`Creating the first database, ${FIRST_DATABASE}`);
     await control.createDatabase(FIRST_DATABASE);
@@ -187,10 +197,4 @@ async function open(
     ),
     close: () => opened.close(),
   };
-}
-
-function describeIsolation({ isolation, isolationReason, account }: PrepareResult): string {
-  if (isolation === 'sandbox') return 'Each server runs in a sandbox of its own.';
-  const why = isolationReason === undefined ? '' : `, not in sandboxes: ${isolationReason}`;
-  return `Servers run as processes of the account ${account}${why}.`;
 }

@@ -35,8 +35,8 @@ type Step =
       readonly startFails: boolean;
       readonly suspendFails: boolean;
       readonly wakeFails: boolean;
-      /** How long the chores take, and to give them up; none are due if undefined. */
-      readonly choresMs: number | undefined;
+      /** How long the idle tasks take, and to give them up; none are due if undefined. */
+      readonly idleTasksMs: number | undefined;
       readonly giveUpMs: number;
       /** How long an attachment has something to finish before a rest. */
       readonly settleMs: number;
@@ -76,7 +76,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       startFails: rarely,
       suspendFails: rarely,
       wakeFails: rarely,
-      choresMs: fc.option(fc.integer({ min: 0, max: 200 }), { nil: undefined }),
+      idleTasksMs: fc.option(fc.integer({ min: 0, max: 200 }), { nil: undefined }),
       giveUpMs: fc.integer({ min: 0, max: 20 }),
       settleMs: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 300 }), fc.constant(5 * 60_000)),
     }),
@@ -120,7 +120,7 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
   const visited = new Set<string>();
   const problems: string[] = [];
   const told: string[] = [];
-  const chores = { ms: undefined as number | undefined, giveUpMs: 0, busy: false };
+  const idleTasks = { ms: undefined as number | undefined, giveUpMs: 0, busy: false };
   const settle = { ms: 0, busy: false };
   const wait = (ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, resolve));
   /** Forced rests that are not reached or refused yet. */
@@ -129,16 +129,17 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
     databaseId: 'db_00000000000000000000' as DatabaseId,
     server,
     rest: REST,
-    chores: {
-      due: () => chores.ms !== undefined,
+    idleTasks: {
+      due: () => idleTasks.ms !== undefined,
       async run(signal) {
-        if (controller.state !== 'running' || controller.holds > 0) problems.push(`chores while ${controller.state}`);
-        chores.busy = true;
-        const { ms = 0, giveUpMs } = chores;
-        chores.ms = undefined;
+        if (controller.state !== 'running' || controller.holds > 0)
+          problems.push(`idle tasks while ${controller.state}`);
+        idleTasks.busy = true;
+        const { ms = 0, giveUpMs } = idleTasks;
+        idleTasks.ms = undefined;
         await Promise.race([wait(ms), new Promise((resolve) => signal.addEventListener('abort', resolve))]);
         if (signal.aborted) await wait(giveUpMs);
-        chores.busy = false;
+        idleTasks.busy = false;
       },
     },
     clock,
@@ -167,7 +168,7 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
     if (!edges(previous).has(state)) problems.push(`${previous} → ${state} is not in the table`);
     if (state === 'suspending' && [...open.values()].includes(controller.generation))
       problems.push('frozen with a hold open');
-    if (state === 'suspending' && chores.busy) problems.push('frozen in the middle of chores');
+    if (state === 'suspending' && idleTasks.busy) problems.push('frozen in the middle of idle tasks');
     if (state === 'suspending' && settle.busy) problems.push('frozen before what was under way had settled');
     if (controller.rest.alwaysOn && state === 'suspending' && forced.suspend === 0)
       problems.push('froze what is always on');
@@ -271,7 +272,7 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
         return clock.advance(step.ms);
       case 'plan':
         Object.assign(server.plan, step);
-        Object.assign(chores, { ms: step.choresMs, giveUpMs: step.giveUpMs });
+        Object.assign(idleTasks, { ms: step.idleTasksMs, giveUpMs: step.giveUpMs });
         settle.ms = step.settleMs;
         return;
     }

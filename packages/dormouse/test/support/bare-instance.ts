@@ -2,7 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chownSync, closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseId, Deadline } from '../../src/base/index.ts';
-import { OwnBackends } from '../../src/instance/administration/own-backends.ts';
+import { AdminBackends } from '../../src/instance/administration/admin-backends.ts';
 import type { Attachment, Endpoint, Hold, Instance, InstanceState } from '../../src/instance/contract/index.ts';
 import { type Account, account, initialize, postgresBinaries } from './plain-postgres.ts';
 import { copyPrepared } from './prepared.ts';
@@ -194,7 +194,7 @@ export async function startBareInstance(
     },
     endpoint,
     credentials: (user) => ({ user, database: 'postgres' }),
-    backends: new OwnBackends(() => endpoint),
+    backends: new AdminBackends(() => endpoint),
     get generation() {
       return generation;
     },

@@ -23,10 +23,11 @@ import {
   type Row,
   type StoredEvent,
 } from '../../src/events/index.ts';
-import { type Endpoint, type Instance, type Instances, openInstances } from '../../src/instance/index.ts';
+import type { Endpoint, Instance, Instances } from '../../src/instance/index.ts';
 import { createPool, type Pool } from '../../src/pool/index.ts';
 import { connectSocket } from '../../src/session/index.ts';
 import { prepareDataDirectory } from './data-directory.ts';
+import { openTestMachine } from './open-test-machine.ts';
 import { type Scratch, scratch } from './scratch.ts';
 
 /** Real servers with capture, without doors or registry. */
@@ -88,13 +89,12 @@ export async function startCapturedMachine(
   };
   const dataDirectory = join(home.path, 'data');
   if (!existsSync(dataDirectory)) await prepareDataDirectory(dataDirectory);
-  const instances = await openInstances({
+  const { instances, pgMajor, ...machine } = await openTestMachine({
     logger,
     dataDirectory,
     ...(options.pgBins === undefined ? {} : { pgBins: options.pgBins }),
     rest: { suspendAfterMs: Number.POSITIVE_INFINITY, stopAfterMs: Number.POSITIVE_INFINITY },
   });
-  const { pgMajor } = await instances.prepare();
   const limits = options.limits ?? {};
   let connects = 0;
   const connect = (endpoint: Endpoint): ReturnType<typeof connectSocket> => {
@@ -173,7 +173,7 @@ export async function startCapturedMachine(
     async close() {
       try {
         await Promise.all([...databases.values()].map(({ pool }) => pool.close()));
-        await instances.close();
+        await machine.close();
         for (const database of databases.values()) await database.events.close();
         await events.close();
       } finally {

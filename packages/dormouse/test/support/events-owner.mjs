@@ -4,9 +4,10 @@ import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
 import { cryptoRandom, systemClock } from '../../dist/base/index.js';
 import { createEvents } from '../../dist/events/index.js';
-import { openInstances } from '../../dist/instance/index.js';
+import { MemoryKeeper, openInstances, openProcessMachine } from '../../dist/instance/index.js';
 
 const RECORD = { id: 'db_00000000000000000000', name: 'test', pgMajor: 18, createdAtMs: 0 };
+let machine;
 let instances;
 let instance;
 let ofDatabase;
@@ -15,8 +16,10 @@ const commands = {
   async open({ dataDirectory, create }) {
     const logger = { log: () => {} };
     const rest = { suspendAfterMs: Number.POSITIVE_INFINITY, stopAfterMs: Number.POSITIVE_INFINITY };
-    instances = await openInstances({ dataDirectory, rest, logger });
-    await instances.prepare();
+    machine = await openProcessMachine({ dataDirectory, logger });
+    const { runtime } = await machine.prepare();
+    const memory = new MemoryKeeper({ maxBytes: undefined, machine: machine.memory, clock: systemClock, logger });
+    instances = openInstances({ runtime, memory, rest, logger });
     if (create) await instances.create(RECORD);
     instance = instances.open(RECORD);
     const events = createEvents({ clock: systemClock, random: cryptoRandom, logger });
@@ -38,6 +41,7 @@ const commands = {
   drain: () => ofDatabase.capture.drain(),
   async close() {
     await instances.close();
+    await machine.close();
     await ofDatabase.close();
     setImmediate(() => process.exit(0));
   },

@@ -1,6 +1,6 @@
 import { type Clock, type Deadline, DormouseError, type Role } from '../../src/base/index.ts';
-import type { Adoption, Server, StopResult } from '../../src/instance/contract/runtime.ts';
-import type { Credentials, Endpoint } from '../../src/instance/index.ts';
+import type { Adoption, Server, StopResult } from '../../src/instance/contract/server.ts';
+import type { Backends, Credentials, Endpoint } from '../../src/instance/index.ts';
 
 /** How the next operations go. */
 export interface FakePlan {
@@ -20,6 +20,11 @@ const LOOK_MS = 1000;
  */
 export class FakeServer implements Server {
   readonly endpoint: Endpoint = { kind: 'tcp', host: 'fake', port: 1 };
+  readonly backends: Backends = {
+    terminate: async () => {},
+    terminateStarting: async () => {},
+    stateOf: async () => undefined,
+  };
   onExit: (() => void) | undefined;
   readonly plan: FakePlan = { startMs: 20, otherMs: 1, startFails: false, suspendFails: false, wakeFails: false };
   /** What really is. */

@@ -4,9 +4,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Deadline, systemClock } from '../../dist/base/index.js';
-import { openInstances } from '../../dist/instance/index.js';
+import { MemoryKeeper, openInstances, openProcessMachine } from '../../dist/instance/index.js';
 
+const logger = { log: () => {} };
+let machine;
 let instances;
+let rest;
 const holds = new Map();
 const opened = new Map();
 const instance = (id) => opened.get(id) ?? instances.open(record(id));
@@ -15,10 +18,16 @@ const deadline = (ms = 30_000) => Deadline.in(systemClock, ms);
 
 const commands = {
   async open({ options }) {
-    instances = await openInstances({ ...options, logger: { log: () => {} } });
+    rest = options.rest;
+    machine = await openProcessMachine({ ...options, logger });
     return { process: process.pid, uid: process.getuid() };
   },
-  prepare: () => instances.prepare(),
+  async prepare() {
+    const { runtime, servers } = await machine.prepare();
+    const memory = new MemoryKeeper({ maxBytes: undefined, machine: machine.memory, clock: systemClock, logger });
+    instances = openInstances({ runtime, memory, rest, logger });
+    return servers;
+  },
   recover: ({ ids }) => instances.recover(ids.map(record)),
   async create({ id }) {
     opened.set(id, await instances.create(record(id)));
@@ -70,7 +79,10 @@ const commands = {
   },
   state: async ({ id }) => describe(id),
   destroy: ({ id }) => instances.destroy(id),
-  close: () => instances.close(),
+  async close() {
+    await instances?.close();
+    await machine.close();
+  },
 };
 
 function describe(id) {

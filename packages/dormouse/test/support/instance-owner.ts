@@ -3,7 +3,13 @@ import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import type { InstanceState, InstancesOptions, PrepareResult, RecoverResult } from '../../src/instance/index.ts';
+import type {
+  InstanceState,
+  InstancesOptions,
+  ProcessMachineOptions,
+  RecoverResult,
+  ServersDescription,
+} from '../../src/instance/index.ts';
 
 /** What an owner tells of an instance. */
 export interface Described {
@@ -20,9 +26,10 @@ export interface Branched extends Described {
 }
 
 type OwnerOptions = Pick<
-  InstancesOptions,
-  'dataDirectory' | 'pgUser' | 'pgBins' | 'trustExtensions' | 'freezer' | 'rest' | 'sparesMax' | 'isolation'
->;
+  ProcessMachineOptions,
+  'dataDirectory' | 'pgUser' | 'pgBins' | 'trustExtensions' | 'freezer' | 'sparesMax' | 'isolation'
+> &
+  Pick<InstancesOptions, 'rest'>;
 
 /** A failure that the owner reports, with the code of a `DormouseError`. */
 export class OwnerError extends Error {
@@ -36,7 +43,7 @@ export class OwnerError extends Error {
 /** A process of its own that owns the instances of one data directory: a platform that can be killed. */
 export interface Owner {
   readonly pid: number;
-  prepare(): Promise<PrepareResult>;
+  prepare(): Promise<ServersDescription>;
   recover(ids: readonly string[]): Promise<RecoverResult>;
   create(id: string): Promise<Described>;
   branch(source: string, id: string, atRest?: boolean, throwAway?: boolean): Promise<Branched>;

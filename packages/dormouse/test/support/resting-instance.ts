@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { cryptoRandom, Deadline, newDatabaseId, silentLogger, systemClock } from '../../src/base/index.ts';
-import { type Instance, type Instances, openInstances, type RestSettings } from '../../src/instance/index.ts';
+import type { Instance, Instances, RestSettings } from '../../src/instance/index.ts';
 import { createPool, type Pool } from '../../src/pool/index.ts';
 import { connectSocket } from '../../src/session/index.ts';
 import { decodeDataRow } from '../../src/wire/index.ts';
 import { prepareDataDirectory } from './data-directory.ts';
+import { openTestMachine } from './open-test-machine.ts';
 import { scratch } from './scratch.ts';
 import { openTestDoor, type TestKey } from './test-door.ts';
 
@@ -32,9 +33,9 @@ export async function startRestingInstance(name: string, rest: Partial<RestSetti
   const home = scratch(name);
   const dataDirectory = join(home.path, 'data');
   await prepareDataDirectory(dataDirectory);
-  const instances = await openInstances({ dataDirectory, rest });
+  const machine = await openTestMachine({ dataDirectory, rest });
+  const { instances, pgMajor } = machine;
   try {
-    const { pgMajor } = await instances.prepare();
     await instances.recover([]);
     const instance = await instances.create({
       id: newDatabaseId(cryptoRandom),
@@ -71,12 +72,12 @@ export async function startRestingInstance(name: string, rest: Partial<RestSetti
       async close() {
         await door.close();
         await pool.close();
-        await instances.close();
+        await machine.close();
         home.remove();
       },
     };
   } catch (error) {
-    await instances.close();
+    await machine.close();
     home.remove();
     throw error;
   }

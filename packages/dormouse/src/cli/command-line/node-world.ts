@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
 import { setTimeout } from 'node:timers/promises';
-import { DormouseError } from '../../base/index.ts';
+import { DormouseError, diskFailure } from '../../base/index.ts';
 import type { Sink, StopSignal, World } from './world.ts';
 
 const SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM'];
@@ -20,7 +20,7 @@ function sink(stream: NodeJS.WriteStream): Sink {
     async flush() {
       if (failure === undefined) await new Promise<void>((resolve) => stream.write('', () => resolve()));
       if (failure === undefined || failure.code === 'EPIPE') return;
-      throw new DormouseError(failure.code === 'ENOSPC' ? 'disk_full' : 'data_unusable', {
+      throw new DormouseError(diskFailure(failure.code) ?? 'data_unusable', {
         message: `The output could not be written (${failure.code}).`,
         cause: failure,
       });

@@ -14,7 +14,7 @@ import {
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
-import { DormouseError } from '../../base/index.ts';
+import { DormouseError, diskFailure } from '../../base/index.ts';
 import { lockDirectory } from '../../instance/index.ts';
 
 /** Number of the layout below; a directory of another number is refused. */
@@ -186,7 +186,7 @@ function within<T>(root: string, work: () => T): T {
     return work();
   } catch (cause) {
     const { code, syscall } = cause as NodeJS.ErrnoException;
-    if (code === 'ENOSPC' || code === 'EDQUOT') throw new DormouseError('disk_full', { cause });
+    if (diskFailure(code) === 'disk_full') throw new DormouseError('disk_full', { cause });
     throw new DormouseError('data_unusable', { message: `${root}: ${reasonOf(code, syscall)}`, cause });
   }
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ParamGraph } from '@prisma/param-graph';
-import { type Deadline, DormouseError, type Logger, type RandomBytes } from '../../base/index.ts';
+import { type Deadline, DormouseError, diskFailure, type Logger, type RandomBytes } from '../../base/index.ts';
 import type { Kept, MemoryBudget, Share } from '../memory-budget.ts';
 import type { Compiler, SchemaSource } from './compiler.ts';
 import type { SchemaFacts } from './compiler-protocol.ts';
@@ -247,8 +247,7 @@ export class SchemaStore {
       }
     } catch (cause) {
       await unlink(temporary).catch(() => undefined);
-      const code = (cause as NodeJS.ErrnoException).code;
-      throw new DormouseError(code === 'ENOSPC' || code === 'EDQUOT' ? 'disk_full' : 'internal', { cause });
+      throw new DormouseError(diskFailure((cause as NodeJS.ErrnoException).code) ?? 'internal', { cause });
     }
   }
 }

@@ -1,6 +1,6 @@
 /** The worker thread that holds the log files. A call opens its file; the number of open files is bounded. */
 import { parentPort } from 'node:worker_threads';
-import { assert, cryptoRandom, DormouseError, type ErrorCode } from '../../base/index.ts';
+import { assert, cryptoRandom, DormouseError, diskFailure, type ErrorCode } from '../../base/index.ts';
 import { answerCalls } from '../../threads/index.ts';
 import { garbageCollector } from './garbage-collector.ts';
 import type { LogCalls, LogFileName } from './log-calls.ts';
@@ -71,10 +71,8 @@ const answers: LogCalls = {
 /** What a failure of SQLite means to the platform. */
 function codeOf(error: unknown): ErrorCode {
   if (error instanceof DormouseError) return error.code;
-  const code = String((error as { code?: unknown }).code ?? '');
-  if (code.startsWith('SQLITE_FULL') || /disk is full|ENOSPC/.test(String(error))) return 'disk_full';
-  if (/^SQLITE_(CANTOPEN|CORRUPT|NOTADB|READONLY|IOERR|PERM|AUTH)/.test(code)) return 'data_unusable';
-  return 'internal';
+  if (/disk is full|ENOSPC/.test(String(error))) return 'disk_full';
+  return diskFailure((error as { code?: unknown }).code) ?? 'internal';
 }
 
 assert(parentPort !== null, 'runs as a worker');

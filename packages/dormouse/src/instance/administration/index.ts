@@ -3,8 +3,9 @@
  *   reserves, and the end of a backend that does not end by itself.
  * Never: serves a tenant's statement.
  */
+
+export { AdminBackends } from './admin-backends.ts';
 export { AdminSession, NEUTRAL_DATABASE, type TextRow } from './admin-session.ts';
-export { OwnBackends } from './own-backends.ts';
 export { probe } from './probe.ts';
 export { retireObjects } from './retire-objects.ts';
 export {

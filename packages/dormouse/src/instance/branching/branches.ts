@@ -1,7 +1,6 @@
 import { type Clock, type DatabaseRecord, Deadline, DormouseError } from '../../base/index.ts';
 import type { ForkResult, Runtime } from '../contract/index.ts';
 import type { Controller } from '../life/index.ts';
-import type { ReadyCopies } from './ready-copies.ts';
 
 export interface BranchOptions {
   /** Stops the source first, if it is up, and copies its files. */
@@ -13,7 +12,6 @@ export interface BranchOptions {
 
 interface BranchesOptions {
   readonly runtime: Runtime;
-  readonly copies: ReadyCopies;
   readonly clock: Clock;
 }
 
@@ -28,20 +26,22 @@ const SOURCE_START_MS = 5 * 60_000;
 /** Copies of databases in the making. */
 export class Branches {
   readonly #runtime: Runtime;
-  readonly #copies: ReadyCopies;
   readonly #clock: Clock;
   readonly #waiting: (() => void)[] = [];
   readonly #running = new Set<Promise<unknown>>();
 
-  constructor({ runtime, copies, clock }: BranchesOptions) {
+  constructor({ runtime, clock }: BranchesOptions) {
     this.#runtime = runtime;
-    this.#copies = copies;
     this.#clock = clock;
   }
 
   /** Makes the storage of a branch from `source`, in its turn. */
   async make(source: Controller, branch: Branch, options: BranchOptions): Promise<ForkResult> {
-    if (branch.throwAway && source.state === 'stopped' && (await this.#copies.take(source.databaseId, branch.id)))
+    if (
+      branch.throwAway &&
+      source.state === 'stopped' &&
+      (await this.#runtime.readyCopies.take(source.databaseId, branch.id))
+    )
       return { way: 'files', pausedMs: 0 };
     while (this.#running.size >= TOGETHER) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     options.signal?.throwIfAborted();
@@ -63,7 +63,7 @@ export class Branches {
     if (atRest || source.state === 'stopped') {
       const result = await this.#copyFiles(source, branch, options, !atRest);
       if (result !== 'yielded') {
-        if (branch.throwAway) void this.#copies.expectMore(source);
+        if (branch.throwAway) void this.#runtime.readyCopies.expectMore(source);
         return result;
       }
     }

@@ -3,4 +3,3 @@
  * Never: decides which database is branched, or who may.
  */
 export { Branches, type BranchOptions } from './branches.ts';
-export { ReadyCopies } from './ready-copies.ts';

@@ -10,6 +10,7 @@ export {
   lockFile,
   SANDBOX_PROGRAM,
 } from './isolation.ts';
-export { LimitGroups, limitsUnavailable } from './limit-groups.ts';
-export { type Limits, limitsOf } from './limits.ts';
+export { LimitGroups } from './limit-groups.ts';
+export type { Limits } from './limits.ts';
 export type { ProcessWorld } from './process-world.ts';
+export { type LimitsState, ServerLimits } from './server-limits.ts';

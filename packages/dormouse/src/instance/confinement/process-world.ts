@@ -14,7 +14,6 @@ export interface ProcessWorld {
   readonly limits: LimitGroups;
   /** Connections of clients that a server has room for. */
   readonly clientsMax: number;
-  /** Known once the machine is prepared. */
   readonly isolation: Isolation;
   binaries(pgMajor: number): Binaries;
 }

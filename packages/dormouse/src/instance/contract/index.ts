@@ -5,4 +5,7 @@
 export type { Endpoint } from '../../session/index.ts';
 export type { Backends } from './backends.ts';
 export type { Attachment, Credentials, Hold, Instance, InstanceState } from './instance.ts';
-export type { Adoption, CopyWay, ForkOrder, ForkResult, Runtime, Server, StopResult } from './runtime.ts';
+export type { MachineMemory } from './machine-memory.ts';
+export type { CopySource, ReadyCopies } from './ready-copies.ts';
+export type { CopyWay, ForkOrder, ForkResult, Runtime, ServerRecord } from './runtime.ts';
+export type { Adoption, Server, StopResult } from './server.ts';

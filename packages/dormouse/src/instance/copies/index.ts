@@ -4,5 +4,6 @@
  * Never: decides what the copy is for.
  */
 export { canClone, forkStorage } from './fork.ts';
+export { FileReadyCopies } from './ready-copies.ts';
 export { Spares } from './spares.ts';
 export { makeStorage } from './storage.ts';

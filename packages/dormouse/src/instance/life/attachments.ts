@@ -1,11 +1,11 @@
 import type { Clock, Timer } from '../../base/index.ts';
 import type { Attachment } from '../contract/index.ts';
 
-/** How long attachments may take for their first and last words. */
-const WORDS_MS = 5000;
+/** How long attachments may take before a server is used first, frozen or stopped. */
+const ANSWER_MS = 5000;
 
 /**
- * The attachments of one database: told what becomes of the server, and waited for where they have something to say.
+ * The attachments of one database: told what becomes of the server, and waited for where they have work to do first.
  */
 export class Attachments {
   readonly #clock: Clock;
@@ -27,32 +27,35 @@ export class Attachments {
     return () => this.#attachments.delete(attachment);
   }
 
-  announce(): void {
+  /** Tells all that the server is up. */
+  started(): void {
     this.#announced = true;
     for (const attachment of [...this.#attachments]) attachment.started();
   }
 
-  /** The server is gone. */
-  bury(): void {
+  /** Tells all that the server is gone, if they were told that it was up. */
+  stopped(): void {
     if (!this.#announced) return;
     this.#announced = false;
     for (const attachment of [...this.#attachments]) attachment.stopped();
   }
 
-  /** Whether anybody has something to finish before a rest. */
+  /** Whether an attachment has something to finish before a rest. */
   get settles(): boolean {
     if (!this.#announced) return false;
     for (const attachment of this.#attachments) if (attachment.settling !== undefined) return true;
     return false;
   }
 
-  /** Waits until all have finished what is under way, or given up on it, or `signal` has fired. */
+  /**
+   * Waits until all have finished what is under way, or have given up; after `signal` fires only for a bounded time.
+   */
   async settle(signal: AbortSignal): Promise<void> {
     const work = Promise.allSettled([...this.#attachments].map((attachment) => attachment.settling?.(signal)));
     await new Promise<void>((resolve) => {
       let late: Timer | undefined;
       const hurry = (): void => {
-        late = this.#clock.after(WORDS_MS, resolve);
+        late = this.#clock.after(ANSWER_MS, resolve);
       };
       if (signal.aborted) hurry();
       else signal.addEventListener('abort', hurry, { once: true });
@@ -64,12 +67,14 @@ export class Attachments {
     });
   }
 
-  /** Waits for the answers, for a bounded time; one that fails only has nothing to add. */
-  async tell(word: (attachment: Attachment) => Promise<void> | undefined): Promise<void> {
-    const answers = [...this.#attachments].flatMap((attachment) => word(attachment) ?? []);
+  /**
+   * Asks each attachment by `ask` and waits for the answers, for a bounded time. A failed answer counts as an answer.
+   */
+  async askAll(ask: (attachment: Attachment) => Promise<void> | undefined): Promise<void> {
+    const answers = [...this.#attachments].flatMap((attachment) => ask(attachment) ?? []);
     if (answers.length === 0) return;
     await new Promise<void>((resolve) => {
-      const timer = this.#clock.after(WORDS_MS, resolve);
+      const timer = this.#clock.after(ANSWER_MS, resolve);
       void Promise.allSettled(answers).then(() => {
         timer.cancel();
         resolve();

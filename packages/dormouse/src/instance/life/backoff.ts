@@ -1,10 +1,12 @@
 import type { Clock, Timer } from '../../base/index.ts';
 
-/** After a start that failed the next one waits, so that a storm of queries does not spawn without end. */
+/**
+ * After a failed start the next one waits at least this long, so that a storm of queries does not spawn without end.
+ */
 export const BACKOFF_MS_MIN = 100;
 export const BACKOFF_MS_MAX = 5000;
 
-/** The time between failures: doubles with each, and is forgotten with a success. */
+/** The pause after a failure: doubles with each failure, and is forgotten after a success. */
 export class Backoff {
   readonly #clock: Clock;
   #ms = 0;
@@ -24,7 +26,7 @@ export class Backoff {
     this.#ms = 0;
   }
 
-  /** True if it is time to try again; else `again` is called when it is, once for the last who asked. */
+  /** Whether the pause is over; if not, `again` is called once when it is, in place of any earlier `again`. */
   over(again: () => void): boolean {
     this.cancel();
     const leftMs = this.#failedAtMs + this.#ms - this.#clock.monotonic();

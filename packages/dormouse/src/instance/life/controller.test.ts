@@ -17,14 +17,14 @@ interface World {
   in(ms: number): Deadline;
 }
 
-function world(rest: Partial<RestSettings> = {}, chores?: IdleTasks): World {
+function world(rest: Partial<RestSettings> = {}, idleTasks?: IdleTasks): World {
   const clock = virtualClock();
   const server = new FakeServer(clock);
   const controller = new Controller({
     databaseId: 'db_00000000000000000000' as DatabaseId,
     server,
     rest: { ...REST, ...rest },
-    ...(chores === undefined ? {} : { chores }),
+    ...(idleTasks === undefined ? {} : { idleTasks }),
     clock,
     logger: silentLogger,
   });
@@ -357,9 +357,9 @@ describe('scarce memory', () => {
   });
 });
 
-describe('chores', () => {
+describe('idle tasks', () => {
   /** IdleTasks that take `ms` once, and `endMs` more when they are given up. */
-  function chores(clock: () => VirtualClock, ms: number, endMs = 0) {
+  function idleTasks(clock: () => VirtualClock, ms: number, endMs = 0) {
     const seen = { begun: 0, ended: 0, givenUp: 0, due: true };
     const wait = (forMs: number) => new Promise<void>((resolve) => clock().after(forMs, resolve));
     const one: IdleTasks = {
@@ -382,7 +382,7 @@ describe('chores', () => {
   }
 
   it('are done before the freeze, once', async () => {
-    const { one, seen } = chores(() => w.clock, 300);
+    const { one, seen } = idleTasks(() => w.clock, 300);
     const w = world({}, one);
     await running(w);
     await w.clock.advance(1200);
@@ -392,7 +392,7 @@ describe('chores', () => {
   });
 
   it('are given up for a query, which does not wait', async () => {
-    const { one, seen } = chores(() => w.clock, 300, 50);
+    const { one, seen } = idleTasks(() => w.clock, 300, 50);
     const w = world({}, one);
     await running(w);
     await w.clock.advance(1200);
@@ -406,7 +406,7 @@ describe('chores', () => {
   });
 
   it.each(['suspend', 'stop'] as const)('are given up for `%s`', async (verb) => {
-    const { one, seen } = chores(() => w.clock, 300, 50);
+    const { one, seen } = idleTasks(() => w.clock, 300, 50);
     const w = world({}, one);
     await running(w);
     await w.clock.advance(1200);

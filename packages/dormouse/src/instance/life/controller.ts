@@ -8,7 +8,6 @@ import {
   type Role,
   toDormouseError,
 } from '../../base/index.ts';
-import { OwnBackends } from '../administration/index.ts';
 import type {
   Attachment,
   Backends,
@@ -22,14 +21,15 @@ import type {
 import { Attachments } from './attachments.ts';
 import { Backoff } from './backoff.ts';
 import { FileWork } from './file-work.ts';
-import { ForcedStates, type Rest } from './forced-states.ts';
+import { type ForcedState, ForcedStates } from './forced-states.ts';
 import { Holds } from './holds.ts';
-import { type IdleTasks, IdleTaskTurn } from './idle-tasks.ts';
-import { IdleTimer, type RestSettings } from './idle-timer.ts';
-import { nextStep } from './next-step.ts';
+import type { IdleTasks } from './idle-tasks.ts';
+import type { RestSettings } from './idle-timer.ts';
+import { Idleness } from './idleness.ts';
+import { nextStep, type Situation } from './next-step.ts';
 import { RestartBackoff } from './restart-backoff.ts';
-import { ServerWork } from './server-work.ts';
-import { Settling } from './settling.ts';
+import { type CloseReason, ServerWork } from './server-work.ts';
+import { Sessions } from './sessions.ts';
 import { StateMachine } from './state-machine.ts';
 import type { TransientState } from './transitions.ts';
 import { Waiters } from './waiters.ts';
@@ -37,14 +37,8 @@ import { Waiters } from './waiters.ts';
 /** How long a forced wake waits: a recovery may take longer, and goes on. */
 const WAKE_MS = 5 * 60_000;
 
-/** How long a forced suspend waits for queries that run. */
+/** How long a forced suspend waits for the holds of queries that run. */
 const DRAIN_MS = 10_000;
-/**
- * How long a stop waits for what attachments have under way and advance with; as long when the platform ends, whose own
- * end is waited for.
- */
-const STOP_SETTLE_MS = 60_000;
-const END_SETTLE_MS = 10_000;
 
 export interface ControllerOptions {
   readonly databaseId: DatabaseId;
@@ -52,68 +46,66 @@ export interface ControllerOptions {
   readonly rest: RestSettings;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Done on the idle server before it is frozen for idleness. */
-  readonly chores?: IdleTasks;
-  /** Waited for before a start: others may have to go first. Never rejects. */
+  /** Done on the idle server before it is suspended for idleness. */
+  readonly idleTasks?: IdleTasks;
+  /** Awaited before a start: other servers may have to stop first. Never rejects. */
   readonly makeRoom?: () => Promise<void>;
 }
 
-/** Decides when one database's server runs. What it may do in which state is written in TRANSITIONS. */
+/**
+ * Runs one database's server: moves its state as TRANSITIONS allows and `nextStep` decides. Everything that bears on
+ * that decision is held here, and each change of it leads to `#decide`.
+ */
 export class Controller implements Instance {
   readonly databaseId: DatabaseId;
-  readonly backends: Backends = new OwnBackends(() => this.endpoint);
   readonly #server: Server;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #attendants: Attachments;
+  readonly #attachments: Attachments;
   readonly #work: ServerWork;
   readonly #machine: StateMachine;
   readonly #waiters: Waiters;
-  readonly #wishes: ForcedStates;
-  readonly #backoff: Backoff;
-  readonly #comeback: RestartBackoff;
+  readonly #forced: ForcedStates;
+  readonly #startBackoff: Backoff;
+  readonly #restartBackoff: RestartBackoff;
   readonly #holds: Holds;
-  readonly #rest: IdleTimer;
-  readonly #chores: IdleTaskTurn;
-  readonly #settling: Settling;
-  /** Of the stop under way. */
-  #hurry: AbortController | undefined;
-  #sessions = 0;
+  readonly #sessions: Sessions;
+  readonly #idle: Idleness;
+  readonly #files = new FileWork();
   #failure: DormouseError | undefined;
-  /** Set once: no hold is given any more, and why. */
-  #closed: 'shutting_down' | 'database_deleted' | undefined;
-  /** Somebody made it rest: always on or not, it waits for the next who needs it. */
+  /** Set once: why no hold is given any more. */
+  #closed: CloseReason | undefined;
+  /** A caller made it rest: even an always-on database stays at rest until it is needed again. */
   #setAside = false;
   #adopting = false;
-  /** Work on the files of the stopped server: it does not start meanwhile. */
-  readonly #files = new FileWork();
 
   constructor(options: ControllerOptions) {
+    const { clock } = options;
+    const decide = (): void => this.#decide();
     this.databaseId = options.databaseId;
     this.#server = options.server;
-    this.#clock = options.clock;
+    this.#clock = clock;
     this.#logger = options.logger;
     this.#machine = new StateMachine({
       enter: (state, previous) => this.#enter(state, previous),
-      settled: () => this.#settle(),
+      settled: decide,
     });
-    this.#attendants = new Attachments(options.clock);
-    const makeRoom = options.makeRoom ?? (async () => {});
-    this.#work = new ServerWork(options.server, this.#attendants, options.clock, makeRoom);
-    // Who waited through a back-off in vain learns why.
-    this.#waiters = new Waiters(options.clock, () =>
+    this.#attachments = new Attachments(clock);
+    this.#work = new ServerWork(options.server, this.#attachments, clock, options.makeRoom ?? (async () => {}));
+    // A caller that waited through the pause after a failed start is told why the start failed.
+    this.#waiters = new Waiters(clock, () =>
       this.#machine.state === 'failed' && this.#failure ? this.#failure : new DormouseError('wake_timeout'),
     );
-    this.#wishes = new ForcedStates(options.clock);
-    this.#backoff = new Backoff(options.clock);
-    this.#comeback = new RestartBackoff(options.clock);
+    this.#forced = new ForcedStates(clock);
+    this.#startBackoff = new Backoff(clock);
+    this.#restartBackoff = new RestartBackoff(clock);
     this.#holds = new Holds(() => this.#lastHoldReleased());
-    this.#rest = new IdleTimer(options.clock, options.rest, () => this.#lookAtRest());
-    this.#chores = new IdleTaskTurn(options.chores, () => this.#settle());
-    this.#settling = new Settling(this.#attendants, () => this.#settle());
+    this.#sessions = new Sessions(() => this.#idle.timer.arm(this.#machine.state));
+    const { rest, idleTasks } = options;
+    this.#idle = new Idleness({ clock, rest, idleTasks, attachments: this.#attachments, decide });
     this.#server.onExit = () => {
       this.#work.exited();
-      this.#comeback.crashed();
+      this.#restartBackoff.crashed();
       this.#machine.dispatch('exited');
     };
   }
@@ -127,34 +119,37 @@ export class Controller implements Instance {
   get endpoint(): Endpoint {
     return this.#server.endpoint;
   }
+  get backends(): Backends {
+    return this.#server.backends;
+  }
   credentials(role: Role): Credentials {
     return this.#server.credentials(role);
   }
   get generation(): number {
     return this.#holds.generation;
   }
-  /** For what the runtime does beside starting and stopping it; its life is the controller's. */
+  /** For copies of the server's storage; only the controller starts, suspends and stops the server. */
   get server(): Server {
     return this.#server;
   }
   /** Why no hold is given any more. */
-  get closed(): 'shutting_down' | 'database_deleted' | undefined {
+  get closed(): CloseReason | undefined {
     return this.#closed;
   }
-  /** Open holds, for tests and status. */
+  /** The number of open holds, for tests and status. */
   get holds(): number {
     return this.#holds.open;
   }
   get rest(): RestSettings {
-    return this.#rest.settings;
+    return this.#idle.timer.settings;
   }
-  /** Monotonic: its last activity. */
+  /** When the database was used last, on the monotonic clock. */
   get usedAtMs(): number {
-    return this.#rest.usedAtMs;
+    return this.#idle.timer.usedAtMs;
   }
 
   tryHold(): Hold | undefined {
-    if (this.#machine.state !== 'running' || this.#wishes.size > 0 || this.#closed !== undefined) return undefined;
+    if (this.#machine.state !== 'running' || this.#forced.size > 0 || this.#closed !== undefined) return undefined;
     return this.#newHold();
   }
 
@@ -164,41 +159,32 @@ export class Controller implements Instance {
     if (hold !== undefined) return hold;
     const waiting = this.#waiters.add(deadline);
     this.#setAside = false;
-    this.#settle();
+    this.#decide();
     return waiting;
   }
 
   openSession(): Hold {
-    this.#sessions++;
-    let open = true;
-    return {
-      release: () => {
-        if (!open) return;
-        open = false;
-        this.#sessions--;
-        if (this.#sessions === 0) this.#rest.arm(this.#machine.state);
-      },
-    };
+    return this.#sessions.add();
   }
 
   suspend(): Promise<void> {
-    return this.#wishFor('suspended');
+    return this.#force('suspended');
   }
 
   stop(): Promise<void> {
-    return this.#wishFor('stopped');
+    return this.#force('stopped');
   }
 
   /**
-   * Stops the server and runs `work` on its files. Who needs the server meanwhile waits for the end of the work; where
-   * it `yields`, the work's signal fires for them instead. It also fires at `close`. Rejects as `stop` and `work` do.
+   * Stops the server and runs `work` on its files. Callers that need the server meanwhile wait for the end of the work;
+   * with `yields`, they make the work's signal fire. The signal also fires at `close`. Rejects as `stop` and `work` do.
    */
   async whileStopped<T>(yields: boolean, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     if (this.#closed !== undefined) throw new DormouseError(this.#closed);
     try {
-      return await this.#files.run(yields, () => this.#wishFor('stopped', false), work);
+      return await this.#files.run(yields, () => this.#force('stopped', false), work);
     } finally {
-      this.#settle();
+      this.#decide();
     }
   }
 
@@ -206,30 +192,31 @@ export class Controller implements Instance {
     (await this.hold(Deadline.in(this.#clock, WAKE_MS))).release();
   }
 
-  /** Takes effect at once, in whatever state. */
+  /** Takes effect at once, in any state. */
   setRest(rest: RestSettings): void {
-    if (rest.alwaysOn && !this.#rest.settings.alwaysOn) this.#setAside = false;
-    this.#rest.change(rest);
-    this.#settle();
+    if (rest.alwaysOn && !this.#idle.timer.settings.alwaysOn) this.#setAside = false;
+    this.#idle.timer.change(rest);
+    this.#decide();
   }
 
-  /** What its server takes now; undefined where that is not known. */
+  /** The memory that the server takes now; undefined where that is not known. */
   memoryBytes(): Promise<number | undefined> {
     return this.#server.memoryBytes();
   }
 
   /**
-   * Stops it if it is suspended, nobody waits for it and it need not be on. Returns when it is stopped, or at once:
-   * false.
+   * Stops the server to free its memory, if it is suspended, not waited for and not always on. Returns true once it is
+   * stopped; else false, at once.
    */
   async yieldMemory(): Promise<boolean> {
-    if (this.#machine.state !== 'suspended' || this.#waiters.size > 0 || this.#rest.settings.alwaysOn) return false;
-    await this.#wishFor('stopped', false);
+    if (this.#machine.state !== 'suspended' || this.#waiters.size > 0 || this.#idle.timer.settings.alwaysOn)
+      return false;
+    await this.#force('stopped', false);
     return true;
   }
 
   attach(attachment: Attachment): () => void {
-    return this.#attendants.attach(attachment);
+    return this.#attachments.attach(attachment);
   }
 
   onChange(listener: (state: InstanceState, previous: InstanceState) => void): () => void {
@@ -237,8 +224,8 @@ export class Controller implements Instance {
   }
 
   /**
-   * Takes over what an earlier platform left; gives whether that goes on. Before any server of ours; who asks meanwhile
-   * waits for it.
+   * Takes over the server that an earlier platform left; true if that server goes on. Called before this controller
+   * starts a server; callers that need the server meanwhile wait for the end of the adoption.
    */
   async adopt(): Promise<boolean> {
     assert(this.#machine.state === 'stopped' && !this.#adopting, 'adopted late');
@@ -246,11 +233,11 @@ export class Controller implements Instance {
     try {
       const found = await this.#server.adopt();
       if (found === 'running') this.#machine.dispatch('adopted');
-      // It is alive: it counts as such, and what it was started for goes on.
+      // A server that still recovers is alive: it counts as a start under way, which goes on.
       else if (found === 'starting') this.#machine.dispatch('run');
       return found !== 'gone';
     } catch (error) {
-      // Something of it is alive and does not end. The next start proves that it is gone, or fails and says why.
+      // A part of the server is alive and does not end. The next start proves that it is gone, or fails and says why.
       this.#logger.log('error', 'database is neither adopted nor ended', {
         database: this.databaseId,
         reason: String(error),
@@ -258,78 +245,61 @@ export class Controller implements Instance {
       return false;
     } finally {
       this.#adopting = false;
-      this.#settle();
+      this.#decide();
     }
   }
 
-  /** Stops for good: who waits and who comes later gets `reason`. */
-  async close(reason: 'shutting_down' | 'database_deleted'): Promise<void> {
+  /** Stops for good: callers that wait, and all later callers, get `reason`. */
+  async close(reason: CloseReason): Promise<void> {
     this.#closed ??= reason;
-    this.#backoff.cancel();
-    this.#comeback.cancel();
+    this.#startBackoff.cancel();
+    this.#restartBackoff.cancel();
     this.#waiters.refuse(new DormouseError(reason));
     this.#files.end(new DormouseError(reason));
-    const hurry = this.#hurry;
-    if (reason === 'database_deleted') hurry?.abort();
-    const timer = this.#clock.after(END_SETTLE_MS, () => hurry?.abort());
+    const calm = this.#work.hurry(reason);
     try {
-      await this.#wishFor('stopped');
+      await this.#force('stopped');
     } finally {
-      timer.cancel();
+      calm();
     }
-  }
-
-  /** It is on for its own sake. */
-  get #kept(): boolean {
-    return this.#rest.settings.alwaysOn && !this.#setAside && this.#closed === undefined;
   }
 
   #newHold(): Hold {
-    if (this.#chores.busy) this.#chores.giveUp();
-    this.#settling.used();
+    this.#idle.used();
     return this.#holds.take();
   }
 
   #lastHoldReleased(): void {
-    this.#rest.used();
-    if (this.#wishes.size > 0) this.#settle();
-    else this.#rest.arm(this.#machine.state);
+    this.#idle.timer.used();
+    if (this.#forced.size > 0) this.#decide();
+    // The usual case after every query: the timer alone, no decision.
+    else this.#idle.timer.arm(this.#machine.state);
   }
 
-  #wishFor(rest: Rest, byHand = true): Promise<void> {
-    const granted = this.#wishes.add(
-      rest,
-      byHand,
-      rest === 'stopped'
-        ? undefined
-        : {
-            ms: DRAIN_MS,
-            late: () => {
-              if (this.#machine.state !== 'running' || this.#settling.busy) return undefined;
-              // Those who were not let in for it come in now.
-              queueMicrotask(() => this.#settle());
-              return new DormouseError('database_busy');
-            },
-          },
-    );
-    this.#settle();
-    return granted;
+  #force(state: ForcedState, byHand = true): Promise<void> {
+    const late = (): DormouseError | undefined => {
+      if (this.#machine.state !== 'running' || this.#idle.settling) return undefined;
+      // Callers that were kept waiting for the suspend are served now.
+      queueMicrotask(() => this.#decide());
+      return new DormouseError('database_busy');
+    };
+    const reached = this.#forced.add(state, byHand, state === 'stopped' ? undefined : { ms: DRAIN_MS, late });
+    this.#decide();
+    return reached;
   }
 
   #enter(state: InstanceState, previous: InstanceState): void {
-    this.#rest.cancel();
-    this.#chores.giveUp();
-    this.#settling.giveUp();
+    this.#idle.stateEnded();
     switch (state) {
       case 'starting':
-        this.#begin(state, () => this.#work.start(() => this.#wishes.has('stopped')));
+        this.#begin(state, () => this.#work.start(() => this.#forced.has('stopped')));
         break;
       case 'running':
         this.#setAside = false;
-        this.#comeback.up();
-        this.#rest.used();
-        this.#settling.used();
-        if (previous === 'starting' || previous === 'stopped') this.#attendants.announce();
+        this.#restartBackoff.up();
+        this.#idle.timer.used();
+        this.#idle.used();
+        if (previous === 'starting' || previous === 'stopped') this.#attachments.started();
         break;
       case 'suspending':
         this.#begin(state, (wanted) => this.#work.suspend(wanted));
@@ -338,28 +308,16 @@ export class Controller implements Instance {
         this.#begin(state, () => this.#work.wake());
         break;
       case 'stopping':
-        this.#begin(state, () => this.#stop(previous));
+        this.#begin(state, () => this.#work.stop(previous, this.#closed));
         break;
       case 'suspended':
-        this.#rest.rested();
+        this.#idle.timer.rested();
         break;
       case 'stopped':
       case 'failed':
         this.#holds.endGeneration();
-        this.#attendants.bury();
+        this.#attachments.stopped();
         break;
-    }
-  }
-
-  async #stop(previous: InstanceState): Promise<void> {
-    const hurry = new AbortController();
-    this.#hurry = hurry;
-    const withinMs = this.#closed === 'shutting_down' ? END_SETTLE_MS : STOP_SETTLE_MS;
-    const timer = this.#clock.after(withinMs, () => hurry.abort());
-    try {
-      await this.#work.stop(previous, this.#closed === 'database_deleted' ? 'immediate' : 'clean', hurry.signal);
-    } finally {
-      timer.cancel();
     }
   }
 
@@ -367,7 +325,7 @@ export class Controller implements Instance {
     this.#machine.begin(work, {
       done: () => {
         if (state === 'starting') {
-          this.#backoff.succeeded();
+          this.#startBackoff.succeeded();
           this.#failure = undefined;
         }
         this.#machine.dispatch('done');
@@ -383,32 +341,25 @@ export class Controller implements Instance {
       reason: String(error.cause ?? error.message),
     });
     if (state === 'suspending') {
-      this.#rest.failed();
-      this.#wishes.refuse('suspended', error);
+      this.#idle.timer.failed();
+      this.#forced.refuse('suspended', error);
     } else if (state !== 'waking') {
       this.#failure = error;
-      this.#backoff.failed();
+      this.#startBackoff.failed();
       this.#waiters.refuse(error);
-      if (state === 'stopping') this.#wishes.refuse('stopped', error);
+      if (state === 'stopping') this.#forced.refuse('stopped', error);
     }
     this.#machine.dispatch('failed');
   }
 
-  /** Looks at who wants what, and does the next thing. Called after every change of state and of wishes. */
-  #settle(): void {
+  /**
+   * Fulfils the orders that the state satisfies, and does the next step. Called after every change that bears on it.
+   */
+  #decide(): void {
     if (this.#machine.dispatching || this.#adopting) return;
-    this.#grantWishes();
-    const step = nextStep(this.#machine.state, {
-      stop: this.#wishes.has('stopped'),
-      suspend: this.#wishes.has('suspended'),
-      waiters: this.#waiters.size > 0,
-      holds: this.#holds.open > 0,
-      chores: this.#chores.busy,
-      settled: this.#settling.done,
-      settling: this.#settling.busy,
-      kept: this.#kept,
-      files: this.#files.busy,
-    });
+    const { state } = this.#machine;
+    if (this.#forced.reached(state)) this.#setAside = true;
+    const step = nextStep(state, this.#situation());
     switch (step) {
       case 'run':
       case 'suspend':
@@ -416,49 +367,34 @@ export class Controller implements Instance {
         this.#machine.dispatch(step);
         break;
       case 'retry':
-        if (this.#backoff.over(() => this.#settle())) this.#machine.dispatch('run');
+        if (this.#startBackoff.over(() => this.#decide())) this.#machine.dispatch('run');
         break;
-      case 'come-back':
-        if (this.#comeback.due(() => this.#settle())) this.#machine.dispatch('run');
+      case 'restart':
+        if (this.#restartBackoff.over(() => this.#decide())) this.#machine.dispatch('run');
         break;
       case 'serve':
         this.#waiters.serve(() => this.#newHold());
-        if (this.#holds.open === 0) this.#rest.arm('running');
         break;
-      case 'rest':
-        this.#rest.arm(this.#machine.state);
-        break;
-      case 'settle':
-        this.#settling.begin();
-        break;
-      case 'end-chores':
-        this.#chores.giveUp();
-        break;
-      case 'end-settling':
-        this.#settling.giveUp();
-        break;
-      case 'end-files':
+      case 'end-file-work':
         this.#files.yield(new DormouseError('database_busy'));
         break;
       case 'wait':
         break;
+      default:
+        this.#idle.do(step, state);
     }
   }
 
-  #grantWishes(): void {
-    // A stopped database rests deeper than a suspended one; a failed one has nothing to freeze.
-    if (this.#machine.state === 'stopped' && this.#wishes.grant('stopped')) this.#setAside = true;
-    if (this.#machine.state === 'stopped' || this.#machine.state === 'suspended' || this.#machine.state === 'failed') {
-      if (this.#wishes.grant('suspended')) this.#setAside = true;
-    }
-  }
-
-  #lookAtRest(): void {
-    const state = this.#machine.state;
-    const busy = this.#holds.open > 0 || this.#chores.busy || this.#settling.busy;
-    if (state === 'running' ? busy : this.#sessions > 0) return;
-    if (!this.#rest.over(state)) this.#rest.arm(state);
-    else if (state === 'suspended') this.#machine.dispatch('stop');
-    else if (state === 'running' && !this.#chores.begin() && !this.#settling.begin()) this.#machine.dispatch('suspend');
+  #situation(): Situation {
+    return {
+      ...this.#idle.situation(this.#machine.state),
+      forcedStop: this.#forced.has('stopped'),
+      forcedSuspend: this.#forced.has('suspended'),
+      waiters: this.#waiters.size > 0,
+      holds: this.#holds.open > 0,
+      sessions: this.#sessions.open > 0,
+      keptOn: this.#idle.timer.settings.alwaysOn && !this.#setAside && this.#closed === undefined,
+      fileWork: this.#files.running,
+    };
   }
 }

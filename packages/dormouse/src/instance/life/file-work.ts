@@ -5,15 +5,15 @@ interface Entry {
   readonly aborter: AbortController;
 }
 
-/** Those who need the files of a stopped server to themselves. While there are any, it is not started. */
+/** Work on the files of a stopped server. While any is under way, the server is not started. */
 export class FileWork {
   readonly #entries = new Set<Entry>();
 
-  get busy(): boolean {
+  get running(): boolean {
     return this.#entries.size > 0;
   }
 
-  /** Runs `work` once `stopped` has resolved. Those that `yield` are ended when somebody needs the server. */
+  /** Runs `work` once `stopped` has resolved. Work that `yields` is asked to end when the server is needed. */
   async run<T>(yields: boolean, stopped: () => Promise<void>, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const entry: Entry = { yields, aborter: new AbortController() };
     this.#entries.add(entry);
@@ -25,11 +25,12 @@ export class FileWork {
     }
   }
 
-  /** Asks those that yield to end. */
+  /** Asks the work that yields to end. */
   yield(reason: DormouseError): void {
     for (const { yields, aborter } of this.#entries) if (yields) aborter.abort(reason);
   }
 
+  /** Asks all work to end. */
   end(reason: DormouseError): void {
     for (const { aborter } of this.#entries) aborter.abort(reason);
   }

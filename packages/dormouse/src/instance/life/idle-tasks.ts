@@ -1,38 +1,40 @@
 /** Work that is done on an idle server before it rests. */
 export interface IdleTasks {
-  /** Whether it is worth a look now. */
+  /** Whether a run is worthwhile now. */
   due(): boolean;
   /** Does what is due, for a bounded time. Ends soon after `signal` fires. Never rejects. */
   run(signal: AbortSignal): Promise<void>;
 }
 
-/** One turn of chores at a time, given up when somebody needs the server. */
+/** Runs idle tasks, one turn at a time; a turn is given up when the server is needed. */
 export class IdleTaskTurn {
-  readonly #chores: IdleTasks | undefined;
-  readonly #over: () => void;
+  readonly #tasks: IdleTasks | undefined;
+  readonly #onEnd: () => void;
   #running: AbortController | undefined;
 
-  /** `over` is called when a turn has ended, done or given up. */
-  constructor(chores: IdleTasks | undefined, over: () => void) {
-    this.#chores = chores;
-    this.#over = over;
+  /** `onEnd` is called when a turn has ended, done or given up. */
+  constructor(tasks: IdleTasks | undefined, onEnd: () => void) {
+    this.#tasks = tasks;
+    this.#onEnd = onEnd;
   }
 
-  get busy(): boolean {
+  get running(): boolean {
     return this.#running !== undefined;
   }
 
-  /** True if there was something to look at: it has begun. */
-  begin(): boolean {
-    if (this.#chores?.due() !== true) return false;
+  get due(): boolean {
+    return this.#tasks?.due() === true;
+  }
+
+  /** Begins a turn. None is running. */
+  begin(): void {
     const turn = new AbortController();
     this.#running = turn;
     const end = (): void => {
       this.#running = undefined;
-      this.#over();
+      this.#onEnd();
     };
-    this.#chores.run(turn.signal).then(end, end);
-    return true;
+    this.#tasks?.run(turn.signal).then(end, end);
   }
 
   giveUp(): void {

@@ -1,12 +1,12 @@
 import type { Clock } from '../../base/index.ts';
 import { Backoff } from './backoff.ts';
 
-/** A server that lasted this long is not one that crashes at once again. */
+/** A server that ran for this long is not one that crashes again as soon as it starts. */
 const STEADY_MS = 60_000;
 
 /**
- * Paces how a database that is always on comes up by itself: at once, and after crashes that follow each other ever
- * later, so that one that dies of its own start does not spin.
+ * Paces how a database that is always on comes up by itself after a crash: at once, and after crashes that follow each
+ * other ever later, so that a server that crashes as soon as it starts does not spin.
  */
 export class RestartBackoff {
   readonly #clock: Clock;
@@ -28,8 +28,8 @@ export class RestartBackoff {
     this.#backoff.failed();
   }
 
-  /** True if it may come up now; else `again` is called when it may. */
-  due(again: () => void): boolean {
+  /** Whether the database may come up now; if not, `again` is called when it may. */
+  over(again: () => void): boolean {
     return this.#backoff.over(again);
   }
 

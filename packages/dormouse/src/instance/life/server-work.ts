@@ -3,26 +3,35 @@ import type { InstanceState, Server } from '../contract/index.ts';
 import type { Attachments } from './attachments.ts';
 
 /**
- * A start that recovers from a crash replays what `max_wal_size` lets pile up, and begins anew if it is broken off: on
- * a slow disk it must have its time. Nobody waits for so long: who needs the server has a deadline of his own, and a
- * stop breaks it off.
+ * A start that recovers from a crash replays up to `max_wal_size` of WAL, and begins anew if it is broken off: on a
+ * slow disk it must have its time. No caller waits this long: each has a deadline of its own, and a stop breaks the
+ * start off.
  */
 const START_MS_MAX = 60 * 60_000;
-/** A stop that is wanted while a server starts lets it have this long, which all but long recoveries need little of. */
+/** A stop that is ordered while a server starts waits this long for the start; only long recoveries need more. */
 const STOP_PATIENCE_MS = 30_000;
+/** How long a stop waits for what attachments have under way, for as long as they advance. */
+const STOP_SETTLE_MS = 60_000;
+/** The same while the platform ends: a supervisor waits for its end. */
+const CLOSE_SETTLE_MS = 10_000;
 
-/** What the transient states do: operations on the server, with the attachments' words around them. */
+/** Why a database is closed for good. */
+export type CloseReason = 'shutting_down' | 'database_deleted';
+
+/** What the transient states do: operations on the server, and before and after them the calls of its attachments. */
 export class ServerWork {
   readonly #server: Server;
-  readonly #attendants: Attachments;
+  readonly #attachments: Attachments;
   readonly #clock: Clock;
   readonly #makeRoom: () => Promise<void>;
-  /** Servers that ended without our doing. */
+  /** How many servers ended without a stop of ours. */
   #exits = 0;
+  /** Ends the wait for attachments of the stop that is under way. */
+  #hurry: AbortController | undefined;
 
-  constructor(server: Server, attendants: Attachments, clock: Clock, makeRoom: () => Promise<void>) {
+  constructor(server: Server, attachments: Attachments, clock: Clock, makeRoom: () => Promise<void>) {
     this.#server = server;
-    this.#attendants = attendants;
+    this.#attachments = attachments;
     this.#clock = clock;
     this.#makeRoom = makeRoom;
   }
@@ -31,21 +40,21 @@ export class ServerWork {
     this.#exits++;
   }
 
-  /** Starts the server and lets attachments look at it before anybody else may. */
-  async start(stopWanted: () => boolean): Promise<void> {
+  /** Starts the server and lets attachments look at it before anything else uses it. */
+  async start(stopOrdered: () => boolean): Promise<void> {
     await this.#makeRoom();
     const exits = this.#exits;
     const patience = Deadline.in(this.#clock, STOP_PATIENCE_MS);
-    const givenUp = (): boolean => patience.expired() && stopWanted();
+    const givenUp = (): boolean => patience.expired() && stopOrdered();
     await this.#server.start(Deadline.in(this.#clock, START_MS_MAX), givenUp);
-    await this.#attendants.tell((attachment) => attachment.preparing?.());
-    // While it starts nothing else looks at an exit.
+    await this.#attachments.askAll((attachment) => attachment.preparing?.());
+    // The state machine ignores an exit while a server starts.
     if (this.#exits !== exits) throw new DormouseError('start_failed');
   }
 
-  /** `wanted` tells whether it still is, after the last words. */
+  /** Suspends the server if `wanted` still says so after the attachments have answered. */
   async suspend(wanted: () => boolean): Promise<void> {
-    if (this.#attendants.announced) await this.#attendants.tell((attachment) => attachment.suspending?.());
+    if (this.#attachments.announced) await this.#attachments.askAll((attachment) => attachment.suspending?.());
     if (wanted()) await this.#server.suspend();
   }
 
@@ -53,18 +62,37 @@ export class ServerWork {
     return this.#server.wake();
   }
 
-  /** Stops the server that was in the state `previous`; `hurry` ends the wait for what attachments have under way. */
-  async stop(previous: InstanceState, how: 'clean' | 'immediate', hurry: AbortSignal): Promise<void> {
-    // Last words need a server that moves.
+  /** Stops the server, which was in the state `previous`; at once if its database is deleted. */
+  async stop(previous: InstanceState, closed: CloseReason | undefined): Promise<void> {
+    const hurry = new AbortController();
+    this.#hurry = hurry;
+    const timer = this.#clock.after(closed === 'shutting_down' ? CLOSE_SETTLE_MS : STOP_SETTLE_MS, () => hurry.abort());
+    try {
+      await this.#stop(previous, closed === 'database_deleted' ? 'immediate' : 'clean', hurry.signal);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** Shortens the stop that is under way, because the database is closed meanwhile. The result takes that back. */
+  hurry(reason: CloseReason): () => void {
+    const hurry = this.#hurry;
+    if (reason === 'database_deleted') hurry?.abort();
+    const timer = this.#clock.after(CLOSE_SETTLE_MS, () => hurry?.abort());
+    return () => timer.cancel();
+  }
+
+  async #stop(previous: InstanceState, how: 'clean' | 'immediate', hurry: AbortSignal): Promise<void> {
+    // Attachments can only talk to a server that is not frozen.
     const moves =
       previous !== 'suspended' ||
       (await this.#server.wake().then(
         () => true,
         () => false,
       ));
-    if (this.#attendants.announced && previous !== 'waking') {
-      if (how === 'clean' && moves) await this.#attendants.settle(hurry);
-      await this.#attendants.tell((attachment) => attachment.stopping());
+    if (this.#attachments.announced && previous !== 'waking') {
+      if (how === 'clean' && moves) await this.#attachments.settle(hurry);
+      await this.#attachments.askAll((attachment) => attachment.stopping());
     }
     await this.#server.stop(how);
   }

@@ -2,46 +2,45 @@ import type { Attachments } from './attachments.ts';
 import { IdleTaskTurn } from './idle-tasks.ts';
 
 /**
- * Before a rest attachments finish what is under way (capture reads what was written), while the server still runs and
- * serves. What was settled stays so until somebody uses the server; a turn that somebody interrupts is had again before
- * the next rest.
+ * Before a rest, attachments finish what is under way (capture reads what was written) while the server still runs and
+ * serves. The database then counts as settled until it is used again; a turn that is interrupted by a use is repeated
+ * before the next rest.
  */
 export class Settling {
-  readonly #attendants: Attachments;
+  readonly #attachments: Attachments;
   readonly #turn: IdleTaskTurn;
   #settled = false;
 
-  /** `over` is called when a turn has ended, done or given up. */
-  constructor(attendants: Attachments, over: () => void) {
-    this.#attendants = attendants;
+  /** `onEnd` is called when a turn has ended, done or given up. */
+  constructor(attachments: Attachments, onEnd: () => void) {
+    this.#attachments = attachments;
     const run = async (signal: AbortSignal): Promise<void> => {
-      await this.#attendants.settle(signal);
+      await this.#attachments.settle(signal);
       if (!signal.aborted) this.#settled = true;
     };
-    this.#turn = new IdleTaskTurn({ due: () => !this.done, run }, over);
+    this.#turn = new IdleTaskTurn({ due: () => !this.done, run }, onEnd);
   }
 
-  get busy(): boolean {
-    return this.#turn.busy;
+  get running(): boolean {
+    return this.#turn.running;
   }
 
-  /** Nothing has to be waited for. */
+  /** Whether nothing has to be waited for. */
   get done(): boolean {
-    return this.#settled || !this.#attendants.settles;
+    return this.#settled || !this.#attachments.settles;
   }
 
-  /** True if there is something to wait for: it has begun. */
-  begin(): boolean {
-    return this.#turn.begin();
+  begin(): void {
+    this.#turn.begin();
   }
 
   giveUp(): void {
     this.#turn.giveUp();
   }
 
-  /** Somebody has the server. */
+  /** The server is used again. */
   used(): void {
     this.#settled = false;
-    if (this.#turn.busy) this.#turn.giveUp();
+    this.#turn.giveUp();
   }
 }

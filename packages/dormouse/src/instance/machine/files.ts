@@ -4,7 +4,7 @@ import { statfsSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { DormouseError, toDormouseError } from '../../base/index.ts';
+import { DormouseError, diskFailure, toDormouseError } from '../../base/index.ts';
 import { type Account, spawnIdentity } from './account.ts';
 import { UNFINISHED_PREFIX } from './layout.ts';
 
@@ -200,7 +200,7 @@ function isFull(path: string): boolean {
 function isForLackOfRoom(thrown: unknown, path: string): boolean {
   const { code, stderr } = (thrown ?? {}) as { code?: unknown; stderr?: unknown };
   const name = typeof code === 'string' ? code : '';
-  if (name === 'ENOSPC' || name === 'EDQUOT' || name.startsWith('SQLITE_FULL')) return true;
+  if (diskFailure(name) === 'disk_full') return true;
   if (/No space left on device|Disk quota exceeded/.test(String(stderr ?? ''))) return true;
   return (name === '' || name.startsWith('SQLITE_IOERR')) && isFull(path);
 }
@@ -221,8 +221,7 @@ export function diskError(thrown: unknown, otherwise: 'data_unusable' | 'start_f
  */
 export function sqliteError(thrown: unknown, file: string): unknown {
   const code = String((thrown as { code?: unknown } | null)?.code);
-  if (thrown instanceof DormouseError || !code.startsWith('SQLITE_')) return thrown;
-  if (!/^SQLITE_(FULL|CANTOPEN|CORRUPT|NOTADB|READONLY|IOERR|PERM|AUTH)/.test(code)) return thrown;
+  if (thrown instanceof DormouseError || !code.startsWith('SQLITE_') || diskFailure(code) === undefined) return thrown;
   if (isForLackOfRoom(thrown, dirname(file))) return new DormouseError('disk_full', { cause: thrown });
   return new DormouseError('data_unusable', {
     message: `${file} cannot be used (${code}). Check the disk and who owns the file, or restore it from a backup.`,

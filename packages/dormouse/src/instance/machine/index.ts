@@ -15,6 +15,7 @@ export {
   removeGroup,
   serverGroup,
 } from './cgroup.ts';
+export { chooseFreezer } from './choose-freezer.ts';
 export {
   copyTree,
   diskError,
@@ -32,8 +33,7 @@ export {
   writeDurably,
   writeIfChanged,
 } from './files.ts';
-export { cgroupFreezer, type Freezer, signalFreezer, type Thaw } from './freezer.ts';
-export { keepAlive } from './keep-alive.ts';
+export type { Freezer, Thaw } from './freezer.ts';
 export {
   CONDEMNED_PREFIX,
   COPY_PREFIX,
@@ -45,7 +45,7 @@ export {
 } from './layout.ts';
 export { type LifelineWatch, lifelineHeld, makeLifeline, openLifeline, watchLifeline } from './lifeline.ts';
 export { type DirectoryLock, lockDirectory } from './lock.ts';
-export { type MachineMemory, machineMemory } from './machine-memory.ts';
+export { machineMemory } from './machine-memory.ts';
 export { treeMemoryBytes } from './process-memory.ts';
 export { machineBootId, type ProcessIdentity, type ProcessTable, signal, systemProcessTable } from './process-table.ts';
 export { type SocketPaths, socketPaths } from './socket-path.ts';

@@ -1,13 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-
-/** The memory of this machine, or of the part of it that our control group may use. */
-export interface MachineMemory {
-  /** Undefined where the system does not say. */
-  readonly totalBytes: number | undefined;
-  /** What could be taken without swapping or being killed, now. Undefined where the system does not say. */
-  availableBytes(): number | undefined;
-}
+import type { MachineMemory } from '../contract/index.ts';
 
 /** Reads a file whole; undefined if it cannot be read. */
 export type ReadFile = (path: string) => string | undefined;

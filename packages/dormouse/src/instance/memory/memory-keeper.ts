@@ -1,6 +1,5 @@
 import type { Clock, DatabaseId, Logger, Timer } from '../../base/index.ts';
-import type { InstanceState } from '../contract/index.ts';
-import type { MachineMemory } from '../machine/index.ts';
+import type { InstanceState, MachineMemory } from '../contract/index.ts';
 import { chooseVictims } from './victims.ts';
 
 /**

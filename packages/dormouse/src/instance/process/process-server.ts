@@ -1,9 +1,9 @@
-import { assert, type Deadline, type Role } from '../../base/index.ts';
-import { probe, upgradeServer } from '../administration/index.ts';
+import { assert, type Deadline, keepAlive, type Role } from '../../base/index.ts';
+import { AdminBackends, probe, upgradeServer } from '../administration/index.ts';
 import type { ProcessWorld } from '../confinement/index.ts';
-import type { Adoption, Credentials, Endpoint, Server, StopResult } from '../contract/index.ts';
+import type { Adoption, Backends, Credentials, Endpoint, Server, StopResult } from '../contract/index.ts';
 import type { DatabaseLayout, LifelineWatch, ProcessIdentity } from '../machine/index.ts';
-import { keepAlive, treeMemoryBytes } from '../machine/index.ts';
+import { treeMemoryBytes } from '../machine/index.ts';
 import { configure, dataMajor } from '../postgres/index.ts';
 import { isNamespaceRoot } from './leftover-processes.ts';
 import { removeRecord, writeRecord } from './process-record.ts';
@@ -23,6 +23,7 @@ const NEVER = (): boolean => false;
 /** PostgreSQL as a tree of processes on this machine: the operations on it, one after the other. */
 export class ProcessServer implements Server {
   readonly endpoint: Endpoint;
+  readonly backends: Backends = new AdminBackends(() => this.endpoint);
   onExit: (() => void) | undefined;
   readonly #name: string;
   readonly #layout: DatabaseLayout;

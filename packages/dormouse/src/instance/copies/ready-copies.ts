@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
 import { assert, type Clock, type DatabaseId, type Logger, type Timer } from '../../base/index.ts';
-import type { Runtime } from '../contract/index.ts';
-import { Spares } from '../copies/index.ts';
-import type { Controller } from '../life/index.ts';
+import type { CopySource, ForkOrder, ForkResult, ReadyCopies } from '../contract/index.ts';
 import { COPY_PREFIX, type DataLayout, treeBytes } from '../machine/index.ts';
 import { readControlFile } from '../postgres/index.ts';
+import { Spares } from './spares.ts';
 
 /** Sources that have copies ready, the least recently used go: the templates of a few suites at a time. */
 const SOURCES_MAX = 4;
@@ -13,9 +12,10 @@ const SOURCE_BYTES_MAX = 256 * 1024 * 1024;
 /** When nobody has asked for so long, the suite is over. */
 const IDLE_MS = 5 * 60_000;
 
-export interface ReadyCopiesOptions {
+export interface FileReadyCopiesOptions {
   readonly layout: DataLayout;
-  readonly runtime: Pick<Runtime, 'fork'>;
+  /** Makes one copy; see `Runtime.fork`. */
+  readonly fork: (order: ForkOrder) => Promise<ForkResult>;
   /** How many a source; 0 for none. */
   readonly count: number;
   readonly clock: Clock;
@@ -34,14 +34,14 @@ interface Entry {
  * test suite for each of its files. They are of one state of their source: once it starts, or is deleted, they go. Not
  * synced, and none outlives its platform.
  */
-export class ReadyCopies {
-  readonly #options: ReadyCopiesOptions;
+export class FileReadyCopies implements ReadyCopies {
+  readonly #options: FileReadyCopiesOptions;
   /** Least recently used first. */
   readonly #entries = new Map<DatabaseId, Entry>();
   readonly #ending = new Set<Promise<void>>();
   #closed = false;
 
-  constructor(options: ReadyCopiesOptions) {
+  constructor(options: FileReadyCopiesOptions) {
     this.#options = options;
   }
 
@@ -59,7 +59,7 @@ export class ReadyCopies {
   }
 
   /** Begins to make copies of a source that was just copied while it was stopped. Never rejects. */
-  async expectMore(source: Controller): Promise<void> {
+  async expectMore(source: CopySource): Promise<void> {
     const { layout, count, clock, logger } = this.#options;
     const { databaseId } = source;
     if (count === 0 || this.#closed || this.#entries.has(databaseId)) return;
@@ -106,11 +106,11 @@ export class ReadyCopies {
     await Promise.all([...this.#ending]);
   }
 
-  async #make(source: Controller, name: string, signal: AbortSignal): Promise<void> {
+  async #make(source: CopySource, name: string, signal: AbortSignal): Promise<void> {
     try {
       assert(source.state === 'stopped', 'copies of what runs are made of nothing');
       await source.whileStopped(true, async (ended) => {
-        await this.#options.runtime.fork({
+        await this.#options.fork({
           ...{ source: source.databaseId, server: source.server, running: false, id: name as DatabaseId },
           ...{ throwAway: true, signal: AbortSignal.any([signal, ended]) },
         });

@@ -40,7 +40,7 @@ interface Round {
 }
 
 /** One session at a time, however many are to be ended: what comes meanwhile is done by the next, all in one go. */
-export class OwnBackends implements Backends {
+export class AdminBackends implements Backends {
   readonly #endpoint: () => Endpoint;
   #next: Round | undefined;
   #running = false;
