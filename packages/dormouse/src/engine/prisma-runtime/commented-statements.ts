@@ -2,7 +2,9 @@ import type { SqlQuery, SqlResultSet } from '@prisma/driver-adapter-utils';
 import type { TransactionStep } from '../statements/index.ts';
 import type { PlanStatements } from './prisma-runtime.ts';
 
-/** The statements of a plan with a comment behind the text of each. What begins and ends a transaction has none. */
+/**
+ * Adds a comment after the text of each statement of a plan, except the statements that begin or end a transaction.
+ */
 export class CommentedStatements implements PlanStatements {
   readonly provider: PlanStatements['provider'];
   readonly adapterName: string;

@@ -3,16 +3,18 @@ import { DormouseError } from '../../base/index.ts';
 import { isObject, type JsonObject } from '../request/index.ts';
 
 /**
- * Elements that a bound list or a product may have: a plan could otherwise double its own lists until memory is gone.
+ * Most elements of a list in a variable, and of a product of lists. Without this limit, a plan could double its own
+ * lists until the memory is used up.
  */
 export const ELEMENTS_MAX = 2_000_000;
 
 type Scope = Record<string, unknown>;
 
 /**
- * The variables of a plan that a client sent. Prisma's runtime trusts its plans: it follows a variable that holds a
- * placeholder until it holds none (for ever, if it names itself), and lets a plan join its own lists to any length.
- * Here every value is looked at when it is bound, in every inner scope too.
+ * The scope for the variables of a plan that a client sent. Prisma's runtime trusts its plans: it replaces a
+ * placeholder that a variable holds again and again (endlessly, if the placeholder names its own variable), and lets
+ * a plan join lists to any length. This scope checks every value when it is assigned, also in the inner scopes that
+ * the runtime derives from it. Throws `plan_invalid`.
  */
 export function guardedScope(plan: QueryPlanNode, parameters: JsonObject): Scope {
   const names = new Set<string>();
@@ -29,7 +31,7 @@ export function guardedScope(plan: QueryPlanNode, parameters: JsonObject): Scope
   return scope;
 }
 
-/** Defines a variable whose every assignment, in this scope or one that inherits from it, is checked first. */
+/** Defines a variable. Each assignment to it, in this scope or a scope that inherits from it, is checked first. */
 function guard(scope: Scope, name: string, value: unknown, products: readonly [string, string][]): void {
   Object.defineProperty(scope, name, {
     configurable: true,
@@ -58,7 +60,7 @@ function checkProduct(scope: Scope, [left, right]: readonly [string, string]): v
   if (lengthOf(scope[left]) * lengthOf(scope[right]) > ELEMENTS_MAX) throw productTooLarge();
 }
 
-/** Said of a plan that multiplies two lists to more than the bound. */
+/** The error for a plan in which the product of two lists is too long. */
 export function productTooLarge(): DormouseError {
   return refused(`a product has more than ${ELEMENTS_MAX} elements`);
 }
@@ -71,7 +73,7 @@ function refused(reason: string): DormouseError {
   return new DormouseError('plan_invalid', { message: `The query plan cannot be executed: ${reason}.` });
 }
 
-/** Gathers the names that `let` binds and the pairs of variables that `product` multiplies. */
+/** Collects the names that `let` binds, and the pairs of variables that `product` multiplies. */
 function survey(value: unknown, names: Set<string>, products: [string, string][]): void {
   if (Array.isArray(value)) {
     for (const element of value) survey(element, names, products);

@@ -1,6 +1,6 @@
 /**
- * Owns: the execution of plans by Prisma's own runtime: the judge of everything that no program covers.
- * Never: writes a reply, acquires a connection.
+ * Owns: the execution of plans by Prisma's own runtime, which decides everything that no program handles; the checks
+ * of plans that clients send. Never: writes a reply, acquires a connection.
  */
 export { CommentedStatements } from './commented-statements.ts';
 export { ELEMENTS_MAX, guardedScope, productTooLarge } from './guarded-scope.ts';

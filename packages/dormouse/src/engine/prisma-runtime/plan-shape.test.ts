@@ -40,13 +40,13 @@ const plan = {
 };
 const invalid = expect.objectContaining({ code: 'plan_invalid' });
 
-describe('a plan', () => {
-  it('is one', () => {
+describe('the check of a plan', () => {
+  it('accepts a plan', () => {
     expect(checkPlan(plan)).toBe(plan);
   });
 
-  it('is not one without any of its members', () => {
-    // Every member of a compiled plan is read by the runtime, except these.
+  it('refuses a plan that lacks any member', () => {
+    // The runtime reads every member of a plan, except these.
     const optional = new Set(['serializedName', 'skipNulls', 'scalarType', 'type of value']);
     const walk = (node: unknown, path: readonly (string | number)[]): void => {
       if (typeof node !== 'object' || node === null) return;
@@ -71,7 +71,7 @@ describe('a plan', () => {
     walk(plan, []);
   });
 
-  it('is not just anything', () => {
+  it('refuses arbitrary values with an error of its own', () => {
     fc.assert(
       fc.property(fc.anything(), (thing) => {
         try {
@@ -80,7 +80,7 @@ describe('a plan', () => {
           expect(error).toBeInstanceOf(DormouseError);
           return;
         }
-        // The few that pass are plans of one leaf.
+        // The few values that pass are plans of one leaf.
         expect((thing as { type: string }).type).toMatch(/^(unit|value)$/);
       }),
     );
@@ -88,7 +88,7 @@ describe('a plan', () => {
       expect(() => checkPlan({ type, args: {} })).toThrow(invalid);
   });
 
-  it('calls only the generators there are, with sane arguments', () => {
+  it('refuses unknown generators, and generators with unbounded arguments', () => {
     checkPlan(value(call('nanoid', [21])));
     checkPlan(value(call('now', [])));
     for (const args of [
@@ -101,7 +101,7 @@ describe('a plan', () => {
     }
   });
 
-  it('hides no placeholder in plain data', () => {
+  it('refuses a placeholder within plain data', () => {
     checkPlan(value({ a: [1, { b: null }] }));
     expect(() => checkPlan(value({ a: param('x') }))).toThrow(invalid);
     expect(() => checkPlan(value({ a: [[{ b: param('x') }]] }))).toThrow(invalid);
@@ -109,7 +109,7 @@ describe('a plan', () => {
   });
 });
 
-it('a plan of a client before 7.5 is brought to the form of today', () => {
+it('the check of a plan converts the plan of a client before 7.5 to the form of later clients', () => {
   const tuple = (more: object): object => ({
     type: 'query',
     args: {
@@ -139,7 +139,7 @@ it('a plan of a client before 7.5 is brought to the form of today', () => {
     { itemPrefix: '', itemSeparator: ',', itemSuffix: '' },
   );
   expect(checkPlan(plan({ error_identifier: 'MISSING_RECORD' }, {}, {}))).toMatchObject(today);
-  // What is there is left as it is.
+  // Members that are present are left unchanged.
   const strict = { canAssumeStrictEquality: true };
   const spaced = { itemPrefix: '(', itemSeparator: ', ', itemSuffix: ')' };
   const newer = plan({ errorIdentifier: 'MISSING_RECORD' }, strict, spaced);
@@ -150,7 +150,7 @@ it('a plan of a client before 7.5 is brought to the form of today', () => {
 describe('the variables of a plan', () => {
   const inner = (scope: object): Record<string, unknown> => Object.create(scope);
 
-  it('are read and bound as in plain objects, also again further in', () => {
+  it('are read and assigned as in plain objects, also in inner scopes', () => {
     const scope = guardedScope(checkPlan(binding([['0', query]], value(param('0')))), { '%1': 5, '%2': [1, 2] });
     expect(scope['%1']).toBe(5);
     expect(scope['0']).toBeUndefined();
@@ -162,7 +162,7 @@ describe('the variables of a plan', () => {
     expect([first['0'], second['0'], scope['0']]).toEqual([[{ id: 1 }], 7, undefined]);
   });
 
-  it('never hold a placeholder, which the runtime would follow for ever', () => {
+  it('never hold a placeholder, which the runtime would replace endlessly', () => {
     const shape = checkPlan(binding([['0', query]], value(param('0'))));
     expect(() => guardedScope(shape, { '%1': param('%1') as never })).toThrow(invalid);
     expect(() => guardedScope(shape, { '%1': [[param('%1')]] as never })).toThrow(invalid);
@@ -177,7 +177,7 @@ describe('the variables of a plan', () => {
     expect(() => guardedScope(shape, { '0': 1 })).toThrow(invalid);
   });
 
-  it('never multiply beyond memory', () => {
+  it('never form a product that would fill the memory', () => {
     const product = value([call('product', [param('0'), param('%1')])]);
     const scope = inner(guardedScope(checkPlan(binding([['0', query]], product)), { '%1': Array(2000).fill(1) }));
     scope['0'] = Array(1000).fill(1);

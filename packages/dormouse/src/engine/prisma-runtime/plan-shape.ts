@@ -3,9 +3,14 @@ import { DormouseError } from '../../base/index.ts';
 import { isObject, type JsonObject } from '../request/index.ts';
 
 /**
- * Checks that what a client sent as a plan is one, before the runtime walks it: every node of a known type with its
- * members of the right shape. Depth is bounded by the request body's. What clients before 7.5 wrote in another form is
- * brought to today's, in place.
+ * Checks a plan that a client sent, before the runtime or a program is given it. Throws `plan_invalid`.
+ *
+ * Invariants:
+ * - After the check, every node has a known type, and every member that the runtime reads has the right shape. So the
+ *   runtime and `buildProgram` never meet a value of another type.
+ * - No object has a member `__proto__`, and no placeholder hides within plain data.
+ * - Plans of clients before 7.5 are converted in place to the form of later clients.
+ * - The recursion is bounded, because the nesting of a request's body is bounded when the body is read.
  */
 export function checkPlan(value: unknown): QueryPlanNode {
   checkNode(value, 'plan');
@@ -14,7 +19,7 @@ export function checkPlan(value: unknown): QueryPlanNode {
 
 type Check = (value: unknown, at: string) => void;
 
-/** A client newer than this platform may send what it does not know yet. */
+/** Fails for an unknown type, which a client newer than this platform may send. */
 function failUnknown(at: string, type: unknown): never {
   if (typeof type !== 'string') fail(at, 'a text');
   throw new DormouseError('plan_invalid', {
@@ -68,7 +73,7 @@ const shape = (members: Readonly<Record<string, Check>>): Check => {
     for (const [name, check] of entries) check(value[name], `${at}.${name}`);
   };
 };
-/** An object whose member `type` chooses what the rest must be. */
+/** An object whose member `type` determines its other members. */
 const oneOf = (kinds: Readonly<Record<string, Check>>): Check => {
   const table = new Map(Object.entries(kinds));
   return (value, at) => {
@@ -83,7 +88,7 @@ const args = (check: Check): Check => {
 };
 const nothing: Check = () => undefined;
 
-/** The runtime's generators. `nanoid` makes as many characters as its argument says. */
+/** The runtime's generators. The argument of `nanoid` is the number of characters that it generates. */
 const GENERATORS = new Set(['now', 'uuid', 'cuid', 'ulid', 'nanoid', 'product']);
 const NANOID_LENGTH_MAX = 1024;
 
@@ -99,8 +104,8 @@ const value: Check = (given, at) => {
   const inner = given.prisma__value;
   switch (given.prisma__type) {
     case undefined:
-      // The runtime evaluates no placeholders inside of plain objects; one that hides there could refer to itself
-      // later.
+      // The runtime does not evaluate placeholders inside of plain objects. A placeholder there could refer to itself
+      // once a variable holds the object.
       plainObject(given, at);
       return;
     case 'param':
@@ -112,7 +117,7 @@ const value: Check = (given, at) => {
       generator(inner, at);
       return;
     default:
-      // A literal with a type, such as a date.
+      // A literal with a type, for example a date.
       if (isObject(inner)) fail(`${at}.prisma__value`, 'a literal');
   }
 };
@@ -145,7 +150,7 @@ function plainMember(member: unknown, at: string): void {
   }
 }
 
-/** An object whose members of these names clients before 7.5 left out, or called otherwise. */
+/** An object with members that clients before 7.5 left out or named differently; `earlier` gives their values. */
 const since75 =
   (earlier: (given: JsonObject) => Readonly<JsonObject>, check: Check): Check =>
   (given, at) => {
@@ -245,7 +250,8 @@ const node: Check = oneOf({
       shape({ expr: checkNode, rules: listOf(rule), errorIdentifier: text, context: mapOf(nothing) }),
     ),
   ),
-  // biome-ignore lint/suspicious/noThenProperty: it is the plan's own name for the branch, and nobody awaits this object.
+  // biome-ignore lint/suspicious/noThenProperty: it is the plan's own name for the branch, and this object is never
+  // awaited.
   if: args(shape({ value: checkNode, rule, then: checkNode, else: checkNode })),
   unit: nothing,
   diff: args(shape({ from: checkNode, to: checkNode, fields: listOf(text) })),

@@ -9,42 +9,52 @@ import { type DriverAdapterError, isDriverAdapterError, type SqlQueryable } from
 import { DormouseError } from '../../base/index.ts';
 import type { TransactionStep } from '../statements/index.ts';
 
-/** Postgres takes 65535 parameters a statement; Prisma's compiler splits at half of it. */
+/**
+ * Most parameters of a statement. Postgres accepts 65535; Prisma's compiler splits statements at half of that.
+ */
 export const BIND_VALUES_MAX = 32766;
 
-/** What Prisma's compiler must know of the database, for both protocols. */
+/** The facts about the database that Prisma's compiler and runtime need, for both protocols. */
 export const CONNECTION_INFO: {
   readonly schemaName: string;
   readonly maxBindValues: number;
   readonly supportsRelationJoins: boolean;
 } = { schemaName: 'public', maxBindValues: BIND_VALUES_MAX, supportsRelationJoins: true };
 
-/** What runs the statements of a plan. */
+/** Runs the statements of a plan. */
 export interface PlanStatements extends SqlQueryable {
-  /** Begins a transaction with the next statement, or now: then it gives the promise of that. */
+  /** Begins a transaction, either with the next statement (gives undefined) or at once (gives a promise). */
   begin(): Promise<void> | undefined;
-  /** Commits; says false if Postgres rolled back instead. */
+  /** Commits. Gives false if Postgres rolled back instead. */
   commit(): Promise<boolean>;
   rollback(): Promise<void>;
-  /** Does something of a transaction, where one may look. */
+  /** Takes a step of a transaction, which an observer may see. */
   step<T>(name: TransactionStep, take: () => Promise<T>): Promise<T>;
 }
 
 export interface ExecutionOptions {
-  /** Whether `statements` already is a transaction, so that the plan must not open its own. */
+  /** Whether the statements already run in a transaction, so that the plan must not begin its own. */
   readonly inTransaction: boolean;
   /** Tags for the SQL comment of every statement. */
   readonly comments?: Readonly<Record<string, string>> | undefined;
 }
 
 /**
- * Runs plans by Prisma's own runtime.
- * Gives what the plan gives (tagged values, ready for JSON); throws `UserFacingError` for what the client must see,
- * `DormouseError` for limits, and whatever else the runtime throws on a plan that makes no sense.
+ * Executes plans by Prisma's own runtime.
+ *
+ * Invariants:
+ * - The result is the runtime's: tagged values, ready for JSON. Every error that a client sees has the runtime's
+ *   words.
+ * - The runtime opens no connection and no transaction of its own. A plan's transaction runs on the operation's
+ *   connection (`PlanTransaction`), and never within another.
+ * - Plans of clients have passed `checkPlan`, and their scope is a `guardedScope`: the runtime trusts its input.
+ *
+ * Throws `UserFacingError` for errors that the client must see, `DormouseError` for limits, and plain errors of the
+ * runtime for a plan that makes no sense.
  */
 export class PrismaRuntime {
   readonly #interpreter: QueryInterpreter = QueryInterpreter.forSql({
-    // Statements are seen where they run, with those that no plan has.
+    // Spans come from `Statements`, which also runs statements that are in no plan.
     tracingHelper: noopTracingHelper,
     provider: 'postgresql',
     connectionInfo: CONNECTION_INFO,
@@ -68,21 +78,21 @@ export class PrismaRuntime {
         : {
             sqlCommenter: {
               plugins: [() => ({ ...comments })],
-              // The tags are made already; nobody reads this.
+              // The runtime requires this member. The plugin above does not read it.
               queryInfo: { type: 'single', action: 'queryRaw', query: {} },
             },
           }),
     });
   }
 
-  /** The value of a generator's call (`cuid`, `nanoid` …). */
+  /** Evaluates the call of a generator (`cuid`, `nanoid` …). */
   generate(call: PrismaValue): Promise<unknown> {
     return this.execute({ type: 'value', args: call }, {}, NO_STATEMENTS, { inTransaction: true });
   }
 
   /**
-   * Does what issues statements: an error that Postgres raises at one of our own (BEGIN, SAVEPOINT, COMMIT …) becomes
-   * the client's as that of a query does.
+   * Runs `work`, which issues statements that are in no plan (BEGIN, SAVEPOINT, COMMIT …). An error of Postgres
+   * becomes the error that the runtime would give the client for a query.
    */
   async worded<T>(work: () => Promise<T>): Promise<T> {
     try {
@@ -93,7 +103,7 @@ export class PrismaRuntime {
     }
   }
 
-  /** Throws what an error of the database is to the client. */
+  /** Throws the error that the runtime gives the client for an error of the database. */
   async raise(error: DriverAdapterError): Promise<never> {
     const statements = { executeRaw: () => Promise.reject(error) } as unknown as PlanStatements;
     await this.execute(FAILING_PLAN, {}, statements, { inTransaction: true });
@@ -101,7 +111,7 @@ export class PrismaRuntime {
   }
 }
 
-/** Runs `work` in a transaction: what it throws rolls back, and so does what the commit throws. */
+/** Runs `work` in a transaction. A failure of `work` or of the commit rolls back, and is thrown. */
 export async function withinTransaction<T>(statements: PlanStatements, work: () => Promise<T>): Promise<T> {
   try {
     await statements.begin();
@@ -111,17 +121,17 @@ export async function withinTransaction<T>(statements: PlanStatements, work: () 
     }
     return result;
   } catch (error) {
-    // Why it failed counts, not that rolling back failed too: a connection given back in a transaction is rolled back
-    // anyway.
+    // A failure of the rollback does not replace the first error. The pool rolls back a connection that is released in
+    // a transaction.
     await statements.rollback().catch(() => undefined);
     throw error;
   }
 }
 
-/** For plans that run none. */
+/** For a plan without statements. */
 const NO_STATEMENTS = {} as unknown as PlanStatements;
 
-/** Any statement: the runtime turns its failure into the client's error. */
+/** A plan of one statement, whose failure the runtime converts to the client's error. */
 const FAILING_PLAN: QueryPlanNode = {
   type: 'execute',
   args: {
@@ -135,8 +145,8 @@ const FAILING_PLAN: QueryPlanNode = {
 };
 
 /**
- * The transaction that a plan wraps around its own statements, on the connection that the operation already has. It
- * offers the part of the runtime's `TransactionManager` that its interpreter calls. Never nested: within it the
+ * The transaction that a plan begins around its own statements, on the operation's connection. It implements the
+ * methods of the runtime's `TransactionManager` that the interpreter calls. It is never nested: inside, the
  * interpreter is told that it is in a transaction.
  */
 class PlanTransaction {

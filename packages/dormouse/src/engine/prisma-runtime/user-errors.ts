@@ -2,9 +2,9 @@ import { UserFacingError } from '@prisma/client-engine-runtime';
 import { AssertionError, DormouseError } from '../../base/index.ts';
 
 /**
- * What an execution threw, as the client's error or as one of ours. `UserFacingError` is for the client to see with its
- * code (P2002 …); a `DormouseError` is for the door. `whenSenseless` is what to make of a plain error of the runtime,
- * which it throws for plans and queries that make no sense.
+ * Converts an error of an execution. A `UserFacingError` has a code that the client sees (P2002 …). A `DormouseError`
+ * is answered by the HTTP door. `whenSenseless` is the code for a plain error of the runtime, which the runtime
+ * throws for plans and queries that make no sense.
  */
 export function clientError(
   error: unknown,
@@ -20,8 +20,8 @@ export function clientError(
 }
 
 /**
- * A statement refused for the key's role is an access error (P1010), not an unknown database error. Raw queries keep
- * P2010.
+ * The access error (P1010) for a statement that was refused because of the API key's role; the runtime gives an
+ * unknown database error. Raw queries keep P2010.
  */
 function refusedByRole(error: UserFacingError): UserFacingError | undefined {
   if (error.code !== 'P2039') return undefined;
@@ -32,10 +32,10 @@ function refusedByRole(error: UserFacingError): UserFacingError | undefined {
   return new UserFacingError(adapterError.cause.originalMessage, 'P1010', error.meta);
 }
 
-/** What the runtime says of bytes within JSON that are not in hex. */
+/** The runtime's error for bytes within JSON that are not in hex. */
 const NOT_HEX = /^Expected a hex-encoded byte array in column /;
 
-/** Says which setting is behind a text that the runtime cannot read. */
+/** Adds the name of the setting that caused a text which the runtime cannot read. */
 function withSetting(error: UserFacingError): UserFacingError {
   if (!NOT_HEX.test(error.message)) return error;
   return new UserFacingError(`${error.message}. Leave bytea_output at hex`, error.code, error.meta);

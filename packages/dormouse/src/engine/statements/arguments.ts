@@ -4,8 +4,8 @@ import { type ArrayValue, formatArrayText } from './array-text.ts';
 import { dateToPostgres, timestampToPostgres, timeToPostgres } from './instants.ts';
 
 /**
- * An argument of a plan as a parameter: text, or bytes for `bytea`. Types are left to Postgres to infer, as Prisma's
- * own adapter does: the compiler writes casts where inference would not do.
+ * Encodes an argument of a plan as a parameter: as text, or as bytes for `bytea`. Postgres infers the types of
+ * parameters, as it does with Prisma's own adapter; the compiler writes casts where inference is not enough.
  */
 export function encodeArgument(value: unknown, type: ArgType | undefined): ParameterValue {
   if (value === null || value === undefined) return null;
@@ -37,7 +37,7 @@ function encodeScalar(value: unknown, type: ArgType | undefined): string {
 }
 
 function encodeInstant(date: Date, original: string, type: ArgType | undefined): string {
-  // What JavaScript cannot read is Postgres' to refuse, in its own words.
+  // A text that JavaScript cannot parse goes to Postgres unchanged, which refuses it in its own words.
   if (Number.isNaN(date.getTime())) return original;
   switch (type?.dbType) {
     case 'TIME':

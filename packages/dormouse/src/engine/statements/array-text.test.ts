@@ -4,8 +4,8 @@ import { formatArrayText, parseArrayText } from './array-text.ts';
 
 const identity = (text: string): string => text;
 
-describe('array text', () => {
-  it('is read back as it was written, whatever the elements hold', () => {
+describe('the text of an array', () => {
+  it('is parsed to the value that was formatted, whatever the elements contain', () => {
     const { elements } = fc.letrec<{ elements: (string | null)[] }>(() => ({
       elements: fc.array(fc.option(fc.string({ unit: 'grapheme' }))),
     }));
@@ -34,11 +34,11 @@ describe('array text', () => {
     ['[0:1]={a,b}', ['a', 'b']],
     ['[-1:0][2:2]={{a},{b}}', [['a'], ['b']]],
     ['{"a\\"b\\\\c,{}"}', ['a"b\\c,{}']],
-  ])('%s', (text, value) => {
+  ])('%s is parsed', (text, value) => {
     expect(parseArrayText(text, identity)).toEqual(value);
   });
 
-  it('that Postgres does not write is refused, and never loops', () => {
+  it('is refused if Postgres does not write it so, and parsing always ends', () => {
     for (const text of ['', '{', '{"', '{a', '{a}}', 'a', '[0:1]', '{{{{{{{1}}}}}}}', '{"a\\']) {
       expect(() => parseArrayText(text, identity), text).toThrow();
     }

@@ -1,9 +1,9 @@
 /** Reads and writes the text form of Postgres arrays (PostgreSQL documentation 8.15.6). */
 
-/** An array as read: elements, NULLs, and arrays again for further dimensions. */
+/** The value of an array: its elements, which are values, NULL, or (with several dimensions) arrays. */
 export type ArrayValue<T> = (T | null | ArrayValue<T>)[];
 
-/** Postgres itself ends at six dimensions (MAXDIM). */
+/** Postgres allows at most six dimensions (MAXDIM). */
 const DIMENSIONS_MAX = 6;
 
 const QUOTE = 34;
@@ -14,13 +14,13 @@ const OPEN = 123;
 const CLOSE = 125;
 
 /**
- * Reads an array's text form, giving each element's text to `element`; an unquoted NULL is null.
- * Throws a plain `Error` for text that Postgres does not write.
+ * Parses the text form of an array. `element` converts the text of each element; an unquoted NULL becomes null. Throws
+ * a plain `Error` for a text that Postgres does not write.
  */
 export function parseArrayText<T>(text: string, element: (text: string) => T): ArrayValue<T> {
   let at = 0;
   if (text.charCodeAt(0) === 91) {
-    // Bounds that do not start at 1 stand in front: [0:1]={a,b}.
+    // An array whose indexes do not start at 1 begins with its bounds: [0:1]={a,b}.
     while (at < text.length && text.charCodeAt(at) !== EQUALS) at++;
     at++;
   }
@@ -82,7 +82,7 @@ function withoutEscapes(quoted: string): string {
   return quoted.includes('\\') ? quoted.replace(/\\(.)/gs, '$1') : quoted;
 }
 
-/** Writes an array's text form from elements that are text, NULL, or arrays. */
+/** Formats an array whose elements are texts, NULL, or arrays. */
 export function formatArrayText(elements: ArrayValue<string>): string {
   let out = '{';
   for (let index = 0; index < elements.length; index++) {

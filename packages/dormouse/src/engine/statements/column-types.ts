@@ -10,16 +10,16 @@ import {
 import { moneyFromPostgres } from './money.ts';
 import { quoted, unreadable } from './unreadable-text.ts';
 
-/** How one Postgres type becomes a value of Prisma's runtime. */
+/** Converts values of one Postgres type to values of Prisma's runtime. */
 export interface ColumnCodec {
   readonly columnType: ColumnType;
-  /** From the text format. */
+  /** Decodes a value from Postgres' text format. */
   readonly decode: (text: string) => unknown;
 }
 
-/** Bytes that write themselves as base64 in JSON, which is what Prisma's protocols expect of raw results. */
+/** Bytes that JSON.stringify writes as base64, as Prisma's protocols expect in raw results. */
 export class ReplyBytes extends Uint8Array {
-  /** From the text of a `bytea` in either of its formats. */
+  /** Decodes the text of a `bytea`, in the hex or the escape format. */
   static fromPostgres(text: string): ReplyBytes {
     const decoded = bytesFromPostgres(text);
     return new ReplyBytes(decoded.buffer as ArrayBuffer, decoded.byteOffset, decoded.byteLength);
@@ -30,12 +30,15 @@ export class ReplyBytes extends Uint8Array {
   }
 }
 
-/** `bytea_output = escape`: what is not printable in octal, a backslash doubled; so it never begins as hex does. */
+/**
+ * The escape format (`bytea_output = escape`): bytes that are not printable are in octal, a backslash is doubled. So a
+ * text in this format never begins with `\x`, as a text in the hex format does.
+ */
 const ESCAPED = /^(?:[ -[\]-~]|\\\\|\\[0-3][0-7]{2})*$/;
 
 function bytesFromPostgres(text: string): Buffer {
   if (text.startsWith('\\x')) {
-    // Of a long one the length tells: Buffer stops at the first that is no digit.
+    // Buffer stops at the first character that is no hex digit, so the length shows whether all are digits.
     const bytes = Buffer.from(text.slice(2), 'hex');
     if (bytes.length * 2 + 2 === text.length) return bytes;
   } else if (ESCAPED.test(text)) {
@@ -44,7 +47,7 @@ function bytesFromPostgres(text: string): Buffer {
     );
     return Buffer.from(plain, 'latin1');
   }
-  throw unreadable(`the bytea ${quoted(text)} has a form that is not known. Leave bytea_output at hex`);
+  throw unreadable(`the bytea ${quoted(text)} has an unknown form. Leave bytea_output at hex`);
 }
 
 const asText = (text: string): string => text;
@@ -62,7 +65,10 @@ const array = (columnType: ColumnType, decode: (text: string) => unknown = asTex
 
 const T = ColumnTypeEnum;
 
-/** Built-in types by OID (src/include/catalog/pg_type.dat). A null-prototype table: OIDs come from the server. */
+/**
+ * Built-in types by OID (src/include/catalog/pg_type.dat). The table has no prototype, because OIDs come from the
+ * server.
+ */
 const CODECS: Readonly<Record<number, ColumnCodec>> = Object.assign(Object.create(null), {
   16: scalar(T.Boolean, asBoolean),
   17: scalar(T.Bytes, ReplyBytes.fromPostgres),
@@ -122,11 +128,11 @@ const CODECS: Readonly<Record<number, ColumnCodec>> = Object.assign(Object.creat
   3807: array(T.JsonArray),
 });
 
-/** Types from here on were made by users and extensions (FirstNormalObjectId): enums, domains, citext, vector. */
+/** The first OID of types that users and extensions create (FirstNormalObjectId): enums, domains, citext, vector. */
 const USER_TYPES_FROM = 16384;
 const USER_TYPE: ColumnCodec = scalar(T.Text);
 
-/** Names for the message about built-in types that Prisma cannot read. */
+/** Names of built-in types that Prisma cannot read, for error messages. */
 const UNSUPPORTED_NAMES: Readonly<Record<number, string>> = Object.assign(Object.create(null), {
   22: 'int2vector',
   24: 'regproc',
@@ -182,7 +188,7 @@ const UNSUPPORTED_NAMES: Readonly<Record<number, string>> = Object.assign(Object
   5069: 'xid8',
 });
 
-/** How values of this type are read, or undefined for a built-in type that Prisma cannot read. */
+/** The codec of a type. Undefined for a built-in type that Prisma cannot read. */
 export function columnCodec(typeOid: number): ColumnCodec | undefined {
   return CODECS[typeOid] ?? (typeOid >= USER_TYPES_FROM ? USER_TYPE : undefined);
 }

@@ -5,7 +5,7 @@ const DMY = { order: 'DMY', timeZone: 'UTC' } as const;
 const MDY = { order: 'MDY', timeZone: 'UTC' } as const;
 const BERLIN = { order: 'MDY', timeZone: 'Europe/Berlin' } as const;
 
-describe('dates in every form of Postgres', () => {
+describe('a date in any DateStyle', () => {
   it.each([
     ['02/03/2024', DMY, '2024-03-02'],
     ['02/03/2024', MDY, '2024-02-03'],
@@ -16,7 +16,7 @@ describe('dates in every form of Postgres', () => {
     ['02/13/2024', undefined, '2024-02-13'],
     ['infinity', undefined, 'infinity'],
     ['0044-02-03 BC', DMY, '0044-02-03 BC'],
-  ] as const)('the date %s', (text, format, iso) => {
+  ] as const)('is converted to ISO: the date %s', (text, format, iso) => {
     expect(isoDate(text, format)).toBe(iso);
   });
 
@@ -25,7 +25,7 @@ describe('dates in every form of Postgres', () => {
     ['Tue 02 Jan 03:04:05 2024 BC', undefined, '2024-01-02 03:04:05 BC'],
     ['02.01.2024 03:04:05', undefined, '2024-01-02 03:04:05'],
     ['01/02/2024 03:04:05.1 BC', MDY, '2024-01-02 03:04:05.1 BC'],
-  ] as const)('the timestamp %s', (text, format, iso) => {
+  ] as const)('is converted to ISO: the timestamp %s', (text, format, iso) => {
     expect(isoTimestamp(text, format)).toBe(iso);
   });
 
@@ -35,11 +35,11 @@ describe('dates in every form of Postgres', () => {
     ['01/02/2024 03:04:05-03', MDY, '2024-01-02 03:04:05-03'],
     ['02.01.2024 03:04:05 -03', MDY, '2024-01-02 03:04:05-03'],
     ['Tue Jan 02 03:04:05 2024 +05:30:15', BERLIN, '2024-01-02 03:04:05+05:30:15'],
-  ] as const)('the timestamptz %s', (text, format, iso) => {
+  ] as const)('is converted to ISO: the timestamptz %s', (text, format, iso) => {
     expect(isoTimestamptz(text, format)).toBe(iso);
   });
 
-  it('that cannot be told are refused, not guessed', () => {
+  it('is refused, not guessed, if it has two readings or an unknown form', () => {
     for (const refused of [
       () => isoDate('02/03/2024'),
       () => isoDate('2024/02/03'),

@@ -2,10 +2,10 @@ import type { DateFormat } from '../../pool/index.ts';
 import { quoted, unreadable } from './unreadable-text.ts';
 
 /**
- * Dates and times in every form that Postgres writes (EncodeDateOnly, EncodeDateTime of datetime.c), as text in its
- * form ISO. The forms tell themselves apart, but for two questions that only the session's settings answer: whether
- * 01/02/2024 is in January or February, and which offset is meant by the name of a zone. Where neither text nor
- * settings say it, a value is refused.
+ * Converts dates and times from every DateStyle of Postgres (EncodeDateOnly and EncodeDateTime in datetime.c) to text
+ * in the style ISO. The text shows which style it has. Only two questions need the session's settings: whether
+ * 01/02/2024 is in January or February, and which offset the name of a time zone means. A value is refused if neither
+ * the text nor the settings answer the question.
  */
 
 const ISO_DATE = /^\d{4,}-\d\d-\d\d(?: BC)?$/;
@@ -20,15 +20,15 @@ const NUMBERS = /^(\d\d)([/.-])(\d\d)\2(\d{4,})(.*)$/s;
 /** `Tue Dec 31 12:00:00 2024`, `Tue 31 Dec 12:00:00 2024`. */
 const NAMED =
   /^[A-Z][a-z]{2} (?:([A-Z][a-z]{2}) (\d\d)|(\d\d) ([A-Z][a-z]{2})) (\d\d:\d\d:\d\d(?:\.\d+)?) (\d{4,})(.*)$/s;
-/** What stands behind the day: time, zone, era. */
+/** The part after the day: time, zone, era. */
 const BEHIND = /^(?: (\d\d:\d\d:\d\d(?:\.\d+)?))?( ?[+-]\d\d(?::\d\d){0,2}| [^\s]+(?<! BC))?( BC)?$/;
 const OFFSET = /^[+-]\d\d(?::\d\d){0,2}$/;
 const NAMELESS = /^[+-]\d{4}$/;
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
-/** Zones whose abbreviation is an offset of zero; in `UTC+3` it is another's. */
+/** Time zones whose abbreviation means an offset of zero. In the zone `UTC+3`, the abbreviation UTC means another. */
 const ZERO_ZONES = /^(?:Etc\/)?(?:UTC|UCT|GMT|GMT0|GMT[+-]0|Greenwich|Universal|Zulu)$/i;
 
-/** A `date`. */
+/** Converts a `date`. */
 export function isoDate(text: string, format?: DateFormat): string {
   if (ISO_DATE.test(text) || INFINITE.test(text)) return text;
   const parts = partsOf(text, 'date', format);
@@ -36,7 +36,7 @@ export function isoDate(text: string, format?: DateFormat): string {
   return `${parts.day}${parts.era}`;
 }
 
-/** A `timestamp`. */
+/** Converts a `timestamp`. */
 export function isoTimestamp(text: string, format?: DateFormat): string {
   if (ISO_TIMESTAMP.test(text) || INFINITE.test(text)) return text;
   const { day, time, zone, era } = partsOf(text, 'timestamp', format);
@@ -44,21 +44,21 @@ export function isoTimestamp(text: string, format?: DateFormat): string {
   return `${day} ${time}${era}`;
 }
 
-/** A `timestamptz`. */
+/** Converts a `timestamptz`. */
 export function isoTimestamptz(text: string, format?: DateFormat): string {
   if (ISO_TIMESTAMPTZ.test(text) || INFINITE.test(text)) return text;
   const { day, time, zone, era } = partsOf(text, 'timestamptz', format);
   if (time === undefined || zone === undefined) throw strange(text, 'timestamptz');
   if (OFFSET.test(zone)) return `${day} ${time}${zone}${era}`;
-  // The name of a zone that has none but its offset.
+  // A zone without a name is written as its offset, without a colon.
   if (NAMELESS.test(zone)) return `${day} ${time}${zone.slice(0, 3)}:${zone.slice(3)}${era}`;
   if (format !== undefined && ZERO_ZONES.test(format.timeZone)) return `${day} ${time}+00${era}`;
   throw unreadable(
-    `the timestamptz ${quoted(text)} names a zone, and not its offset. Leave DateStyle at ISO, or TimeZone at UTC`,
+    `the timestamptz ${quoted(text)} names a time zone, but not its offset. Leave DateStyle at ISO, or TimeZone at UTC`,
   );
 }
 
-/** A `time`, which is written the same in all styles. */
+/** Checks a `time`, which has the same form in all styles. */
 export function checkedTime(text: string): string {
   if (TIME.test(text)) return text;
   throw strange(text, 'time');
@@ -101,7 +101,10 @@ function behindOf(time: string | undefined, zone: string | undefined, era: strin
   return { time, zone: zone?.trim(), era: era ?? '' };
 }
 
-/** Whether the day comes before the month: by their numbers, else by what the session said before and after. */
+/**
+ * Whether the day comes before the month: by their numbers if one is above 12, else by the session's DateStyle, which
+ * is known if the statement did not change it.
+ */
 function isDayFirst(
   first: string,
   second: string,
@@ -113,7 +116,7 @@ function isDayFirst(
   if (Number(second) > 12) return false;
   if (format === undefined) {
     throw unreadable(
-      `the ${type} ${quoted(text)} may have its month first or its day: the statement changed DateStyle. Leave DateStyle at ISO`,
+      `the ${type} ${quoted(text)} may begin with its month or with its day, because the statement changed DateStyle. Leave DateStyle at ISO`,
     );
   }
   return format.order === 'DMY';
@@ -125,5 +128,5 @@ function calendarDay(year: string, month: string, day: string, text: string, typ
 }
 
 function strange(text: string, type: string): Error {
-  return unreadable(`the ${type} ${quoted(text)} has a form that is not known. Leave DateStyle at ISO`);
+  return unreadable(`the ${type} ${quoted(text)} has an unknown form. Leave DateStyle at ISO`);
 }

@@ -1,6 +1,7 @@
 /**
- * Owns: statements of plans on a leased connection: values to parameters, rows to values, Postgres errors to Prisma's.
- * Never: knows what a plan is, acquires a connection.
+ * Owns: the statements of one operation on a leased connection; conversion of values to parameters, of rows to values,
+ * and of Postgres errors to Prisma's errors.
+ * Never: knows what a plan is, or decides which connection to use.
  */
 export { encodeArgument } from './arguments.ts';
 export { columnCodec, ReplyBytes } from './column-types.ts';

@@ -8,19 +8,19 @@ import {
   timetzFromPostgres,
 } from './instants.ts';
 
-/** Instants that JavaScript and Postgres both have: Postgres begins in 4714 BC. */
+/** Instants that both JavaScript and Postgres have: those of Postgres begin in 4714 BC. */
 const instant = fc.date({
   min: new Date('-004700-01-01T00:00:00Z'),
   max: new Date('+200000-01-01T00:00:00Z'),
   noInvalidDate: true,
 });
 
-describe('instants', () => {
-  it('survive the way to Postgres and back', () => {
+describe('an instant', () => {
+  it('is the same after it was sent to Postgres and read back', () => {
     fc.assert(
       fc.property(instant, (date) => {
         const written = timestampToPostgres(date);
-        // As a session in UTC writes a timestamptz.
+        // The text is that of a timestamptz in a session whose TimeZone is UTC.
         expect(Date.parse(timestamptzFromPostgres(written))).toBe(date.getTime());
         const plain = written.replace('+00', '');
         expect(Date.parse(timestampFromPostgres(plain))).toBe(date.getTime());
@@ -36,7 +36,7 @@ describe('instants', () => {
     ['0044-03-15 00:00:00+00 BC', '-000043-03-15T00:00:00+00:00'],
     ['infinity', 'infinity'],
     ['-infinity', '-infinity'],
-  ])('timestamptz %s', (text, iso) => {
+  ])('is read from the timestamptz %s', (text, iso) => {
     expect(timestamptzFromPostgres(text)).toBe(iso);
   });
 
@@ -44,11 +44,11 @@ describe('instants', () => {
     ['2024-01-02 03:04:05', '2024-01-02T03:04:05+00:00'],
     ['12024-01-02 03:04:05.1', '+012024-01-02T03:04:05.1+00:00'],
     ['0001-01-01 00:00:00 BC', '0000-01-01T00:00:00+00:00'],
-  ])('timestamp %s', (text, iso) => {
+  ])('is read from the timestamp %s', (text, iso) => {
     expect(timestampFromPostgres(text)).toBe(iso);
   });
 
-  it('have a time of day without zone, and a date with its era', () => {
+  it('is read from a timetz without its zone, and from a date with its era', () => {
     expect(timetzFromPostgres('12:34:56.5-05:30')).toBe('12:34:56.5');
     expect(dateToPostgres(new Date('-000043-03-15T00:00:00Z'))).toBe('0044-03-15 BC');
     expect(dateToPostgres(new Date('0032-01-01T00:00:00Z'))).toBe('0032-01-01');

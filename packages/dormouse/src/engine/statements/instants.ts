@@ -1,17 +1,20 @@
 import { checkedTime, checkedTimetz, isoDate, isoTimestamp, isoTimestamptz } from './date-styles.ts';
 
-/** Dates and times between Postgres text and the ISO 8601 that JavaScript reads. What is in no known form throws. */
+/**
+ * Converts dates and times between Postgres' text and the ISO 8601 that JavaScript reads. Throws P2023 for a text of
+ * unknown form.
+ */
 
 const BC = ' BC';
 const ZONE = /([+-])(\d{2})(?::(\d{2}))?(?::(\d{2}))?$/;
 
-/** `date` as JavaScript reads it: years before 1 and after 9999 become expanded years; infinity stays. */
+/** Converts a `date`. Years before 1 and after 9999 become expanded years; infinity stays. */
 export function dateFromPostgres(text: string): string {
   const iso = isoDate(text);
   return iso.length === 10 ? iso : expandYear(iso);
 }
 
-/** `timestamp`: `2024-01-02 03:04:05.678` → `2024-01-02T03:04:05.678+00:00`. */
+/** Converts a `timestamp`: `2024-01-02 03:04:05.678` → `2024-01-02T03:04:05.678+00:00`. */
 export function timestampFromPostgres(text: string): string {
   return instantOf(isoTimestamp(text));
 }
@@ -25,7 +28,7 @@ function instantOf(text: string): string {
 }
 
 /**
- * `timestamptz` in whatever zone the session writes, as UTC: `2024-01-02 03:04:05.6+02` →
+ * Converts a `timestamptz` from the session's time zone to UTC: `2024-01-02 03:04:05.6+02` →
  * `2024-01-02T01:04:05.6+00:00`.
  */
 export function timestamptzFromPostgres(given: string): string {
@@ -41,17 +44,17 @@ export function timestamptzFromPostgres(given: string): string {
     (sign === '-' ? -1000 : 1000) * (Number(hours) * 3600 + Number(minutes ?? 0) * 60 + Number(seconds ?? 0));
   const local = instantOf(plain.slice(0, zone.index) + (plain === text ? '' : BC));
   const fraction = /\.\d+/.exec(local)?.[0] ?? '';
-  // The fraction is kept as text: Postgres has microseconds, Date has not.
+  // The fraction is kept as text, because it has microseconds and Date has milliseconds.
   const instant = new Date(Date.parse(local.replace(/\.\d+/, '')) - offsetMs).toISOString();
   return `${instant.slice(0, -5)}${fraction}+00:00`;
 }
 
-/** `timetz` without its zone: Prisma takes a time of day to be UTC. */
+/** Converts a `timetz` by removing its zone, as Prisma's own adapter does. Prisma reads a time of day as UTC. */
 export function timetzFromPostgres(text: string): string {
   return checkedTimetz(text).replace(ZONE, '');
 }
 
-/** `time`. */
+/** Checks a `time`, which needs no conversion. */
 export function timeFromPostgres(text: string): string {
   return checkedTime(text);
 }
@@ -80,7 +83,7 @@ function timeOfDay(date: Date): string {
   return ms === 0 ? seconds : `${seconds}.${pad(ms, 3)}`;
 }
 
-/** The date of an instant in UTC, with Postgres' BC for years before 1. */
+/** The date of an instant in UTC. Years before 1 have Postgres' era BC. */
 function calendarDate(date: Date): { readonly text: string; readonly era: string } {
   const year = date.getUTCFullYear();
   const written = year > 0 ? year : 1 - year;
@@ -90,20 +93,20 @@ function calendarDate(date: Date): { readonly text: string; readonly era: string
   };
 }
 
-/** An instant as a `date` parameter. */
+/** Formats an instant as a parameter of type `date`. */
 export function dateToPostgres(date: Date): string {
   const { text, era } = calendarDate(date);
   return text + era;
 }
 
-/** An instant as a `time` or `timetz` parameter. */
+/** Formats an instant as a parameter of type `time` or `timetz`. */
 export function timeToPostgres(date: Date): string {
   return timeOfDay(date);
 }
 
 /**
- * An instant as a `timestamp` or `timestamptz` parameter. The zone is written out, so that a session in another zone
- * reads the same instant; `timestamp` and `date` ignore it.
+ * Formats an instant as a parameter of type `timestamp` or `timestamptz`. The text has a zone, so that a session in
+ * another time zone reads the same instant. `timestamp` and `date` ignore the zone.
  */
 export function timestampToPostgres(date: Date): string {
   const { text, era } = calendarDate(date);

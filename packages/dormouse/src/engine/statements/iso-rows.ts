@@ -11,7 +11,7 @@ const array =
   (text, format) =>
     formatArrayText(parseArrayText(text, (each) => element(each, format)) as ArrayValue<string>);
 
-/** The types whose text DateStyle decides on, by OID. */
+/** The types whose text depends on DateStyle, by OID. */
 const DATES: ReadonlyMap<number, ToIso> = new Map([
   [1082, isoDate],
   [1114, isoTimestamp],
@@ -22,8 +22,8 @@ const DATES: ReadonlyMap<number, ToIso> = new Map([
 ]);
 
 /**
- * A result whose dates are in another form than ISO, as if they were in that one: readers need not know in which order
- * a session writes day and month. Throws P2023 for a value that cannot be read.
+ * Converts the dates of a result to the DateStyle ISO, so that decoders need not know in which order the session
+ * writes day and month. Throws P2023 for a value that cannot be read.
  */
 export function withIsoDates(result: StatementResult, format: DateFormat): StatementResult {
   const columns = result.fields.map(({ typeOid }) => DATES.get(typeOid));

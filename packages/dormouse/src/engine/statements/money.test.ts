@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { moneyFromPostgres } from './money.ts';
 
-describe('money', () => {
+describe('a text of the type money', () => {
   it.each([
     ['$1,234.50', '1234.50'],
     ['-$5.00', '-5.00'],
@@ -15,11 +15,11 @@ describe('money', () => {
     ['د.ب.1,234.567', '1234.567'],
     ['$92,233,720,368,547,758.07', '92233720368547758.07'],
     ['0,05 kr', '0.05'],
-  ])('%s is %s', (text, number) => {
+  ])('%s is read as %s', (text, number) => {
     expect(moneyFromPostgres(text)).toBe(number);
   });
 
-  it.each(['￥1,234', '1.234', '', '€'])('%s is refused: it may be two numbers, or none', (text) => {
+  it.each(['￥1,234', '1.234', '', '€'])('%s is refused, because it has two readings or none', (text) => {
     expect(() => moneyFromPostgres(text)).toThrow(
       expect.objectContaining({ cause: expect.objectContaining({ kind: 'InconsistentColumnData' }) }),
     );

@@ -1,13 +1,14 @@
 import { quoted, unreadable } from './unreadable-text.ts';
 
-/** Digits and what separates them, with whatever stands around: a currency, signs, spaces. */
+/** Digits and their separators, and the text before and after them: a currency, signs, spaces. */
 const AMOUNT = /^([^0-9]*)([0-9](?:.*[0-9])?)([^0-9]*)$/su;
 const NEGATIVE = /[-\u2212(]/u;
 const SEPARATORS = /[^0-9]+/gu;
 
 /**
- * `money` as the bare number that Prisma wants. lc_monetary decides on signs and separators and is not reported: of a
- * text whose last separator may stand before thousands or before the smallest unit, the number is not known.
+ * Converts `money` to a plain number, which Prisma expects. The setting lc_monetary determines signs and separators,
+ * and Postgres does not report it to clients. Throws P2023 if the last separator may stand before thousands or before
+ * the fraction, because the text then has two readings.
  */
 export function moneyFromPostgres(text: string): string {
   const [, before = '', digits = '', behind = ''] = AMOUNT.exec(text) ?? [];
@@ -19,7 +20,7 @@ export function moneyFromPostgres(text: string): string {
   const at = digits.lastIndexOf(last);
   const part = digits.slice(at + last.length);
   const others = separators.slice(0, -1);
-  // Thousands are three digits; two separators that are not alike are thousands, then a part of the unit.
+  // A group of thousands has three digits. If the last separator differs from those before it, a fraction follows it.
   const isPart = part.length !== 3 || (others.length > 0 && others.every((each) => each !== last));
   if (isPart && !others.includes(last)) return `${sign}${digits.slice(0, at).replace(SEPARATORS, '')}.${part}`;
   if (!isPart && others.length > 0) return sign + digits.replace(SEPARATORS, '');

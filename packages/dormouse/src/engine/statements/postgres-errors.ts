@@ -6,8 +6,8 @@ type ErrorObject = DriverAdapterError['cause'];
 type Constraint = { fields: string[] } | { index: string };
 
 /**
- * An error of Postgres as the kinds that Prisma's runtime turns into P-codes.
- * `role` is the key's, for the advice on refused statements.
+ * Converts an error of Postgres to the kinds of errors from which Prisma's runtime makes P-codes. `role` is the role
+ * of the API key, for the advice about a refused statement.
  */
 export function toDriverAdapterError(error: PostgresError, role: Role): DriverAdapterError {
   const { fields } = error;
@@ -20,7 +20,7 @@ export function toDriverAdapterError(error: PostgresError, role: Role): DriverAd
     originalMessage: message,
   };
   if (refused) Object.defineProperty(cause, 'refusesRole', { value: true, enumerable: false });
-  // For Prisma 6, which names the columns; not enumerable, since 7 shows the cause as it is.
+  // Prisma 6 names the columns. They are not enumerable, because Prisma 7 shows all enumerable members of the cause.
   const columns = namedColumns(error.code, fields);
   if (columns !== undefined) Object.defineProperty(cause, 'columns', { value: columns, enumerable: false });
   const earlier = earlierForm(error.code, message, fields);
@@ -28,14 +28,14 @@ export function toDriverAdapterError(error: PostgresError, role: Role): DriverAd
   return new DriverAdapterError(cause);
 }
 
-/** What the adapters of earlier versions made of an error. */
+/** The cause that the adapters of earlier versions of Prisma 7 made of an error. */
 export interface EarlierForm {
-  /** The minor version of Prisma 7 that made something else of it first. */
+  /** The minor version of Prisma 7 that first made another cause of the error. */
   readonly before: number;
   readonly cause: Readonly<Record<string, unknown>> & { readonly kind: string };
 }
 
-/** What was made of a state otherwise before; Prisma 6 knew none of the kinds that 7 has added since. */
+/** The earlier cause of an SQLSTATE, if there is one. Prisma 6 knows none of the kinds that Prisma 7 has added. */
 function earlierForm(code: string, message: string, fields: PostgresErrorFields): EarlierForm | undefined {
   switch (code) {
     case '22P02':
@@ -57,13 +57,13 @@ function earlierForm(code: string, message: string, fields: PostgresErrorFields)
   }
 }
 
-/** The functions of Postgres that say which privilege, or whose ownership, the current role lacks (aclchk.c). */
+/** The functions of Postgres that report a missing privilege or ownership of the current role (aclchk.c). */
 const ACCESS_CHECK = /^aclcheck_error/;
 
 /**
- * Whether a statement was refused because the key's role lacks a privilege. The same state comes from row level
- * security, from an application's own RAISE, and from functions that run with other rights than the key's: of those
- * Postgres knows the cause, and we do not.
+ * Whether a statement was refused because the key's role lacks a privilege. Row level security, a RAISE in the
+ * application's code and functions that run as another role give the same SQLSTATE, for reasons that another API key
+ * would not change.
  */
 function refusesRole(code: string, { routine, where }: PostgresErrorFields): boolean {
   return code === '42501' && routine !== undefined && ACCESS_CHECK.test(routine) && where === undefined;
@@ -115,7 +115,7 @@ function classify(code: string, message: string, fields: PostgresErrorFields): E
   }
 }
 
-/** A state that the adapter has no kind for: what Postgres says. */
+/** The cause for an SQLSTATE without a kind of its own: the fields of Postgres' error. */
 function unknownState(
   code: string,
   message: string,
@@ -150,8 +150,8 @@ function byColumnOrName(fields: PostgresErrorFields): Constraint | undefined {
 }
 
 /**
- * The columns of a violated key, from the detail `Key (a, b)=(1, 2) already exists.`; undefined if it is not said
- * (the session may hide details, and another language writes another word before the parenthesis).
+ * The columns of a violated key, from the detail `Key (a, b)=(1, 2) already exists.` Only the parentheses are read,
+ * because the words depend on the session's language. Undefined if the session hides details.
  */
 export function keyColumns(fields: PostgresErrorFields): string[] | undefined {
   const list = /\((.+?)\)=\(/s.exec(fields.detail ?? '')?.[1];
@@ -173,7 +173,7 @@ function namedColumns(code: string, fields: PostgresErrorFields): string[] | und
   }
 }
 
-/** The column alone, of a statement that writes it: the adapter of 7 takes the table's name for a part of it. */
+/** The name of a missing column in a statement that writes it. Prisma 7's adapter gives the table's name with it. */
 function writtenColumn(message: string): string | undefined {
   return /^column "(.+)" of relation ".+" does not exist$/s.exec(message)?.[1];
 }
@@ -188,7 +188,8 @@ function missingColumn(message: string): string | undefined {
 }
 
 function withAdvice(message: string, role: Role): string {
-  // An owner lacks nothing of his own: he has taken another role, or it is the server's.
+  // The role owner lacks no privilege in its database: the session has taken another role, or the object is the
+  // server's.
   if (role === 'owner') return message;
   const better = `${role === 'reader' ? 'writer, or ' : ''}owner for DDL`;
   return `${message}. The API key has the role ${role}: use a key whose role may do this (${better}).`;

@@ -5,8 +5,9 @@ import { columnCodec, unsupportedTypeName } from './column-types.ts';
 import { inColumn, otherEncoding } from './unreadable-text.ts';
 
 /**
- * Decodes rows as they came from the server (DataRow: int16 count, then int32 length and bytes each) into what Prisma's
- * runtime reads. A built-in type that Prisma cannot read throws `UnsupportedNativeDataType`.
+ * Decodes the rows of a result to values of Prisma's runtime. A row is the payload of a DataRow message: int16 count;
+ * for each value an int32 length and the bytes. Throws `UnsupportedNativeDataType` for a built-in type that Prisma
+ * cannot read, and P2023 for a text of unknown form.
  */
 export function decodeResult(result: StatementResult): SqlResultSet {
   const columnNames: string[] = [];
@@ -51,7 +52,7 @@ function decodeRow(
   return values;
 }
 
-/** Stands for what is no UTF-8, and for itself. */
+/** The decoder writes this character for bytes that are not UTF-8. A text may also contain the character itself. */
 const REPLACEMENT = '\uFFFD';
 
 function textOf(bytes: Buffer, from: number, to: number): string {

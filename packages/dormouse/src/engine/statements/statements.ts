@@ -15,48 +15,53 @@ import { toDriverAdapterError } from './postgres-errors.ts';
 import { decodeResult } from './rows.ts';
 import type { TransactionStep } from './transaction-step.ts';
 
-/** Isolation levels of Postgres, as SQL. */
+/** An isolation level of Postgres, as SQL writes it. */
 export type IsolationLevel = 'READ UNCOMMITTED' | 'READ COMMITTED' | 'REPEATABLE READ' | 'SERIALIZABLE';
 
 /** The part of a lease that statements use. */
 export type StatementLease = Pick<Lease, 'execute' | 'transactionStatus' | 'release'>;
 
-/** Gives the connections that statements run on: a pool, or a thread's way to the pool of the main thread. */
+/** Gives the connections for statements: a pool, or a worker thread's access to the main thread's pool. */
 export interface LeaseSource {
   acquire(options: AcquireOptions): Promise<StatementLease>;
 }
 
-/** What bounds one operation of a client, and where its time is noted. */
+/** The limits of one operation of a client, and the recorder of its timings. */
 export interface OperationBounds {
   readonly clock: Clock;
   readonly role: Role;
   readonly deadline: Deadline;
   readonly cancellation: Cancellation;
   readonly timings: Timings;
-  /** Whose operation it is, for the pool to be fair between keys. */
+  /** The API key of the operation, so that the pool can be fair between keys. */
   readonly key?: string | undefined;
-  /** Bytes of rows that all statements of the operation may read together. */
+  /** Most bytes of rows that all statements of the operation may read together. */
   readonly rowBytesMax: number;
-  /** Sees the statements, when the operation's client asked for it. */
+  /** Observes the statements, if the client asked for logs or spans. */
   readonly observer?: StatementObserver | undefined;
 }
 
-/** Sees what one operation does on its connection, by running it. */
+/** Observes what one operation does on its connection: each method runs the function that it is given. */
 export interface StatementObserver {
-  /**
-   * Whether it is told of all of a transaction: of what begins it, and of the rollback that ends it for lack of time.
-   */
+  /** Whether it observes also the statements that begin a transaction, and the rollback of one that timed out. */
   readonly whole: boolean;
   connection<T>(acquire: () => Promise<T>): Promise<T>;
   statement<T>(query: SqlQuery, run: () => Promise<T>): Promise<T>;
-  /** A step of a transaction that a plan makes of its own statements. */
+  /** Observes a step of a transaction that a plan begins itself. */
   step<T>(name: TransactionStep, take: () => Promise<T>): Promise<T>;
 }
 
 /**
- * The statements of one operation: Prisma's queryable over one server connection, which is acquired by the first
- * statement. Statements run one after the other, but for pipelined ones, which run beside each other. Errors of
- * Postgres become `DriverAdapterError`; all others pass.
+ * The statements of one operation: Prisma's queryable over one server connection.
+ *
+ * Invariants:
+ * - The first statement acquires the connection. `withStatements` releases it when every statement has ended.
+ * - A statement waits until all statements before it have ended. Only pipelined statements that follow each other are
+ *   sent without waiting. A failure is thrown to the caller of its own statement only.
+ * - BEGIN goes out in one write with the first statement of the transaction. If that write fails, BEGIN is still
+ *   pending for the next statement, so no statement runs outside of its transaction.
+ * - After `close`, no statement starts.
+ * - Errors of Postgres become `DriverAdapterError`. All other errors pass unchanged.
  */
 export class Statements implements SqlQueryable {
   readonly provider = 'postgres';
@@ -64,17 +69,17 @@ export class Statements implements SqlQueryable {
   readonly bounds: OperationBounds;
   readonly #acquire: () => Promise<StatementLease> | StatementLease;
   #lease: StatementLease | undefined;
-  /** Statements asked for that have not ended. */
+  /** The number of statements that were requested and have not ended. */
   #open = 0;
-  /** Settles when all that are open have ended; meaningless when none is. */
+  /** Settles when all open statements have ended. Has no meaning while none is open. */
   #last: Promise<unknown> | undefined;
-  /** The same of all up to the last that was not pipelined. */
+  /** Settles when all statements up to the last one that was not pipelined have ended. */
   #lastAlone: Promise<unknown> | undefined;
-  /** Under way on the server, and since when. */
+  /** The number of statements that are running on the server, and since when at least one is. */
   #running = 0;
   #runningSinceMs = 0;
   readonly #rowBudget: RowBudget;
-  /** A BEGIN that goes out with the next statement. */
+  /** A BEGIN that is pending: it goes out with the next statement. */
   #begin: string | undefined;
   #closed = false;
   #lastCommandTag = '';
@@ -103,14 +108,14 @@ export class Statements implements SqlQueryable {
     return this.run({ sql, args: [], argTypes: [] });
   }
 
-  /** The same for one that is no part of what an observer sees, such as SAVEPOINT. */
+  /** Runs a statement without arguments that an observer does not see, such as SAVEPOINT. */
   ownCommand(sql: string): Promise<StatementResult> {
     return this.execute(sql, []);
   }
 
   /**
-   * Begins a transaction with the next statement, in the same write: if BEGIN fails, the statement does not run. At
-   * once, and returns when it has begun, if somebody looks: what he sees took its own time then.
+   * Begins a transaction with the next statement, in the same write: if BEGIN fails, the statement does not run. With
+   * an observer, BEGIN is sent at once and the promise settles when it has ended, so that the observer can measure it.
    */
   begin(level?: IsolationLevel): Promise<void> | undefined {
     const { observer } = this.bounds;
@@ -122,21 +127,21 @@ export class Statements implements SqlQueryable {
     return observer.whole ? this.#beginInFull(level) : this.ownCommand(sql).then(ignore);
   }
 
-  /** In the statements that the client's own engine would take. */
+  /** Begins with the same statements as the client's own engine. */
   async #beginInFull(level: IsolationLevel | undefined): Promise<void> {
     await this.command('BEGIN');
     if (level !== undefined) await this.command(`SET TRANSACTION ISOLATION LEVEL ${level}`);
   }
 
-  /** Commits. Says false if Postgres rolled back instead, as it does after a failure, without an error. */
+  /** Commits. Gives false if Postgres rolled back instead, as it does without an error after a failed statement. */
   async commit(): Promise<boolean> {
     await this.#ended();
-    // Nothing was asked of the transaction: it never began.
+    // The transaction had no statement, so it never began.
     if (this.#forgetBegin()) return true;
     return (await this.command('COMMIT')).commandTag === 'COMMIT';
   }
 
-  /** Rolls back what has begun and not ended: nothing, if BEGIN failed or COMMIT did. */
+  /** Rolls back a transaction that has begun and not ended. Does nothing if BEGIN or COMMIT failed. */
   async rollback(): Promise<void> {
     await this.#ended();
     if (!this.#forgetBegin() && this.#lease !== undefined && this.#lease.transactionStatus !== 'I') {
@@ -144,7 +149,7 @@ export class Statements implements SqlQueryable {
     }
   }
 
-  /** Does something of a plan's own transaction, where the observer looks. */
+  /** Takes a step of a plan's own transaction, under observation. */
   step<T>(name: TransactionStep, take: () => Promise<T>): Promise<T> {
     const { observer } = this.bounds;
     return observer === undefined ? take() : observer.step(name, take);
@@ -161,7 +166,9 @@ export class Statements implements SqlQueryable {
     return this.#lease;
   }
 
-  /** Lets no further statement start, and returns when the running ones have ended; at once if none runs. */
+  /**
+   * Prevents further statements. The promise settles when all open statements have ended; undefined if none is open.
+   */
   close(): Promise<void> | undefined {
     this.#closed = true;
     return this.#open === 0 ? undefined : this.#ended();
@@ -171,7 +178,7 @@ export class Statements implements SqlQueryable {
     while (this.#open > 0) await this.#last?.then(ignore, ignore);
   }
 
-  /** Runs one statement after those before it; a text without arguments may be several. */
+  /** Runs one statement after all statements before it. A text without arguments may contain several statements. */
   run(query: SqlQuery): Promise<StatementResult> {
     const { sql, args, argTypes } = query;
     const parameters = args.map((value, index) => encodeArgument(value, argTypes[index]));
@@ -179,8 +186,9 @@ export class Statements implements SqlQueryable {
   }
 
   /**
-   * Runs one statement, its parameters encoded already, after those before it or, pipelined, beside others that are. By
-   * the simple protocol it may be several. `query` is what an observer sees of it.
+   * Runs one statement with encoded parameters after all statements before it. A pipelined statement does not wait
+   * for pipelined statements directly before it. With the simple protocol, the text may contain several statements.
+   * `query` is what an observer sees of the statement.
    */
   execute(
     sql: string,
@@ -210,13 +218,13 @@ export class Statements implements SqlQueryable {
     simple: boolean,
     query: SqlQuery | undefined,
   ): Promise<StatementResult> {
-    // Whether the statements before this one failed is reported to their own callers.
+    // A failure of an earlier statement is thrown to its own caller.
     if (after !== undefined) await after.then(ignore, ignore);
     const { clock, deadline, cancellation, timings, role, observer } = this.bounds;
     const before = this.#begin;
     let isRunning = false;
     try {
-      // The operation has failed already: what it still had queued must not run.
+      // The operation has ended: statements that still wait must not run.
       if (this.#closed) throw new DormouseError('interrupted');
       this.#begin = undefined;
       this.#lease ??= await this.#acquire();
@@ -231,7 +239,7 @@ export class Statements implements SqlQueryable {
       this.#lastCommandTag = result.commandTag;
       return result.dates === undefined ? result : withIsoDates(result, result.dates);
     } catch (error) {
-      // Never sent, or refused: what comes next must not run without its transaction.
+      // BEGIN was not sent, or was refused: the next statement must not run without its transaction.
       if (before !== undefined && this.#lease?.transactionStatus !== 'T' && this.#lease?.transactionStatus !== 'E') {
         this.#begin = before;
       }
@@ -243,12 +251,12 @@ export class Statements implements SqlQueryable {
   }
 }
 
-/** More behind a semicolon than an end: another statement, unless it stands in a string or a comment. */
+/** A semicolon that is not at the end: another statement follows, unless it stands in a string or a comment. */
 const SEVERAL = /;\s*[^\s;]/;
 
 /**
- * Whether a text may hold several statements, which only the simple protocol takes. Too often costs a plan that is not
- * kept.
+ * Whether a text may contain several statements, which only the simple protocol accepts. A wrong yes costs little:
+ * Postgres does not keep the statement prepared.
  */
 function mayBeSeveral(sql: string): boolean {
   return SEVERAL.test(sql);
@@ -257,7 +265,8 @@ function mayBeSeveral(sql: string): boolean {
 function ignore(): void {}
 
 /**
- * Runs an operation outside of transactions: one connection, acquired by its first statement, given back at its end.
+ * Runs an operation outside of interactive transactions, on one connection: the first statement acquires the
+ * connection, and the end of the operation releases it.
  */
 export async function withStatements<T>(
   pool: LeaseSource,
@@ -276,7 +285,7 @@ export async function withStatements<T>(
   } finally {
     const ending = statements.close();
     if (ending !== undefined) await ending;
-    // An acquire that failed has been seen by the statement that asked for it.
+    // A failure to acquire was thrown to the statement that needed the connection.
     statements.lease?.release();
   }
 }

@@ -1,2 +1,2 @@
-/** What an operation does to a transaction, by the names that spans have. */
+/** A step of a transaction, by the name of its span. */
 export type TransactionStep = 'start_transaction' | 'commit_transaction' | 'rollback_transaction';

@@ -1,16 +1,16 @@
 import { TransactionManagerError } from '@prisma/client-engine-runtime';
 
-/** What was asked of an interactive transaction. */
+/** An operation on an interactive transaction. */
 export type TransactionOperation = 'query' | 'commit' | 'rollback' | 'start';
 
 /** How an interactive transaction ended. */
 export type TransactionEnd =
   | { readonly how: 'committed' }
-  /** `lost`: its connection ended, which its client may not know. */
+  /** `lost`: its connection ended, and the client may not know that. */
   | { readonly how: 'rolled_back'; readonly lost?: true }
   | { readonly how: 'timed_out'; readonly timeoutMs: number; readonly takenMs: number };
 
-/** P2028 for an id that is not (or no longer) known, or belongs to another database or key. */
+/** P2028 for an id that is not known (any more), or belongs to another database or API key. */
 export function transactionNotFound(): TransactionManagerError {
   return new TransactionManagerError(
     "Transaction not found. Transaction ID is invalid, refers to an old closed transaction Prisma doesn't have information about anymore, or was obtained before disconnecting.",
@@ -22,7 +22,7 @@ export function transactionNotStarted(): TransactionManagerError {
   return new TransactionManagerError('Unable to start a transaction in the given time.');
 }
 
-/** P2028 for anything asked of a transaction after its end. */
+/** P2028 for an operation on a transaction that has ended. */
 export function transactionEnded(operation: TransactionOperation, end: TransactionEnd): TransactionManagerError {
   const prefix = `Transaction already closed: A ${operation} cannot be executed on`;
   switch (end.how) {
@@ -40,7 +40,7 @@ export function transactionEnded(operation: TransactionOperation, end: Transacti
   }
 }
 
-/** P2028 for a commit that Postgres answered with a rollback, because a statement had failed before it. */
+/** P2028 for a commit that Postgres answered with a rollback, because an earlier statement had failed. */
 export function transactionAborted(): TransactionManagerError {
   return new TransactionManagerError(
     'The transaction was rolled back by the database, because a statement in it had failed: nothing was committed.',
