@@ -250,8 +250,7 @@ const node: Check = oneOf({
       shape({ expr: checkNode, rules: listOf(rule), errorIdentifier: text, context: mapOf(nothing) }),
     ),
   ),
-  // biome-ignore lint/suspicious/noThenProperty: it is the plan's own name for the branch, and this object is never
-  // awaited.
+  // biome-ignore lint/suspicious/noThenProperty: the plan's own name for the branch; this object is never awaited.
   if: args(shape({ value: checkNode, rule, then: checkNode, else: checkNode })),
   unit: nothing,
   diff: args(shape({ from: checkNode, to: checkNode, fields: listOf(text) })),
