@@ -1,49 +1,11 @@
+import type { DatabaseDetail, DatabaseSummary, PlatformStatus } from '../../dormouse/src/management-api/index.ts';
+
 /** The management API as the page uses it; the session cookie goes with every request by itself. */
 
-/** When a database rests; what `own` names is its own, the rest follows the platform's flags. */
-export interface Rest {
-  readonly suspendAfterMs: number | 'never';
-  readonly stopAfterMs: number | 'never';
-  readonly alwaysOn: boolean;
-  readonly own: readonly string[];
-}
+export type { DatabaseSummary, LimitsView, RestView } from '../../dormouse/src/management-api/index.ts';
 
-/** What a database may take. */
-export interface Limits {
-  readonly memoryLimitBytes: number | 'none';
-  readonly cpuLimit: number | 'none';
-  readonly cpuWeight: number;
-  readonly processLimit: number | 'none';
-  readonly tempLimitBytes: number | 'none';
-}
-
-export interface Database {
-  readonly id: string;
-  readonly name: string;
-  readonly state: string;
-  readonly createdAtMs: number;
-  readonly keys: number;
-  readonly operationsToday: number;
-  readonly rest: Rest;
-  readonly limits: Limits;
-  /** What it is a branch of, as that was called then; it may be gone. */
-  readonly parent: { readonly name: string } | null;
-  /** As measured last; null if that is not known (yet). */
-  readonly memoryBytes: number | null;
-}
-
-export interface DatabaseUrls {
-  readonly prismaUrl: string | null;
-  readonly postgresUrl: string | null;
-  readonly pulseUrl: string;
-}
-
-export interface Status {
-  readonly version: string;
-  readonly region: string;
-  /** The database nearest to running out of transaction ids. */
-  readonly oldest: { readonly id: string; readonly runningOut: boolean } | null;
-}
+export type DatabaseUrls = Pick<DatabaseDetail, 'prismaUrl' | 'postgresUrl' | 'pulseUrl'>;
+export type Status = Pick<PlatformStatus, 'version' | 'region' | 'oldest'>;
 
 export type Action = 'wake' | 'suspend' | 'stop';
 
@@ -92,11 +54,11 @@ export interface Api {
   /** True if the cookie is good; throws when the platform cannot be reached. */
   hasSession(): Promise<boolean>;
   status(): Promise<Status>;
-  databases(): Promise<readonly Database[]>;
-  create(name: string): Promise<Database>;
+  databases(): Promise<readonly DatabaseSummary[]>;
+  create(name: string): Promise<DatabaseSummary>;
   urls(id: string): Promise<DatabaseUrls>;
-  act(id: string, action: Action): Promise<Database>;
-  setAlwaysOn(id: string, alwaysOn: boolean): Promise<Database>;
+  act(id: string, action: Action): Promise<DatabaseSummary>;
+  setAlwaysOn(id: string, alwaysOn: boolean): Promise<DatabaseSummary>;
 }
 
 export const api: Api = {
@@ -111,7 +73,7 @@ export const api: Api = {
     }
   },
   status: () => request('GET', '/api/status'),
-  databases: async () => (await request<{ databases: readonly Database[] }>('GET', '/api/databases')).databases,
+  databases: async () => (await request<{ databases: readonly DatabaseSummary[] }>('GET', '/api/databases')).databases,
   create: (name) => request('POST', '/api/databases', { name }),
   urls: (id) => request('GET', path(id)),
   setAlwaysOn: (id, alwaysOn) => request('PATCH', path(id), { alwaysOn }),

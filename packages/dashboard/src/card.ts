@@ -1,4 +1,4 @@
-import type { Action, Database, DatabaseUrls } from './api.ts';
+import type { Action, DatabaseSummary, DatabaseUrls } from './api.ts';
 import { actionsIn, describeLimits, describeMemory, describeRest, masked, toneOf } from './databases.ts';
 
 export interface CardHandlers {
@@ -37,10 +37,10 @@ export class Card {
   readonly #buttons = new Map<Action, HTMLButtonElement>();
   readonly #alwaysOn = element('button', '', 'Always on');
   readonly #urls = element('dl', 'urls');
-  #database: Database;
+  #database: DatabaseSummary;
   #busy = false;
 
-  constructor(database: Database, handlers: CardHandlers) {
+  constructor(database: DatabaseSummary, handlers: CardHandlers) {
     this.#database = database;
     this.#handlers = handlers;
     const actions = element('div', 'actions');
@@ -64,7 +64,7 @@ export class Card {
     this.update(database);
   }
 
-  update(database: Database): void {
+  update(database: DatabaseSummary): void {
     this.#database = database;
     this.node.dataset.name = database.name;
     set(this.#name, database.name);

@@ -1,4 +1,4 @@
-import { ApiError, api, type Database } from './api.ts';
+import { ApiError, api, type DatabaseSummary } from './api.ts';
 import { Card, type CardHandlers } from './card.ts';
 import { applyChange, type Change, describePlatform, summarize } from './databases.ts';
 import { Live } from './live.ts';
@@ -37,7 +37,7 @@ const page = {
  * alone: replies travel on other connections and may be older than an event that was seen already.
  */
 class Dashboard implements CardHandlers {
-  #list: readonly Database[] = [];
+  #list: readonly DatabaseSummary[] = [];
   readonly #cards = new Map<string, Card>();
   #live: Live | undefined;
   #noticeTimer = 0;

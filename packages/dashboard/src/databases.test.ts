@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Database } from './api.ts';
+import type { DatabaseSummary } from './api.ts';
 import {
   actionsIn,
   applyChange,
@@ -12,15 +12,24 @@ import {
   toneOf,
 } from './databases.ts';
 
-const one = (id: string, createdAtMs: number, state = 'stopped'): Database => ({
-  id,
+const one = (id: string, createdAtMs: number, state = 'stopped'): DatabaseSummary => ({
+  id: id as DatabaseSummary['id'],
   name: id,
   state,
+  pgMajor: 18,
+  throwAway: false,
   createdAtMs,
   keys: 1,
   operationsToday: 0,
-  rest: { suspendAfterMs: 5000, stopAfterMs: 300_000, alwaysOn: false, own: [] },
-  limits: { memoryLimitBytes: 'none', cpuLimit: 'none', cpuWeight: 100, processLimit: 'none', tempLimitBytes: 'none' },
+  rest: { suspendAfterMs: 5000, stopAfterMs: 300_000, alwaysOn: false, listenKeepsAwake: false, own: [] },
+  limits: {
+    memoryLimitBytes: 'none',
+    cpuLimit: 'none',
+    cpuWeight: 100,
+    processLimit: 'none',
+    tempLimitBytes: 'none',
+    own: [],
+  },
   parent: null,
   memoryBytes: 0,
 });
@@ -47,7 +56,13 @@ describe('the list', () => {
   });
 
   it('takes a database as it is after a change, and no one that is gone', () => {
-    const rest = { suspendAfterMs: 'never', stopAfterMs: 'never', alwaysOn: true, own: ['alwaysOn'] } as const;
+    const rest = {
+      suspendAfterMs: 'never',
+      stopAfterMs: 'never',
+      alwaysOn: true,
+      listenKeepsAwake: false,
+      own: ['alwaysOn'],
+    } as const;
     const changed = { ...one('a', 1, 'running'), rest };
     expect(applyChange([one('a', 1), one('b', 2)], { kind: 'changed', database: changed })).toEqual([
       changed,
@@ -110,11 +125,12 @@ it('hides the secret of an address and nothing else', () => {
 
 describe('the platform', () => {
   it('names the database that runs out of transaction ids', () => {
-    const status = { version: '1.0.0', region: 'here', oldest: { id: 'a', runningOut: false } };
+    const oldest = { id: one('a', 1).id, frozenXidAge: 1, runningOut: false };
+    const status = { version: '1.0.0', region: 'here', oldest };
     expect(describePlatform(status, [])).toBe('Dormouse 1.0.0, region here');
     expect(describePlatform({ ...status, oldest: null }, [])).toBe('Dormouse 1.0.0, region here');
     const list = [{ ...one('a', 1), name: 'shop' }];
-    expect(describePlatform({ ...status, oldest: { id: 'a', runningOut: true } }, list)).toBe(
+    expect(describePlatform({ ...status, oldest: { ...oldest, runningOut: true } }, list)).toBe(
       'Dormouse 1.0.0, region here. Transaction ids of shop are running out: see dormouse db show shop',
     );
   });

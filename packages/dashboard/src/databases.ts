@@ -1,20 +1,20 @@
-import type { Database, Limits, Rest, Status } from './api.ts';
+import type { DatabaseSummary, LimitsView, RestView, Status } from './api.ts';
 
 /** What the platform tells as it happens. */
 export type Change =
-  | { readonly kind: 'databases'; readonly databases: readonly Database[] }
+  | { readonly kind: 'databases'; readonly databases: readonly DatabaseSummary[] }
   /** A list of the same databases, of which only the numbers are taken. */
-  | { readonly kind: 'counts'; readonly databases: readonly Database[] }
+  | { readonly kind: 'counts'; readonly databases: readonly DatabaseSummary[] }
   | { readonly kind: 'state'; readonly id: string; readonly state: string }
-  | { readonly kind: 'created'; readonly database: Database }
-  | { readonly kind: 'changed'; readonly database: Database }
+  | { readonly kind: 'created'; readonly database: DatabaseSummary }
+  | { readonly kind: 'changed'; readonly database: DatabaseSummary }
   | { readonly kind: 'deleted'; readonly id: string };
 
 /**
  * The list after a change: oldest first, each once. What is not known (a state of a database since deleted) changes
  * nothing.
  */
-export function applyChange(list: readonly Database[], change: Change): readonly Database[] {
+export function applyChange(list: readonly DatabaseSummary[], change: Change): readonly DatabaseSummary[] {
   switch (change.kind) {
     case 'databases':
       return sorted(change.databases);
@@ -36,7 +36,7 @@ export function applyChange(list: readonly Database[], change: Change): readonly
   }
 }
 
-function sorted(list: readonly Database[]): readonly Database[] {
+function sorted(list: readonly DatabaseSummary[]): readonly DatabaseSummary[] {
   return [...list].sort((a, b) => a.createdAtMs - b.createdAtMs || a.name.localeCompare(b.name));
 }
 
@@ -62,7 +62,7 @@ export function actionsIn(state: string): {
 }
 
 /** `3 databases: 1 running, 2 suspended; 24 MiB`. */
-export function summarize(list: readonly Database[]): string {
+export function summarize(list: readonly DatabaseSummary[]): string {
   const counts = new Map<string, number>();
   for (const { state } of list) counts.set(state, (counts.get(state) ?? 0) + 1);
   const parts = [...counts].map(([state, count]) => `${count} ${state}`);
@@ -86,7 +86,7 @@ function duration(ms: number): string {
 }
 
 /** `suspends after 5 s, stops 5 min later`. */
-export function describeRest({ alwaysOn, suspendAfterMs, stopAfterMs }: Rest): string {
+export function describeRest({ alwaysOn, suspendAfterMs, stopAfterMs }: RestView): string {
   if (alwaysOn) return 'always on';
   if (suspendAfterMs === 'never') return 'never suspends by itself';
   const suspends = `suspends after ${duration(suspendAfterMs)}`;
@@ -94,7 +94,7 @@ export function describeRest({ alwaysOn, suspendAfterMs, stopAfterMs }: Rest): s
 }
 
 /** `at most 512 MiB, 1.5 CPUs`; nothing for a database without limits. */
-export function describeLimits(limits: Limits): string {
+export function describeLimits(limits: LimitsView): string {
   const { memoryLimitBytes, cpuLimit, cpuWeight, processLimit, tempLimitBytes } = limits;
   const most = [
     memoryLimitBytes === 'none' ? '' : describeMemory(memoryLimitBytes),
@@ -115,7 +115,7 @@ export function describeMemory(bytes: number | null): string {
 }
 
 /** `Dormouse 0.1.0, region local`, and what an operator must know. */
-export function describePlatform({ version, region, oldest }: Status, list: readonly Database[]): string {
+export function describePlatform({ version, region, oldest }: Status, list: readonly DatabaseSummary[]): string {
   const about = `Dormouse ${version}, region ${region}`;
   if (oldest?.runningOut !== true) return about;
   const name = list.find(({ id }) => id === oldest.id)?.name ?? oldest.id;

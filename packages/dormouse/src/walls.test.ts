@@ -16,10 +16,11 @@ const STAGES: Directions = {
   events: ['instance', 'session', 'threads', 'wire', 'base'],
   engine: ['pool', 'threads', 'wire', 'base'],
   edge: ['base'],
-  control: ['instance', 'base'],
+  'management-api': ['base'],
+  control: ['management-api', 'instance', 'base'],
   front: ['edge', 'pool', 'instance', 'session', 'wire', 'base'],
-  platform: ['front', 'control', 'edge', 'engine', 'events', 'pool', 'instance', 'session', 'base'],
-  cli: ['platform', 'base'],
+  platform: ['front', 'control', 'management-api', 'edge', 'engine', 'events', 'pool', 'instance', 'session', 'base'],
+  cli: ['platform', 'management-api', 'base'],
   main: ['cli'],
 };
 

@@ -59,7 +59,7 @@ class PaperFleet implements Fleet {
   state(id: DatabaseId): InstanceState {
     return this.states.get(id) ?? 'stopped';
   }
-  describe(id: DatabaseId): Record<string, unknown> {
+  describe(id: DatabaseId): { id: DatabaseId } {
     return { id };
   }
   onState(listener: (id: DatabaseId, state: InstanceState) => void): () => void {

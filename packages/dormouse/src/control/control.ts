@@ -11,22 +11,18 @@ import {
   type Role,
   toDormouseError,
 } from '../base/index.ts';
+import type { DatabaseDetail, DatabaseSummary, KeyDetail, KeySummary, Totals } from '../management-api/index.ts';
 import type { Addresses, Fleet } from './databases/index.ts';
 import {
   BranchJobs,
-  type BranchWish,
-  type DatabaseDetail,
+  type BranchRequest,
+  DatabaseDirectory,
   DatabaseLifecycle,
-  type DatabaseSummary,
-  type KeyDetail,
-  type KeySummary,
   LIMITS,
   type LimitDefaults,
   patchLimits,
   patchRest,
   type RestDefaults,
-  Roster,
-  type Totals,
   Views,
   Watchers,
 } from './databases/index.ts';
@@ -60,9 +56,9 @@ export interface ControlOptions {
 export class Control {
   readonly #options: ControlOptions;
   readonly #usage: Usage;
-  readonly #roster: Roster;
+  readonly #directory: DatabaseDirectory;
   readonly #views: Views;
-  readonly #lives: DatabaseLifecycle;
+  readonly #lifecycle: DatabaseLifecycle;
   readonly watchers: Watchers = new Watchers();
   #fleet: Fleet | undefined;
   /** The major version that new databases get. */
@@ -77,15 +73,15 @@ export class Control {
     this.#options = options;
     const branches = new BranchJobs();
     const usage = new Usage({ registry, clock, log });
-    const roster = new Roster(new MemoryCatalog(secrets, usage), branches);
+    const directory = new DatabaseDirectory(new MemoryCatalog(secrets, usage), branches);
     const fleet = (): Fleet => this.#servers();
-    const views = new Views({ roster, usage, branches, secrets, addresses, rest, limits, fleet });
+    const views = new Views({ directory, usage, branches, secrets, addresses, rest, limits, fleet });
     this.#usage = usage;
-    this.#roster = roster;
+    this.#directory = directory;
     this.#views = views;
-    this.#lives = new DatabaseLifecycle({
+    this.#lifecycle = new DatabaseLifecycle({
       registry,
-      roster,
+      directory,
       views,
       branches,
       watchers,
@@ -95,18 +91,18 @@ export class Control {
       bootId,
       fleet,
     });
-    for (const row of registry.databases()) this.#lives.enter(row);
-    for (const key of registry.keys()) roster.enterKey(key);
+    for (const row of registry.databases()) this.#lifecycle.enter(row);
+    for (const key of registry.keys()) directory.enterKey(key);
   }
 
   /** What the data plane may know. */
   get catalog(): Catalog {
-    return this.#roster.catalog;
+    return this.#directory.catalog;
   }
 
   /** Databases that are ready, for the platform to open. */
   databases(): readonly DatabaseRecord[] {
-    return this.#roster.records();
+    return this.#directory.records();
   }
 
   /**
@@ -117,10 +113,10 @@ export class Control {
     this.#fleet = fleet;
     this.#pgMajor = pgMajor;
     fleet.onState((id, state) => {
-      const row = this.#roster.get(id);
+      const row = this.#directory.get(id);
       if (row?.lifecycle === 'ready') this.watchers.tell({ event: 'state', data: { id, name: row.name, state } });
     });
-    await this.#lives.clearUnfinished();
+    await this.#lifecycle.clearUnfinished();
   }
 
   /**
@@ -129,7 +125,7 @@ export class Control {
    */
   async createDatabase(name: string): Promise<DatabaseDetail> {
     this.#servers();
-    return this.showDatabase(await this.#lives.create(name, this.#pgMajor));
+    return this.showDatabase(await this.#lifecycle.create(name, this.#pgMajor));
   }
 
   /**
@@ -141,19 +137,19 @@ export class Control {
   beginBranch(
     nameOrId: string,
     name: string,
-    wish: BranchWish,
+    request: BranchRequest,
   ): { readonly id: DatabaseId; readonly done: Promise<DatabaseDetail> } {
     this.#servers();
-    const { id, done } = this.#lives.branch(this.#roster.findReady(nameOrId), name, wish);
+    const { id, done } = this.#lifecycle.branch(this.#directory.findReady(nameOrId), name, request);
     return { id, done: done.then(() => this.showDatabase(id)) };
   }
 
   listDatabases(): readonly DatabaseSummary[] {
-    return this.#roster.all().map((row) => this.#views.database(row));
+    return this.#directory.all().map((row) => this.#views.database(row));
   }
 
   async showDatabase(nameOrId: string): Promise<DatabaseDetail> {
-    return this.#views.databaseInDetail(this.#roster.find(nameOrId));
+    return this.#views.databaseInDetail(this.#directory.find(nameOrId));
   }
 
   /**
@@ -161,14 +157,14 @@ export class Control {
    * given up.
    */
   async deleteDatabase(nameOrId: string): Promise<{ readonly id: DatabaseId; readonly name: string }> {
-    const row = this.#roster.find(nameOrId);
-    await this.#lives.delete(row);
+    const row = this.#directory.find(nameOrId);
+    await this.#lifecycle.delete(row);
     return { id: row.id, name: row.name };
   }
 
   /** Forces a state and returns when it is reached. */
   async setState(nameOrId: string, verb: 'suspend' | 'stop' | 'wake'): Promise<DatabaseDetail> {
-    const { id } = this.#roster.findReady(nameOrId);
+    const { id } = this.#directory.findReady(nameOrId);
     await this.#servers()[verb](id);
     return this.showDatabase(id);
   }
@@ -184,15 +180,15 @@ export class Control {
   }
 
   listKeys(nameOrId: string): readonly KeySummary[] {
-    return this.#views.keys(this.#roster.keysOf(this.#roster.find(nameOrId).id));
+    return this.#views.keys(this.#directory.keysOf(this.#directory.find(nameOrId).id));
   }
 
   showKey(nameOrId: string, keyId: string): KeyDetail {
-    return this.#views.keyInDetail(this.#roster.findKey(nameOrId, keyId));
+    return this.#views.keyInDetail(this.#directory.findKey(nameOrId, keyId));
   }
 
   createKey(nameOrId: string, role: string, label: string | null): KeyDetail {
-    const { id } = this.#roster.findReady(nameOrId);
+    const { id } = this.#directory.findReady(nameOrId);
     if (!ROLES.includes(role as Role)) {
       throw new DormouseError('request_invalid', {
         message: `A key's role is owner, writer or reader, not ${JSON.stringify(role).slice(0, 40)}.`,
@@ -203,14 +199,14 @@ export class Control {
         message: `A key's label has at most ${LABEL_CHARS_MAX} characters.`,
       });
     }
-    if (this.#roster.keysOf(id).length >= KEYS_MAX) {
+    if (this.#directory.keysOf(id).length >= KEYS_MAX) {
       throw new DormouseError('quota_exceeded', {
         message: `A database has at most ${KEYS_MAX} keys, revoked ones counted.`,
       });
     }
-    const key = this.#lives.newKey(id, role as Role, label);
+    const key = this.#lifecycle.newKey(id, role as Role, label);
     this.#options.registry.addKey(key);
-    this.#roster.enterKey(key);
+    this.#directory.enterKey(key);
     return this.#views.keyInDetail(key);
   }
 
@@ -219,10 +215,10 @@ export class Control {
    * then it holds until the platform ends, and a repetition writes it. Repeated otherwise, it changes nothing.
    */
   revokeKey(nameOrId: string, keyId: string): KeySummary {
-    const key = this.#roster.findKey(nameOrId, keyId);
+    const key = this.#directory.findKey(nameOrId, keyId);
     const revokedAtMs = key.revokedAtMs ?? this.#options.clock.now();
     const revoked: KeyRow = { ...key, revokedAtMs };
-    this.#roster.enterKey(revoked);
+    this.#directory.enterKey(revoked);
     for (const listener of this.#revokedListeners) listener(key.id);
     try {
       this.#options.registry.revokeKey(key.id, revokedAtMs);
@@ -259,18 +255,18 @@ export class Control {
 
   async #change(nameOrId: string, patch: Readonly<Record<string, unknown>>): Promise<DatabaseDetail> {
     const { registry } = this.#options;
-    const { id, ...old } = this.#roster.findReady(nameOrId);
+    const { id, ...old } = this.#directory.findReady(nameOrId);
     const rest = patchRest(old.rest, patch);
     const limits = patchLimits(old.limits, patch);
     if (LIMITS.some((name) => limits[name] !== old.limits[name])) {
       await this.#servers().setLimits(id, limits);
       // It may have been deleted meanwhile.
-      this.#roster.findReady(id);
+      this.#directory.findReady(id);
       registry.setLimits(id, limits);
     }
     registry.setRest(id, rest);
-    const changed = { ...this.#roster.findReady(id), rest, limits };
-    this.#roster.enter(changed);
+    const changed = { ...this.#directory.findReady(id), rest, limits };
+    this.#directory.enter(changed);
     this.#servers().setRest(id, rest);
     this.watchers.tell({ event: 'changed', data: this.#views.database(changed) });
     await registry.synced();

@@ -17,12 +17,11 @@ export {
   createApiEvents,
 } from './api/index.ts';
 export { Control, type ControlOptions, KEYS_MAX } from './control.ts';
-export type { DatabaseDetail, DatabaseSummary, Fleet, KeyDetail, KeySummary } from './databases/index.ts';
+export type { Fleet } from './databases/index.ts';
 export {
   type Addresses,
   type ControlEvent,
   DATABASES_MAX,
-  type DatabaseUrls,
   parsePublicUrl,
   type Watcher,
   Watchers,

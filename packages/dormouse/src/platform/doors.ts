@@ -5,6 +5,7 @@ import { createEdge, DEFAULT_EDGE_LIMITS } from '../edge/index.ts';
 import type { Events } from '../events/index.ts';
 import { createHttpDoor, DEFAULT_HTTP_LIMITS, nodeHash, redirect, staticFiles } from '../front/http/index.ts';
 import { createPostgresDoor } from '../front/postgres/index.ts';
+import type { PlatformStatus, Totals } from '../management-api/index.ts';
 import type { Database } from './database.ts';
 import type { PlatformOptions } from './platform-options.ts';
 import type { Ports } from './ports.ts';
@@ -21,15 +22,11 @@ export interface DoorsOptions {
   /** Where queries go once a key is proven. Throws while the platform starts. */
   readonly origin: Origin;
   readonly database: (id: DatabaseId) => Database | undefined;
-  /** What the servers take. */
-  readonly memory: () => object;
-  /** The database nearest to running out of transaction ids. */
-  readonly oldest: () => object | undefined;
+  readonly memory: () => PlatformStatus['memory'];
+  readonly oldest: () => PlatformStatus['oldest'] | undefined;
   readonly ready: () => boolean;
-  /** What servers run on and are kept apart by; undefined until that is known. */
-  readonly servers: () => object | undefined;
-  /** Whether the kernel holds servers to limits. */
-  readonly limits: () => object;
+  readonly servers: () => PlatformStatus['servers'];
+  readonly limits: () => PlatformStatus['limits'];
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly log: Logger;
@@ -64,7 +61,7 @@ export function createDoors(parts: DoorsOptions): Doors {
     log,
     generationOf: (id) => String(control.catalog.database(id)?.createdAtMs),
   });
-  const status = (): Readonly<Record<string, unknown>> => ({
+  const status = (): Omit<PlatformStatus, keyof Totals> => ({
     version,
     publicUrl: addresses.publicUrl,
     region,

@@ -12,6 +12,7 @@ import type {
 import { DormouseError } from '../base/index.ts';
 import type { Fleet } from '../control/index.ts';
 import type { BranchOptions, ForkResult, Instance, InstanceState, Instances } from '../instance/index.ts';
+import type { InstanceView } from '../management-api/index.ts';
 import { Database, type DatabaseOptions } from './database.ts';
 
 /** What all databases of this machine share. */
@@ -104,7 +105,7 @@ export class MachineFleet implements Fleet, Origin {
   state(id: DatabaseId): InstanceState {
     return this.#databases.get(id)?.instance.state ?? 'stopped';
   }
-  async describe(id: DatabaseId): Promise<Readonly<Record<string, unknown>>> {
+  async describe(id: DatabaseId): Promise<InstanceView> {
     const details = await this.#databases.get(id)?.describe();
     return { ...details, maintenance: this.#providerOf(id)?.maintenanceOf(id) ?? null };
   }

@@ -2,17 +2,7 @@
  * Owns: the control API as the CLI calls it: finding the platform, requests, the shapes of its replies, URLs as text.
  * Never: prints anything.
  */
-export {
-  type BranchDetail,
-  readBranchDetail,
-  readDatabaseDetail,
-  readDatabases,
-  readKey,
-  readKeyDetail,
-  readKeys,
-  readStatus,
-  type Status,
-} from './api-shapes.ts';
+
 export { dataDirectory, findPlatform } from './find-platform.ts';
 export {
   AT_REST_FLAG,
@@ -29,5 +19,16 @@ export {
   YES_FLAG,
 } from './flags.ts';
 export type { PlatformClient } from './platform-client.ts';
+export {
+  type BranchDetail,
+  readBranchDetail,
+  readDatabaseDetail,
+  readDatabases,
+  readKey,
+  readKeyDetail,
+  readKeys,
+  readStatus,
+  type Status,
+} from './read-replies.ts';
 export { ageText, limitPairs, restCell, restPairs } from './rest-text.ts';
 export { dashboardUrl, databasePath, keyPath, urlPairs } from './urls.ts';

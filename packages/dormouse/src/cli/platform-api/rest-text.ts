@@ -1,11 +1,12 @@
+import type { LimitsView, RestView } from '../../management-api/index.ts';
 import { formatBytes, formatDuration } from '../command-line/index.ts';
-import type { Age, Limits, Rest } from './api-shapes.ts';
+import type { Age } from './read-replies.ts';
 
 /** Transaction ids compare modulo 2^32: a row must be frozen before it is half of them old. */
 const XIDS = 2 ** 31;
 
 /** When a database rests, one line a setting; what is its own is marked against what follows the platform's flags. */
-export function restPairs(rest: Rest): [string, string][] {
+export function restPairs(rest: RestView): [string, string][] {
   const mark = (name: string): string => (rest.own.includes(name) ? '' : ' (default)');
   const pairs: [string, string][] = [];
   if (rest.alwaysOn) pairs.push(['Always on', `yes${mark('alwaysOn')}`]);
@@ -18,10 +19,10 @@ export function restPairs(rest: Rest): [string, string][] {
 }
 
 /** What a database may take, one line a limit that it has. */
-export function limitPairs(limits: Limits | undefined): [string, string][] {
+export function limitPairs(limits: LimitsView | undefined): [string, string][] {
   if (limits === undefined) return [];
   const pairs: [string, string][] = [];
-  const add = (label: string, name: keyof Limits, text: string): void => {
+  const add = (label: string, name: keyof LimitsView, text: string): void => {
     if (limits[name] === 'none' && !limits.own.includes(name)) return;
     pairs.push([label, `${limits[name] === 'none' ? 'none' : text}${limits.own.includes(name) ? '' : ' (default)'}`]);
   };
@@ -34,7 +35,7 @@ export function limitPairs(limits: Limits | undefined): [string, string][] {
 }
 
 /** When it rests, in one cell of a table. */
-export function restCell(rest: Rest): string {
+export function restCell(rest: RestView): string {
   return rest.alwaysOn ? 'always on' : `${time(rest.suspendAfterMs)} / ${time(rest.stopAfterMs)}`;
 }
 

@@ -1,4 +1,4 @@
-import type { Urls } from './api-shapes.ts';
+import type { Urls } from './read-replies.ts';
 
 /** The path of one database in the management API. */
 export function databasePath(nameOrId: string): string {

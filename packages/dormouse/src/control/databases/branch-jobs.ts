@@ -1,5 +1,6 @@
 import { type DatabaseId, DormouseError, toDormouseError } from '../../base/index.ts';
 import type { ForkResult } from '../../instance/index.ts';
+import type { BranchProgress } from '../../management-api/index.ts';
 
 /** How branches ended is told to who asks afterwards; of the last so many. */
 const ENDED_MAX = 64;
@@ -8,12 +9,6 @@ const ENDED_MAX = 64;
 export interface BranchJob {
   readonly signal: AbortSignal;
   readonly onProgress: (doneBytes: number, totalBytes: number) => void;
-}
-
-/** How far a branch is; the total is an estimate. */
-export interface BranchProgress {
-  readonly doneBytes: number;
-  readonly totalBytes: number;
 }
 
 interface Running {

@@ -13,7 +13,7 @@ import type { BranchJobs } from './branch-jobs.ts';
  * Every database and key in memory, whatever state they are in; those of databases that are ready stand in the catalog
  * too. Written after the registry: what is seen here is always on disk.
  */
-export class Roster {
+export class DatabaseDirectory {
   readonly #catalog: MemoryCatalog;
   readonly #branches: BranchJobs;
   readonly #databases = new Map<DatabaseId, DatabaseRow>();

@@ -15,7 +15,7 @@ import {
 import type { ForkResult } from '../../instance/index.ts';
 import type { DatabaseRow, KeyRow, Registry } from '../registry/index.ts';
 import type { BranchJobs } from './branch-jobs.ts';
-import { type Roster, stillCreating } from './database-directory.ts';
+import { type DatabaseDirectory, stillCreating } from './database-directory.ts';
 import type { Fleet } from './fleet.ts';
 import type { Views } from './views.ts';
 import type { Watchers } from './watchers.ts';
@@ -28,7 +28,7 @@ const NEW_KIND: DatabaseKind = 'managed';
 
 export interface DatabaseLifecycleOptions {
   readonly registry: Registry;
-  readonly roster: Roster;
+  readonly directory: DatabaseDirectory;
   readonly views: Views;
   readonly branches: BranchJobs;
   readonly watchers: Watchers;
@@ -41,7 +41,7 @@ export interface DatabaseLifecycleOptions {
 }
 
 /** How a branch is to be made. */
-export interface BranchWish {
+export interface BranchRequest {
   /** Its source is stopped first. */
   readonly atRest: boolean;
   /** It is made faster and never synced: the first start after a boot of the machine deletes it. */
@@ -65,15 +65,15 @@ export class DatabaseLifecycle {
    * reached the disk.
    */
   enter(row: DatabaseRow): void {
-    const { roster, bootId } = this.#options;
+    const { directory, bootId } = this.#options;
     const lost = row.throwAwayBoot !== null && row.throwAwayBoot !== bootId;
-    roster.enter(lost ? { ...row, lifecycle: 'deleting' } : row);
+    directory.enter(lost ? { ...row, lifecycle: 'deleting' } : row);
   }
 
   /** Ends what an earlier run left half created or half deleted. */
   async clearUnfinished(): Promise<void> {
-    const { roster, log } = this.#options;
-    for (const row of roster.all()) {
+    const { directory, log } = this.#options;
+    for (const row of directory.all()) {
       if (row.lifecycle === 'ready') continue;
       log.log('info', 'clearing away an unfinished database', { id: row.id, lifecycle: row.lifecycle });
       // What cannot be cleared away now keeps its name and is tried at the next start; the others are not kept waiting
@@ -96,7 +96,7 @@ export class DatabaseLifecycle {
   branch(
     source: DatabaseRow,
     name: string,
-    { atRest, throwAway }: BranchWish,
+    { atRest, throwAway }: BranchRequest,
   ): { readonly id: DatabaseId; readonly done: Promise<void> } {
     const { branches, fleet } = this.#options;
     const servers = fleet();
@@ -134,8 +134,8 @@ export class DatabaseLifecycle {
   /** Enters a database that is about to be made. */
   #begin(name: string, pgMajor: number, parent?: DatabaseRow, throwAway = false): DatabaseRow {
     checkDatabaseName(name);
-    const { registry, roster, clock, random, bootId } = this.#options;
-    if (roster.size >= DATABASES_MAX) {
+    const { registry, directory, clock, random, bootId } = this.#options;
+    if (directory.size >= DATABASES_MAX) {
       throw new DormouseError('quota_exceeded', { message: `A platform has at most ${DATABASES_MAX} databases.` });
     }
     const row: DatabaseRow = {
@@ -151,13 +151,13 @@ export class DatabaseLifecycle {
       throwAwayBoot: throwAway ? bootId : null,
     };
     registry.addDatabase(row);
-    roster.enter(row);
+    directory.enter(row);
     return row;
   }
 
   /** Makes a database that was entered, and its first key; takes all of it back if that fails. */
   async #make(row: DatabaseRow, makeFiles: () => Promise<void>): Promise<void> {
-    const { registry, roster, views, watchers, log } = this.#options;
+    const { registry, directory, views, watchers, log } = this.#options;
     const { id } = row;
     try {
       await registry.synced();
@@ -165,8 +165,8 @@ export class DatabaseLifecycle {
       const key = this.newKey(id, 'owner', 'default');
       registry.finishDatabase(id, key);
       await registry.synced();
-      roster.enter({ ...row, lifecycle: 'ready' });
-      roster.enterKey(key);
+      directory.enter({ ...row, lifecycle: 'ready' });
+      directory.enterKey(key);
     } catch (error) {
       // The next start clears away what this does not.
       await this.#end(row).catch((cause: unknown) => {
@@ -175,7 +175,7 @@ export class DatabaseLifecycle {
       });
       throw error;
     }
-    watchers.tell({ event: 'created', data: views.database(roster.find(id)) });
+    watchers.tell({ event: 'created', data: views.database(directory.find(id)) });
   }
 
   /** Takes a database away, each step safe to repeat: marked, shut out, destroyed, forgotten. One at a time. */
@@ -183,15 +183,15 @@ export class DatabaseLifecycle {
     const running = this.#ending.get(row.id);
     if (running) return running;
     const ending = (async () => {
-      const { registry, roster, watchers, fleet } = this.#options;
+      const { registry, directory, watchers, fleet } = this.#options;
       if (row.lifecycle === 'ready') registry.markDeleting(row.id);
-      roster.enter({ ...row, lifecycle: row.lifecycle === 'ready' ? 'deleting' : row.lifecycle });
-      roster.shutOut(row.id);
+      directory.enter({ ...row, lifecycle: row.lifecycle === 'ready' ? 'deleting' : row.lifecycle });
+      directory.shutOut(row.id);
       await registry.synced();
       await fleet().destroy(recordOf(row));
       registry.removeDatabase(row.id);
       await registry.synced();
-      roster.forget(row.id);
+      directory.forget(row.id);
       watchers.tell({ event: 'deleted', data: { id: row.id } });
     })().finally(() => this.#ending.delete(row.id));
     this.#ending.set(row.id, ending);

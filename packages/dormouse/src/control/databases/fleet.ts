@@ -1,5 +1,6 @@
 import type { DatabaseId, DatabaseRecord, LimitOverrides, RestOverrides } from '../../base/index.ts';
 import type { BranchOptions, ForkResult, InstanceState } from '../../instance/index.ts';
+import type { InstanceView } from '../../management-api/index.ts';
 
 /** The servers of all databases, as far as management needs them. The platform implements it over instance/. */
 export interface Fleet {
@@ -31,7 +32,7 @@ export interface Fleet {
   /** At once, from memory. */
   state(id: DatabaseId): InstanceState;
   /** Details worth showing (bytes, pids, last activity), JSON-able; at once or soon. */
-  describe(id: DatabaseId): Readonly<Record<string, unknown>> | Promise<Readonly<Record<string, unknown>>>;
+  describe(id: DatabaseId): InstanceView | Promise<InstanceView>;
   /** Calls `listener` after every change of a database's state; the result takes it back. */
   onState(listener: (id: DatabaseId, state: InstanceState) => void): () => void;
 }

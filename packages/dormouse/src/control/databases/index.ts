@@ -3,18 +3,11 @@
  * Never: stores anything itself, speaks HTTP.
  */
 export { BranchJobs } from './branch-jobs.ts';
-export { Roster } from './database-directory.ts';
-export { type BranchWish, DATABASES_MAX, DatabaseLifecycle } from './database-lifecycle.ts';
+export { DatabaseDirectory } from './database-directory.ts';
+export { type BranchRequest, DATABASES_MAX, DatabaseLifecycle } from './database-lifecycle.ts';
 export type { Fleet } from './fleet.ts';
 export { LIMITS, type LimitDefaults, patchLimits } from './limits-patch.ts';
 export { patchRest, type RestDefaults } from './rest-patch.ts';
-export { type Addresses, type DatabaseUrls, parsePublicUrl } from './urls.ts';
-export {
-  type DatabaseDetail,
-  type DatabaseSummary,
-  type KeyDetail,
-  type KeySummary,
-  type Totals,
-  Views,
-} from './views.ts';
+export { type Addresses, parsePublicUrl } from './urls.ts';
+export { Views } from './views.ts';
 export { type ControlEvent, type Watcher, Watchers } from './watchers.ts';

@@ -1,18 +1,10 @@
 import { DormouseError, LIMIT_BOUNDS, type LimitOverrides, limitFits } from '../../base/index.ts';
+import type { LimitsView } from '../../management-api/index.ts';
 
 /** What the flags of the platform say. */
 export type LimitDefaults = Required<LimitOverrides>;
 
-/**
- * What a database may take, as the management API shows it: `none` where there is no limit, which JSON cannot say by a
- * number.
- */
-export type LimitsView = { readonly [Name in keyof LimitDefaults]: number | 'none' } & {
-  /** Names of those above that are the database's own; the others follow the platform's flags. */
-  readonly own: readonly string[];
-};
-
-/** Their names. */
+/** The names of all limits. */
 export const LIMITS: readonly (keyof LimitDefaults)[] = Object.keys(LIMIT_BOUNDS) as readonly (keyof LimitDefaults)[];
 
 /** Whether a change of a database concerns a limit. */
@@ -28,7 +20,7 @@ export function viewLimits(defaults: LimitDefaults, own: LimitOverrides): Limits
   return {
     memoryLimitBytes: shown('memoryLimitBytes'),
     cpuLimit: shown('cpuLimit'),
-    cpuWeight: shown('cpuWeight'),
+    cpuWeight: own.cpuWeight ?? defaults.cpuWeight,
     processLimit: shown('processLimit'),
     tempLimitBytes: shown('tempLimitBytes'),
     own: LIMITS.filter((name) => own[name] !== undefined),

@@ -1,15 +1,6 @@
 import { DormouseError, type RestOverrides } from '../../base/index.ts';
+import type { RestView } from '../../management-api/index.ts';
 import { isLimit, LIMITS } from './limits-patch.ts';
-
-/** When a database rests, as the management API shows it: `never` where a time is Infinity, which JSON cannot say. */
-export interface RestView {
-  readonly suspendAfterMs: number | 'never';
-  readonly stopAfterMs: number | 'never';
-  readonly alwaysOn: boolean;
-  readonly listenKeepsAwake: boolean;
-  /** Names of those above that are the database's own; the others follow the platform's flags. */
-  readonly own: readonly string[];
-}
 
 /** What the flags of the platform say. */
 export type RestDefaults = Required<RestOverrides>;

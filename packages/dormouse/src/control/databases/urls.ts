@@ -1,4 +1,5 @@
 import { DormouseError } from '../../base/index.ts';
+import type { DatabaseUrls } from '../../management-api/index.ts';
 
 /** Where clients reach the platform. From flags and open ports, never from a request's Host header. */
 export interface Addresses {
@@ -7,13 +8,6 @@ export interface Addresses {
   /** The port that the HTTP door listens on here; differs from the public one behind a proxy. */
   readonly httpPort: number;
   readonly postgresPort: number;
-}
-
-export interface DatabaseUrls {
-  readonly prismaUrl: string;
-  readonly postgresUrl: string;
-  readonly pulseUrl: string;
-  readonly apiKey: string;
 }
 
 /** Checks `--public-url`; gives it without a slash at the end. Clients append absolute paths, so it has none itself. */

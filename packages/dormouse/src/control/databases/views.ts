@@ -1,67 +1,21 @@
-import type { DatabaseId, KeyId, Role } from '../../base/index.ts';
-import type { ForkResult } from '../../instance/index.ts';
+import type {
+  DatabaseDetail,
+  DatabaseSummary,
+  DatabaseUrls,
+  KeyDetail,
+  KeySummary,
+  Totals,
+} from '../../management-api/index.ts';
 import type { DatabaseRow, KeyRow, Secrets, Usage } from '../registry/index.ts';
-import type { BranchJobs, BranchProgress } from './branch-jobs.ts';
-import type { Roster } from './database-directory.ts';
+import type { BranchJobs } from './branch-jobs.ts';
+import type { DatabaseDirectory } from './database-directory.ts';
 import type { Fleet } from './fleet.ts';
-import { type LimitDefaults, type LimitsView, viewLimits } from './limits-patch.ts';
-import { type RestDefaults, type RestView, viewRest } from './rest-patch.ts';
-import { type Addresses, type DatabaseUrls, databaseUrls, pulseUrlOf } from './urls.ts';
-
-/** A database as lists show it. */
-export interface DatabaseSummary {
-  readonly id: DatabaseId;
-  readonly name: string;
-  /** InstanceState, or `creating`, `deleting`. */
-  readonly state: string;
-  readonly pgMajor: number;
-  readonly createdAtMs: number;
-  /** What it is a branch of, as that was called then; it may be gone. */
-  readonly parent: { readonly id: DatabaseId; readonly name: string } | null;
-  /** Made for a test: see `BranchWish`. */
-  readonly throwAway: boolean;
-  /** Keys that are not revoked. */
-  readonly keys: number;
-  readonly operationsToday: number;
-  readonly rest: RestView;
-  readonly limits: LimitsView;
-  /** What its server takes (PSS), as measured last; null if that is not known (yet). */
-  readonly memoryBytes: number | null;
-}
-
-/** A database with its addresses; those of a key are null when no owner key is live. */
-export interface DatabaseDetail extends DatabaseSummary {
-  readonly prismaUrl: string | null;
-  readonly postgresUrl: string | null;
-  readonly pulseUrl: string;
-  readonly apiKey: string | null;
-  readonly usage: readonly { readonly day: string; readonly operations: number }[];
-  readonly instance: Readonly<Record<string, unknown>>;
-  /** How far a branch in the making is. */
-  readonly progress: BranchProgress | null;
-  /** How a branch was made, if that was not long ago. */
-  readonly branched: ForkResult | null;
-}
-
-export interface KeySummary {
-  readonly id: KeyId;
-  readonly role: Role;
-  readonly label: string | null;
-  readonly createdAtMs: number;
-  readonly revokedAtMs: number | null;
-  readonly operationsToday: number;
-}
-
-export interface KeyDetail extends KeySummary, DatabaseUrls {}
-
-/** Counts of databases by state, and of today's operations. */
-export interface Totals {
-  readonly databases: { readonly total: number; readonly byState: Readonly<Record<string, number>> };
-  readonly operationsToday: number;
-}
+import { type LimitDefaults, viewLimits } from './limits-patch.ts';
+import { type RestDefaults, viewRest } from './rest-patch.ts';
+import { type Addresses, databaseUrls, pulseUrlOf } from './urls.ts';
 
 export interface ViewsOptions {
-  readonly roster: Roster;
+  readonly directory: DatabaseDirectory;
   readonly usage: Usage;
   readonly branches: BranchJobs;
   readonly secrets: Secrets;
@@ -73,10 +27,7 @@ export interface ViewsOptions {
   readonly fleet: () => Fleet;
 }
 
-/**
- * Databases and keys as they are shown: the roster, together with what the fleet, the counters and the secrets say of
- * them.
- */
+/** Builds what the API shows of databases and keys from the directory, the fleet, the usage counts and the secrets. */
 export class Views {
   readonly #options: ViewsOptions;
 
@@ -85,7 +36,7 @@ export class Views {
   }
 
   database(row: DatabaseRow): DatabaseSummary {
-    const { roster, usage, rest, limits, fleet } = this.#options;
+    const { directory, usage, rest, limits, fleet } = this.#options;
     const { id, name, pgMajor, createdAtMs, parentId, parentName, throwAwayBoot } = row;
     const [latest] = usage.ofDatabase(id);
     return {
@@ -96,7 +47,7 @@ export class Views {
       createdAtMs,
       parent: parentId === null || parentName === null ? null : { id: parentId, name: parentName },
       throwAway: throwAwayBoot !== null,
-      keys: roster.keysOf(id).filter(({ revokedAtMs }) => revokedAtMs === null).length,
+      keys: directory.keysOf(id).filter(({ revokedAtMs }) => revokedAtMs === null).length,
       operationsToday: latest?.day === usage.today() ? latest.operations : 0,
       rest: viewRest(rest, row.rest),
       limits: viewLimits(limits, row.limits),
@@ -105,8 +56,8 @@ export class Views {
   }
 
   async databaseInDetail(row: DatabaseRow): Promise<DatabaseDetail> {
-    const { roster, usage, branches, addresses, fleet } = this.#options;
-    const key = roster.keysOf(row.id).find(({ role, revokedAtMs }) => role === 'owner' && revokedAtMs === null);
+    const { directory, usage, branches, addresses, fleet } = this.#options;
+    const key = directory.keysOf(row.id).find(({ role, revokedAtMs }) => role === 'owner' && revokedAtMs === null);
     const urls = key
       ? this.#urls(key)
       : { prismaUrl: null, postgresUrl: null, pulseUrl: pulseUrlOf(addresses), apiKey: null };
@@ -137,14 +88,14 @@ export class Views {
   }
 
   totals(): Totals {
-    const { roster, usage } = this.#options;
+    const { directory, usage } = this.#options;
     const byState: Record<string, number> = {};
-    for (const row of roster.all()) {
+    for (const row of directory.all()) {
       const state = this.#state(row);
       byState[state] = (byState[state] ?? 0) + 1;
     }
     return {
-      databases: { total: roster.size, byState },
+      databases: { total: directory.size, byState },
       operationsToday: usage.todayBy(() => '').get('') ?? 0,
     };
   }
