@@ -1,8 +1,7 @@
 import type { Cancellation, Deadline, Timings } from '../base/index.ts';
-import type { FieldDescription } from '../wire/index.ts';
+import type { FieldDescription, ParameterValue } from '../wire/index.ts';
 
-/** Parameter in text format, in binary format (bytes), or NULL. */
-export type ParameterValue = string | Uint8Array | null;
+export type { ParameterValue };
 
 /** How a session writes dates, where that is not ISO. */
 export interface DateFormat {

@@ -2,7 +2,7 @@ import type { ByteWriter } from '../bytes/index.ts';
 import { FrontendMessage } from './message-types.ts';
 
 /** Parameter in text format, in binary format (bytes), or NULL. */
-export type BindValue = string | Uint8Array | null;
+export type ParameterValue = string | Uint8Array | null;
 
 /** The count fields of Parse and Bind are 16 bits. */
 export const BIND_VALUES_MAX = 65_535;
@@ -28,7 +28,7 @@ export function encodeBind(
   writer: ByteWriter,
   portal: string,
   statement: string,
-  values: readonly BindValue[],
+  values: readonly ParameterValue[],
   resultFormat: 'text' | 'binary' = 'text',
 ): void {
   const count = values.length;
@@ -55,7 +55,7 @@ export function encodeBind(
   }
   writer.int16(count);
   for (let i = 0; i < count; i++) {
-    const value = values[i] as BindValue;
+    const value = values[i] as ParameterValue;
     if (value === null) {
       writer.int32(-1);
     } else if (typeof value === 'string') {

@@ -36,7 +36,6 @@ export {
 export { decodePassword, decodeQuery, decodeSaslInitialResponse, decodeSaslResponse } from './frontend-decode.ts';
 export {
   BIND_VALUES_MAX,
-  type BindValue,
   encodeBind,
   encodeClose,
   encodeCopyData,
@@ -52,6 +51,7 @@ export {
   encodeSaslResponse,
   encodeSync,
   encodeTerminate,
+  type ParameterValue,
 } from './frontend-encode.ts';
 export { Authentication, BackendMessage, FrontendMessage } from './message-types.ts';
 export { ERROR_FIELD_BYTES, PostgresError, type PostgresErrorFields } from './postgres-error.ts';
