@@ -1,9 +1,9 @@
 /**
- * Owns: server connections of one (database, role): opening, leasing, the waiting queue, prepared statements,
+ * Owns: the server connections of one database and role: opening, leasing, the waiting queue, prepared statements,
  *   cancelling, cleaning.
- * Never: runs SET ROLE (connections are opened as the role), wakes a database unless somebody acquires, keeps one awake
- *   while idle.
- * Limits: connections, waiters, prepared statements a connection, bytes of one reply, time of each wait.
+ * Never: runs SET ROLE (connections are opened as the role), wakes a database without a caller that acquires, keeps a
+ *   database awake while idle.
+ * Limits: connections, waiters, prepared statements per connection, bytes of one reply, time of each wait.
  * Fails with: `queue_full`, `connection_timeout`, `query_timeout`, `reply_too_large`, `interrupted`, `request_invalid`,
  *   `database_crashed`, `database_stopped`, `shutting_down`, what `Instance.hold` fails with, and `PostgresError`.
  */

@@ -4,19 +4,22 @@ import { ConnectionLost } from './connection/index.ts';
 import type { ExecuteOptions, Lease, ParameterValue, StatementResult } from './pool.ts';
 import type { HeldMember, Member } from './pool-members.ts';
 
-/** Where a lease has its connection from, and gives it back to. */
+/** The pool, as a lease sees it: where its connection comes from and goes back to. */
 export interface LeaseSource {
-  /** Another connection for one that died before it executed anything. The dead one's permit and hold go with it. */
+  /**
+   * Gives another connection for one that died before it executed anything. The dead connection's hold is released, and
+   * its permit goes over to the new connection.
+   */
   replace(dead: Member, hold: Hold, deadline: Deadline): Promise<HeldMember>;
-  /** Whether the server of a lost connection ends or has ended. */
+  /** Whether the server of a lost connection is ending or has ended. */
   serverEnds(member: Member): boolean;
   discard(member: Member, hold: Hold): void;
   giveBack(member: Member, hold: Hold): void;
 }
 
 /**
- * One caller's use of one connection. The first statements find a working connection even if the one leased has just
- * died.
+ * One caller's use of one connection. If the leased connection dies before it has answered anything, the lease finds
+ * another one, and the caller does not notice.
  */
 export class PoolLease implements Lease {
   readonly #pool: LeaseSource;
@@ -25,7 +28,7 @@ export class PoolLease implements Lease {
   #hold: Hold;
   /** Nothing was answered yet: another connection is as good as this one. */
   #fresh = true;
-  /** Another connection is being found; all that were sent to the dead one wait for it. */
+  /** Another connection is being found; every statement that was sent to the dead one waits for it. */
   #replacing: Promise<void> | undefined;
   #replaced = false;
   #released = false;
@@ -79,7 +82,7 @@ export class PoolLease implements Lease {
     return result;
   };
 
-  /** A connection that died before it executed anything is replaced, until one serves or time is up. */
+  /** Replaces a connection that died before it executed anything, until one serves or the deadline has passed. */
   async #failed(
     error: unknown,
     member: Member,
@@ -96,7 +99,7 @@ export class PoolLease implements Lease {
     return this.#run(sql, parameters, options);
   }
 
-  /** The connection died before it executed anything: finds another one, once for all that were sent to it. */
+  /** Finds another connection, once for all statements that were sent to the dead one. */
   async #replace(deadline: Deadline): Promise<void> {
     this.#replacing ??= this.#find(deadline).finally(() => {
       this.#replacing = undefined;
@@ -107,7 +110,7 @@ export class PoolLease implements Lease {
   async #find(deadline: Deadline): Promise<void> {
     const replaced = await this.#pool.replace(this.#member, this.#hold, deadline);
     if (this.#released) {
-      // Given up while we looked: the permit went back with the dead connection.
+      // The caller released the lease during the search: the permit went back with the dead connection.
       this.#pool.discard(replaced.member, replaced.hold);
       throw new DormouseError('interrupted');
     }

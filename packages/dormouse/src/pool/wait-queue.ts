@@ -5,7 +5,7 @@ import type { AcquireOptions, Lease } from './pool.ts';
 /** A caller that waits for a connection. */
 export interface Waiter {
   readonly options: AcquireOptions;
-  /** Monotonic. */
+  /** The monotonic time at which the caller came, in milliseconds. */
   readonly sinceMs: number;
   readonly resolve: (lease: Lease | Promise<Lease>) => void;
 }
@@ -23,17 +23,17 @@ type Lane = Set<Entry>;
 const NO_KEY = '';
 
 /**
- * Callers that wait, fair between keys: keys are served in turn, callers of one key in order of arrival. When the queue
- * is full, a key with fewer waiters takes a place of the key with the most, so that one that floods leaves room for
- * others, and alone may use it all. Each leaves when served, when displaced, at its deadline, or when nobody waits for
- * it any more.
+ * Callers that wait for a connection, fair between keys: keys are served in turn, and the callers of one key in the
+ * order in which they came. When the queue is full, a key with fewer waiters takes a place from the key with the most.
+ * So a key that floods the queue leaves room for others, and a key that is alone may use the whole queue. A caller
+ * leaves the queue when it is served, when it is displaced, at its deadline, or when it is cancelled.
  */
 export class WaitQueue {
   readonly #clock: Clock;
   readonly #max: number;
-  /** No lane is empty. The first is next to be served; a lane that was served goes to the end. */
+  /** No lane is empty. The first lane is served next; a lane that was served goes to the end. */
   readonly #lanes = new Map<string, Lane>();
-  /** One timer for all of them: who waits costs none. */
+  /** One timer serves all deadlines: a caller that waits costs no timer. */
   readonly #deadlines: DeadlineTimer;
   #size = 0;
 
@@ -61,7 +61,7 @@ export class WaitQueue {
     });
   }
 
-  /** The next in turn; the taker answers it. */
+  /** Takes the next caller in turn; whoever takes it answers it. */
   take(): Waiter | undefined {
     for (const [key, lane] of this.#lanes) {
       for (const entry of lane) {
@@ -76,7 +76,7 @@ export class WaitQueue {
     return undefined;
   }
 
-  /** Refuses all that wait. */
+  /** Refuses all callers that wait. */
   clear(error: DormouseError): void {
     for (const lane of [...this.#lanes.values()]) {
       for (const entry of [...lane]) {
@@ -87,8 +87,8 @@ export class WaitQueue {
   }
 
   /**
-   * Displaces the newest of the longest lane, if `key` then has no more than that one. Costs a look at each lane; only
-   * when full.
+   * Displaces the newest caller of the longest lane, unless `key` would then have more waiters than that lane. Looks at
+   * every lane, but only when the queue is full.
    */
   #makeRoom(key: string): boolean {
     let longest: Lane | undefined;
@@ -107,7 +107,7 @@ export class WaitQueue {
     entry.reject(new DormouseError(code));
   }
 
-  /** Refuses whose time is up; gives the next deadline. */
+  /** Refuses the callers whose deadline has passed; gives the next deadline. */
   #expire(nowMs: number): number {
     let nextMs = Number.POSITIVE_INFINITY;
     for (const lane of [...this.#lanes.values()]) {

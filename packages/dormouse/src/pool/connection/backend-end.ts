@@ -2,29 +2,34 @@ import type { Clock, Logger, Timer } from '../../base/index.ts';
 import type { Hold, Instance } from '../../instance/index.ts';
 import type { ServerSocket } from '../../session/index.ts';
 
-/** What is cancelled ends at once, unless it catches that. */
+/** A statement that is cancelled ends at once, unless it catches the cancellation. */
 const CANCELLED_MS = 2_000;
 /** An idle backend ends as soon as it sees the end of its stream. */
 const IDLE_MS = 1_000;
-/** Until a backend is told again to end, which it may not have heard: our session was not let in. */
+/**
+ * The time until a backend is told again to end. It may not have heard the first time: the session that tells it may
+ * not have been let in.
+ */
 const AGAIN_MS = 3_000;
 /**
- * What is not gone after this long will not go: it is in code that looks at no signal. Its server is stopped, which
- * ends in SIGKILL after 30 s, and starts again with the next query.
+ * A backend that is not gone after this long will not go: it runs code that looks at no signal. Its server is stopped,
+ * which ends in SIGKILL after 30 s, and starts again with the next query.
  */
 const SERVER_STOP_MS = 120_000;
 
-/** A server connection that nobody uses any more. */
+/** A backend whose connection is no longer used. */
 export interface LeftBackend {
   readonly instance: Instance;
-  /** The life of the server that it belongs to. */
+  /** The generation of the server that it belongs to. */
   readonly generation: number;
   readonly socket: ServerSocket;
-  /** Undefined if it was left before its start was over. */
+  /** Undefined if the connection was left during its start-up. */
   readonly processId: number | undefined;
-  /** A statement or a transaction may be under way: it is cancelled, and the server kept awake until it has ended. */
+  /**
+   * A statement or a transaction may be under way. It is cancelled, and the server is kept awake until it has ended.
+   */
   readonly busy: boolean;
-  /** Passed on: released when the process is gone. */
+  /** A hold that goes over to the end of the backend; it is released when the process is gone. */
   readonly hold?: Hold | undefined;
   readonly cancel: () => Promise<void>;
   readonly clock: Clock;
@@ -32,9 +37,9 @@ export interface LeftBackend {
 }
 
 /**
- * Sees a server connection to its end: resolves when its process is gone, or its server. The stream ends at once; what
- * runs is cancelled, then terminated from outside, whatever it catches. Never rejects. A server closes a stream only by
- * the end of its process, so the end of the stream is the proof.
+ * Sees a backend to its end: resolves when its process is gone, or its server. The stream ends at once; the statement
+ * that runs is cancelled, then the backend is terminated from another session, whatever it catches. Never rejects. A
+ * server closes a stream only when the process of the stream ends, so the end of the stream is the proof.
  */
 export function endBackend(left: LeftBackend): Promise<void> {
   return new Promise((resolve) => new BackendEnd(left, resolve).begin());
@@ -47,7 +52,7 @@ class BackendEnd {
   #hold: Hold | undefined;
   #timer: Timer | undefined;
   #unwatch: (() => void) | undefined;
-  /** Since when the server has been awake for it. */
+  /** The monotonic time since which the server has been kept awake for this backend. */
   #awakeAtMs: number | undefined;
   #gone = false;
 
@@ -68,7 +73,8 @@ class BackendEnd {
     socket.on('end', done);
     socket.on('close', done);
     socket.on('error', done);
-    // What it still says is read and forgotten: a backend that waits for its reader hears no cancel.
+    // Whatever the backend still sends is read and dropped: a backend that waits for its reader hears no cancel
+    // request.
     const forget = (): void => {};
     socket.on('data', forget);
     socket.readTo?.(forget);
@@ -85,7 +91,7 @@ class BackendEnd {
     this.#timer = this.#left.clock.after(ms, () => this.#look());
   }
 
-  /** It should be gone by now. */
+  /** Called when the backend should be gone: tells it again, or stops its server. */
   #look(): void {
     const { instance, generation, processId, clock } = this.#left;
     if (instance.generation !== generation) {
@@ -93,7 +99,8 @@ class BackendEnd {
       return;
     }
     if (!this.#holdOn()) {
-      // Frozen, or about to be: nothing happens before the next thaw, for which this is no reason.
+      // The server is frozen, or about to be: nothing happens before the next thaw, and this backend is no reason for a
+      // thaw.
       if (instance.state === 'running') this.#later(IDLE_MS);
       else this.#wait();
       return;

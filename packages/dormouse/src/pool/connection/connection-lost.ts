@@ -1,41 +1,43 @@
 import { DormouseError } from '../../base/index.ts';
 import type { PostgresError } from '../../wire/index.ts';
 
-/** SQLSTATE of a session that somebody ended, or that ends with its server. */
+/** SQLSTATE of a session that was ended by a command, or that ends with its server. */
 const ADMIN_SHUTDOWN = '57P01';
 /** Another process crashed, and the server ends all sessions. */
 const CRASH_SHUTDOWN = '57P02';
 /**
- * Where a session finds that its postmaster is gone, which it tells with the code of an administrator's command:
- * reading, and writing.
+ * The routines in which a backend finds that its postmaster is gone, when it reads or writes. It reports that with the
+ * code of an administrator's command.
  */
 const READS = 'secure_read';
 const WRITES = 'secure_write';
 /**
- * What ends one session between two commands or by aborting the one under way: pg_terminate_backend and the timeouts of
- * a session.
+ * The codes that end one session between two commands, or by aborting the command under way: pg_terminate_backend and
+ * the timeouts of a session.
  */
 const ENDS_SESSION = new Set([ADMIN_SHUTDOWN, '57P04', '57P05', '25P03', '25P04']);
 
-/** A server connection ended. Stays inside pool/; what a caller hears is `toError`. */
+/** A server connection ended. This error stays inside pool/; callers get the error that `toError` makes of it. */
 export class ConnectionLost extends Error {
   override readonly name = 'ConnectionLost';
-  /** The server said that it ended the session, so what was under way was rolled back. */
+  /** The server said that it ended the session, so the statement under way was rolled back. */
   readonly orderly: boolean;
-  /** What the server said last, if anything. */
+  /** The error that the server sent last, if any. */
   readonly fatal: PostgresError | undefined;
-  /** The request that failed with this was certainly not executed: it may be sent again elsewhere. */
+  /**
+   * The statement that failed with this error was certainly not executed: it may be sent again over another connection.
+   */
   readonly unexecuted: boolean;
 
   constructor(fatal: PostgresError | undefined, cause: unknown, unexecuted: boolean = false) {
     super(fatal?.message ?? 'connection lost', cause === undefined ? undefined : { cause });
     this.fatal = fatal;
     this.unexecuted = unexecuted;
-    // What was to be written then may be the answer to a commit.
+    // The backend was writing then: its unwritten bytes may be the answer to a commit.
     this.orderly = fatal !== undefined && ENDS_SESSION.has(fatal.code) && fatal.fields.routine !== WRITES;
   }
 
-  /** The same loss as seen by a request that was not executed. */
+  /** The same loss as seen by a statement that was not executed. */
   asUnexecuted(): ConnectionLost {
     return new ConnectionLost(this.fatal, this.cause, true);
   }
@@ -53,8 +55,8 @@ export class ConnectionLost extends Error {
   }
 
   /**
-   * What a caller hears: our own reason if we closed it; what Postgres said of this session, unless the whole server
-   * ends; that it ended without a word.
+   * The error for a caller: the pool's own reason if the pool closed the connection; what Postgres said of this
+   * session, unless the whole server ends; otherwise that the server crashed.
    */
   toError(serverEnds: boolean): PostgresError | DormouseError {
     if (this.cause instanceof DormouseError) return this.cause;
@@ -66,7 +68,7 @@ export class ConnectionLost extends Error {
   }
 }
 
-/** The whole server has ended, or ends, because a process of it did. */
+/** Whether the whole server has ended, or is ending, because one of its processes crashed. */
 function isOfCrash({ code, fields }: PostgresError): boolean {
   if (code === CRASH_SHUTDOWN) return true;
   return code === ADMIN_SHUTDOWN && (fields.routine === READS || fields.routine === WRITES);

@@ -1,15 +1,15 @@
 import type { Clock, Timer } from '../../base/index.ts';
 
-/** The longest a timer of the platform runs. */
+/** The longest time that a timer of the platform can run, in milliseconds. */
 const TIMER_MS_MAX = 0x7fff_ffff;
 
 /**
- * One timer for many deadlines: armed for the earliest it was told of, and when it fires, for the next that is open. So
- * a query costs a comparison, not a timer.
+ * One timer for many deadlines. It is armed for the earliest deadline that it was told of, and when it fires, for the
+ * next one that is open. So a query costs a comparison, not a timer.
  */
 export class DeadlineTimer {
   readonly #clock: Clock;
-  /** Acts on what is due at the given monotonic time; gives the next deadline, Infinity for none. */
+  /** Acts on what is due at the given monotonic time; gives the next deadline, or Infinity for none. */
   readonly #fire: (nowMs: number) => number;
   #timer: Timer | undefined;
   #atMs = Number.POSITIVE_INFINITY;

@@ -1,6 +1,6 @@
 /**
  * Owns: one server connection: opening, pipelining, cancelling, resetting, and its end.
- * Never: chooses which caller gets it.
+ * Never: chooses which caller gets the connection.
  */
 export { endBackend, type LeftBackend } from './backend-end.ts';
 export { ConnectionLost } from './connection-lost.ts';

@@ -6,8 +6,8 @@ import type { ServerConnection } from './server-connection.ts';
 const RECOVER_MS = 5_000;
 
 /**
- * Makes a used connection as good as a new one: ends what runs, rolls back what is open, resets what was set. Closes it
- * if that fails. Never rejects.
+ * Makes a used connection as good as a new one: ends the statement that runs, rolls back an open transaction, and
+ * resets the session. Closes the connection if that fails. Never rejects.
  */
 export async function recover(connection: ServerConnection, clock: Clock, random: RandomBytes): Promise<void> {
   const giveUp = clock.after(RECOVER_MS, () => connection.destroy());

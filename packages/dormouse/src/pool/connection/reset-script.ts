@@ -4,8 +4,9 @@ import type { RandomBytes } from '../../base/index.ts';
 export const RESET_MS = 5_000;
 
 /**
- * What DISCARD ALL does, but for prepared statements and their plans: those are the pool's. A seed that somebody chose
- * is replaced, since nothing forgets it. One text is one transaction: all of it or nothing.
+ * Does what DISCARD ALL does, except for prepared statements and their plans, which the pool keeps. A seed that a
+ * statement chose is replaced, since no command forgets it. One text is one transaction: either all of it happens or
+ * nothing.
  */
 export function resetScript(random: RandomBytes): string {
   const seed = Buffer.from(random(6)).readUIntBE(0, 6) / 2 ** 48;

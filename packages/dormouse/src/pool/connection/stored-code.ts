@@ -5,9 +5,9 @@ import type { SchemaChanges } from '../statements/index.ts';
 /** Which statements may run code that a tenant keeps in the database, and that may change the session. */
 export type CodeReach = 'none' | 'writes' | 'any';
 
-/** The question is a look at the catalog; where that takes longer, connections are simply reset. */
+/** The answer is a look at the catalog. Where that takes longer than this, connections are simply reset. */
 const ASK_MS = 5_000;
-/** FirstNormalObjectId: what lies below was made by initdb. */
+/** FirstNormalObjectId: objects with a lower OID were made by initdb. */
 const USER_OBJECTS_FROM = 16384;
 /** BOOTSTRAP_SUPERUSERID. */
 const SUPERUSER = 10;
@@ -15,13 +15,13 @@ const SUPERUSER = 10;
 const TRIGGER_TYPE = 2279;
 
 /**
- * Functions of Postgres and its extensions that change the session or run SQL from a text. They are not themselves in a
- * tenant's hands, but a view, policy, default, check, rule or trigger condition may call them, and an operator or cast
- * may stand for them.
+ * Functions of Postgres and its extensions that change the session or run SQL from a text. A tenant cannot change the
+ * functions themselves, but a view, policy, default, check, rule or trigger condition may call them, and an operator or
+ * cast may stand for them.
  */
 const SESSION_FUNCTIONS =
   '^(set_config|setseed|set_limit|isn_weak|pg_(try_)?advisory_(un)?lock.*|.*_to_xml.*|ts_stat|ts_rewrite)$';
-/** Extensions whose functions leave the session as it is and run no text but their own. */
+/** Extensions whose functions leave the session as it is and run no SQL text but their own. */
 const HARMLESS_EXTENSIONS = [
   ...['bloom', 'btree_gin', 'btree_gist', 'citext', 'cube', 'dict_int', 'dict_xsyn', 'earthdistance', 'fuzzystrmatch'],
   ...['hstore', 'insert_username', 'intarray', 'isn', 'lo', 'ltree', 'moddatetime', 'pg_stat_statements', 'pg_trgm'],
@@ -29,9 +29,10 @@ const HARMLESS_EXTENSIONS = [
 ];
 
 /**
- * Asks the catalog. Sound: any function that is not known to be harmless counts, whatever its text says; of trigger
- * functions, which only a write can run, those count as any that could make other functions. Functions in C or of the
- * superuser are not a tenant's to make, but an extension's, of which only the harmless are left out.
+ * Asks the catalog. The answer errs on the safe side. Every function that is not known to be harmless counts, whatever
+ * its text says. Of trigger functions, which only a write can run, those count in full that could make other functions.
+ * A tenant cannot make functions in C or of the superuser; these come with extensions, and only the harmless extensions
+ * are left out.
  */
 const ASK = `SET LOCAL search_path TO pg_catalog, pg_temp;
 WITH made AS (
@@ -61,20 +62,20 @@ SELECT CASE
     OR EXISTS (SELECT FROM stored, called WHERE tree::text ~ mark)
   THEN 'any' WHEN EXISTS (SELECT FROM made) THEN 'writes' ELSE 'none' END`;
 
-/** A connection that runs statements of the pool's own. */
+/** A connection that runs the pool's own statements. */
 export interface OwnStatements {
   own(sql: string, options: { readonly deadline: Deadline }): Promise<{ readonly rows: readonly Uint8Array[] }>;
 }
 
 /**
- * What is known of the code that a tenant keeps in one database: nothing of it can change a session unseen where there
- * is none. Asked once after each change of the schema.
+ * What is known of the code that a tenant keeps in one database: where there is none, no code can change a session
+ * unseen. Asked once after each change of the schema.
  */
 export class StoredCode {
   readonly #schemaChanges: SchemaChanges;
   readonly #clock: Clock;
   #reach: CodeReach = 'any';
-  /** The count of schema changes for which it was asked last, or is being asked. */
+  /** The count of schema changes under which the question was asked last, or is being asked. */
   #askedUnder = -1;
 
   constructor(schemaChanges: SchemaChanges, clock: Clock) {
@@ -82,17 +83,20 @@ export class StoredCode {
     this.#clock = clock;
   }
 
-  /** As long as it is not known, any statement may have run such code. */
+  /** Which statements may run a tenant's code. As long as that is not known: any. */
   get reach(): CodeReach {
     return this.#askedUnder === this.#schemaChanges.count ? this.#reach : 'any';
   }
 
-  /** Whether nobody has asked since the schema may have changed. */
+  /** Whether the question has not been asked since the schema may have changed. */
   get unasked(): boolean {
     return this.#askedUnder !== this.#schemaChanges.count;
   }
 
-  /** Asks, over a connection that is as a new one. Never rejects: without an answer it stays unknown. */
+  /**
+   * Asks over a connection whose session is as a new one. Never rejects: without an answer, any statement may have run
+   * such code.
+   */
   async ask(connection: OwnStatements): Promise<void> {
     const { count } = this.#schemaChanges;
     this.#askedUnder = count;
@@ -103,7 +107,7 @@ export class StoredCode {
       const reach = value && Buffer.from(value).toString('latin1');
       if (this.#askedUnder === count && (reach === 'none' || reach === 'writes')) this.#reach = reach;
     } catch {
-      // The connection is put in order by who sent us; any statement stays suspect until the schema changes again.
+      // The pool puts the connection in order; any statement stays suspect until the schema changes again.
     }
   }
 }

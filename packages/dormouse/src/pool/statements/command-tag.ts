@@ -1,4 +1,4 @@
-/** Commands after which the session is as it was; anything else may have left something behind. */
+/** Commands after which the session is as it was; any other command may have left something behind. */
 const HARMLESS = new Set([
   '',
   'SELECT',
@@ -21,15 +21,15 @@ const HARMLESS = new Set([
   'FETCH',
   'MOVE',
 ]);
-/** SET that ends with its transaction. */
+/** A SET that ends with its transaction. */
 const SET_LOCAL = /^\s*set\s+(local|transaction)\s/i;
 
 /**
- * Whether a statement with this command tag may outlive its transaction in the session: SET, LISTEN, PREPARE, CREATE
- * TEMP …
+ * Whether the effect of a statement with this command tag may outlive its transaction in the session: SET, LISTEN,
+ * PREPARE, CREATE TEMP …
  */
 export function changesSession(tag: string, sql: string): boolean {
-  // The frequent ones first, without cutting the string.
+  // The frequent tags come first, and the string is not cut for them.
   if (tag.startsWith('SELECT') || tag.startsWith('INSERT') || tag.startsWith('UPDATE')) return false;
   const space = tag.indexOf(' ');
   const word = space < 0 ? tag : tag.slice(0, space);

@@ -1,5 +1,6 @@
 /**
- * Owns: statements of one connection: which are prepared, which are pending, and what their messages and tags mean.
+ * Owns: the statements of one connection: which are prepared, which are pending, and what their messages and command
+ *   tags mean.
  * Never: reads or writes a socket.
  */
 export { PendingStatement, stoppedWith } from './pending-statement.ts';

@@ -7,12 +7,12 @@ export const NO_FIELDS: readonly FieldDescription[] = [];
 const NO_TYPES: readonly number[] = [];
 const IGNORE = (): void => {};
 
-/** Which of the statements that went out together the server is at. */
+/** Which of the statements that were sent together the server works on. */
 export type Part = 'before' | 'main';
 
 /**
- * One statement on its way through a backend, and its result as it grows. A class, so that a query makes no closures of
- * its own.
+ * One statement that a caller waits for, and its result as it grows. It is a class, so that a query makes no closures
+ * of its own.
  */
 export class PendingStatement {
   readonly sql: string;
@@ -22,44 +22,44 @@ export class PendingStatement {
   readonly deadlineAtMs: number;
   readonly cancellation: Cancellation | undefined;
   readonly budget: RowBudget;
-  /** A statement that goes out in front, such as BEGIN; if it fails, this one is not run. */
+  /** A statement that is sent first, such as BEGIN; if it fails, this one is not run. */
   readonly before: string | undefined;
-  /** Asked for as a statement that may be several. */
+  /** The text may hold several statements (see `ExecuteOptions.simple`). */
   readonly simple: boolean;
-  /** Of the pool itself: it changes nothing that anybody is to see. */
+  /** A statement of the pool's own: it changes nothing that a caller could see. */
   own = false;
-  /** May be sent while others of its kind are under way. */
+  /** May be sent while other pipelined statements are under way. */
   readonly pipelined: boolean;
   readonly promise: Promise<StatementResult>;
   resolve!: (result: StatementResult) => void;
   reject!: (error: Error) => void;
 
   part: Part = 'main';
-  /** A message of the server's belongs to this request. */
+  /** The server has sent a message that belongs to this statement. */
   touched = false;
-  /** Sent again once because the server had lost or outdated its prepared statement. */
+  /** The statement was sent a second time, because the server had lost or outdated its prepared statement. */
   resent = false;
   /** Sent under a name that the server had parsed before. */
   reused = false;
-  /** The server has taken the parameters: from here on it executes. */
+  /** The server has taken the parameters: from here on it executes the statement. */
   bound = false;
-  /** It began outside a transaction. */
+  /** The statement was sent outside a transaction. */
   outside = true;
   statement: CachedStatement | undefined;
   beforeStatement: CachedStatement | undefined;
   fields: readonly FieldDescription[] = NO_FIELDS;
   rows: Uint8Array[] = [];
   tag = '';
-  /** Statements that have run: a script may hold several. */
+  /** The number of statements that have run: a script may hold several. */
   ran = 0;
   error: PostgresError | undefined;
-  /** How dates were written when the server began to work on it. */
+  /** How dates were written when the server began to work on this statement. */
   datesBefore: DateFormat | undefined;
-  /** Rows of it were dropped. */
+  /** Rows of the result were dropped. */
   cut = false;
-  /** Why we stopped it. */
+  /** Why the pool stopped the statement. */
   stopped: DormouseError | undefined;
-  /** Takes back the caller's cancellation. */
+  /** Stops listening to the caller's cancellation. */
   detach: () => void = IGNORE;
 
   constructor(sql: string, parameters: readonly ParameterValue[] | undefined, options: ExecuteOptions | undefined) {
@@ -78,7 +78,7 @@ export class PendingStatement {
     });
   }
 
-  /** Gets ready to be sent, for the first time or again. */
+  /** Prepares the statement for being sent, for the first time or again. */
   begin(outside: boolean): void {
     this.outside = outside;
     this.part = this.before === undefined ? 'main' : 'before';
@@ -88,20 +88,23 @@ export class PendingStatement {
     this.clearResult();
   }
 
-  /** Forgets the result so far: the next statement of a script, or another try. */
+  /** Forgets the result so far: for the next statement of a script, or another try. */
   clearResult(): void {
     this.fields = NO_FIELDS;
     this.rows = [];
     this.tag = '';
   }
 
-  /** Tells the caller how it failed. */
+  /** Rejects the caller's promise. */
   fail(error: Error): void {
     this.detach();
     this.reject(error);
   }
 
-  /** Tells the caller how it ended on the server. What we stopped may have ended well before that. */
+  /**
+   * Settles the caller's promise with what the server answered. A statement that the pool stopped may have completed
+   * before the stop.
+   */
   settle(datesAfter: DateFormat | undefined): void {
     const { error, stopped, cut, fields, rows, tag, ran, simple } = this;
     if (stopped !== undefined && (error !== undefined || cut)) this.fail(stopped);
@@ -109,7 +112,7 @@ export class PendingStatement {
     else {
       this.detach();
       const before = this.datesBefore;
-      // Changed by the statement itself: of some rows one holds, of some the other.
+      // Where the statement itself changed the form, some rows have one form and some the other.
       const steady = before?.order === datesAfter?.order && before?.timeZone === datesAfter?.timeZone;
       this.resolve({
         fields,
@@ -122,7 +125,7 @@ export class PendingStatement {
   }
 }
 
-/** Stopped because the one before it was: both belong to one operation. */
+/** The reason for a statement that is stopped because the one before it is: both belong to one operation. */
 export function stoppedWith(reason: DormouseError): DormouseError {
   return reason.code === 'reply_too_large' ? new DormouseError('interrupted') : reason;
 }

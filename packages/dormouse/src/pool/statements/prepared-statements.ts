@@ -27,18 +27,19 @@ import {
  * and types.
  */
 const OUTDATED = /^(?:22|42|0A|XX)/;
-/** Commands after which the server may know none of what was prepared, or not all of it. */
+/** Commands after which the server may know none of the prepared statements, or not all of them. */
 const FORGETS = /^(?:DEALLOCATE|DISCARD)/;
 const NO_TYPES: readonly number[] = [];
 const NO_VALUES: readonly string[] = [];
 
 /**
- * Writes requests for one connection, under the names of what its server has prepared, and follows what outdates those.
+ * Writes the messages of statements for one connection, under the names that its server has prepared, and notices what
+ * outdates the prepared statements.
  */
 export class PreparedStatements {
   readonly #statements: StatementCache;
   readonly #schemaChanges: SchemaChanges;
-  /** The count under which the prepared statements were parsed. */
+  /** The count of schema changes under which the prepared statements were parsed. */
   #parsedUnder: number;
   /** The transaction under way may have changed a table. */
   #defines = false;
@@ -47,11 +48,11 @@ export class PreparedStatements {
   /** The session differs from a new one (SET, LISTEN, temporary tables …). */
   changed = false;
   /**
-   * A statement was sent since the session was last as a new one; what it does not say itself, code of the tenant's may
-   * have done.
+   * A statement was sent since the session was last as a new one. What the statement does not say itself, a tenant's
+   * code may have done.
    */
   used = false;
-  /** One of them may have written, and so fired triggers. */
+  /** One of these statements may have written, and so fired triggers. */
   wrote = false;
 
   constructor(statementsMax: number | undefined, schemaChanges: SchemaChanges) {
@@ -67,12 +68,12 @@ export class PreparedStatements {
     this.wrote = false;
   }
 
-  /** The server has forgotten every one (DISCARD ALL). */
+  /** The server has forgotten every prepared statement (DISCARD ALL). */
   forget(): void {
     this.#statements.clear('gone');
   }
 
-  /** Writes a request, from Parse to Sync. Throws for a value that the protocol cannot carry. */
+  /** Writes the messages of a statement, from Parse to Sync. Throws for a value that the protocol cannot carry. */
   encode(writer: ByteWriter, pending: PendingStatement): void {
     const { parameters, before } = pending;
     if (!pending.own) this.#sends(pending);
@@ -106,7 +107,10 @@ export class PreparedStatements {
     this.#statements.forgetDropped();
   }
 
-  /** From here on the statement may have an effect, also if it fails: a lock of the session outlives an error. */
+  /**
+   * The statement is being sent: from here on it may have an effect, even if it fails, since a lock of the session
+   * outlives an error.
+   */
   #sends({ sql, parameters }: PendingStatement): void {
     this.used = true;
     // A script is judged as a whole: its text is not cut into statements.
@@ -127,19 +131,19 @@ export class PreparedStatements {
     return statement;
   }
 
-  /** The server has described the result of a request's statement. */
+  /** The server has described the result of a statement. */
   described({ statement }: PendingStatement, fields: readonly FieldDescription[]): void {
     if (statement === undefined || statement.name === '') return;
     statement.fields = fields;
     statement.ready = true;
   }
 
-  /** What went before a request has run. */
+  /** The statement that was sent first (`before`) has run. */
   ranBefore({ beforeStatement }: PendingStatement): void {
     if (beforeStatement !== undefined && beforeStatement.name !== '') beforeStatement.ready = true;
   }
 
-  /** A request's statement has run, with the tag that it has now. */
+  /** A statement has run, with the command tag that `pending` now has. */
   ran(pending: PendingStatement): void {
     if (pending.own) return;
     if (!this.changed) this.changed = changesSession(pending.tag, pending.parameters === undefined ? '' : pending.sql);
@@ -147,11 +151,12 @@ export class PreparedStatements {
     if (mayChangeSchema(pending.tag)) this.#defines = true;
     else if (pending.statement?.movesPath ?? movesSearchPath(pending.sql)) this.#movedPath = true;
     else return;
-    // This session sees it already, and inside a transaction nobody could repeat what an outdated statement fails.
+    // This session sees the change already, and inside a transaction a statement that an outdated plan fails could not
+    // be repeated.
     this.#statements.clear('kept');
   }
 
-  /** The server is ready for more. */
+  /** The server is ready for the next statement. */
   ready(status: TransactionStatus): void {
     if (status !== 'I') return;
     if (this.#defines) {
@@ -159,25 +164,28 @@ export class PreparedStatements {
       this.#schemaChanges.note();
     }
     if (this.#movedPath) {
-      // What was local has ended.
+      // A local change of the search path has ended.
       this.#movedPath = false;
       this.#statements.clear('kept');
     }
   }
 
-  /** The server lost or outdated a prepared statement: it was not run. Says whether to send the request again. */
+  /**
+   * Notes an error that may mean that the server has lost or outdated a prepared statement, in which case the statement
+   * was not run. Says whether to send the statement again.
+   */
   outdated(error: PostgresError, pending: PendingStatement, status: TransactionStatus): boolean {
     const statement = pending.part === 'main' ? pending.statement : pending.beforeStatement;
     if (statement === undefined || statement.name === '' || pending.parameters === undefined) return false;
     const outdated = error.code === '0A000' && error.fields.routine === 'RevalidateCachedQuery';
-    // What was bound is another's name: of a statement that the text itself executes.
+    // If Bind succeeded, the unknown name is another statement's, which the text itself executes.
     const unknown = error.code === '26000' && !pending.bound;
     if (outdated || unknown) {
-      // Others may be outdated by the same change; forgetting all is cheap and rare.
+      // Other statements may be outdated by the same change; forgetting all of them is cheap and rare.
       this.#statements.clear('kept');
     } else if (pending.reused && !pending.bound && OUTDATED.test(error.code)) {
-      // Types of parameters are those of the time of Parse. Whether they have changed or the value is wrong, a new
-      // Parse tells.
+      // The types of the parameters are those of the time of Parse. A new Parse shows whether they have changed or the
+      // value is wrong.
       this.#statements.drop(statement);
     } else {
       return false;

@@ -10,24 +10,24 @@ import {
 import { NO_FIELDS, type PendingStatement } from './pending-statement.ts';
 import type { PreparedStatements } from './prepared-statements.ts';
 
-/** What a message asks of the connection, beyond what it added to the request's result. */
-export type Upshot =
+/** What a message demands of the connection, beyond what it added to the statement's result. */
+export type Demand =
   | undefined
-  /** Too many rows: stop it. */
+  /** There are too many rows: the connection stops the statement. */
   | DormouseError
-  /** The server goes. */
+  /** The server ends the session. */
   | PostgresError
-  /** It waits for data that a pool has not. */
+  /** The server waits for data (COPY FROM STDIN), which a pool does not have. */
   | 'copy-in';
 
-/** Adds one message of the server's, other than ReadyForQuery, to the result of the request that it answers. */
+/** Adds one message of the server, other than ReadyForQuery, to the result of the statement that it answers. */
 export function readMessage(
   type: number,
   payload: Buffer,
   oversize: boolean,
   pending: PendingStatement,
   prepared: PreparedStatements,
-): Upshot {
+): Demand {
   switch (type) {
     case BackendMessage.DataRow:
       pending.touched = true;
@@ -78,7 +78,7 @@ export function readMessage(
     case BackendMessage.CopyInResponse:
       return 'copy-in';
     default:
-      // Notices, parameter reports, notifications, copied-out data: not part of a pooled result.
+      // Notices, notifications and copied-out data are not part of a pooled result.
       return undefined;
   }
 }

@@ -1,8 +1,8 @@
-/** Commands that may change what a statement means; a block or a procedure may hold any of them. */
+/** Commands that may change what a statement means; a block (DO) or a procedure (CALL) may run any of them. */
 const DEFINES = /^(?:ALTER|CREATE|DROP|DO$|CALL$|IMPORT)/;
 /**
- * Shortest tags of their kind: `ALTER TYPE`, `CREATE TYPE`; `ANALYZE`, `COMMIT`, `COMMENT` are shorter. With the final
- * zero.
+ * The shortest tags of their kind, with the final zero: `ALTER TYPE`, `CREATE TYPE`. `ANALYZE`, `COMMIT` and `COMMENT`
+ * are shorter.
  */
 const ALTER_BYTES_MIN = 11;
 const CREATE_BYTES_MIN = 12;
@@ -10,9 +10,10 @@ const DO_BYTES = 3;
 const CALL_BYTES = 5;
 
 /**
- * How often the tables of one database may have changed, as its doors saw it. A prepared statement keeps the types that
- * its parameters had when it was parsed: after a column has changed from `real` to `double precision`, a value would
- * still be cut to a `real`, and no error tells. Connections compare the count before they use a prepared statement.
+ * Counts how often the tables of one database may have changed, as far as its doors saw it. A prepared statement keeps
+ * the types that its parameters had at its Parse: after a column has changed from `real` to `double precision`, a value
+ * would still be cut to a `real`, without an error. So connections compare the count before they use a prepared
+ * statement.
  */
 export class SchemaChanges {
   #count = 0;
@@ -21,7 +22,7 @@ export class SchemaChanges {
     return this.#count;
   }
 
-  /** Called when what may have changed a table is committed. */
+  /** Called when a transaction that may have changed a table is committed. */
   note(): void {
     this.#count += 1;
   }
@@ -29,13 +30,13 @@ export class SchemaChanges {
 
 /** Whether a command with this tag may have changed a table. */
 export function mayChangeSchema(tag: string): boolean {
-  // The frequent ones first.
+  // The frequent tag comes first.
   return !tag.startsWith('SELECT') && DEFINES.test(tag);
 }
 
 /**
- * The same by what a relay sees of a CommandComplete: its first byte and its length. Too often costs a Parse; DROP
- * alone needs none.
+ * The same, decided by what a relay sees of a CommandComplete: its first byte and its length. A yes too many costs a
+ * Parse. DROP alone needs no new Parse.
  */
 export function mayChangeSchemaBytes(first: number, payloadBytes: number): boolean {
   switch (first) {

@@ -1,32 +1,36 @@
 import type { FieldDescription } from '../../wire/index.ts';
 
 /**
- * Statements kept a connection. A plan costs the server 10 to 50 kB, so a full cache of 256 stays near 10 MB in the
- * worst case; an app has 50 to 200 shapes of query.
+ * Prepared statements kept per connection. A plan costs the server 10 to 50 kB, so a full cache of 256 stays near 10 MB
+ * in the worst case; an app has 50 to 200 shapes of query.
  */
 export const STATEMENTS_MAX = 256;
-/** Longer texts are one-off inserts of many rows; keeping them pays nothing. */
+/** Longer texts are mostly inserts of many rows that come once; keeping them gains nothing. */
 const SQL_CHARS_MAX = 16_384;
 
-/** A transaction-local set_config in its plain form ends by itself. */
+/** A transaction-local set_config in its plain form, which ends by itself. */
 const LOCAL_CONFIG = /set_config\(\s*(?:'[^']*'|\$\d+)\s*,\s*(?:'[^']*'|\$\d+)\s*,\s*true\s*\)/gi;
 /**
- * SELECT can change the session too: by these functions, by those of Postgres that run SQL from a text, under a name
- * written with escapes, or by INTO TEMP. A reader knows these ways; functions that call them are the owner's to make.
+ * SELECT can change the session too: by these functions, by those functions of Postgres that run SQL from a text, under
+ * a name that is written with escapes, or by INTO TEMP. A role that only reads can use these ways; only the owner can
+ * make functions that call them.
  */
 const SESSION_FUNCTION =
   /advisory_lock|set_config|pg_settings|setseed|set_limit|isn_weak|dblink|_to_xml|ts_stat|ts_rewrite|\bU&"|(?<!["'.\w])(?:pg_temp|temp|temporary)(?!["'\w])/i;
 
-/** Whether the text may do something whose effect outlives the transaction. Too often is slow; too rarely is wrong. */
+/**
+ * Whether the text may do something whose effect outlives the transaction. A yes too many is slow; a no too many is
+ * wrong.
+ */
 export function callsSessionFunction(sql: string): boolean {
   return SESSION_FUNCTION.test(sql) && SESSION_FUNCTION.test(sql.replace(LOCAL_CONFIG, ''));
 }
 
-/** Statements that only read, if nothing in them is one that writes. */
+/** Statements that only read, unless a part of them writes. */
 const READS = /^\s*(?:select|with|values|table|show|fetch|begin|start|commit|rollback|savepoint|release)\b/i;
 const WRITES = /\b(?:insert|update|delete|merge|into)\b/i;
 
-/** Whether the text may write rows, and so fire triggers. Too often costs a reset; too rarely is wrong. */
+/** Whether the text may write rows, and so fire triggers. A yes too many costs a reset; a no too many is wrong. */
 export function mayWrite(sql: string): boolean {
   return !READS.test(sql) || WRITES.test(sql);
 }
@@ -40,17 +44,20 @@ export function movesSearchPath(sql: string): boolean {
 export class CachedStatement {
   readonly sql: string;
   readonly types: readonly number[];
-  /** Uses something that outlives the transaction, whatever its command tag says. */
+  /** The text may do something that outlives the transaction, whatever its command tag says. */
   readonly changesSession: boolean;
   readonly movesPath: boolean;
   readonly mayWrite: boolean;
-  /** Its name on the server, or '' before the second use: a statement used once is not worth the server's memory. */
+  /**
+   * Its name on the server, or '' before the second use: a statement that is used once is not worth the server's
+   * memory.
+   */
   name = '';
   /** The server has parsed it under this name and described its result. */
   ready = false;
-  /** Its last use, by the cache's count. */
+  /** The time of its last use, in uses of the cache. */
   usedAt = 0;
-  /** Columns of the result; empty if it gives no rows. */
+  /** The columns of the result; empty if the statement gives no rows. */
   fields: readonly FieldDescription[] = [];
 
   constructor(sql: string, types: readonly number[]) {
@@ -69,13 +76,14 @@ function sameTypes(left: readonly number[], right: readonly number[]): boolean {
 }
 
 /**
- * The prepared statements of one connection, least recently used out first. Texts used once wait apart for their second
- * use: however many come that never come again (each with the number of a trace in it), what is prepared stays.
+ * The prepared statements of one connection; the least recently used one is dropped first. Texts that were used once
+ * wait apart for their second use: so the prepared statements stay, however many texts come that never come again (such
+ * as texts with the number of a trace in them).
  */
 export class StatementCache {
   readonly #max: number;
   readonly #bySql = new Map<string, CachedStatement>();
-  /** The oldest first. */
+  /** The oldest entry comes first. */
   readonly #once = new Map<string, CachedStatement>();
   #dropped: string[] = [];
   #serial = 0;
@@ -85,7 +93,7 @@ export class StatementCache {
     this.#max = max;
   }
 
-  /** Of those prepared. */
+  /** The number of prepared statements. */
   get size(): number {
     return this.#bySql.size;
   }
@@ -121,8 +129,8 @@ export class StatementCache {
   }
 
   /**
-   * Looks at all: costs a new statement in a full cache less than its Parse does, where moving an entry to the end of
-   * the map cost every statement a part of a rehash.
+   * Looks at every entry. For a new statement in a full cache, that costs less than its Parse; moving an entry to the
+   * end of the map on each use cost every statement a part of a rehash.
    */
   #dropOldest(): void {
     let oldest: CachedStatement | undefined;
@@ -132,7 +140,7 @@ export class StatementCache {
     if (oldest !== undefined) this.drop(oldest);
   }
 
-  /** Forgets a statement; the server is told with the next request. */
+  /** Forgets a statement; the server is told with the next statement that is sent. */
   drop(entry: CachedStatement): void {
     if (this.#bySql.get(entry.sql) === entry) this.#bySql.delete(entry.sql);
     if (this.#once.get(entry.sql) === entry) this.#once.delete(entry.sql);
@@ -140,7 +148,7 @@ export class StatementCache {
     entry.ready = false;
   }
 
-  /** Forgets all; `onServer` tells that the server has forgotten them already (DISCARD ALL). */
+  /** Forgets all statements; `onServer` says whether the server has forgotten them already (DISCARD ALL). */
   clear(onServer: 'gone' | 'kept'): void {
     for (const entry of this.#bySql.values()) {
       if (onServer === 'kept') this.#dropped.push(entry.name);
@@ -151,12 +159,12 @@ export class StatementCache {
     if (onServer === 'gone') this.#dropped = [];
   }
 
-  /** Names to close with the next request. */
+  /** The names to close with the next statement that is sent. */
   get dropped(): readonly string[] {
     return this.#dropped;
   }
 
-  /** They were sent. */
+  /** The names were sent. */
   forgetDropped(): void {
     if (this.#dropped.length > 0) this.#dropped = [];
   }
