@@ -7,10 +7,10 @@ import { WaitQueue } from './wait-queue.ts';
 
 const LEASE = {} as Lease;
 
-/** The queue as it should be, in arrays. */
+/** A model of the queue, in arrays. */
 class Model {
   readonly max: number;
-  /** Keys in the order of their turns, each with the numbers of its callers. */
+  /** The keys in the order of their turns, each with the numbers of its callers. */
   lanes: [string, number[]][] = [];
   constructor(max: number) {
     this.max = max;
@@ -25,7 +25,7 @@ class Model {
     for (const [, lane] of this.lanes) if (lane.includes(id)) lane.splice(lane.indexOf(id), 1);
     this.lanes = this.lanes.filter(([, lane]) => lane.length > 0);
   }
-  /** Whom the newcomer sends away: somebody else, itself, or nobody. */
+  /** Adds a caller; gives the caller that is refused: another one, the new one itself, or none. */
   wait(key: string, id: number): number | undefined {
     let refused: number | undefined;
     if (this.size >= this.max) {
@@ -63,7 +63,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-/** Callers of a queue, each by a number, and what became of it. */
+/** The callers of a queue, each with a number, and how each of them ended. */
 function callers(queue: WaitQueue, clock: ManualClock) {
   const ends = new Map<number, string>();
   const cancellations: Cancellation[] = [];
@@ -81,11 +81,11 @@ function callers(queue: WaitQueue, clock: ManualClock) {
   return { ends, cancellations, entered };
 }
 
-/** Lets the promises of what was settled be seen. */
+/** Lets the promises that were settled run their callbacks. */
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-describe('the waiting queue', () => {
-  it('does as its model does, whatever order things happen in', async () => {
+describe('WaitQueue', () => {
+  it('the waiting queue behaves as its model does, in whatever order callers come, leave and are served', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 0, max: 6 }), fc.array(step, { maxLength: 60 }), async (max, steps) => {
         const clock = new ManualClock();
@@ -104,7 +104,7 @@ describe('the waiting queue', () => {
             if (id !== undefined) expected.set(id, 'served');
           } else {
             const waiting = model.lanes.flatMap(([, lane]) => lane).sort((a, b) => a - b);
-            // The one who came first is also the first whose time is up.
+            // The caller that came first is also the first whose deadline passes.
             const id = each.kind === 'expire' ? waiting[0] : waiting[each.which % Math.max(1, waiting.length)];
             if (id === undefined) continue;
             if (each.kind === 'hangUp') cancellations[id]?.cancel();
@@ -118,7 +118,7 @@ describe('the waiting queue', () => {
           await settled();
           expect(queue.size).toBe(model.size);
           expect(ends).toEqual(expected);
-          // One timer for all that wait, which may outlive them.
+          // One timer serves all callers that wait; it may outlive them.
           expect(clock.timers).toBeLessThanOrEqual(1);
         }
         await settled();
@@ -129,7 +129,7 @@ describe('the waiting queue', () => {
     );
   });
 
-  it('serves a key within one turn of all keys, however many wait of another', async () => {
+  it('a key is served within one turn of all keys, however many callers of another key wait', async () => {
     const clock = new ManualClock();
     const queue = new WaitQueue(clock, 1_000);
     const { ends, entered } = callers(queue, clock);
@@ -147,7 +147,7 @@ describe('the waiting queue', () => {
     expect(queue.size).toBe(988);
   });
 
-  it('gives a key room in a queue that another key has filled, and no more than an equal share', async () => {
+  it('a key finds room in a queue that another key has filled, up to an equal share', async () => {
     const clock = new ManualClock();
     const queue = new WaitQueue(clock, 10);
     const { ends, entered } = callers(queue, clock);
@@ -156,13 +156,13 @@ describe('the waiting queue', () => {
     const more = entered('flood');
     await settled();
     expect(queue.size).toBe(10);
-    // The newest of the flood gave way; five and five remain.
+    // The newest callers of the flood gave way; five callers of each key remain.
     expect(flood.map((id) => ends.get(id))).toEqual([...Array(5).fill(undefined), ...Array(5).fill('queue_full')]);
     expect(quiet.map((id) => ends.get(id))).toEqual([...Array(5).fill(undefined), 'queue_full', 'queue_full']);
     expect(ends.get(more)).toBe('queue_full');
   });
 
-  it('lets one key alone use the whole queue', async () => {
+  it('a key that is alone may use the whole queue', async () => {
     const clock = new ManualClock();
     const queue = new WaitQueue(clock, 10);
     const { ends, entered } = callers(queue, clock);

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { type CancelKey, CancelKeys } from './cancel-keys.ts';
 
-describe('cancel keys', () => {
-  it('tell sessions of several servers apart that have the same process id', () => {
+describe('CancelKeys', () => {
+  it('the cancel keys of sessions with the same process id, on different servers, tell the sessions apart', () => {
     const given = [1, 1, 2, 3].map((byte) => Buffer.alloc(4, byte));
     const keys = new CancelKeys<CancelKey>(() => given.shift() ?? Buffer.alloc(4));
     const holder = (processId: number): CancelKey => ({ processId, secretKey: keys.newSecret(processId, 4) });
     const first = holder(7);
     keys.add(first);
-    // The same random bytes again: passed over.
+    // The random source gives the same bytes again: they are passed over.
     const second = holder(7);
     keys.add(second);
     const elsewhere = holder(8);

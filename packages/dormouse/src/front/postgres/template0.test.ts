@@ -3,7 +3,7 @@ import { mayNeedTemplate0 } from './template0.ts';
 
 const asked = (text: string): boolean => mayNeedTemplate0(Buffer.from(text));
 
-it('knows the statements that make a database from template0', () => {
+it('a statement that makes a database from template0 is recognised', () => {
   for (const text of [
     "CREATE DATABASE a WITH TEMPLATE = template0 ENCODING = 'UTF8'",
     'create database "ä" template "template0"',
@@ -15,7 +15,7 @@ it('knows the statements that make a database from template0', () => {
   }
 });
 
-it('takes nothing else for one: neither who asks which databases there are, nor data', () => {
+it('a question for the list of databases, or data, is not taken for a statement that makes a database', () => {
   for (const text of [
     "SELECT datname FROM pg_database WHERE datname NOT IN ('template0', 'template1')",
     'CREATE DATABASE a',

@@ -3,9 +3,9 @@ import { mayChangeSchema, mayChangeSchemaBytes, SchemaChanges } from './schema-c
 
 const bytes = (tag: string): boolean => mayChangeSchemaBytes(tag.charCodeAt(0), tag.length + 1);
 
-describe('commands that may change a table', () => {
+describe('SchemaChanges', () => {
   it.each(['ALTER TABLE', 'ALTER TYPE', 'CREATE TABLE', 'CREATE TYPE', 'CREATE VIEW', 'ALTER ROLE', 'DO', 'CALL'])(
-    '%s does',
+    'the command %s may change a table',
     (tag) => {
       expect(mayChangeSchema(tag)).toBe(true);
       expect(bytes(tag)).toBe(true);
@@ -23,12 +23,12 @@ describe('commands that may change a table', () => {
     'ANALYZE',
     'COMMENT',
     'COPY 12',
-  ])('%s does not', (tag) => {
+  ])('the command %s changes no table', (tag) => {
     expect(mayChangeSchema(tag)).toBe(false);
     expect(bytes(tag)).toBe(false);
   });
 
-  it('are counted', () => {
+  it('changes of the schema are counted', () => {
     const changes = new SchemaChanges();
     changes.note();
     changes.note();

@@ -4,7 +4,7 @@ import { changesSession } from './command-tag.ts';
 import { callsSessionFunction, StatementCache } from './statement-cache.ts';
 
 describe('StatementCache', () => {
-  it('names a statement on its second use, and keeps the most recently used', () => {
+  it('a statement gets a name on its second use, and the most recently used statements stay', () => {
     const cache = new StatementCache(2);
     expect(cache.use('a', []).name).toBe('');
     const first = cache.use('a', []);
@@ -20,7 +20,7 @@ describe('StatementCache', () => {
     expect(cache.use('b', []).name).toBe('');
   });
 
-  it('keeps what is prepared, however many texts come once', () => {
+  it('the prepared statements stay, however many texts come only once', () => {
     const cache = new StatementCache(4);
     for (const sql of ['a', 'b', 'c', 'd']) cache.use(sql, []);
     const named = ['a', 'b', 'c', 'd'].map((sql) => cache.use(sql, []));
@@ -29,7 +29,7 @@ describe('StatementCache', () => {
     expect(['a', 'b', 'c', 'd'].map((sql) => cache.use(sql, []))).toEqual(named);
   });
 
-  it('takes a statement of other parameter types for another one', () => {
+  it('a text with other parameter types is another statement', () => {
     const cache = new StatementCache(2);
     cache.use('a', [23]);
     const named = cache.use('a', [23]);
@@ -37,7 +37,7 @@ describe('StatementCache', () => {
     expect(cache.dropped).toEqual([named.name]);
   });
 
-  it('stays within its bound, gives no name twice, and tells of every name that it forgets', () => {
+  it('the cache of prepared statements stays within its bound, gives no name twice, and reports every name that it forgets', () => {
     const use = fc.tuple(fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f'), fc.constantFrom<number[]>([], [23]));
     fc.assert(
       fc.property(fc.array(use, { maxLength: 100 }), fc.integer({ min: 0, max: 4 }), (uses, max) => {
@@ -59,7 +59,7 @@ describe('StatementCache', () => {
     );
   });
 
-  it('keeps no name for texts that are too long', () => {
+  it('a text that is too long gets no name', () => {
     const cache = new StatementCache();
     const long = `select '${'x'.repeat(20_000)}'`;
     cache.use(long, []);
@@ -68,8 +68,8 @@ describe('StatementCache', () => {
   });
 });
 
-describe('what outlives its transaction', () => {
-  it('is told by the command tag', () => {
+describe('statements that change the session beyond their transaction', () => {
+  it('the command tag says whether a statement may change the session', () => {
     for (const [tag, sql] of [
       ['SELECT 1', 'select 1'],
       ['INSERT 0 1', 'insert into t values (1)'],
@@ -94,7 +94,7 @@ describe('what outlives its transaction', () => {
     }
   });
 
-  it('is told by the functions that a SELECT calls', () => {
+  it('the functions that a SELECT calls say whether it may change the session', () => {
     expect(callsSessionFunction("select set_config('a.b', $1, false)")).toBe(true);
     expect(callsSessionFunction('SELECT pg_advisory_lock(1)')).toBe(true);
     expect(callsSessionFunction('select pg_try_advisory_lock_shared(1)')).toBe(true);
@@ -116,7 +116,7 @@ describe('what outlives its transaction', () => {
     'SELECT 1 AS v INTO TEMP left_behind',
     'SELECT 1 AS v INTO /* */ TEMPORARY left_behind',
     'EXPLAIN ANALYZE CREATE TEMP TABLE left_behind AS SELECT 1',
-  ])('is not misled by %s', (sql) => {
+  ])('the text %s counts as one that changes the session', (sql) => {
     expect(callsSessionFunction(sql)).toBe(true);
   });
 });
