@@ -1,16 +1,17 @@
 import type { RandomBytes } from '../../base/index.ts';
 import { equalBytes } from '../../wire/index.ts';
 
-/** What a client is told to cancel by, and what is found by it. */
+/** The key by which a client cancels its statement, and by which the door finds the session. */
 export interface CancelKey {
   /**
-   * The backend's own process id. Servers count theirs independently: several sessions of the door may have the same.
+   * The backend's own process id. Servers count their processes independently: several sessions of the door may have
+   * the same id.
    */
   readonly processId: number;
   readonly secretKey: Uint8Array;
 }
 
-/** Finds what a cancel request is for: by process id and secret together. */
+/** Finds the session that a cancel request is for, by process id and secret together. */
 export class CancelKeys<T extends CancelKey> {
   readonly #random: RandomBytes;
   readonly #held = new Map<number, Set<T>>();
@@ -19,7 +20,7 @@ export class CancelKeys<T extends CancelKey> {
     this.#random = random;
   }
 
-  /** A secret that no other with this process id has. */
+  /** Makes a secret that no other holder with this process id has. */
   newSecret(processId: number, bytes: number): Uint8Array {
     for (;;) {
       const secretKey = this.#random(bytes);
@@ -38,7 +39,7 @@ export class CancelKeys<T extends CancelKey> {
     if (same?.delete(holder) === true && same.size === 0) this.#held.delete(holder.processId);
   }
 
-  /** Looks at all with this process id, however early one fits: the time tells nothing of a secret. */
+  /** Looks at every holder with this process id, even after one fits: so the time says nothing about a secret. */
   find(processId: number, secretKey: Uint8Array): T | undefined {
     let found: T | undefined;
     for (const holder of this.#held.get(processId) ?? []) if (equalBytes(holder.secretKey, secretKey)) found = holder;

@@ -2,7 +2,7 @@ import { type Clock, Deadline, DormouseError, type Logger } from '../../base/ind
 import type { Hold, Instance } from '../../instance/index.ts';
 import { Template0 } from './template0.ts';
 
-/** How long a login waits for the place of a session that has ended. */
+/** The longest time that a login waits for the place of a session that has ended. */
 const PLACE_MS = 10_000;
 
 /** A session that can be ended with an error for its client. */
@@ -15,40 +15,40 @@ export interface DatabaseSessionsOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly sessionsMax: number;
-  /** How long a login waits for the database to wake. */
+  /** The longest time that a login waits for the database to wake. */
   readonly wakeMs: number;
-  /** Nobody is there any more. */
+  /** Called when the last place is free and no login waits. */
   readonly onEmpty: () => void;
 }
 
 /**
- * One of the connections of a server that sessions may have: a login's, a session's, and then its backend's up to its
- * end.
+ * One of the connections of a server that the door may use. A login takes the place; its session keeps it, and then the
+ * session's backend until the backend has ended.
  */
 export interface Place {
-  /** Its client is gone, or the session was ended; the backend is not gone yet. */
+  /** The client is gone, or the session was ended; the backend may still be there. */
   leaving(): void;
-  /** No process of it is left in the server. */
+  /** The backend is gone. */
   leave(): void;
 }
 
 /**
- * The sessions of one database, told when its server goes. A place is free when the backend is gone, not when the
- * client is: the connections of a server are counted.
+ * The sessions of one database. They are ended with an error when the server stops or crashes. A place is free when the
+ * backend is gone, not when the client is gone, since the connections of a server are counted.
  */
 export class DatabaseSessions {
   readonly instance: Instance;
-  /** With a client. */
+  /** The sessions that have a client. */
   readonly sessions: Set<EndableSession> = new Set();
   readonly template0: Template0;
   readonly #options: DatabaseSessionsOptions;
   readonly #detach: () => void;
   #taken = 0;
-  /** Of those that are taken. */
+  /** How many of the taken places are being left. */
   #leaving = 0;
   /** Logins that wait for a place. */
   #entering = 0;
-  /** What wakes them, in order. */
+  /** Wakes the logins that wait, in order. */
   readonly #waiting: (() => void)[] = [];
 
   constructor(options: DatabaseSessionsOptions) {
@@ -63,9 +63,9 @@ export class DatabaseSessions {
   }
 
   /**
-   * Takes a place; waits for one if some are about to be free. Fails with `connections_exhausted`, and what
-   * `Instance.hold` fails with. Nothing else may be waited for between making this object and this call: one without
-   * places goes.
+   * Takes a place; waits for one if a session is leaving. Fails with `connections_exhausted`, and what `Instance.hold`
+   * fails with. Call it in the same turn of the event loop in which this object was made: an object without places is
+   * removed.
    */
   enter(): Promise<Place> {
     return this.#taken < this.#options.sessionsMax ? Promise.resolve(this.#take()) : this.#waitForPlace();
@@ -104,7 +104,7 @@ export class DatabaseSessions {
     let hold: Hold | undefined;
     this.#entering += 1;
     try {
-      // A frozen backend does not end.
+      // The server is held while the login waits: a frozen backend does not end.
       hold = instance.tryHold() ?? (await instance.hold(Deadline.in(clock, wakeMs)));
       while (this.#taken >= sessionsMax) {
         if (this.#leaving === 0 || deadline.expired()) throw new DormouseError('connections_exhausted');

@@ -22,11 +22,11 @@ import { Session } from './session.ts';
 
 /** Each bound is a flag of `dormouse start`. */
 export interface PostgresDoorLimits {
-  /** Sessions of one database; each is a backend, 2 to 5 MB. */
+  /** Sessions per database; each is a backend of 2 to 5 MB. */
   readonly sessionsMax: number;
   /** Connections of the door, logged in or not. */
   readonly connectionsMax: number;
-  /** From the accepted connection to the proven password. */
+  /** The time from the accepted connection to the proven password. */
   readonly loginMs: number;
   /** How long a login or a message waits for the database to wake. */
   readonly wakeMs: number;
@@ -39,16 +39,18 @@ export const POSTGRES_DOOR_LIMITS: PostgresDoorLimits = {
   wakeMs: 60_000,
 };
 
-/** A refused client has this long to read why. */
+/** The time that a refused client has to read the reason. */
 const REFUSED_MS = 1_000;
 
-/** How long a cancel request with a wrong key takes; it holds one of the door's connections meanwhile. */
+/**
+ * How long the answer to a cancel request with a wrong key takes; meanwhile it counts as one of the door's connections.
+ */
 const WRONG_KEY_MS = 1_000;
 
 /** What the door needs of a database. */
 export interface DoorDatabase {
   readonly instance: Instance;
-  /** Told of what sessions change, so that pooled connections prepare their statements again. */
+  /** Notes what sessions change, so that pooled connections prepare their statements again. */
   readonly schemaChanges?: SchemaChanges;
 }
 
@@ -57,7 +59,10 @@ export interface PostgresDoorOptions {
   /** The database of a key, or undefined once it is deleted. */
   database(id: DatabaseId): DoorDatabase | undefined;
   readonly limits?: Partial<PostgresDoorLimits>;
-  /** Whether a session that has run LISTEN keeps its database awake, where the database does not say. */
+  /**
+   * Whether a session that has run LISTEN keeps its database awake, for databases that have no such setting of their
+   * own.
+   */
   readonly listenKeepsAwake?: boolean;
   readonly log: Logger;
   readonly clock: Clock;
@@ -66,16 +71,19 @@ export interface PostgresDoorOptions {
 }
 
 export interface PostgresDoor {
-  /** Serves the connections of an open port, those that wait there first. */
+  /** Serves the connections of an open port; those that wait there come first. */
   listen(port: OpenPort): Promise<void>;
-  /** Ends the live sessions of a key that was revoked; without it each ends at its next message from idle. */
+  /**
+   * Ends the sessions of a key that was revoked. Without this call, each ends when its next message comes while it is
+   * idle.
+   */
   endSessions(keyId: KeyId): void;
   /** Ends all sessions with 57P01 and stops listening. */
   close(): Promise<void>;
   readonly stats: { readonly connections: number; readonly sessions: number };
 }
 
-/** The TCP door: any Postgres client, one backend a session. */
+/** The TCP door: it serves any Postgres client, with one backend per session. */
 export function createPostgresDoor(options: PostgresDoorOptions): PostgresDoor {
   return new Door(options);
 }
@@ -141,21 +149,21 @@ class Door implements PostgresDoor {
       stream.abort(new DormouseError('body_timeout', { message: 'The login was not finished in time.' })),
     );
     try {
-      const who = await login(socket, stream, {
+      const client = await login(socket, stream, {
         catalog: this.#options.catalog,
         verifiers: this.#verifiers,
         random: this.#options.random,
       });
       timer.cancel();
-      if (who.kind === 'cancel') {
+      if (client.kind === 'cancel') {
         stream.detach();
-        await this.#cancel(who);
+        await this.#cancel(client);
         socket.end();
         socket.resume();
       } else {
         const cancellation = new Cancellation();
         stream.wait(() => cancellation.cancel());
-        await this.#open(socket, who, cancellation, () => stream.detach());
+        await this.#open(socket, client, cancellation, () => stream.detach());
       }
     } catch (error) {
       timer.cancel();
@@ -180,19 +188,19 @@ class Door implements PostgresDoor {
 
   async #open(
     socket: Socket,
-    who: Extract<Login, { kind: 'session' }>,
+    login: Extract<Login, { kind: 'session' }>,
     cancellation: Cancellation,
     takeOver: () => void,
   ): Promise<void> {
-    const { key } = who;
+    const { key } = login;
     const { database, place } = await this.#enter(key);
     const session = await Session.open({
       client: socket,
       cancellation,
       takeOver,
       key,
-      version: who.version,
-      parameters: who.parameters,
+      version: login.version,
+      parameters: login.parameters,
       instance: database.instance,
       place,
       catalog: this.#options.catalog,
@@ -206,7 +214,7 @@ class Door implements PostgresDoor {
         this.#options.catalog.database(key.databaseId)?.rest?.listenKeepsAwake ??
         this.#options.listenKeepsAwake ??
         false,
-      // Nobody else may make a database.
+      // Only an owner may make a database.
       before: (chunk) => (key.role === 'owner' ? database.template0.before(chunk) : undefined),
       schemaChanged: () => this.#options.database(key.databaseId)?.schemaChanges?.note(),
       onEnd: (ended) => {
@@ -219,11 +227,11 @@ class Door implements PostgresDoor {
     this.#cancelKeys.add(session);
     database.sessions.add(session);
     if (this.#closing) session.end(new DormouseError('shutting_down'));
-    // Revoked while the login went on.
+    // The key was revoked during the login.
     else if (this.#options.catalog.key(key.id)?.revoked !== false) session.end(new DormouseError('key_revoked'));
   }
 
-  /** Takes a place among the database's sessions. */
+  /** Takes a place among the sessions of the key's database. */
   async #enter(key: KeyRecord): Promise<{ readonly database: DatabaseSessions; readonly place: Place }> {
     const instance = this.#options.database(key.databaseId)?.instance;
     if (instance === undefined) throw new DormouseError('database_deleted');
@@ -239,7 +247,7 @@ class Door implements PostgresDoor {
   }
 
   /**
-   * Process ids are small numbers that anybody may know: a wrong key is answered late, so that guessing takes years.
+   * Process ids are small numbers that are easily guessed: a wrong key is answered late, so that guessing takes years.
    */
   async #cancel(request: CancelKey): Promise<void> {
     const session = this.#cancelKeys.find(request.processId, request.secretKey);

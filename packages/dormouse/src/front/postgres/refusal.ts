@@ -2,7 +2,8 @@ import { DormouseError, toDormouseError } from '../../base/index.ts';
 import { ByteWriter, encodeErrorResponse, PostgresError, ProtocolError } from '../../wire/index.ts';
 
 /**
- * Any failure as the last ErrorResponse of a connection: ours by the table's SQLSTATE, Postgres' own with all fields.
+ * Writes any failure as the last ErrorResponse of a connection: Dormouse's own errors with the SQLSTATE of the error
+ * table, Postgres' own with all fields.
  */
 export function encodeRefusal(thrown: unknown): Buffer {
   const writer = new ByteWriter();
@@ -18,7 +19,7 @@ export function encodeRefusal(thrown: unknown): Buffer {
     severity: 'FATAL',
     severityNonLocalized: 'FATAL',
     code: error.row.sqlstate,
-    // A zero byte would end the message early; none of ours has one, an echo of the client's might.
+    // A zero byte would end the message early. No message of Dormouse has one, but it may quote what the client sent.
     message: error.publicMessage.replaceAll('\0', ''),
   });
   return writer.take();

@@ -25,21 +25,21 @@ import type { Place } from './database-sessions.ts';
 import { isMissing, MAIN_DATABASE, missingDatabase, serverParameters, wantedDatabase } from './login/index.ts';
 import { Relay } from './relay/index.ts';
 
-/** Cancel keys: 4 bytes are what protocol 3.0 has room for, 32 what Postgres uses since 3.2. */
+/** The bytes of a cancel key: protocol 3.0 has room for 4, and Postgres uses 32 since 3.2. */
 const CANCEL_KEY_BYTES = 4;
 const LONG_CANCEL_KEY_BYTES = 32;
 
 export interface SessionOptions {
   readonly client: Socket;
-  /** Fires when the client leaves before the session is open. */
+  /** Fires if the client leaves before the session is open. */
   readonly cancellation: Cancellation;
-  /** Called when the client's stream is taken over, paused. */
+  /** Called when the session takes the client's stream over, which is paused then. */
   readonly takeOver: () => void;
   readonly key: KeyRecord;
   readonly version: number;
   readonly parameters: ReadonlyMap<string, string>;
   readonly instance: Instance;
-  /** Left when the backend is gone, also if no session is opened. */
+  /** Left when the backend is gone, or if no session is opened. */
   readonly place: Place;
   readonly catalog: Catalog;
   readonly clock: Clock;
@@ -47,30 +47,30 @@ export interface SessionOptions {
   readonly connect: Connect;
   readonly wakeMs: number;
   readonly listenKeepsAwake: () => boolean;
-  /** A cancel key of so many bytes that no other session has with this process id. */
+  /** Makes a cancel key of so many bytes that no other session with this process id has. */
   readonly newSecret: (processId: number, bytes: number) => Uint8Array;
-  /** What must be done before these bytes go to the server, if anything. Never rejects. */
+  /** Work that must be done before these bytes go to the server, if any. Never rejects. */
   readonly before: (chunk: Buffer) => Promise<void> | undefined;
-  /** Called when what may have changed a table is committed. */
+  /** Called when a transaction that may have changed a table is committed. */
   readonly schemaChanged: () => void;
   readonly log: Logger;
-  /** Called once, after the session was opened: it serves its client no more. */
+  /** Called once, when the opened session no longer serves its client. */
   readonly onEnd: (session: Session) => void;
 }
 
-/** A client that is logged in, its backend, and the relay between them. */
+/** A client that has logged in, its backend, and the relay between them. */
 export class Session implements CancelKey {
   readonly client: Socket;
   readonly keyId: KeyId;
-  /** The backend's, as `pg_backend_pid()` gives it. */
+  /** The process id of the backend, as `pg_backend_pid()` gives it. */
   readonly processId: number;
   readonly secretKey: Uint8Array;
   readonly #cancelServer: () => Promise<void>;
   readonly #relay: Relay;
 
   /**
-   * Wakes the database, opens a backend as the key's role and lets the client go on.
-   * Fails with what `Instance.hold` fails with, `PostgresError`, `permission_denied`, `version_unsupported`.
+   * Wakes the database, opens a backend as the key's role and lets the client go on. Fails with what `Instance.hold`
+   * fails with, `PostgresError`, `permission_denied`, `version_unsupported`.
    */
   static async open(options: SessionOptions): Promise<Session> {
     const { parameters, catalog, key } = options;
@@ -81,7 +81,7 @@ export class Session implements CancelKey {
       const { user, database } = options.instance.credentials(key.role);
       const toDatabase = (name: string): Map<string, string> =>
         serverParameters(parameters, user, name === MAIN_DATABASE ? database : name);
-      // Refused before anything is woken.
+      // Parameters that are refused are refused before the database is woken.
       const first = toDatabase(wanted.name);
       const reached = await reach(options, first, left).catch((error: unknown) => {
         if (!isMissing(error)) throw error;
@@ -140,7 +140,7 @@ export class Session implements CancelKey {
     });
   }
 
-  /** Cancels what runs. An idle session has nothing to cancel, and its database may be asleep. */
+  /** Cancels the statement that runs. An idle session has nothing to cancel, and its database may be asleep. */
   async cancel(): Promise<void> {
     if (!this.#relay.idle) await this.#cancelServer();
   }
@@ -150,7 +150,7 @@ export class Session implements CancelKey {
   }
 }
 
-/** A hold and a session in the server. `left` gets the ends of backends whose start-up was given up. */
+/** Takes a hold and opens a session in the server. `left` gets the ends of backends whose start-up was given up. */
 function reach(
   options: SessionOptions,
   parameters: ReadonlyMap<string, string>,

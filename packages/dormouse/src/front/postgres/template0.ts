@@ -1,15 +1,18 @@
 import { type Clock, Deadline, type Logger } from '../../base/index.ts';
 import { ensureTemplate0, type Instance } from '../../instance/index.ts';
 
-/** As tools write it (pg_dump --create, createdb -T, frameworks), and as people do who write keywords large. */
+/**
+ * The name as tools write it (pg_dump --create, createdb -T, frameworks), and as people write it who put SQL in
+ * capitals.
+ */
 const NAMES = ['template0', 'TEMPLATE0'] as const;
-/** A statement that makes a database comes in one piece, and is short; what is larger is data. */
+/** A statement that makes a database is short and comes in one chunk; a larger chunk is data. */
 const CHUNK_BYTES_MAX = 8 * 1024;
 
-/** Whether a piece of a client's stream may make a database from template0. A yes too many costs some disk. */
+/** Whether a chunk of a client's stream may make a database from template0. A yes too many costs some disk. */
 export function mayNeedTemplate0(chunk: Buffer): boolean {
   if (chunk.length > CHUNK_BYTES_MAX || !NAMES.some((name) => chunk.includes(name))) return false;
-  // What stands before it may be the message's length, of any byte.
+  // The bytes before the statement may be the message's length, and so of any value: latin1 decodes all of them.
   return /create\b[^;]{0,200}?\bdatabase\s/i.test(chunk.toString('latin1'));
 }
 
@@ -21,8 +24,8 @@ interface Template0Options {
 }
 
 /**
- * Makes `template0` of one server the first time that a session needs it: a database does without, and is a third
- * smaller.
+ * Makes `template0` of one server when a session needs it for the first time. Without it, a new database works and is a
+ * third smaller.
  */
 export class Template0 {
   readonly #options: Template0Options;
@@ -33,8 +36,8 @@ export class Template0 {
   }
 
   /**
-   * What must be waited for before these bytes go to the server, if anything. Never rejects: without it Postgres says
-   * what is wrong.
+   * Gives what these bytes must wait for before they go to the server, if anything. Never rejects: if template0 cannot
+   * be made, Postgres reports what is wrong.
    */
   before(chunk: Buffer): Promise<void> | undefined {
     if (!mayNeedTemplate0(chunk)) return undefined;

@@ -8,16 +8,19 @@ const NO_SUCH_DATABASE = '3D000';
 
 /** Which of a server's databases a client wants. */
 export interface DatabaseName {
-  /** The database's name for clients; the instance may call the main one otherwise. */
+  /** The database's name for clients; the instance may have another name for the main one. */
   readonly name: string;
-  /** The client wrote Dormouse's own name of the database: the main one, unless the owner has made one of that name. */
+  /**
+   * The client wrote the name that the database has in Dormouse: it means the main one, unless the owner has made one
+   * of that name.
+   */
   readonly ownName: boolean;
 }
 
 /**
- * The database that the startup parameters name. Clients to which nobody named one ask for one that is called like the
- * user, which is a key here: that is the main one. Fails with `permission_denied` for a role that reaches the main one
- * only.
+ * Gives the database that the startup parameters name. A client that was told no database asks for one with the name of
+ * the user, which is a key here: it gets the main one. Fails with `permission_denied` for a role that reaches only the
+ * main one.
  */
 export function wantedDatabase(
   client: ReadonlyMap<string, string>,
@@ -34,12 +37,12 @@ export function wantedDatabase(
   });
 }
 
-/** Whether Postgres said that the database that was asked for is not there. */
+/** Whether Postgres said that the requested database does not exist. */
 export function isMissing(error: unknown): error is PostgresError {
   return error instanceof PostgresError && error.code === NO_SUCH_DATABASE;
 }
 
-/** Postgres's own error with what to do about it. */
+/** Postgres' own error, with a hint that says what to do. */
 export function missingDatabase(error: PostgresError, name: string): PostgresError {
   const quoted = `"${name.replaceAll('"', '""')}"`;
   return new PostgresError({

@@ -1,23 +1,26 @@
 import type { Socket } from 'node:net';
 import { FrameReader, ProtocolError, startupLength } from '../../../wire/index.ts';
 
-/** What a client may send before it is known. A startup message has 10 000 bytes at most, a SASL one some hundred. */
+/**
+ * The bytes that a client may send before it has logged in. A startup message has 10 000 bytes at most, a SASL message
+ * some hundreds.
+ */
 const LOGIN_BYTES_MAX = 32_768;
 const FRAME_BYTES_MAX = 8_192;
 
-/** The client hung up before it was logged in. Not an error: health checks and port scanners do. */
+/** The client hung up before it had logged in. Not an error: health checks and port scanners do that. */
 export class HungUp extends Error {
   override readonly name = 'HungUp';
 }
 
-/** Reads the messages of a login one at a time, bounded. */
+/** Reads the messages of a login one at a time, within a bound. */
 export class LoginStream {
   readonly #socket: Socket;
   #received: Buffer = Buffer.alloc(0);
   #frames: FrameReader | undefined;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
-  /** Set once the client is known and waits for its session. */
+  /** Set once the client has logged in and waits for its session. */
   #left: (() => void) | undefined;
   readonly #onData = (chunk: Buffer): void => {
     if (this.#frames === undefined) this.#received = Buffer.concat([this.#received, chunk]);
@@ -61,20 +64,20 @@ export class LoginStream {
   }
 
   /**
-   * From now on nothing is expected: what is sent ahead is kept, within the bound, and `left` is called when the client
-   * leaves.
+   * From now on no message is expected: bytes that are sent ahead are kept, within the bound, and `left` is called when
+   * the client leaves.
    */
   wait(left: () => void): void {
     this.#left = left;
     if (this.#failure !== undefined) left();
   }
 
-  /** Stops the waiting side with an error, from outside. */
+  /** Fails the login that reads from this stream. */
   abort(error: Error): void {
     this.#fail(error);
   }
 
-  /** Ends reading; what was sent ahead goes back into the socket, which is left paused. */
+  /** Ends reading; bytes that were sent ahead go back into the socket, which stays paused. */
   detach(): void {
     this.#socket.pause();
     this.#socket.off('data', this.#onData);

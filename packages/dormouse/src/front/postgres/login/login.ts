@@ -26,13 +26,13 @@ import type { Verifiers } from './verifiers.ts';
 const NEGOTIATIONS_MAX = 2;
 const REFUSED = Buffer.from('N');
 
-/** What a new connection turned out to be. */
+/** What a new connection asks for: a cancel, or a session. */
 export type Login =
   | { readonly kind: 'cancel'; readonly processId: number; readonly secretKey: Buffer }
   | {
       readonly kind: 'session';
       readonly key: KeyRecord;
-      /** The protocol that is spoken: what the client asked for, 3.2 at most. */
+      /** The protocol version of the session: what the client asked for, 3.2 at most. */
       readonly version: number;
       readonly parameters: ReadonlyMap<string, string>;
     };
@@ -44,8 +44,8 @@ export interface LoginOptions {
 }
 
 /**
- * Takes a connection up to AuthenticationOk. Encryption is refused with 'N' (TLS ends in front of us).
- * Fails with `key_missing`, `key_invalid`, `key_revoked`, `version_unsupported`, `ProtocolError`, `HungUp`.
+ * Takes a connection up to AuthenticationOk. Encryption is refused with 'N': TLS ends in front of Dormouse. Fails with
+ * `key_missing`, `key_invalid`, `key_revoked`, `version_unsupported`, `ProtocolError`, `HungUp`.
  */
 export async function login(socket: Socket, stream: LoginStream, options: LoginOptions): Promise<Login> {
   for (let negotiations = 0; ; negotiations++) {
@@ -78,7 +78,7 @@ async function authenticate(
   options: LoginOptions,
 ): Promise<KeyRecord> {
   const user = parameters.get('user') ?? '';
-  // As Postgres does, before anything is asked of the client.
+  // Refused before anything is asked of the client, as Postgres does.
   if (user === '') {
     throw new DormouseError('key_missing', {
       message: 'The startup packet names no user. Use the postgres:// URL that `dormouse db show NAME` prints.',
@@ -110,7 +110,7 @@ async function authenticate(
   const keyId = parseKeyId(user);
   const key = keyId === undefined ? undefined : options.catalog.key(keyId);
   if (key === undefined) throw new DormouseError('key_invalid');
-  // Only who has proven the password learns this.
+  // Only a client that has proven the password learns that the key is revoked.
   if (key.revoked) throw new DormouseError('key_revoked');
   encodeAuthenticationSaslFinal(writer, final);
   encodeAuthenticationOk(writer);

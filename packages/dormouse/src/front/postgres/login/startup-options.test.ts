@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { settingsOf } from './startup-options.ts';
 
-describe('the settings that `options` brings', () => {
+describe('settingsOf', () => {
   it.each<[string, string[]]>([
     ['', []],
     ['-c a=1 -cb=2 --c-d=3', ['a', 'b', 'c_d']],
@@ -17,7 +17,7 @@ describe('the settings that `options` brings', () => {
     ['-c', ['']],
     ['-- -W 5', []],
     ['-d -W -W5', ['post_auth_delay']],
-  ])('of %j are %j', (options, names) => {
+  ])('the startup option %j sets the settings %j', (options, names) => {
     expect(settingsOf(options)).toEqual(names);
   });
 });

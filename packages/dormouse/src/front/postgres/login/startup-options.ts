@@ -1,7 +1,7 @@
 /**
- * Reads the startup parameter `options` as the server does: split at white space (pg_split_opts), then taken for
- * switches of the server's command line (process_postgres_switches), of which some set what has a name of its own
- * elsewhere.
+ * Reads the startup parameter `options` as the server does: the text is split at white space (pg_split_opts), then read
+ * as switches of the server's command line (process_postgres_switches). Some switches set a setting that has a name of
+ * its own.
  */
 
 /** Switches that take an argument. `-` is one of them: `--name=value` is the switch `-` with an argument. */
@@ -15,7 +15,7 @@ const SETTING_OF: Readonly<Record<string, string>> = {
 
 const SPACE = /[ \t\n\v\f\r]/;
 
-/** A backslash takes the next character as it is. */
+/** A backslash takes the next character literally. */
 function words(options: string): string[] {
   const found: string[] = [];
   let word: string | undefined;
@@ -36,19 +36,19 @@ function words(options: string): string[] {
   return found;
 }
 
-/** The part in front of `=`, with `-` for `_` as ParseLongOption takes it. */
+/** The part before `=`, with `_` for `-`, as ParseLongOption reads it. */
 function nameOf(assignment: string): string {
   const equals = assignment.indexOf('=');
   return (equals < 0 ? assignment : assignment.slice(0, equals)).replaceAll('-', '_');
 }
 
-/** The names of all settings that `options` sets, as they are written. */
+/** The names of all settings that `options` sets, as the client wrote them. */
 export function settingsOf(options: string): string[] {
   const names: string[] = [];
   const list = words(options);
   for (let at = 0; at < list.length; at++) {
     const word = list[at] as string;
-    // Everything behind `--` alone is no switch; the server then refuses the whole.
+    // After a lone `--` nothing is a switch; the server then refuses the whole.
     if (word === '--') break;
     if (!word.startsWith('-')) continue;
     for (let place = 1; place < word.length; place++) {

@@ -4,19 +4,19 @@ import { settingsOf } from './startup-options.ts';
 
 const PROTOCOL_OPTION = '_pq_.';
 const FALSE = new Set(['', 'false', 'off', 'no', '0', 'f', 'n']);
-/** Settings that would change who a session is. Postgres refuses them too: the roles are members of nothing. */
+/** Settings that would change the session's role. Postgres refuses them too: the roles are members of no other role. */
 const IDENTITY = new Set(['role', 'session_authorization']);
 /**
- * Settings that a login must not bring, each with the reason. Those that only a superuser may change, Postgres refuses
- * itself (`session_preload_libraries`, `log_connections` …). All others are the client's.
+ * Settings that a login must not bring, each with the reason. Settings that only a superuser may change are refused by
+ * Postgres itself (`session_preload_libraries`, `log_connections` …). The client may bring any other setting.
  */
 const REFUSED: Readonly<Record<string, string>> = {
-  post_auth_delay: 'it would hold a connection for that long before anybody can end it',
+  post_auth_delay: 'it would hold a connection for that long, and the connection could not be ended',
   client_connection_check_interval: 'with it the server sees that a client is gone',
   local_preload_libraries: 'a library that is not there would end the login',
 };
 
-/** `_pq_.` options that a client asked for; none is known here. */
+/** The `_pq_.` options that a client asked for; Dormouse knows none. */
 export function protocolOptions(parameters: ReadonlyMap<string, string>): string[] {
   return [...parameters.keys()].filter((name) => name.startsWith(PROTOCOL_OPTION));
 }
@@ -36,8 +36,8 @@ function check(name: string): void {
 }
 
 /**
- * The startup parameters of the server's session for a client's: as they came, but the user is `user`, and the database
- * `database`. Fails with `version_unsupported`, `permission_denied`.
+ * Makes the startup parameters of the session in the server from the client's: the same, except for the user and the
+ * database, and with the settings of the platform. Fails with `version_unsupported`, `permission_denied`.
  */
 export function serverParameters(
   client: ReadonlyMap<string, string>,

@@ -2,19 +2,22 @@ import { createHmac } from 'node:crypto';
 import { type Catalog, parseKeyId, type RandomBytes } from '../../../base/index.ts';
 import { deriveVerifier, SCRAM_ITERATIONS, type ScramVerifier } from '../../../wire/index.ts';
 
-/** Verifiers kept: 150 bytes each, and a login without one costs 4096 rounds of PBKDF2 on the main thread. */
+/**
+ * Verifiers that are kept, of 150 bytes each. A login without a kept verifier costs 4096 rounds of PBKDF2 on the main
+ * thread.
+ */
 const VERIFIERS_MAX = 10_000;
 const SALT_BYTES = 16;
 
 /**
- * What logins are checked against. An unknown user gets a challenge like any other, the same each time, that no
- * password answers: which keys exist cannot be probed.
+ * The SCRAM verifiers of keys. An unknown user gets a challenge like any other user, always the same one, which no
+ * password answers: so a client cannot find out which keys exist.
  */
 export class Verifiers {
   readonly #catalog: Catalog;
-  /** Makes salts that are stable while this process lives and tell nothing. */
+  /** Makes salts that are stable while this process lives, and that reveal nothing. */
   readonly #seed: Uint8Array;
-  /** Least recently used first. */
+  /** The least recently used verifier comes first. */
   readonly #known = new Map<string, { readonly secret: string; readonly verifier: ScramVerifier }>();
 
   constructor(catalog: Catalog, random: RandomBytes) {
@@ -22,7 +25,7 @@ export class Verifiers {
     this.#seed = random(32);
   }
 
-  /** The verifier of a user name, known or not. */
+  /** Gives the verifier of a user name, known or not. */
   of(user: string): ScramVerifier {
     const keyId = parseKeyId(user);
     const secret = keyId === undefined ? undefined : this.#catalog.secret(keyId);

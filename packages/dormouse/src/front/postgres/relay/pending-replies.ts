@@ -1,10 +1,10 @@
 import { BackendMessage, FrontendMessage } from '../../../wire/index.ts';
 
 const STATUS_IDLE = 0x49;
-/** Kept entries that were answered are cut off once there are so many. */
+/** Answered entries are kept until there are so many, then cut off together. */
 const ANSWERED_MAX = 1_024;
 
-/** What was sent and is to be answered, by the reply that ends it. */
+/** The messages that were sent and are to be answered, by the reply that ends each. */
 const Sent = {
   /** ParseComplete. */
   Parse: 1,
@@ -16,36 +16,37 @@ const Sent = {
   Describe: 4,
   /** CommandComplete, EmptyQueryResponse or PortalSuspended. */
   Execute: 5,
-  /** ReadyForQuery, each. */
+  /** Each of these three ends with ReadyForQuery. */
   Query: 6,
   Call: 7,
   Sync: 8,
-  /** The end of the data of a COPY: no reply of its own, and nothing to the server outside of one. */
+  /** The end of the data of a COPY. It has no reply of its own, and outside of a COPY the server ignores it. */
   CopyEnd: 9,
-  /** What the server answers by an error. */
+  /** A message that the server answers with an error. */
   Broken: 10,
 } as const;
 type Sent = (typeof Sent)[keyof typeof Sent];
 
 /**
- * Whether a session is idle, by the protocol's rules (section "Message Flow"): a queue of what was sent, walked by what
- * the server answers. The server answers in order; an error of the extended protocol makes it pass over everything up
- * to the next Sync; while it copies in, what comes up to CopyDone or CopyFail belongs to the copy, any Sync and Flush
- * included.
+ * Says whether a session is idle, by the protocol's rules (section "Message Flow"): a queue of the messages that were
+ * sent, which the server's answers walk through. The server answers in order. After an error of the extended protocol,
+ * it skips everything up to the next Sync. While it copies in, all messages up to CopyDone or CopyFail belong to the
+ * copy, including any Sync and Flush.
  *
- * Two things the messages do not tell: of a COPY that failed, whether the server had read a Sync that came before the
- * end of the data; and whether a transaction is open after a Query in the middle of a pipeline, since PostgreSQL 18
- * says at the Sync behind it that none is and has not committed. From then on the replies are `unsure`, and only the
- * server knows what it does (`settle`).
+ * The messages do not tell two things. When a COPY failed, they do not tell whether the server had read a Sync that
+ * came before the end of the data. When a Query came in the middle of a pipeline, they do not tell whether a
+ * transaction is open: since PostgreSQL 18, the server says at the Sync behind the Query that no transaction is open,
+ * and has not committed. From then on the replies are `unsure`, and only the server knows whether it is idle
+ * (`settle`).
  */
 export class PendingReplies {
   #sent: Sent[] = [];
   #head = 0;
-  /** After an error: up to the next Sync, which is not sent yet, nothing is read. */
+  /** After an error, the server ignores everything up to the next Sync, which was not sent yet. */
   #skipping = false;
-  /** The first in the queue copies in. */
+  /** The first statement in the queue copies in. */
   #copying = false;
-  /** Something of the extended protocol was done, and ReadyForQuery has not come since. */
+  /** A step of the extended protocol was done, and ReadyForQuery has not come since. */
   #open = false;
   /** The last ReadyForQuery said that no transaction is open. */
   #outside = true;
@@ -53,7 +54,7 @@ export class PendingReplies {
   #piped = false;
   #unsure = false;
 
-  /** Nothing is under way, nothing is open. */
+  /** Nothing is under way, and no transaction is open. */
   get idle(): boolean {
     return this.#head === this.#sent.length && this.#outside && !this.#open && !this.#skipping && !this.#unsure;
   }
@@ -63,7 +64,7 @@ export class PendingReplies {
     return this.#outside;
   }
 
-  /** Only the server knows whether it has something to do. */
+  /** Only the server knows whether the session is idle. */
   get unsure(): boolean {
     return this.#unsure;
   }
@@ -81,7 +82,7 @@ export class PendingReplies {
         break;
       case FrontendMessage.CopyDone:
       case FrontendMessage.CopyFail:
-        // With nothing in front of it there is no copy that it could end.
+        // If nothing is under way, there is no copy that the message could end.
         if (this.#head < this.#sent.length) this.#push(Sent.CopyEnd);
         break;
       case FrontendMessage.Flush:
@@ -147,16 +148,16 @@ export class PendingReplies {
         this.#answered(Sent.Describe);
         break;
       case BackendMessage.RowDescription:
-        // Of a Query's rows too, where it ends nothing.
+        // A Query's rows have this message too, and there it ends nothing.
         if (this.#first === Sent.Describe) this.#answered(Sent.Describe);
         break;
       default:
-        // Rows, data and what comes by itself.
+        // Rows, data, and messages that the server sends by itself answer nothing.
         break;
     }
   }
 
-  /** What the server says that it does (`pg_stat_activity.state`), when nothing has been on its way for a while. */
+  /** Takes the state that the server reports (`pg_stat_activity.state`) when nothing has passed for a while. */
   settle(state: string | undefined): void {
     if (state !== 'idle' && state?.startsWith('idle in transaction') !== true) return;
     this.#clear();
@@ -164,7 +165,9 @@ export class PendingReplies {
     this.#outside = state === 'idle';
   }
 
-  /** The first that is not answered; the end of a copy that is none is passed over, as the server does. */
+  /**
+   * The first message that is not answered. The end of a copy is skipped where there is no copy, as the server does.
+   */
   get #first(): Sent | undefined {
     while (this.#sent[this.#head] === Sent.CopyEnd) this.#head += 1;
     return this.#sent[this.#head];
@@ -185,7 +188,8 @@ export class PendingReplies {
   }
 
   /**
-   * What the server passes over without an answer, so that nothing else holds a client back from sending it for ever.
+   * Whether a message repeats one that the server skips without an answer. Such repeats are not queued, since nothing
+   * else keeps a client from sending them forever.
    */
   #repeats(sent: Sent): boolean {
     if (sent !== Sent.CopyEnd && !(sent === Sent.Sync && this.#copying)) return false;
@@ -214,7 +218,7 @@ export class PendingReplies {
 
   #shift(): void {
     this.#head += 1;
-    // What is behind it may be the end of a copy that was none.
+    // The next entries may be ends of a copy where there is no copy: they are skipped.
     void this.#first;
   }
 
@@ -243,7 +247,7 @@ export class PendingReplies {
     }
     if (this.#copying) {
       this.#copying = false;
-      // Its data has been read to the end, and with it every Sync in front of that.
+      // The server has read the data to its end, and with it every Sync before that end.
       const end = this.#copyEnd();
       if (end < 0) {
         this.#unsure = true;
@@ -266,14 +270,15 @@ export class PendingReplies {
         return;
       }
     }
-    // These are answered by ReadyForQuery, whatever came before it. With none of all it is the server's goodbye.
+    // These messages are answered by ReadyForQuery, whatever came before it. An error without any message under way is
+    // the end of the session.
     if (first === undefined || first === Sent.Sync || first === Sent.Query || first === Sent.Call) return;
     const sync = this.#sent.indexOf(Sent.Sync, this.#head);
     this.#head = sync < 0 ? this.#sent.length : sync;
     this.#skipping = sync < 0;
   }
 
-  /** Where the data of a COPY ends that the first in the queue makes, or -1 if that was not sent yet. */
+  /** The place in the queue where the data of the first COPY ends, or -1 if that end was not sent yet. */
   #copyEnd(): number {
     return this.#sent.indexOf(Sent.CopyEnd, this.#head);
   }

@@ -7,15 +7,15 @@ import { BackendMessage, FrameScanner, FrontendMessage } from '../../../wire/ind
 import { encodeRefusal } from '../refusal.ts';
 import { PendingReplies } from './pending-replies.ts';
 
-/** A statement whose client sends no more gets this long to end by itself before it is cancelled. */
+/** The time that a statement has to end by itself, before it is cancelled, when its client sends no more. */
 const ABANDONED_MS = 5_000;
-/** A client that was told why its session ended has this long to read it. */
+/** The time that a client has to read why its session ended. */
 const TOLD_MS = 5_000;
-/** Terminate is a header alone. */
+/** Terminate has a header and no payload. */
 const TERMINATE_BYTES = 5;
 /**
- * Longest payloads that the server takes (PQ_LARGE_MESSAGE_LIMIT, PQ_SMALL_MESSAGE_LIMIT); past them it ends without a
- * word.
+ * The longest payloads that the server takes (PQ_LARGE_MESSAGE_LIMIT, PQ_SMALL_MESSAGE_LIMIT); for a longer one, it
+ * ends the session without an error.
  */
 const LARGE_BYTES_MAX = 0x3fff_fffe;
 const SMALL_BYTES_MAX = 10_000;
@@ -26,16 +26,16 @@ const LARGE = new Set<number>([
   FrontendMessage.Parse,
   FrontendMessage.CopyData,
 ]);
-/** Of an ErrorResponse the severity comes first. */
+/** The bytes of an ErrorResponse that are kept: the severity comes first. */
 const ERROR_BYTES = 200;
 const FATAL = /(?:^|\0)V(?:FATAL|PANIC)\0/;
 /**
- * Where the messages do not tell whether the server works, it is asked: once nothing has passed for this long, then
- * after twice that …
+ * Where the messages do not tell whether the server works, the server is asked: once nothing has passed for this long,
+ * then after twice that, and so on.
  */
 const ASK_MS = 200;
 const ASK_MS_MAX = 5_000;
-/** `LISTEN` with its final zero: no other tag begins with L and is as long. */
+/** The tag `LISTEN` with its final zero: no other tag begins with L and is as long. */
 const LISTEN_FIRST = 0x4c;
 const LISTEN_BYTES = 7;
 
@@ -46,32 +46,32 @@ export interface RelayOptions {
   /** The hold under which the session was opened. */
   readonly hold: Hold;
   readonly clock: Clock;
-  /** How long a message waits for the database to wake. */
+  /** The longest time that a message waits for the database to wake. */
   readonly wakeMs: number;
-  /** What must be done before these bytes go to the server, if anything. Never rejects. */
+  /** Gives the work that must be done before these bytes go to the server, if any. Never rejects. */
   readonly before: (chunk: Buffer) => Promise<void> | undefined;
-  /** Throws if the key may no longer be used; asked whenever an idle session goes to work. */
+  /** Throws if the key may no longer be used; called whenever an idle session gets a message. */
   readonly check: () => void;
-  /** Called with the number of statements that a piece of the stream starts. */
+  /** Called with the number of statements that a chunk of the client's stream starts. */
   readonly count: (statements: number) => void;
-  /** Called when what may have changed a table is committed, before the client hears of it. */
+  /** Called when a transaction that may have changed a table is committed, before the client gets the answer. */
   readonly schemaChanged: () => void;
   /** Whether a session that has run LISTEN is never idle. */
   readonly listenKeepsAwake: () => boolean;
   /** `pg_stat_activity.state` of the backend; undefined if it is not known. Never rejects. */
   readonly stateOfServer: () => Promise<string | undefined>;
-  /** Called once, when the client sends no more: what it has sent is still executed. */
+  /** Called once, when the client sends no more. What it has sent is still executed. */
   readonly onLeaving: () => void;
-  /** Sees the server's side to its end; called once. */
+  /** Called once: sees the backend to its end. */
   readonly endServer: (busy: boolean, hold: Hold | undefined) => void;
   /** Called once, when the client's side is closed. */
   readonly onEnd: () => void;
 }
 
 /**
- * Carries bytes between a client and its backend, and knows no more of them than what tells whether the session is
- * idle: where messages start, their types, and the status in the server's ReadyForQuery. While idle it holds nothing,
- * so the database may sleep; the next message waits until it is awake again.
+ * Carries bytes between a client and its backend. It reads only what tells whether the session is idle: where messages
+ * start, their types, and the status in the server's ReadyForQuery. While the session is idle, the relay has no hold,
+ * so the database may sleep; the next message waits until the database is awake again.
  */
 export class Relay {
   readonly #options: RelayOptions;
@@ -82,15 +82,15 @@ export class Relay {
   readonly #fromClient: FrameScanner;
   readonly #fromServer: FrameScanner;
   readonly #pending = new PendingReplies();
-  /** It has run LISTEN. */
+  /** The session has run LISTEN. */
   #listening = false;
-  /** What is not committed yet may have changed a table. */
+  /** The open transaction may have changed a table. */
   #defines = false;
   #statements = 0;
   #lastFromServer = 0;
   #asking: Timer | undefined;
   #askMs = ASK_MS;
-  /** Pieces of the streams, both ways. */
+  /** The number of chunks that have passed, in both directions. */
   #passed = 0;
   /** The client has sent Terminate. */
   #goodbye = false;
@@ -120,7 +120,7 @@ export class Relay {
     client.on('end', () => this.#clientEnded());
     client.on('close', () => {
       this.#clientGone = true;
-      // Nobody drains the client's side any more.
+      // The client no longer drains its side, so the server's side must go on.
       server.resume();
       this.#clientEnded();
     });
@@ -132,7 +132,8 @@ export class Relay {
     this.#rest();
     server.resume();
     client.resume();
-    // What closed before the listeners above were there; not at once, since whoever makes a relay must have it first.
+    // Handles a stream that closed before the listeners above were added. Not at once, since the caller must have the
+    // relay first.
     process.nextTick(() => {
       this.#clientGone ||= client.destroyed;
       if (client.destroyed) this.#clientEnded();
@@ -145,12 +146,12 @@ export class Relay {
     return this.#pending.idle && this.#fromClient.atBoundary;
   }
 
-  /** Tells the client why, where a message may stand in the stream, and ends the session. */
+  /** Ends the session and tells the client why, if the stream is between two messages. */
   end(reason: unknown): void {
     if (this.#ended) return;
     this.#ended = true;
     if (!this.#clientGone) {
-      // In the middle of a row nothing can be said any more.
+      // In the middle of a message, an error cannot be sent.
       if (this.#fromServer.atBoundary) this.#client.end(encodeRefusal(reason));
       else this.#client.end();
     }
@@ -177,7 +178,7 @@ export class Relay {
       return;
     }
     if (chunk.length >= TERMINATE_BYTES && chunk[0] === FrontendMessage.Terminate && this.#fromClient.atBoundary) {
-      // Goodbye from an idle session: its backend sees the end of the stream when the database wakes, not now.
+      // The client ends an idle session: the backend sees the end of its stream when the database next wakes.
       this.#clientEnded();
       return;
     }
@@ -225,7 +226,7 @@ export class Relay {
       this.#options.count(this.#statements);
       this.#statements = 0;
     }
-    // What stands behind a goodbye is nothing to anybody.
+    // Bytes after Terminate are dropped.
     if (!this.#server.write(followed === chunk.length ? chunk : chunk.subarray(0, followed))) this.#client.pause();
     if (this.#goodbye) this.#clientEnded();
     this.#rest();
@@ -256,7 +257,7 @@ export class Relay {
 
   #serverFrame(type: number, bytes: number, first: number): void {
     this.#lastFromServer = type;
-    // Of these there are many, and they end nothing.
+    // There are many of these messages, and they end nothing.
     if (type === BackendMessage.DataRow || type === BackendMessage.CopyData) return;
     this.#pending.received(type, first);
     if (type === BackendMessage.CommandComplete) {
@@ -268,7 +269,7 @@ export class Relay {
     }
   }
 
-  /** Lets go of the database if nothing is under way. */
+  /** Releases the hold if nothing is under way. */
   #rest(): void {
     if (this.#hold === undefined) return;
     if (this.#pending.unsure) this.#askLater();
@@ -282,7 +283,7 @@ export class Relay {
     this.#hold = undefined;
   }
 
-  /** Finds out what the server does, as soon as nothing passes in either direction. */
+  /** Asks the server for its state, as soon as nothing passes in either direction. */
   #askLater(): void {
     this.#asking?.cancel();
     this.#asking = this.#options.clock.after(this.#askMs, () => {
@@ -304,7 +305,7 @@ export class Relay {
       this.#finishAbandoned();
       return;
     }
-    // As Postgres does: what was sent is still executed, and its output goes to a client that only stopped sending.
+    // As with Postgres: what was sent is still executed, and its output goes to a client that has only stopped sending.
     this.#server.end();
     this.#abandoned = this.#options.clock.after(ABANDONED_MS, () => this.#finishAbandoned());
   }
@@ -321,7 +322,7 @@ export class Relay {
     const told =
       this.#lastFromServer === BackendMessage.ErrorResponse && FATAL.test(this.#fromServer.kept.toString('latin1'));
     if (told || this.#clientDone) {
-      // The server said why itself, or the client asked for it.
+      // The server has told the client why, or the client asked for the end.
       this.#ended = true;
       this.#client.end();
       this.#finish();
@@ -336,7 +337,7 @@ export class Relay {
     const hold = this.#hold;
     this.#hold = undefined;
     this.#options.endServer(!this.idle, hold);
-    // A client that does not read would keep its socket for ever.
+    // A client that does not read would keep its socket open forever.
     const cut = this.#options.clock.after(TOLD_MS, () => this.#client.destroy());
     const done = (): void => {
       cut.cancel();
@@ -344,7 +345,7 @@ export class Relay {
     };
     if (this.#client.destroyed) done();
     else this.#client.once('close', done);
-    // Lets the end of the client's stream be seen.
+    // The end of the client's stream is only seen by a reader.
     this.#client.resume();
   }
 }
