@@ -1,20 +1,26 @@
-/** What was not used between two sweeps goes: half an hour to an hour after its last use. */
+/**
+ * Time between two sweeps. An entry that is not used between two sweeps is dropped: 30 to 60 minutes after its last
+ * use.
+ */
 export const SWEEP_MS = 1_800_000;
 
-/** Part of a share that goes when it is over its own bound, and of the budget when all are: rare work in bulk. */
+/** The part of a share, or of the whole budget, that is freed when its bound is passed: rare work, done in bulk. */
 const ROOM = 1 / 8;
 
-/** Something kept because it may be asked for again; whoever asks for it then without finding it makes it anew. */
+/**
+ * An entry that is kept because it may be asked for again. An entry that was dropped is made anew when it is asked for.
+ */
 export interface Kept {
-  /** Its last use, by the budget's count. */
+  /** The number of its last use: the budget counts all uses. */
   usedAt: number;
-  /** Bytes that it holds, by estimate. */
+  /** Estimated bytes that it holds. */
   weight: number;
 }
 
 /**
- * Memory for what all databases of this process keep, plans above all: the least recently used of any of them goes
- * first. A use costs a number, whatever else is kept; room is made in bulk.
+ * The bound of the memory that the kept entries of all databases (plans, above all) take together. The least recently
+ * used entries are dropped first, whichever database they belong to. A use costs one counter, however many entries are
+ * kept; room is made in bulk.
  */
 export class MemoryBudget {
   readonly bytesMax: number;
@@ -27,42 +33,42 @@ export class MemoryBudget {
     this.bytesMax = bytesMax;
   }
 
-  /** Bytes held by all, by estimate. */
+  /** Estimated bytes that all shares hold. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** A share for one cache, of at most `bytesMax`. `drop` forgets an entry that has to go. */
+  /** Opens a share for one cache, of at most `bytesMax`. `drop` removes an entry from the cache. */
   share<Entry extends Kept>(bytesMax: number, drop: (entry: Entry) => void): Share<Entry> {
     return new Share(this, Math.min(bytesMax, this.bytesMax), drop);
   }
 
-  /** For shares: the number of a use. */
+  /** Called by shares: gives the number of a use. */
   use(): number {
     return ++this.#uses;
   }
 
-  /** For shares: what changed. Those that hold nothing are not looked at. */
+  /** Called by shares when their bytes change. A share that holds nothing is left out of the search for old entries. */
   changed(share: Share, by: number): void {
     this.#bytes += by;
     if (share.bytes > 0) this.#shares.add(share);
     else this.#shares.delete(share);
   }
 
-  /** For shares: lets go what all can do without, if together they have too much. */
+  /** Called by shares: drops the least recently used entries if all shares together hold too much. */
   makeRoom(): void {
     if (this.#bytes <= this.bytesMax) return;
     dropOldest([...this.#shares], () => this.#bytes <= this.bytesMax * (1 - ROOM));
   }
 
-  /** Lets go what was not used since the sweep before. */
+  /** Drops the entries that were not used since the sweep before. */
   sweep(): void {
     for (const share of [...this.#shares]) share.dropUsedUpTo(this.#usesAtSweep);
     this.#usesAtSweep = this.#uses;
   }
 }
 
-/** What one cache of one database keeps of a budget. */
+/** The part of a budget that one cache of one database takes. */
 export class Share<Entry extends Kept = Kept> {
   readonly bytesMax: number;
   readonly #budget: MemoryBudget;
@@ -76,7 +82,7 @@ export class Share<Entry extends Kept = Kept> {
     this.#drop = drop;
   }
 
-  /** Bytes held, by estimate. */
+  /** Estimated bytes that the share holds. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -85,7 +91,7 @@ export class Share<Entry extends Kept = Kept> {
     return this.#entries;
   }
 
-  /** Whether something of this weight may be kept: what would push out a good part of the others is not worth it. */
+  /** Whether an entry of this weight may be kept. An entry that would push out many others is not worth it. */
   takes(weight: number): boolean {
     return weight <= this.bytesMax / 8;
   }
@@ -95,7 +101,7 @@ export class Share<Entry extends Kept = Kept> {
     entry.usedAt = this.#budget.use();
   }
 
-  /** Takes in an entry, as used now. Others may go for it; it stays. */
+  /** Adds an entry, as used now. Older entries may be dropped for it; the entry itself stays. */
   add(entry: Entry): void {
     this.use(entry);
     this.#entries.add(entry);
@@ -103,7 +109,7 @@ export class Share<Entry extends Kept = Kept> {
     this.#makeRoom();
   }
 
-  /** An entry has become heavier. */
+  /** Adds to the weight of an entry, as used now. */
   grow(entry: Entry, by: number): void {
     entry.weight += by;
     if (!this.#entries.has(entry)) return;
@@ -112,19 +118,19 @@ export class Share<Entry extends Kept = Kept> {
     this.#makeRoom();
   }
 
-  /** Lets an entry go. */
+  /** Drops an entry. */
   drop(entry: Entry): void {
     if (!this.#entries.delete(entry)) return;
     this.#change(-entry.weight);
     this.#drop(entry);
   }
 
-  /** Lets go what was used last at this use or before. */
+  /** Drops the entries whose last use was this one or an earlier one. */
   dropUsedUpTo(use: number): void {
     for (const entry of this.#entries) if (entry.usedAt <= use) this.drop(entry);
   }
 
-  /** Lets all go. */
+  /** Drops all entries. */
   clear(): void {
     for (const entry of this.#entries) this.drop(entry);
   }
@@ -143,8 +149,9 @@ export class Share<Entry extends Kept = Kept> {
 }
 
 /**
- * Drops the least recently used, a part of all at a time, until it is enough; never the newest, for which room is made.
- * Looks at each entry twice and sorts numbers: 20 000 entries take two milliseconds, once in some thousand new ones.
+ * Drops the least recently used entries, an eighth of all per round, until `isEnough`. The newest entry, for which room
+ * is made, is never dropped. A round visits each entry twice and sorts numbers: 20 000 entries take two milliseconds,
+ * once per some thousand new entries.
  */
 function dropOldest(shares: readonly Share[], isEnough: () => boolean): void {
   while (!isEnough()) {

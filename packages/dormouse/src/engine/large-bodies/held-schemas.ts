@@ -1,18 +1,18 @@
 import { HeldSchema, type KnownSchema } from '../compiler/index.ts';
 import type { SchemaAnswer } from './large-body-protocol.ts';
 
-/** Schemas kept a thread: one of 1000 models has 14 MB. */
+/** Schemas that one thread holds: a schema of 1000 models takes 14 MB. */
 const HELD_MAX = 4;
 
-/** The schemas that a thread's requests were made for last; the files are the main thread's. */
+/** The schemas of a thread's latest requests, in memory. Their files belong to the main thread. */
 export class HeldSchemas {
   /** Least recently used first. */
   readonly #held = new Map<string, KnownSchema>();
 
-  /** Holds a schema, which `ask` gives if it is not here yet. */
+  /** Holds a schema. `ask` gets it from the main thread if it is not held yet. */
   async hold(hash: string, ask: () => Promise<SchemaAnswer>): Promise<void> {
     let schema = this.#held.get(hash);
-    // Its parameters may not have been read when it came; then it is asked for again.
+    // The schema may have come before its parameters were read; then it is asked for again.
     if (schema?.graph === undefined) {
       const { text, facts } = await ask();
       schema = new HeldSchema(hash, facts, async () => text);

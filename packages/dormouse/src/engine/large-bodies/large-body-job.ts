@@ -22,31 +22,32 @@ import type {
 import { packError, unpackError } from './packed-errors.ts';
 import { packRows } from './packed-rows.ts';
 
-/** How long a thread may take to see that its request is cancelled or late, before it is ended. */
+/** How long a thread may take to stop a request that is cancelled or late, before the thread is ended. */
 const GRACE_MS = 1_000;
 
-/** What became of a request: all that a thread says at its end. */
+/** The last message of a thread about a request: its outcome and what it cost. */
 type Done = Extract<FromThread, { from: 'done' }>;
 
-/** A connection, or a turn in an interactive transaction, that the thread runs statements on. */
+/** A connection, or a turn in an interactive transaction, on which the thread runs statements. */
 interface Session {
   execute(ask: StatementAsk): Promise<StatementResult>;
   status(): 'I' | 'T' | 'E';
   /**
-   * The thread has no more use for it. Resolves when that has come through; rejects with what became of a turn instead.
+   * Ends the session: the thread does not need it any more. Rejects if the transaction that the turn belongs to failed
+   * for a reason other than `error`.
    */
   end(error: Error | undefined): Promise<void>;
 }
 
-/** How a job reaches the thread that it is on. */
+/** How a job reaches the thread that works on it. */
 export interface JobThreadLink {
   post(message: ToThread, transfer?: ArrayBuffer[]): void;
-  /** Ends the thread: this job outlasted its time. */
+  /** Ends the thread, because this job has outlasted its time. */
   kill(reason: string): void;
 }
 
 export interface LargeBodyJobOptions {
-  /** Executions by the engine's programs are added to these. */
+  /** The thread's executions are added to these counts. */
   readonly counts: ExecutionCounts;
   readonly prepareMsMax: number;
 }
@@ -57,22 +58,22 @@ export interface LargeBodyJobOptions {
  */
 export class LargeBodyJob {
   readonly id: number;
-  /** Bytes of its body. */
+  /** Bytes of the request's body. */
   readonly bytes: number;
-  /** Of a transaction that holds locks already: it must not wait for others of its database. */
+  /** The request belongs to a transaction, which may hold locks: it goes before the database's other requests. */
   readonly urgent: boolean;
   readonly reply: Promise<MinimalReply>;
-  readonly #world: LargeBodyContext;
+  readonly #context: LargeBodyContext;
   readonly #request: LargeBodyRequest;
   readonly #options: LargeBodyJobOptions;
   readonly #clock: Clock;
   readonly #cancellation = new Cancellation();
   readonly #sessions = new Map<number, Session>();
-  /** Statements under way. */
+  /** Statements that run on the server. */
   readonly #running = new Set<Promise<unknown>>();
-  /** Of a query in an interactive transaction. */
+  /** The turn of a query that belongs to an interactive transaction. */
   readonly #turn: Promise<Session> | undefined;
-  /** A turn that has come, and the thread has not asked for. */
+  /** The turn, once it has come and until the thread asks for it. */
   #unused: Session | undefined;
   #settle!: { resolve(reply: MinimalReply): void; reject(error: Error): void };
   #link: JobThreadLink | undefined;
@@ -82,23 +83,23 @@ export class LargeBodyJob {
   #sent = false;
   #ended = false;
 
-  constructor(id: number, world: LargeBodyContext, request: LargeBodyRequest, options: LargeBodyJobOptions) {
+  constructor(id: number, context: LargeBodyContext, request: LargeBodyRequest, options: LargeBodyJobOptions) {
     this.id = id;
     this.bytes = request.body.byteLength;
-    this.urgent = world.transactionId !== undefined;
-    this.#world = world;
+    this.urgent = context.transactionId !== undefined;
+    this.#context = context;
     this.#request = request;
     this.#options = options;
-    this.#clock = world.bounds.clock;
+    this.#clock = context.bounds.clock;
     this.reply = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
-    const { cancellation, deadline } = world.bounds;
+    const { cancellation, deadline } = context.bounds;
     this.#forget = cancellation.onCancel(() => this.#cancel());
     this.#timer = this.#clock.after(Math.ceil(deadline.remainingMs()), () => this.#late());
-    if (world.transactionId !== undefined) {
-      this.#turn = this.#takeTurn(world.transactionId);
-      // The thread hears of it when it asks.
+    if (context.transactionId !== undefined) {
+      this.#turn = this.#takeTurn(context.transactionId);
+      // A failure is told to the thread when it asks for the turn.
       this.#turn.catch(() => undefined);
     }
   }
@@ -107,15 +108,15 @@ export class LargeBodyJob {
     return this.#ended;
   }
 
-  /** Sends the request to its thread. */
+  /** Sends the request to the thread that works on it. */
   begin(link: JobThreadLink): void {
     this.#link = link;
-    const remainingMs = this.#world.bounds.deadline.remainingMs();
+    const remainingMs = this.#context.bounds.deadline.remainingMs();
     const request: LargeBodyRequest = { ...this.#request, remainingMs };
     link.post({ to: 'begin', job: this.id, request }, [request.body.buffer as ArrayBuffer]);
   }
 
-  /** Takes a message of its thread's. */
+  /** Takes a message from the thread that works on it. */
   take(message: Exclude<FromThread, Done>): void {
     if (this.#ended) return;
     switch (message.from) {
@@ -126,20 +127,20 @@ export class LargeBodyJob {
         });
         return;
       case 'operation':
-        this.#world.onOperation();
+        this.#context.onOperation();
         return;
       case 'release':
         void this.#leave(message.session, undefined);
         return;
       case 'ask':
-        // What cannot be handed over is a bug of ours, and this query's end.
+        // An answer that cannot be cloned for the thread is a bug of the platform, and ends this query.
         this.#answer(message.id, message.ask).catch((error: unknown) => this.#kill(toDormouseError(error)));
     }
   }
 
-  /** The thread has ended it. */
+  /** Ends the job with the thread's outcome. */
   done({ outcome, compileMs, sqlMs, executions }: Done): void {
-    const { timings } = this.#world.call;
+    const { timings } = this.#context.call;
     if (compileMs !== undefined) timings.add('compile', compileMs);
     if (sqlMs !== undefined) timings.add('sql', sqlMs);
     const { counts } = this.#options;
@@ -150,16 +151,18 @@ export class LargeBodyJob {
     else this.#end(unpackError(outcome.error));
   }
 
-  /** The thread is gone, or never came. */
+  /** Ends the job because its thread is gone, or never started. */
   lost(error: DormouseError): void {
     const { code, message, cause } = error;
     if (!this.#sent) {
       this.#end(error);
       return;
     }
-    // Nobody may send it again without looking.
-    const said = code === 'query_invalid' ? code : 'query_timeout';
-    this.#end(new DormouseError(said, { message: `${message} What it wrote before that may have been kept.`, cause }));
+    // The client must not send the query again without looking at what was written, so the error is not one to retry.
+    const publicCode = code === 'query_invalid' ? code : 'query_timeout';
+    this.#end(
+      new DormouseError(publicCode, { message: `${message} What it wrote before that may have been kept.`, cause }),
+    );
   }
 
   async #answer(id: number, ask: Ask): Promise<void> {
@@ -178,7 +181,7 @@ export class LargeBodyJob {
   #do(id: number, ask: Ask): Promise<unknown> {
     switch (ask.kind) {
       case 'schema':
-        return this.#world.schema();
+        return this.#context.schema();
       case 'acquire':
         return this.#acquire(ask.session);
       case 'enter':
@@ -192,7 +195,7 @@ export class LargeBodyJob {
 
   async #acquire(session: number): Promise<void> {
     this.#prepared();
-    const { call, bounds, pool } = this.#world;
+    const { call, bounds, pool } = this.#context;
     const { deadline, key } = bounds;
     const lease = await pool.acquire({ deadline, timings: call.timings, cancellation: this.#cancellation, key });
     if (this.#ended) {
@@ -209,11 +212,13 @@ export class LargeBodyJob {
     });
   }
 
-  /** Takes its turn in the interactive transaction when it comes, as any query does: what comes later waits for it. */
+  /**
+   * Takes the request's turn in the interactive transaction, as any query does: requests that come later wait for it.
+   */
   #takeTurn(transactionId: string): Promise<Session> {
-    const { call, bounds, transactions } = this.#world;
+    const { call, bounds, transactions } = this.#context;
     return new Promise((entered, failed) => {
-      // The thread notes how long its statements took.
+      // The thread measures how long the statements took, and tells at the end.
       const own = { ...bounds, cancellation: this.#cancellation, timings: new Timings() };
       const turn = transactions.run(
         call,
@@ -287,12 +292,12 @@ export class LargeBodyJob {
     if (!this.#ended) this.#link?.post(message, transfer);
   }
 
-  /** It is read and planned, and goes on to what the query's own deadline bounds. */
+  /** Called when the body is read and planned: from here on only the query's own deadline bounds it. */
   #prepared(): void {
     this.#preparing?.cancel();
   }
 
-  /** Nobody waits for it any more. */
+  /** The client does not wait for the reply any more. */
   #cancel(): void {
     this.#cancellation.cancel();
     const interrupted = new DormouseError('interrupted');
@@ -305,7 +310,7 @@ export class LargeBodyJob {
     this.#timer = this.#clock.after(GRACE_MS, () => this.#kill(interrupted));
   }
 
-  /** Its time is up: its thread sees that by itself, unless it cannot. */
+  /** The deadline has passed. The thread notices that by itself; a thread that does not within the grace is ended. */
   #late(): void {
     if (this.#link === undefined) {
       this.#end(new DormouseError('query_timeout', { message: 'The query waited too long for its turn.' }));
@@ -329,7 +334,7 @@ export class LargeBodyJob {
     void this.#close(outcome);
   }
 
-  /** What still runs is cancelled, and has ended before its connection goes to somebody else. */
+  /** Cancels the statements that still run, and waits for their end before their connections are given back. */
   async #close(outcome: MinimalReply | Error): Promise<void> {
     this.#cancellation.cancel();
     await Promise.allSettled(this.#running);

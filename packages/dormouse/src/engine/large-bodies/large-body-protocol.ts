@@ -7,11 +7,11 @@ import type { ExecutionCounts } from '../program/index.ts';
 import type { QueryRoute } from '../request/index.ts';
 import type { PackedError } from './packed-errors.ts';
 
-/** What a thread for requests with large bodies starts with. */
+/** The data that a thread for requests with large bodies starts with. */
 export interface LargeBodyThreadData {
   readonly compiler: CompilerModule;
   readonly limits: EngineLimits;
-  /** Whether plans are compiled. */
+  /** Whether programs are built; if not, Prisma's runtime runs every plan. */
   readonly programs: boolean;
 }
 
@@ -26,18 +26,20 @@ export const HEADERS: readonly string[] = [
   'x-max-response-size',
 ];
 
-/** A request as it goes to a thread, its body transferred. */
+/** A request as it goes to a thread. Its body is transferred, not copied. */
 export interface LargeBodyRequest {
   readonly route: QueryRoute;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array;
   readonly requestId: string;
   readonly principal: Principal;
-  /** Until the call's deadline: a thread's monotonic clock begins elsewhere. */
+  /**
+   * Time left until the call's deadline. The deadline itself means nothing to a thread, whose monotonic clock differs.
+   */
   readonly remainingMs: number;
 }
 
-/** One statement of a thread's, for the connection of a session. */
+/** One statement that a thread asks the main thread to run on the connection of a session. */
 export interface StatementAsk {
   readonly kind: 'execute';
   readonly session: number;
@@ -48,12 +50,15 @@ export interface StatementAsk {
   readonly before: string | undefined;
 }
 
-/** What only the main thread has. A session is a connection, or an interactive transaction's turn. */
+/**
+ * What a thread asks of the main thread. A session is a connection, or the request's turn in an interactive
+ * transaction.
+ */
 export type Ask =
   | { readonly kind: 'schema' }
   | { readonly kind: 'acquire'; readonly session: number }
   | { readonly kind: 'enter'; readonly session: number }
-  /** The turn is over, well or not; answered when the transaction has heard of it. */
+  /** The turn is over, with an error or without. Answered once the transaction has taken note of that. */
   | { readonly kind: 'leave'; readonly session: number; readonly error: PackedError | undefined }
   | StatementAsk;
 
@@ -62,7 +67,7 @@ export interface SchemaAnswer {
   readonly facts: SchemaFacts;
 }
 
-/** The result of a statement but for its rows, which went before it. */
+/** The result of a statement without its rows, which were sent before it. */
 export interface StatementAnswer {
   readonly fields: readonly FieldDescription[];
   readonly commandTag: string;
@@ -76,21 +81,21 @@ export type Outcome =
 
 export type ToThread =
   | { readonly to: 'begin'; readonly job: number; readonly request: LargeBodyRequest }
-  /** Nobody waits for it any more. */
+  /** The client does not wait for the reply any more. */
   | { readonly to: 'cancel'; readonly job: number }
-  /** A part of the rows of the statement that was asked for as `id`. */
+  /** Some of the rows of the statement that was asked for as `id`. */
   | { readonly to: 'rows'; readonly job: number; readonly id: number; readonly rows: Uint8Array }
   | {
       readonly to: 'answer';
       readonly job: number;
       readonly id: number;
       readonly answer: { readonly value: unknown } | { readonly error: PackedError };
-      /** Of the session's connection, by now. */
+      /** The transaction status of the session's connection after the answer. */
       readonly status: 'I' | 'T' | 'E';
     };
 
 export type FromThread =
-  /** The thread has come to it. */
+  /** The thread has begun to work on the request. */
   | { readonly from: 'begun'; readonly job: number }
   | { readonly from: 'operation'; readonly job: number }
   | { readonly from: 'ask'; readonly job: number; readonly id: number; readonly ask: Ask }
@@ -101,15 +106,17 @@ export type FromThread =
       readonly outcome: Outcome;
       readonly compileMs: number | undefined;
       readonly sqlMs: number | undefined;
-      /** Executions by the engine's programs. */
+      /** How the thread has executed plans since it last told. */
       readonly executions: ExecutionCounts;
-      /** WebAssembly memory that the thread holds by now. */
+      /** Bytes of WebAssembly memory that the thread holds. */
       readonly memoryBytes: number;
-      /** The compiler has broken: the thread takes nothing new. */
+      /** The thread's compiler has panicked: the thread takes no new requests. */
       readonly broken: boolean;
     };
 
-/** Bytes in an ArrayBuffer of their own, so that it can be transferred: themselves, or a copy. */
+/**
+ * The same bytes in an ArrayBuffer of their own, so that it can be transferred: copied only if they share their buffer.
+ */
 export function transferable(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength
     ? new Uint8Array(bytes.buffer)

@@ -21,17 +21,19 @@ export interface LargeBodyRequestsOptions {
   readonly log: Logger;
   readonly limits: EngineLimits;
   readonly compiler: Pick<Compiler, 'module'>;
-  /** Executions are counted with those of the main thread. */
+  /** The counts of the main thread, to which the executions of the threads are added. */
   readonly counts: ExecutionCounts;
-  /** Whether plans are compiled. */
+  /** Whether programs are built; if not, Prisma's runtime runs every plan. */
   readonly programs: boolean;
   readonly prepareMsMax?: number | undefined;
 }
 
-/** Reading, planning and compiling one body: a createMany of 100 000 rows takes 3 s. */
+/** The longest that reading, planning and compiling one body may take: a createMany of 100 000 rows takes 3 s. */
 const PREPARE_MS_MAX = 10_000;
 
-/** Runs requests with large bodies in threads, so that reading, planning and answering them holds up nobody else. */
+/**
+ * Runs requests with large bodies in threads, so that reading, planning and answering them holds up no other request.
+ */
 export class LargeBodyRequests {
   readonly #jobOptions: LargeBodyJobOptions;
   readonly #threads: LargeBodyThreads;
@@ -55,23 +57,23 @@ export class LargeBodyRequests {
     });
   }
 
-  /** Serves a query of `owner`. The request's body is handed over: it is empty afterwards. */
+  /** Serves a query of the database `owner`. The request's body is transferred: it is empty afterwards. */
   async handle(
     owner: string,
     route: QueryRoute,
     request: RequestContent,
-    world: LargeBodyContext,
+    context: LargeBodyContext,
   ): Promise<MinimalReply> {
     const headers: Record<string, string> = {};
     for (const name of HEADERS) {
       const value = request.header(name);
       if (value !== undefined) headers[name] = value;
     }
-    const { requestId, principal, cancellation }: Call = world.call;
+    const { requestId, principal, cancellation }: Call = context.call;
     if (cancellation.cancelled) throw new DormouseError('interrupted');
     const body = transferable(request.body);
     const sent = { route, headers, body, requestId, principal, remainingMs: 0 };
-    const job = new LargeBodyJob(++this.#jobs, world, sent, this.#jobOptions);
+    const job = new LargeBodyJob(++this.#jobs, context, sent, this.#jobOptions);
     try {
       this.#threads.submit(owner, job);
     } catch (error) {

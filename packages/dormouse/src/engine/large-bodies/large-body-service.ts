@@ -30,20 +30,22 @@ import { packError } from './packed-errors.ts';
 import { RemoteSessions } from './remote-sessions.ts';
 import { ThreadCompiler } from './thread-compiler.ts';
 
-/** What a thread keeps of plans, by the databases that it served last: it goes with the thread. */
+/**
+ * The memory that one thread may take for plans, for the databases that it serves. It is freed when the thread ends.
+ */
 const KEPT_BYTES_MAX = 32 * 2 ** 20;
 
 type Post = (message: FromThread, transfer: ArrayBuffer[]) => void;
 
-/** A request that the thread works on. */
+/** One request that the thread works on. */
 interface Job {
   readonly sessions: RemoteSessions;
   readonly cancellation: Cancellation;
 }
 
 /**
- * What a thread does: the engine's own routes, over connections that the main thread has. It reads the body, plans,
- * compiles, binds and writes the reply; the main thread passes on statements and rows.
+ * The work of a thread: the query routes of both protocols, over connections that the main thread holds. The thread
+ * reads the body, plans, compiles, binds and writes the reply; the main thread passes on statements and rows.
  */
 export class LargeBodyService {
   readonly #post: Post;

@@ -9,14 +9,14 @@ import { type Job, LargeBodyThreads } from './large-body-threads.ts';
 const THREAD = fileURLToPath(new URL('../../../test/support/scripted-thread.mjs', import.meta.url));
 
 interface Script {
-  /** The thread's time for it. */
+  /** How long the thread takes to reply. */
   readonly ms: number;
   readonly how: 'reply' | 'break' | 'exit';
   readonly urgent?: boolean;
   readonly bytes?: number;
 }
 
-/** A request whose thread follows a script; keeps when it began, and on which thread it ran. */
+/** A request whose thread follows a script. Records when the request began and ended, and on which thread it ran. */
 class ScriptedJob implements Job {
   static #count = 0;
   readonly id = ++ScriptedJob.#count;
@@ -47,7 +47,7 @@ class ScriptedJob implements Job {
 
   begin(link: { post(message: ToThread): void; kill(reason: string): void }): void {
     this.kill = link.kill;
-    // When it is given to its thread: what two threads say of two requests comes in any order.
+    // Recorded when the request is given to its thread: the messages of two threads arrive in any order.
     this.#events.push(`begin ${this.id}`);
     link.post({ to: 'begin', job: this.id, request: this.#script } as unknown as ToThread);
   }
@@ -68,7 +68,7 @@ class ScriptedJob implements Job {
     this.#settle.reject(error);
   }
 
-  /** Its client has gone before it began. */
+  /** Ends the job as a client that hangs up does. */
   giveUp(): void {
     this.lost(new DormouseError('interrupted'));
   }
@@ -102,8 +102,8 @@ function setUp(): { submit(owner: string, script: Script): ScriptedJob; events: 
 
 const over = (jobs: readonly ScriptedJob[]): Promise<unknown> => Promise.allSettled(jobs.map(({ reply }) => reply));
 
-describe('a thread', () => {
-  it('is of one database at a time, whatever ends it, and every request ends once', async () => {
+describe('a thread for large bodies', () => {
+  it('serves one database at a time, whatever ends the thread, and every request ends once', async () => {
     const random = seeded(seedFromEnvironment());
     const { submit, events } = setUp();
     const jobs: ScriptedJob[] = [];
@@ -119,7 +119,7 @@ describe('a thread', () => {
     const seed = `DORMOUSE_SEED=${random.seed}`;
     const wrong = jobs.filter(({ ends }) => ends !== 1);
     expect(wrong, seed).toEqual([]);
-    // On each thread, what was begun and not ended was of one database.
+    // On each thread, the requests that had begun and not ended were of one database.
     const byId = new Map(jobs.map((job) => [job.id, job]));
     const running = new Map<string, Set<ScriptedJob>>();
     let most = 0;
@@ -136,17 +136,17 @@ describe('a thread', () => {
     }
     expect(most, seed).toBeGreaterThan(1);
     expect(most, seed).toBeLessThanOrEqual(3);
-    // Those that were lost are of a database that had a thread ended, or were given up.
+    // The requests that failed shared a thread that was ended, or were given up by their client.
     for (const { error } of jobs) {
       if (error !== undefined) expect(['interrupted', 'query_invalid'], seed).toContain(error.code);
     }
   });
 
-  it('goes to a fourth database when one has come to the end of what it began', async () => {
+  it('goes to a fourth database once one of three databases has ended the requests that it began', async () => {
     const { submit, events } = setUp();
     const first = ['a', 'b', 'c'].map((owner) => submit(owner, { ms: 150, how: 'reply' }));
     const fourth = submit('d', { ms: 1, how: 'reply' });
-    // More of those that have a thread: they wait for the fourth.
+    // More requests of the databases that have a thread: they wait until the fourth database has had its turn.
     const more = ['a', 'b', 'c'].map((owner) => submit(owner, { ms: 1, how: 'reply' }));
     await over([...first, fourth, ...more]);
     expect([...first, fourth, ...more].map(({ error }) => error)).toEqual(Array(7).fill(undefined));
@@ -158,7 +158,7 @@ describe('a thread', () => {
     expect(events.indexOf(`begin ${ownNext.id}`)).toBeGreaterThan(events.indexOf(`begin ${fourth.id}`));
   });
 
-  it('that ends takes the requests of its database with it, and no other', async () => {
+  it('fails, when it ends, the requests of its own database and of no other', async () => {
     const { submit } = setUp();
     const ending = submit('a', { ms: 30, how: 'exit' });
     const beside = submit('a', { ms: 5_000, how: 'reply' });
@@ -173,7 +173,7 @@ describe('a thread', () => {
     await expect(next.reply).resolves.toMatchObject({ status: 200 });
   });
 
-  it('whose compiler broke ends what it has, and takes nothing new', async () => {
+  it('ends the requests that it has when its compiler has panicked, and takes no new requests', async () => {
     const { submit } = setUp();
     const long = submit('a', { ms: 200, how: 'reply' });
     const breaking = submit('a', { ms: 1, how: 'break' });
@@ -185,7 +185,7 @@ describe('a thread', () => {
     expect(next.thread).not.toBe(breaking.thread);
   });
 
-  it('goes when nobody had a request for a while', async () => {
+  it('ends when it has had no request for a while', async () => {
     const { submit, clock } = setUp();
     const one = submit('a', { ms: 1, how: 'reply' });
     await one.reply;
@@ -201,9 +201,9 @@ describe('a thread', () => {
   });
 });
 
-it('an open transaction goes before what waits', async () => {
+it('a request of an open transaction goes before the requests that wait', async () => {
   const { submit, events } = setUp();
-  // More than a thread takes at a time.
+  // As many requests as a thread takes at a time.
   const begun = Array.from({ length: 32 }, () => submit('a', { ms: 100, how: 'reply' }));
   const waits = submit('a', { ms: 1, how: 'reply' });
   const urgent = submit('a', { ms: 1, how: 'reply', urgent: true });
@@ -211,7 +211,7 @@ it('an open transaction goes before what waits', async () => {
   expect(events.indexOf(`end ${urgent.id}`)).toBeLessThan(events.indexOf(`begin ${waits.id}`));
 });
 
-it('a database that fills the room of what waits is refused, not who comes then', async () => {
+it('a database that fills the room for waiting requests is refused, and not the database that comes next', async () => {
   const { submit } = setUp();
   const piece = 16 * 2 ** 20;
   for (const owner of ['a', 'b', 'c']) submit(owner, { ms: 5_000, how: 'reply', bytes: piece });
@@ -227,14 +227,14 @@ it('a database that fills the room of what waits is refused, not who comes then'
   ]);
 });
 
-it('what waits has a bound in bytes, and is told of the end', async () => {
+it('waiting requests have a bound in bytes, and fail when the engine closes', async () => {
   const { submit } = setUp();
   const half = 128 * 2 ** 20;
   const begun = submit('a', { ms: 5_000, how: 'reply', bytes: half });
   const owners = ['b', 'c'].map((owner) => submit(owner, { ms: 5_000, how: 'reply', bytes: half }));
   const waits = submit('e', { ms: 1, how: 'reply', bytes: 2 * half });
   expect(() => submit('f', { ms: 1, how: 'reply', bytes: 1 })).toThrow(expect.objectContaining({ code: 'queue_full' }));
-  // One that its client gave up makes room.
+  // A request that its client gave up makes room.
   waits.giveUp();
   await new Promise((resolve) => setImmediate(resolve));
   submit('f', { ms: 1, how: 'reply', bytes: 1 });

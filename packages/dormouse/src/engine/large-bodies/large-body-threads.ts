@@ -10,15 +10,15 @@ import type { FromThread, LargeBodyThreadData } from './large-body-protocol.ts';
  */
 const THREADS_MAX = 3;
 /**
- * Requests of one database that its thread has at a time: more than it may have connections, so that none waits for
- * this alone.
+ * Requests of one database that its thread works on at the same time: more than the database has connections, so that
+ * no request waits for this bound alone.
  */
 const JOBS_MAX = 32;
-/** Bytes of bodies that may wait for a thread, over all databases. */
+/** Bytes of bodies that may wait for a thread, of all databases together. */
 const WAITING_BYTES_MAX = 256 * 2 ** 20;
-/** A thread that has nothing to do goes after this long: a start takes some 200 ms. */
+/** A thread without work ends after this long: a start takes some 200 ms. */
 const IDLE_MS = 30_000;
-/** JavaScript heap of a thread: a body of 16 MiB in its densest form, and its plan. */
+/** JavaScript heap of a thread, in MB: enough for a body of 16 MiB in its densest form, and its plan. */
 const HEAP_MB_MAX = 512;
 /** A thread whose compiler has grown beyond this is replaced: WebAssembly memory never shrinks. */
 const COMPILER_BYTES_MAX = 256 * 2 ** 20;
@@ -26,19 +26,19 @@ const COMPILER_BYTES_MAX = 256 * 2 ** 20;
 export interface LargeBodyThreadsOptions {
   /** The built JavaScript file of the thread. */
   readonly file: string;
-  /** What a thread starts with; made once. */
+  /** Makes the data that a thread starts with. Called once. */
   readonly prepare: () => Promise<LargeBodyThreadData>;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** What the threads need of a request with a large body. */
+/** The part of a job that the threads use. */
 export type Job = Pick<
   LargeBodyJob,
   'id' | 'bytes' | 'urgent' | 'reply' | 'ended' | 'begin' | 'take' | 'done' | 'lost'
 >;
 
-/** A database with requests with large bodies. */
+/** A database that has requests with large bodies. */
 interface Owner {
   readonly name: string;
   readonly waiting: Job[];
@@ -47,10 +47,10 @@ interface Owner {
 
 interface LargeBodyThread {
   readonly worker: Promise<Worker>;
-  /** The database that has it. */
+  /** The database that the thread belongs to. */
   owner: Owner | undefined;
   readonly jobs: Map<number, Job>;
-  /** Takes nothing new. */
+  /** The thread takes no new requests. */
   isWorn: boolean;
   idle: Timer | undefined;
 }
@@ -74,7 +74,7 @@ function waitingBytesOf(owner: Owner | undefined): number {
 export class LargeBodyThreads {
   readonly #options: LargeBodyThreadsOptions;
   readonly #threads = new Set<LargeBodyThread>();
-  /** In the order of their turns. */
+  /** The databases with requests, in the order of their turns. */
   readonly #owners = new Map<string, Owner>();
   #prepared: Promise<LargeBodyThreadData> | undefined;
   #waitingBytes = 0;
@@ -84,7 +84,7 @@ export class LargeBodyThreads {
     this.#options = options;
   }
 
-  /** Takes a job, which ends by itself whatever becomes of it. Throws `queue_full` and `shutting_down`. */
+  /** Takes a job, whose `reply` settles whatever becomes of it. Throws `queue_full` and `shutting_down`. */
   submit(name: string, job: Job): void {
     if (this.#closed) throw new DormouseError('shutting_down');
     if (!this.#makeRoom(name, job.bytes)) throw queueFull();
@@ -93,7 +93,7 @@ export class LargeBodyThreads {
       owner = { name, waiting: [], thread: undefined };
       this.#owners.set(name, owner);
     }
-    // One of an open transaction goes first: what the others wait for may be its locks.
+    // A job of an open transaction goes first: the others may wait for locks that its transaction holds.
     if (job.urgent) owner.waiting.unshift(job);
     else owner.waiting.push(job);
     this.#waitingBytes += job.bytes;
@@ -104,8 +104,8 @@ export class LargeBodyThreads {
   }
 
   /**
-   * Where there is too little room for a request, the database that has most waiting loses its last ones, if it has
-   * more than this one.
+   * Makes room for a request: the database with the most waiting bytes loses its last requests, if it has more bytes
+   * than this database would have.
    */
   #makeRoom(name: string, bytes: number): boolean {
     while (this.#waitingBytes + bytes > WAITING_BYTES_MAX) {
@@ -124,7 +124,7 @@ export class LargeBodyThreads {
     return true;
   }
 
-  /** One that ended before it began holds no memory for it. */
+  /** Removes a job that ended before it began, so that its body counts no more. */
   #leave(waiting: Job[], job: Job): void {
     const at = waiting.indexOf(job);
     if (at === -1) return;
@@ -141,7 +141,7 @@ export class LargeBodyThreads {
     await Promise.all([...this.#threads].map((thread) => this.#drop(thread, new DormouseError('shutting_down'))));
   }
 
-  /** Begins what may begin. */
+  /** Begins the jobs that may begin. */
   #pump(): void {
     if (this.#closed) return;
     for (const owner of [...this.#owners.values()]) {
@@ -185,7 +185,7 @@ export class LargeBodyThreads {
     return false;
   }
 
-  /** A thread that nobody has, or another one; undefined if there are too many. */
+  /** A thread without a database, or a new one; undefined if there are too many threads. */
   #threadFor(owner: Owner): LargeBodyThread | undefined {
     let free: LargeBodyThread | undefined;
     for (const thread of this.#threads) if (thread.owner === undefined && !thread.isWorn) free = thread;
@@ -233,7 +233,7 @@ export class LargeBodyThreads {
     this.#pump();
   }
 
-  /** The owner has no thread any more; it goes to the end of the line. */
+  /** Takes the thread from its database, which goes to the end of the line. */
   #release(thread: LargeBodyThread, owner: Owner): void {
     thread.owner = undefined;
     owner.thread = undefined;
@@ -260,7 +260,7 @@ export class LargeBodyThreads {
     worker.on('exit', () => gone(new Error('the thread ended')));
   }
 
-  /** Ends a thread; the jobs that it has fail. */
+  /** Ends a thread. The jobs that it works on fail. */
   async #drop(thread: LargeBodyThread, error: DormouseError): Promise<void> {
     if (!this.#threads.delete(thread)) return;
     thread.idle?.cancel();

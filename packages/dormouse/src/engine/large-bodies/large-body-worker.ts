@@ -1,4 +1,4 @@
-/** A thread for requests with large bodies; see large-bodies/ for its life. */
+/** The entry point of a thread for requests with large bodies. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { LargeBodyThreadData, ToThread } from './large-body-protocol.ts';
 import { LargeBodyService } from './large-body-service.ts';

@@ -3,7 +3,9 @@ import { DriverAdapterError, isDriverAdapterError } from '@prisma/driver-adapter
 import { DormouseError, type ErrorCode } from '../../base/index.ts';
 import { PostgresError, type PostgresErrorFields } from '../../wire/index.ts';
 
-/** An error on its way from thread to thread, which would otherwise lose its class and members. */
+/**
+ * An error as it goes from thread to thread. A structured clone of the error itself would lose its class and members.
+ */
 export type PackedError =
   | {
       readonly kind: 'dormouse';
@@ -13,7 +15,7 @@ export type PackedError =
       readonly cause?: string;
     }
   | { readonly kind: 'postgres'; readonly fields: PostgresErrorFields }
-  /** `hidden` are the members that nobody enumerates, which a clone would leave out. */
+  /** `hidden` are the members that are not enumerable, which a structured clone leaves out. */
   | { readonly kind: 'adapter'; readonly cause: AdapterCause; readonly hidden: Readonly<Record<string, unknown>> }
   | { readonly kind: 'user'; readonly code: string; readonly message: string; readonly meta: Meta }
   | { readonly kind: 'other'; readonly message: string; readonly stack: string | undefined };

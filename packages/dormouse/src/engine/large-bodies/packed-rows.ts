@@ -1,10 +1,10 @@
-/** Bytes of rows packed at a stretch: copying them takes a millisecond or two. */
+/** Bytes of rows that are packed into one piece: copying them takes a millisecond or two. */
 const SLICE_BYTES = 256 * 1024;
 const LENGTH_BYTES = 4;
 
 /**
- * Rows as few large pieces of bytes, each row behind its length: handing over a million rows one by one would take a
- * second.
+ * Packs rows into a few large pieces of bytes, each row behind its length. Handing over a million rows one by one would
+ * take a second.
  */
 export function* packRows(rows: readonly Uint8Array[]): Generator<Uint8Array<ArrayBuffer>, void, undefined> {
   let from = 0;
@@ -27,7 +27,7 @@ export function* packRows(rows: readonly Uint8Array[]): Generator<Uint8Array<Arr
   }
 }
 
-/** Adds the rows of one piece to `rows`, as views of it. */
+/** Adds the rows of one piece to `rows`, as views of the piece. */
 export function unpackRows(packed: Uint8Array, rows: Uint8Array[]): void {
   const bytes = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
   for (let at = 0; at < bytes.length; ) {

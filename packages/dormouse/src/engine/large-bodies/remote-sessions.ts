@@ -11,7 +11,7 @@ interface Pending {
   reject(error: unknown): void;
 }
 
-/** In a thread: what one request with a large body asks of the main thread, and the answers on their way. */
+/** In a thread: all that one request with a large body asks of the main thread, and the answers that it waits for. */
 export class RemoteSessions implements LeaseSource {
   readonly #job: number;
   readonly #post: (message: FromThread) => void;
@@ -32,7 +32,7 @@ export class RemoteSessions implements LeaseSource {
     return lease;
   }
 
-  /** Takes an answer, or a part of one. */
+  /** Takes an answer, or a part of an answer. */
   take(message: Extract<ToThread, { to: 'rows' | 'answer' }>): void {
     const pending = this.#pending.get(message.id);
     if (pending === undefined) return;
@@ -56,7 +56,7 @@ export class RemoteSessions implements LeaseSource {
     this.#post({ from: 'operation', job: this.#job });
   }
 
-  /** Runs the operation inside its interactive transaction, in its turn. */
+  /** Runs the operation inside its interactive transaction, in the request's turn. */
   async inTransaction<T>(bounds: OperationBounds, work: (statements: Statements) => Promise<T>): Promise<T> {
     const lease = this.#lease();
     const { session } = lease;
@@ -67,7 +67,7 @@ export class RemoteSessions implements LeaseSource {
       result = await work(statements);
     } catch (error) {
       await statements.close();
-      // The transaction may know better why it failed: then this throws.
+      // If the transaction knows a better reason for the failure, such as its own time limit, this throws it.
       await this.#ask({ kind: 'leave', session, error: packError(error) }, session);
       throw error;
     }
@@ -107,7 +107,10 @@ export class RemoteSessions implements LeaseSource {
   }
 }
 
-/** A connection that the main thread has. Deadline, hang-up and bytes of rows are minded there. */
+/**
+ * A connection that the main thread holds. The main thread also enforces the deadline, the client's cancellation and
+ * the bound on the bytes of rows.
+ */
 class RemoteLease implements StatementLease {
   transactionStatus: 'I' | 'T' | 'E' = 'I';
   readonly session: number;

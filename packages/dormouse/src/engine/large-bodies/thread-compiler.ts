@@ -2,9 +2,9 @@ import { type Failure, JobFailed } from '../../threads/index.ts';
 import type { CompilerModule } from '../compiler/index.ts';
 import { compileError, forSchemaValidator, QueryCompilers, type SchemaSource } from '../compiler/index.ts';
 
-/** The compiler within a thread for requests with large bodies, opened by the first that needs it. */
+/** The compiler within a thread for requests with large bodies. The first request that needs the compiler opens it. */
 export class ThreadCompiler {
-  /** It has panicked: whatever it says from now on is not to be trusted. */
+  /** The compiler has panicked: nothing that it gives from now on can be trusted. */
   broken = false;
   readonly #module: CompilerModule;
   #compilers: QueryCompilers | undefined;
@@ -17,7 +17,7 @@ export class ThreadCompiler {
     return this.#compilers?.memoryBytes ?? 0;
   }
 
-  /** As `Compiler.compile`, but for the deadline, which the main thread holds this thread to. */
+  /** Does what `Compiler.compile` does, without the deadline: the main thread holds this thread to it. */
   async compile(
     _owner: string,
     kind: 'compile' | 'compile-batch',

@@ -5,7 +5,7 @@ import { checkPlan } from '../prisma-runtime/index.ts';
 import { type BuildProgram, buildProgram, type Program } from '../program/index.ts';
 import { isObject, type JsonObject, parseBody } from '../request/index.ts';
 
-/** A request whose plan was seen before: its parameters were read, its plan was not. */
+/** A request whose plan is known by its text: only its parameters were parsed. */
 export interface KnownRequest {
   readonly plan: QueryPlanNode;
   readonly program: Program | undefined;
@@ -14,41 +14,41 @@ export interface KnownRequest {
 }
 
 interface PlanText extends Kept {
-  /** Of the head, by few of its bytes and by more. */
+  /** Fingerprints of the head: `hint` of few of its bytes, `print` of more. */
   readonly hint: number;
   readonly print: number;
-  /** The body up to the parameters. */
+  /** The bytes of the body up to the parameters. */
   readonly head: Buffer;
   readonly plan: QueryPlanNode;
   readonly program: Program | undefined;
-  /** Characters of texts in its weight. */
+  /** Characters of the program's kept texts that the weight includes. */
   texts: number;
 }
 
-/** Kept a database. A plan in memory, compiled, is about this many times its text (measured). */
+/** Bytes kept per database. A plan with its program takes about 8 times the bytes of its text (measured). */
 const WEIGHT_MAX = 24 * 2 ** 20;
 const WEIGHT_PER_BYTE = 8;
 const WEIGHT_BASE = 4096;
-/** Longer plans are single writes of many rows; keeping them pays nothing. */
+/** Longer plans are single writes of many rows, which are hardly ever sent twice. */
 const HEAD_BYTES_MAX = 128 * 1024;
-/** Plans of one length and alike in the bytes looked at first; beyond it the oldest goes. */
+/** Plans of one length that are alike in the bytes of the hint; beyond the bound the oldest is dropped. */
 const BUCKET_MAX = 64;
-/** With more in a bucket than this, more bytes are looked at before plans are compared. */
+/** In a bucket of more plans than this, the longer fingerprint is compared before the plans are. */
 const COMPARED_MAX = 4;
-/** Marks of plans seen once; all forgotten when full. */
+/** Fingerprints of plans that were seen once; all are forgotten when there are this many. */
 const SEEN_MAX = 8192;
-/** Words of four bytes looked at first, evenly spread: a tenth of a microsecond. */
+/** Words of four bytes in the hint, evenly spread over the plan: they take a tenth of a microsecond. */
 const HINT_SAMPLES = 48;
-/** All words of a plan of 2 KiB, evenly spread ones of a longer: a microsecond and a half. */
+/** Words in the longer fingerprint: all words of a plan of 2 KiB, evenly spread words of a longer plan; 1.5 µs. */
 const SAMPLES = 512;
 const SEPARATOR = Buffer.from(',"params":');
 const OPEN = 0x7b;
 
 /**
- * Plans of Prisma 7 by their text. A body is `{"model":…,"operation":…,"plan":…,"params":…}` as the client writes it;
- * the part before the parameters is the same for every execution of a query. Inside of a JSON string a quote is
- * escaped, so `,"params":` can only stand between members; that it stands between those of the outermost object is
- * checked by reading the rest.
+ * Plans of Prisma 7 by their text. The client writes a body as `{"model":…,"operation":…,"plan":…,"params":…}`. The
+ * part before the parameters, the head, is the same for every execution of a query. Inside a JSON string a quote is
+ * escaped, so `,"params":` can only stand between two members; parsing the rest proves that these are members of the
+ * outermost object.
  */
 export class PlansByText {
   readonly #buckets = new Map<number, PlanText[]>();
@@ -61,7 +61,7 @@ export class PlansByText {
     this.#share = budget.share(weightMax, (known) => this.#forget(known));
   }
 
-  /** Looks for the plan of a body. Undefined for one not known, or a body of another form. */
+  /** Finds the plan of a body. Undefined for a plan that is not kept, and for a body of another form. */
   find(body: Buffer): KnownRequest | undefined {
     const at = body.lastIndexOf(SEPARATOR);
     if (at < 0 || at > HEAD_BYTES_MAX) return undefined;
@@ -79,7 +79,7 @@ export class PlansByText {
     return undefined;
   }
 
-  /** Takes note of a body that was read in full; keeps its plan from the second time on. */
+  /** Notes a body that was parsed in full. Its plan is kept from the second time on. */
   note(body: Buffer): void {
     const at = body.lastIndexOf(SEPARATOR);
     if (at < 0 || at > HEAD_BYTES_MAX) return;
@@ -109,7 +109,7 @@ export class PlansByText {
     this.#share.clear();
   }
 
-  /** Notes a use, and what the uses before it have added to the plan. */
+  /** Notes a use, and adds to the weight the texts that earlier uses have made the program keep. */
   #use(known: PlanText): void {
     const texts = known.program === undefined ? 0 : known.program.textsKept;
     if (texts === known.texts) {
@@ -128,14 +128,14 @@ export class PlansByText {
   }
 }
 
-/** Without the last, which is new. */
+/** The oldest plan of a bucket, not counting the last, which is new. */
 function oldestOf(bucket: readonly PlanText[]): PlanText {
   let oldest = bucket[0] as PlanText;
   for (const known of bucket.slice(0, -1)) if (known.usedAt < oldest.usedAt) oldest = known;
   return oldest;
 }
 
-/** A number by the length and the bytes of a plan: a hint where to look, never a proof. */
+/** A hash of the length and some bytes of a plan: it tells where to look, and proves nothing. */
 function fingerprint(body: Buffer, length: number, samples: number): number {
   let print = length;
   const step = Math.max(4, Math.floor(length / samples));
@@ -151,7 +151,7 @@ function fingerprint(body: Buffer, length: number, samples: number): number {
   return print;
 }
 
-/** The members behind the plan, or undefined if what follows is not just them. */
+/** The members behind the plan, or undefined if the rest of the body is anything else. */
 function tailOf(body: Buffer, at: number): { readonly params: unknown; readonly comments?: unknown } | undefined {
   const bytes = body.subarray(at);
   if (!isUtf8(bytes)) return undefined;

@@ -3,19 +3,19 @@ import { DriverAdapterError, isDriverAdapterError } from '@prisma/driver-adapter
 import type { PrismaRuntime } from '../prisma-runtime/index.ts';
 import type { EarlierForm } from '../statements/index.ts';
 
-/** The minor version of Prisma 7 that gave a code to states without a kind (P2039). */
+/** The first minor version of Prisma 7 that gives a code (P2039) to SQLSTATEs without a kind. */
 const UNKNOWN_STATES_HAVE_A_CODE = 9;
-/** The minor version of Prisma 7 that gave a code to values that do not fit their field (P2023). */
+/** The first minor version of Prisma 7 that gives a code (P2023) to values that do not fit their field. */
 const UNFIT_VALUES_HAVE_A_CODE = 2;
 
-/** What an executor of its time told only by its words, with the status 500: the client shows it as P6000. */
+/** An error that earlier executors told by its message alone, with the status 500. The client shows it as P6000. */
 export class WithoutCode extends Error {
   override readonly name = 'WithoutCode';
 }
 
 /**
- * An error as the executor of the client's own version says it. `minor` is that of Prisma 7. What is not of the
- * database, and what is the same in all versions, stays as it is.
+ * An error as the executor of the client's own version tells it. `minor` is the minor version of Prisma 7. An error
+ * that does not come from the database, or that is the same in all versions, stays as it is.
  */
 export async function errorOfVersion(
   error: UserFacingError,
@@ -32,7 +32,7 @@ export async function errorOfVersion(
   if (earlier === undefined || minor >= earlier.before) return coded(error, adapterError, minor);
   const { originalCode, originalMessage } = cause;
   const before = new DriverAdapterError({ ...earlier.cause, originalCode, originalMessage } as typeof cause);
-  // A raw query has one code, whatever Postgres says.
+  // An error of a raw query has the same code whatever Postgres raised.
   if (error.code === 'P2010') return new UserFacingError(error.message, error.code, { driverAdapterError: before });
   const raised = await runtime.raise(before).catch((thrown: unknown) => thrown);
   return raised instanceof UserFacingError ? coded(raised, before, minor) : error;

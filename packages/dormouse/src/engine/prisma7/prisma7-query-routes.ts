@@ -30,7 +30,7 @@ export type Prisma7QueryRoute = Extract<Prisma7Route, { readonly to: 'query' | '
 /** The reply to a query: JSON text that a program has written, or the object that becomes JSON text. */
 type Prisma7Reply = WrittenReply | { readonly data: unknown };
 
-/** What stands around the data in a reply. */
+/** The text around the data in a reply. */
 const FRAME: ReplyFrame = { before: Buffer.from('{"data":'), after: Buffer.from('}') };
 /** More comment tags than any plugin writes. */
 const COMMENTS_MAX = 64;
@@ -87,9 +87,11 @@ export class Prisma7QueryRoutes {
     const comments = commentTags(body.comments);
     if (known === undefined) this.#plansByText.note(bytes);
     const { runtime, programExecutor, buildProgram } = this.#parts;
-    // Compiled at first sight too: it takes a fraction of what the runtime would, which holds up others while it joins.
+    // A new plan gets a program too: building takes a fraction of what the runtime takes, which holds up others as it
+    // joins.
     const program = known === undefined ? buildProgram(plan) : known.program;
-    // What a client sees of its statements is what the runtime's are: their values not encoded yet.
+    // A client that asks for telemetry sees the statements as the runtime issues them: with values that are not
+    // encoded.
     if (program?.accepts(params) && !isObserved) {
       const bytesMax = limits.replyBytesMax;
       return (statements) =>
@@ -116,7 +118,7 @@ function commentTags(value: unknown): Record<string, string> | undefined {
   const out: Record<string, string> = {};
   for (const [name, text] of tags) {
     if (typeof text !== 'string') throw requestInvalid('comments must be strings');
-    // encodeURIComponent, which writes them, throws on half a surrogate pair.
+    // encodeURIComponent, which writes the tags, throws on half a surrogate pair.
     if (!name.isWellFormed() || !text.isWellFormed()) throw requestInvalid('comments must be well-formed text');
     if (name !== '__proto__') out[name] = text;
   }

@@ -19,39 +19,39 @@ import {
 } from './transaction-errors.ts';
 
 /**
- * Requests that may wait for their turn in one transaction: a client that fires thousands at once is told to slow down.
+ * Requests that may wait for their turn in one transaction: a client that sends thousands at once is told to slow down.
  */
 const WAITING_MAX = 4096;
-/** Nested transactions (savepoints) in one transaction. */
+/** Nested transactions (open savepoints) in one transaction. */
 const DEPTH_MAX = 64;
 
 export interface OpenTransactionOptions {
   readonly id: TransactionId;
-  /** Whose it is. */
+  /** The key that started the transaction. */
   readonly keyId: KeyId;
   readonly lease: Lease;
-  /** Its BEGIN goes out with its first statement, which saves the way to the server and back. */
+  /** For BEGIN, which goes out with the first statement and so saves a round trip. */
   readonly isolationLevel: IsolationLevel | undefined;
-  /** How long it may live, from now on. */
+  /** How long the transaction may stay open from now on. */
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly runtime: PrismaRuntime;
-  /** Told once how it ended; its lease is given back then or soon after. */
+  /** Called once with how the transaction ended. Its lease is given back then or soon after. */
   readonly onEnd: (end: TransactionEnd) => void;
 }
 
 /**
- * One interactive transaction: its operations run one at a time, in order. It ends by commit, by rollback, or by its
- * timer, and gives its connection back whichever it is.
+ * One interactive transaction. Its operations run one at a time, in order. The transaction ends by commit, by rollback
+ * or by its timer, and gives its connection back in each case.
  */
 export class OpenTransaction {
   readonly #options: OpenTransactionOptions;
   #begun = false;
-  /** Fires when the transaction expires or the database closes: ends the statement that runs. */
+  /** Fires when the transaction expires or the database closes, and cancels the statement that runs. */
   readonly #cancellation: Cancellation = new Cancellation();
   readonly #timer: Timer;
   #end: TransactionEnd | undefined;
-  /** The last operation's end, successful or not. */
+  /** Resolves when the last operation has ended, successful or not. */
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
   /** Names of open savepoints, the innermost last. */
@@ -75,7 +75,7 @@ export class OpenTransaction {
     return this.#options.keyId;
   }
 
-  /** Begins it before its first statement. It ends if it cannot. */
+  /** Sends BEGIN before the first statement. The transaction ends if BEGIN fails. */
   async begin(bounds: OperationBounds): Promise<void> {
     try {
       await this.#inTurn('start', bounds, async () => {});
@@ -95,12 +95,14 @@ export class OpenTransaction {
     });
   }
 
-  /** Runs one operation, after those that came before it. */
+  /** Runs one operation, after the operations that came before it. */
   run<T>(bounds: OperationBounds, work: (statements: Statements) => Promise<T>): Promise<T> {
     return this.#inTurn('query', bounds, work);
   }
 
-  /** Commits (or releases the innermost savepoint). Throws what Postgres raises at commit; it is rolled back then. */
+  /**
+   * Commits, or releases the innermost savepoint. Throws what Postgres raises at COMMIT, which then has rolled back.
+   */
   commit(bounds: OperationBounds): Promise<void> {
     return this.#inTurn('commit', bounds, async (statements) => {
       const savepoint = this.#savepoints.pop();
@@ -108,7 +110,7 @@ export class OpenTransaction {
         await statements.ownCommand(`RELEASE SAVEPOINT ${savepoint}`);
         return;
       }
-      // From here on the timer must not end it: what Postgres says counts.
+      // From here on the timer must not end the transaction: Postgres' answer to COMMIT decides.
       this.#timer.cancel();
       try {
         await statements.command('COMMIT');
@@ -124,7 +126,7 @@ export class OpenTransaction {
     });
   }
 
-  /** Rolls back (to the innermost savepoint, if there is one). */
+  /** Rolls back, or rolls back to the innermost savepoint if there is one. */
   rollback(bounds: OperationBounds): Promise<void> {
     return this.#inTurn('rollback', bounds, async (statements) => {
       const savepoint = this.#savepoints.pop();
@@ -136,7 +138,7 @@ export class OpenTransaction {
       try {
         await statements.command('ROLLBACK');
       } catch (error) {
-        // With its session it was rolled back as well.
+        // The loss of the session has rolled back the transaction as well.
         if (this.#options.lease.usable) throw error;
       } finally {
         this.#finish({ how: 'rolled_back' });
@@ -144,7 +146,9 @@ export class OpenTransaction {
     });
   }
 
-  /** Ends it from outside: what runs is cancelled, what waits is refused, the connection is rolled back. */
+  /**
+   * Ends the transaction from outside: cancels what runs, refuses what waits, rolls back, gives the connection back.
+   */
   async abandon(end: TransactionEnd): Promise<void> {
     if (this.#end !== undefined) return;
     this.#note(end);
@@ -173,11 +177,11 @@ export class OpenTransaction {
     work: (statements: Statements) => Promise<T>,
   ): Promise<T> {
     if (this.#end !== undefined) throw transactionEnded(operation, this.#end);
-    // Nobody waits for it any more; a commit whose client is gone must not happen by accident either.
+    // The client does not wait any more. A commit whose client is gone must not happen by accident either.
     if (bounds.cancellation.cancelled) throw new DormouseError('interrupted');
     const cancellation = new Cancellation();
     const cancel = (): void => cancellation.cancel();
-    // A commit or rollback that has begun runs to its end, whoever still listens.
+    // A commit or rollback that has begun runs to its end, whether its client still waits or not.
     const forget =
       operation === 'query' ? [bounds.cancellation.onCancel(cancel), this.#cancellation.onCancel(cancel)] : [];
     const { lease, isolationLevel } = this.#options;
@@ -188,7 +192,7 @@ export class OpenTransaction {
         return work(statements);
       });
     } catch (error) {
-      // The timer cancelled the statement: the client hears why.
+      // The timer cancelled the statement: the client is told the reason.
       const end = this.#end as TransactionEnd | undefined;
       if (end?.how === 'timed_out') {
         await this.#rollbackSeen(bounds);
@@ -204,20 +208,20 @@ export class OpenTransaction {
   }
 
   /**
-   * Rolls back what has failed or was ended, for an observer that is told of this too: giving back the lease is enough
-   * for all others.
+   * Rolls back a transaction that failed or was ended by a statement that the observer sees, if the observer wants to
+   * see it. Without one, giving back the lease rolls back.
    */
   async #rollbackSeen(bounds: OperationBounds): Promise<void> {
     if (bounds.observer?.whole !== true) return;
     const { lease } = this.#options;
     const statements = new Statements({ ...bounds, cancellation: new Cancellation() }, () => lease);
-    // The lease is given back whatever comes of it.
+    // The lease is given back whether this succeeds or not.
     await statements.command('ROLLBACK').catch(() => undefined);
   }
 
-  /** Ends it in its own turn. */
+  /** Ends the transaction from one of its own operations. */
   #finish(end: TransactionEnd): void {
-    // The timer may have come first, while the last statement ran.
+    // The timer may have ended the transaction while the last statement ran.
     if (this.#end !== undefined) return;
     this.#note(end);
     this.#options.lease.release();

@@ -21,7 +21,7 @@ import {
 } from './transaction-errors.ts';
 import type { TransactionOptions } from './transaction-options.ts';
 
-/** Ends remembered, so that a late request hears what became of its transaction. */
+/** Ended transactions that are remembered, so that a late request is told how its transaction ended. */
 const ENDED_REMEMBERED_MAX = 1000;
 
 export interface TransactionsOptions {
@@ -31,7 +31,7 @@ export interface TransactionsOptions {
   readonly openMax: number;
 }
 
-/** The interactive transactions of one database. An id is good only for the key that started it. */
+/** The interactive transactions of one database. Only the key that started a transaction may use its id. */
 export class Transactions {
   readonly #options: TransactionsOptions;
   readonly #open = new Map<TransactionId, OpenTransaction>();
@@ -43,14 +43,14 @@ export class Transactions {
     this.#options = options;
   }
 
-  /** Open now, those that start included. */
+  /** Transactions that are open or about to be. */
   get open(): number {
     return this.#open.size + this.#starting;
   }
 
   /**
-   * Opens a transaction, which begins with its first statement, or now if somebody looks. Throws P2028 when no
-   * connection came within `maxWaitMs`, and what Postgres raises at BEGIN.
+   * Opens a transaction. BEGIN goes out with the first statement, or at once if there is an observer. Throws P2028 when
+   * no connection came within `maxWaitMs`, and what Postgres raises at BEGIN.
    */
   async start(call: Call, pool: Pool, options: TransactionOptions, bounds: OperationBounds): Promise<TransactionId> {
     if (this.#closed) throw new DormouseError('shutting_down');
@@ -61,7 +61,7 @@ export class Transactions {
       const lease = await this.#acquire(call, pool, options.maxWaitMs, bounds.observer);
       if (this.#closed || call.cancellation.cancelled) {
         lease.release();
-        // Nobody would hear its id.
+        // The client is gone and would never learn the id.
         throw new DormouseError(this.#closed ? 'shutting_down' : 'interrupted');
       }
       const id = newTransactionId(random);
@@ -88,19 +88,21 @@ export class Transactions {
     return transaction.id;
   }
 
-  /** Runs one operation inside a transaction, after those that came before it. */
+  /** Runs one operation inside a transaction, after the operations that came before it. */
   run<T>(call: Call, id: string, bounds: OperationBounds, work: (statements: Statements) => Promise<T>): Promise<T> {
     return this.#find(call, id, 'query').run(bounds, work);
   }
 
-  /** Commits (or releases the innermost savepoint). Throws what Postgres raises at commit; it is rolled back then. */
+  /**
+   * Commits, or releases the innermost savepoint. Throws what Postgres raises at COMMIT, which then has rolled back.
+   */
   async commit(call: Call, id: string, bounds: OperationBounds): Promise<void> {
     await this.#find(call, id, 'commit').commit(bounds);
   }
 
-  /** Rolls back (to the innermost savepoint, if there is one). */
+  /** Rolls back, or rolls back to the innermost savepoint if there is one. */
   async rollback(call: Call, id: string, bounds: OperationBounds): Promise<void> {
-    // A client that heard of the loss by the error of a query asks for what has happened.
+    // A client that learned of the lost connection by a query's error asks for what has happened already.
     if (this.#wasLost(call, id)) return;
     await this.#find(call, id, 'rollback').rollback(bounds);
   }
@@ -111,7 +113,7 @@ export class Transactions {
     return ended?.keyId === call.principal.keyId && ended.end.how === 'rolled_back' && ended.end.lost === true;
   }
 
-  /** Rolls back all that is open and takes no more. */
+  /** Rolls back the open transactions and takes no more. */
   async close(): Promise<void> {
     this.#closed = true;
     const open = [...this.#open.values()];
