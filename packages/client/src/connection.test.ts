@@ -12,14 +12,14 @@ test.each([
   expect(parseConnection(url)).toEqual({ origin, apiKey: 'k' });
 });
 
-test('what is no such URL, or has no key, is not taken', () => {
+test('a URL of another kind, or without a key, is refused', () => {
   for (const url of ['', 'x', 'postgres://u:p@localhost/db', 'prisma+postgres://localhost/']) {
     expect(parseConnection(url)).toBeUndefined();
   }
   expect(parseConnection('http://localhost:1', 'given')).toEqual({ origin: 'http://localhost:1', apiKey: 'given' });
 });
 
-test('the option comes first, then the client, and nothing at all says what to do', () => {
+test('the URL is taken from the option, then from the client, and without either the error says what to do', () => {
   const client = { _accelerateEngineConfig: { accelerateUrl: 'prisma+postgres://localhost:1/?api_key=client' } };
   expect(findConnection({}, client).apiKey).toBe('client');
   expect(findConnection({ url: 'prisma+postgres://localhost:2/?api_key=option' }, client).apiKey).toBe('option');

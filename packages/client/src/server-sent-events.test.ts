@@ -22,7 +22,7 @@ async function eventsOf(body: ReadableStream<Uint8Array>): Promise<unknown[]> {
 const TEXT =
   ':\n\nevent: data\ndata:[1,"é€😀"]\n\nevent: control\r\ndata: {"a":1}\r\n\r\ndata:x\ndata:y\n\nevent: data\ndata:cut';
 
-test('events come out the same however the bytes are cut', async () => {
+test('events are the same wherever the bytes are cut into chunks', async () => {
   const bytes = new TextEncoder().encode(TEXT);
   await fc.assert(
     fc.asyncProperty(fc.array(fc.nat(bytes.length), { maxLength: 10 }), async (cuts) => {
@@ -37,7 +37,7 @@ test('events come out the same however the bytes are cut', async () => {
   );
 });
 
-test('a connection that breaks is an end', async () => {
+test('a broken connection ends the events', async () => {
   const bytes = new TextEncoder().encode('data:1\n\n');
   expect(await eventsOf(bodyOf([bytes], 'error'))).toEqual([{ event: 'message', data: '1' }]);
 });

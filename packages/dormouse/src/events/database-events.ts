@@ -6,14 +6,14 @@ import { Capture, TableCatalog } from './capture/index.ts';
 import type { EventLog, EventLogs, LogLimits } from './log/index.ts';
 import { formatOffset, LargeReads, ORIGIN, SubscriberCount } from './log/index.ts';
 
-/** The log lies in the database's own directory: it goes with it. */
+/** The log lies in the database's own directory, and is deleted with it. */
 const LOG_FILE = 'events.db';
 
 export interface EventsOfDatabaseOptions {
   readonly databaseId: DatabaseId;
   /** The database's own directory. */
   readonly directory: string;
-  /** Its log is not synced. */
+  /** The database is ephemeral: its log is not synced. */
   readonly throwAway?: boolean;
   /** See `CaptureOptions`. */
   readonly ask?: (sql: string) => Promise<string | undefined>;
@@ -24,16 +24,16 @@ export interface EventsOfDatabaseOptions {
   };
 }
 
-/** How a database's events stand, for status and dashboard. */
+/** The state of a database's events, for the status and the dashboard. */
 export interface EventsStatus {
   readonly caughtUp: boolean;
-  /** WAL that the slot holds on to, as far as the server has told. */
+  /** Bytes of WAL that the slot keeps, as far as the server has told. */
   readonly lagBytes: number;
-  /** What the log holds. */
+  /** Events in the log. */
   readonly events: number;
   readonly bytes: number;
   readonly subscribers: number;
-  /** Named places, as JSON can carry them: positions as offsets. */
+  /** Cursors, with their positions as offsets. */
   readonly cursors: readonly {
     readonly kind: string;
     readonly subject: string;
@@ -43,13 +43,13 @@ export interface EventsStatus {
   }[];
 }
 
-/** All that events/ knows of one database. */
+/** The events of one database: its log, its capture, its subscribers. */
 export class DatabaseEvents {
   readonly databaseId: DatabaseId;
   readonly log: EventLog;
   readonly capture: Capture;
   readonly subscribers: SubscriberCount;
-  /** Replies that are not live, until their clients have taken them. */
+  /** Counts replies that are not live, until their clients have taken them. */
   readonly replies: SubscriberCount;
   readonly largeReads: LargeReads;
   readonly catalog: TableCatalog;
@@ -85,27 +85,27 @@ export class DatabaseEvents {
       noted: () => this.capture.notedTables(),
     });
     this.#forget = options.instance.onChange?.((state) => {
-      // Opens the log while the server starts, so that capture does not wait for it; and drops what is too old.
+      // Drops events that are too old. This also opens the log while the server starts, so that capture does not wait.
       if (state === 'starting') void this.log.trim().catch(() => {});
       else if (state === 'running') this.capture.awake();
     });
   }
 
-  /** What the instance calls when its server comes and goes. */
+  /** Called by the instance when its server starts, rests, thaws and stops. */
   get attachment(): Attachment {
     return this.capture;
   }
 
   /**
-   * The slot and our objects in a new database or branch: what the controller awaits through `attachment.preparing`
-   * before the first hold. Wakes nothing, so the server must run. Idempotent.
+   * Makes the slot of a new database or branch. The controller awaits this through `attachment.preparing` before the
+   * first hold. Does not wake the server, which must run. Idempotent.
    */
   prepare(): Promise<void> {
     return this.capture.preparing();
   }
 
   /**
-   * Fails with `stream_unknown` where the programs of this database cannot tell its changes: nothing would ever come.
+   * Fails with `stream_unknown` if the programs of this database cannot decode its changes: no event would ever come.
    */
   checkReadable(): void {
     const { missing } = this.capture;
@@ -131,7 +131,7 @@ export class DatabaseEvents {
     };
   }
 
-  /** The epoch of an ordinal of this log. */
+  /** The epoch that has this ordinal in the log. */
   async epochOf(ordinal: number): Promise<Epoch> {
     let epoch = this.#epochs.get(ordinal);
     if (epoch === undefined) {
@@ -142,7 +142,7 @@ export class DatabaseEvents {
     return epoch;
   }
 
-  /** Calls `listener` when subscribers have to go. */
+  /** Calls `listener` when the subscribers have to be disconnected. */
   onClose(listener: () => void): () => void {
     this.#closeListeners.add(listener);
     return () => this.#closeListeners.delete(listener);

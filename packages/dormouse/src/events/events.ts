@@ -27,7 +27,7 @@ export interface EventsOptions {
 }
 
 export interface EventsLimits extends LogLimits {
-  /** Live readers a database, of both protocols. */
+  /** Live readers per database, of both protocols together. */
   readonly subscribersMax: number;
   readonly longPollMs: number;
   readonly sseMs: number;
@@ -37,21 +37,21 @@ export interface EventsLimits extends LogLimits {
 export const DEFAULT_EVENTS_LIMITS: EventsLimits = {
   ...DEFAULT_LOG_LIMITS,
   subscribersMax: 100,
-  // Below the 30 s at which common proxies give up on a silent reply.
+  // Below the 30 s after which common proxies give up on a silent reply.
   longPollMs: 25_000,
-  // Durable Streams wants about a minute for the sake of CDNs; readers with a key of their own share nothing, and
-  // longer is cheaper.
+  // Durable Streams recommends about a minute, so that a CDN can share replies between readers. Readers with keys of
+  // their own share nothing, and fewer, longer replies are cheaper.
   sseMs: 10 * 60_000,
   recheckMs: 15_000,
 };
 
 export interface DeliverOptions {
-  /** The value of the authorization header to who it is; fails with `key_*`. */
+  /** Gives the principal that an authorization header stands for; fails with `key_*`. */
   authenticate(authorization: string | undefined): Principal | Promise<Principal>;
   database(id: DatabaseId): DatabaseEvents | undefined;
 }
 
-/** The two doors of events, for the HTTP server: both answer their own errors. */
+/** The two handlers of events for the HTTP server: both answer their own errors. */
 export interface Delivery {
   /** Serves `/streams/…`. */
   readonly stream: (request: IncomingMessage, response: ServerResponse) => void;
@@ -59,11 +59,11 @@ export interface Delivery {
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 }
 
-/** The events of one process: holds the log's worker thread and the subscribers. */
+/** The events of one process: the worker thread of the logs, and the subscribers. */
 export interface Events {
   openDatabase(options: EventsOfDatabaseOptions): DatabaseEvents;
   deliver(options: DeliverOptions): Delivery;
-  /** Ends subscribers and the log's worker. The databases' own events are closed before. */
+  /** Disconnects the subscribers and ends the worker thread. Each database's own events have to be closed before. */
   close(): Promise<void>;
 }
 

@@ -3,7 +3,7 @@
  *   over HTTP, Pulse over WebSocket. Events come in commit order; the log holds each once; subscribers get each at
  *   least once.
  * Never: wakes or holds a database, imports control/, decides who may read (it is given the proof).
- * Limits: events, bytes and age of a log; cursors and subscribers a database; memory of one transaction; open log
+ * Limits: events, bytes and age of a log; cursors and subscribers per database; memory of one transaction; open log
  *   files.
  * Fails with: `stream_gone`, `quota_exceeded`, `request_invalid`, `route_unknown`, `method_not_allowed`,
  *   `body_too_large`, `body_timeout`, `disk_full`, `data_unusable`, `data_version`, `database_deleted`,

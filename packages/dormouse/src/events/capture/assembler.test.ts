@@ -49,7 +49,7 @@ function catalog(tables: CatalogTable[], recorded: TableFacts[] = []) {
   };
 }
 
-test('nothing of a transaction is handed over before it commits, then all of it with its end', async () => {
+test('a transaction is handed over once it commits, as a whole and with its end', async () => {
   const { batch } = catalog([table('t', ['id'])]);
   const assembler = new TransactionAssembler(1000, 50n);
   pushAll(assembler, 0n, begin(), insert(7));
@@ -86,7 +86,7 @@ test('nothing of a transaction is handed over before it commits, then all of it 
   expect(assembler.bytes).toBe(0);
 });
 
-test('a giant transaction goes in pieces that count on', async () => {
+test('a giant transaction is handed over in pieces whose indexes continue', async () => {
   const { batch } = catalog([table('t', ['id'])]);
   const big = new TransactionAssembler(25, 50n);
   pushAll(big, 0n, begin(), insert(1), insert(2), insert(3));
@@ -102,7 +102,7 @@ test('a giant transaction goes in pieces that count on', async () => {
   });
 });
 
-test('what an event does not carry is unknown, and what the old row says is known', async () => {
+test('a value that an event does not carry is unknown, unless the old row has it', async () => {
   const { batch, tables } = catalog([table('t', ['id'])]);
   const assembler = new TransactionAssembler(1000, 50n);
   const rows = async (...texts: string[]): Promise<unknown> => {
@@ -146,7 +146,7 @@ test('what an event does not carry is unknown, and what the old row says is know
   expect(await rows('DELETE: (no-tuple-data)')).toEqual([[[0, 0], undefined]]);
 });
 
-test('a delete that comes first has the columns that the catalog names; virtual ones are nowhere', async () => {
+test('a delete that is the first change of its table has the columns of the catalog, and no event has virtual columns', async () => {
   const columns = [...table('t', ['id']).columns, { name: 'twice', type: 'integer', virtual: true }];
   const { batch } = catalog([table('t', ['id'], { columns, identity: 'f' })]);
   const assembler = new TransactionAssembler(1000, 50n);
@@ -166,7 +166,7 @@ test('a delete that comes first has the columns that the catalog names; virtual 
   expect(got?.transactions[0]?.events).toMatchObject([{ before: ['1', null] }, { after: ['2', 'x'] }]);
 });
 
-test('a table is asked for once, and again when it may be another', async () => {
+test('a table is looked up once, and again when it may have changed', async () => {
   const { batch, asked, later } = catalog([table('t', ['id']), table('k', null)]);
   const assembler = new TransactionAssembler(1000, 50n);
   let end = 100n;
@@ -195,7 +195,7 @@ test('a table is asked for once, and again when it may be another', async () => 
   expect(asked.splice(0)).toEqual([['t']]);
 });
 
-test('a key that is added later is news for the log, and materialized views and system tables have no events', async () => {
+test('a key that is added later is told to the log, and materialized views and system tables have no events', async () => {
   const { batch, tables } = catalog([table('t', null), table('mv', null, { kind: 'm' })]);
   const assembler = new TransactionAssembler(1000, 50n);
   pushAll(

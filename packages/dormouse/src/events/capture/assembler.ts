@@ -10,15 +10,18 @@ import {
 } from '../../wire/index.ts';
 import type { Operation, TableName } from '../log/index.ts';
 
-/** What was printed of a table's columns. */
+/** The columns of a table as they were printed. */
 export interface Shape {
   readonly table: TableName;
   readonly columns: readonly DecodedColumn[];
-  /** There may be columns that were not printed. */
+  /** The table may have columns that were not printed. */
   readonly partial: boolean;
 }
 
-/** A change as it was printed. Values are by the shape's columns; undefined for what was not printed. */
+/**
+ * A change as it was printed. Values are in the order of the shape's columns; undefined for a value that was not
+ * printed.
+ */
 export interface AssembledChange {
   readonly operation: Operation;
   readonly shape: Shape;
@@ -30,10 +33,10 @@ export interface AssembledChange {
 
 /** One transaction, or a piece of one. */
 export interface AssembledTransaction {
-  /** Orders transactions: where the one before ended. */
+  /** Orders transactions: where the transaction before ended. */
   readonly lsn: Lsn;
   readonly xid: number;
-  /** Undefined while it is open. */
+  /** Undefined while the transaction is open. */
   readonly committedAtMs: number | undefined;
   readonly firstIndex: number;
   readonly changes: readonly AssembledChange[];
@@ -41,13 +44,16 @@ export interface AssembledTransaction {
 
 export interface Assembly {
   readonly transactions: readonly AssembledTransaction[];
-  /** Where the stream goes on after these; undefined while the last one is open. */
+  /** Where the stream goes on after these transactions; undefined while the last one is open. */
   readonly endLsn: Lsn | undefined;
-  /** A transaction without changes of rows was among them, or the beginning of the stream: tables may be others now. */
+  /**
+   * Tables may have changed: a transaction without changes of rows was among these, or they are the first of the
+   * stream.
+   */
   readonly tablesChanged: boolean;
   /**
-   * Transactions that have committed since the last assembly, at most the last {@link XIDS_MAX}; those without changes
-   * of rows, too.
+   * Transactions that have committed since the last assembly, at most the last {@link XIDS_MAX}, including those
+   * without changes of rows.
    */
   readonly xids: readonly number[];
 }
@@ -60,23 +66,24 @@ interface Open {
   changes: AssembledChange[];
 }
 
-/** Earlier ones have long been seen by everybody. */
+/** Earlier transactions are visible to every session by then. */
 const XIDS_MAX = 1000;
-/** Tables whose last form is remembered, for changes that print a part of it. */
+/** Tables whose last whole shape is remembered, for changes that print a part of the columns. */
 const SHAPES_MAX = 2000;
 
 /**
- * Turns the stream of one connection into batches for the log: whole transactions as they commit, a giant one in
- * pieces. Memory is what was pushed and not taken; the caller stops reading when {@link bytes} is over its bound.
+ * Turns the stream of one connection into batches for the log: whole transactions as they commit, a giant transaction
+ * in pieces. Memory is what was pushed and not yet taken; the caller stops reading when {@link bytes} is over its
+ * bound.
  *
- * A transaction's place in the order is known before its commit is read: it is the end of the one before, at first the
- * place from which the stream was asked for. That grows from transaction to transaction, and what comes after a restart
- * is behind all that was stored.
+ * A transaction's place in the order is known before its commit is read: it is the end of the transaction before, or
+ * for the first one the LSN at which the stream was asked to start. Places grow from transaction to transaction, and
+ * after a restart every transaction is behind all that were stored.
  */
 export class TransactionAssembler {
-  /** By the columns that a tuple was printed with: one object a form. */
+  /** By the columns that a tuple was printed with: one object per list of columns. */
   readonly #shapes = new WeakMap<readonly DecodedColumn[], Shape>();
-  /** The last whole form of a table. */
+  /** The last whole shape of each table. */
   readonly #whole = new Map<DecodedTable, Shape>();
   readonly #pieceBytes: number;
   #lastEnd: Lsn;
@@ -98,12 +105,12 @@ export class TransactionAssembler {
   get bytes(): number {
     return this.#openBytes + this.#completeBytes;
   }
-  /** Between transactions, and all was taken. */
+  /** No transaction is open, and everything was taken. */
   get empty(): boolean {
     return this.#open === undefined && this.#endLsn === undefined;
   }
 
-  /** Takes the next message, of `bytes` bytes; `lsn` is the server's word for its place: of a commit, its end. */
+  /** Takes the next message, of `bytes` bytes; `lsn` is the message's position, for a commit the end of the commit. */
   push(message: DecodedMessage, lsn: Lsn, bytes: number): void {
     switch (message.kind) {
       case 'begin':
@@ -146,7 +153,7 @@ export class TransactionAssembler {
     }
   }
 
-  /** What is ready for the log: complete transactions, else a piece of a large open one, else nothing. */
+  /** Gives what is ready for the log: complete transactions, or else a piece of a large open one, or else nothing. */
   take(): Assembly | undefined {
     const tablesChanged = this.#tablesChanged;
     if (this.#endLsn !== undefined) {
@@ -176,7 +183,10 @@ export class TransactionAssembler {
     this.#openBytes += bytes;
   }
 
-  /** A new row prints all columns of its table; an old one a part, which is looked for in what was printed last. */
+  /**
+   * A new row prints all columns of its table. An old row prints some, which belong to the shape that was printed last
+   * if that has them all.
+   */
   #shapeOf(
     table: DecodedTable,
     before: DecodedTuple | undefined,
@@ -209,7 +219,8 @@ function indexOf(columns: readonly DecodedColumn[], { name, type }: DecodedColum
 }
 
 /**
- * The values at their places in the shape; what was not printed is not known, or lies behind the end of what was `cut`.
+ * The values at their places in the shape. A value that was not printed is undefined, or {@link BEYOND} if the message
+ * was `cut`.
  */
 function valuesBy(shape: Shape, tuple: DecodedTuple, cut: boolean): readonly TupleValue[] {
   if (tuple.columns === shape.columns) return tuple.values;

@@ -5,14 +5,17 @@ import type { QueryRow, ReplicationConnection } from './replication-connection.t
 
 const PREFIX = 'dormouse_';
 const PLUGIN = 'test_decoding';
-/** What earlier versions read, of publications that they made in the tenant's database. */
+/** The plugin of earlier versions, which read publications that they made in the tenant's database. */
 const OLDER_PLUGIN = 'pgoutput';
 
-/** Each epoch has its own slot: a copied database brings its parent's along, and it must not be taken for ours. */
+/**
+ * Each epoch has its own slot: a copied database brings along the slot of its parent, which must not be taken for the
+ * copy's own.
+ */
 export function slotName(epoch: Epoch): string {
   return `${PREFIX}events_${epoch}`;
 }
-/** The major version from which on the command takes options in parentheses. */
+/** The first major version whose CREATE_REPLICATION_SLOT takes options in parentheses. */
 const OPTIONS_SINCE = 15;
 
 function olderSlotName(epoch: Epoch): string {
@@ -25,7 +28,7 @@ function lsnOf(text: string | null | undefined): Lsn {
   return lsn;
 }
 
-/** The epoch has a slot that we read: nothing is to be made before users may write. */
+/** The epoch has its slot, of the plugin that is read: nothing has to be made before users may write. */
 export function hasSlot({ history }: LogState): boolean {
   return history?.plugin === PLUGIN;
 }
@@ -50,9 +53,9 @@ function slotOf(row: QueryRow): Slot {
 }
 
 /**
- * Makes sure that the log's epoch has a usable slot on this server's history; the state it gives says where to go on
- * from. A slot that is gone or lost, a server whose history is another one or shorter than the log, a slot that is
- * ahead of the log: each means events nobody can have any more, and becomes a new epoch that begins with a gap.
+ * Makes sure that the log's epoch has a usable slot on this server's history; the state that it gives says where to go
+ * on from. A slot that is gone or lost, a server whose history is another one or shorter than the log, a slot that is
+ * ahead of the log: each means that events are lost for good, and becomes a new epoch that begins with a gap.
  */
 export async function ensureSlot(
   connection: ReplicationConnection,
@@ -77,7 +80,7 @@ export async function ensureSlot(
   let mine = slots.find((slot) => slot.name === slotName(state.epoch) && slot.plugin === PLUGIN);
   const older = slots.find((slot) => slot.name === olderSlotName(state.epoch) && slot.plugin === OLDER_PLUGIN);
   if (state.history !== undefined && !hasSlot(state) && older !== undefined) {
-    // Made before the older one is asked: nothing commits between the two.
+    // The new slot is made before the older one is asked: no commit can fall between the two.
     const start = mine?.confirmed ?? (await createSlot(connection, state.epoch));
     slots.push({ name: slotName(state.epoch), plugin: PLUGIN, active: false, lost: false, confirmed: start });
     const broken =
@@ -99,13 +102,13 @@ export async function ensureSlot(
       mine = undefined;
     }
   } else if (mine?.lost === true) {
-    // Died before its first use: the same name serves again.
+    // The slot was lost before its first use: another one takes its name.
     await connection.query(`SELECT pg_catalog.pg_drop_replication_slot('${mine.name}')`);
     mine = undefined;
   }
 
   for (const slot of slots) {
-    // An active one still belongs to a connection that is about to end; the next start sees to it.
+    // An active slot still belongs to a connection that is about to end; the next start drops it.
     if (slot.name !== slotName(state.epoch) && !slot.active) {
       await connection.query(`SELECT pg_catalog.pg_drop_replication_slot('${slot.name}')`);
     }
@@ -117,7 +120,7 @@ export async function ensureSlot(
   return log.begin({ systemId, timeline, plugin: PLUGIN }, start);
 }
 
-/** Makes the slot of an epoch and gives where it begins: every transaction that commits behind that is in it. */
+/** Makes the slot of an epoch and gives its start: the slot has every transaction that commits behind it. */
 async function createSlot(connection: ReplicationConnection, epoch: Epoch): Promise<Lsn> {
   try {
     const [created] = await connection.query(
@@ -129,12 +132,12 @@ async function createSlot(connection: ReplicationConnection, epoch: Epoch): Prom
   }
 }
 
-/** `undefined_file`: the build has no such library. */
+/** Tells a build without the decoding plugin by its error, 58P01 (`undefined_file`). */
 export function knownFailure(error: unknown): unknown {
   return error instanceof PostgresError && error.code === '58P01' ? new DecodingMissing(error) : error;
 }
 
-/** The programs of this server cannot tell its changes. */
+/** The programs of this server cannot decode its changes. */
 export class DecodingMissing extends Error {
   override readonly name = 'DecodingMissing';
   constructor(cause: Error) {
@@ -146,8 +149,8 @@ export class DecodingMissing extends Error {
 }
 
 /**
- * Whether something that the log has not lies before the new slot's beginning, and why it cannot be had; it never is
- * decoded.
+ * Says why changes before the new slot's start are lost; undefined if the log has them all. The older slot's
+ * changes are only looked for, never read.
  */
 async function unread(
   connection: ReplicationConnection,
@@ -167,7 +170,7 @@ async function unread(
     );
     return rows.length === 0 ? undefined : 'changes that were not read yet';
   } catch (error) {
-    // The dying connection of an earlier platform still has it.
+    // 55006: the ending connection of an earlier platform still has the slot.
     if (error instanceof PostgresError && error.code === '55006') throw error;
     return String(error);
   }

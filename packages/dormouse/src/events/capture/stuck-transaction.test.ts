@@ -4,7 +4,7 @@ import { StuckTransaction } from './stuck-transaction.ts';
 
 const failing = (code: string, message = 'cannot'): PostgresError => new PostgresError({ code, message });
 
-test('what fails at one place again and again is passed over, sooner where the error says why', () => {
+test('a transaction whose stream fails again and again is passed over, sooner if the error is of its size', () => {
   const stuck = new StuckTransaction();
   const times = (code: string, lsn: bigint, message?: string): number => {
     for (let i = 1; ; i++) if (stuck.ended(failing(code, message), lsn)) return i;
@@ -14,7 +14,7 @@ test('what fails at one place again and again is passed over, sooner where the e
   expect(times('XX000', 3n, 'invalid memory alloc request size 1200000003')).toBe(2);
 });
 
-test('what tells of the moment is tried for ever, and what went on begins to count anew', () => {
+test('an error that is not of the transaction is never counted, and the count begins anew once the stream has advanced', () => {
   const stuck = new StuckTransaction();
   for (let i = 0; i < 20; i++) {
     for (const code of ['53200', '53100', '55006', '57P01', '58030', '08006']) {

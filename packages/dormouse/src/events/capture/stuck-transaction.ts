@@ -1,23 +1,25 @@
 import { type Lsn, PostgresError } from '../../wire/index.ts';
 
 /**
- * Classes of SQLSTATE that tell of the moment, not of the transaction: connection, resources, state of an object,
- * operator, system.
+ * Classes of SQLSTATE whose cause is not the transaction: connection, resources, state of an object, operator, system.
  */
 const OF_THE_MOMENT: readonly string[] = ['08', '53', '55', '57', '58'];
-/** Streams that ended at the same transaction by the server's error, after which the next would do so, too. */
+/** After this many streams that ended at one transaction by the server's error, the transaction counts as stuck. */
 const TIMES_MAX = 5;
-/** The same for an error that says why: Postgres prints no text over 1 GB, and 600 MB of bytea are one. */
+/** The same for an error of size: Postgres prints no text over 1 GB, and 600 MB of bytea print as more. */
 const SIZE_TIMES_MAX = 2;
 const PROGRAM_LIMIT_EXCEEDED = '54000';
 const TOO_LARGE = /invalid memory alloc request size/;
 
-/** Tells a transaction that the server cannot decode, ever, from a stream that has ended. */
+/** Tells a transaction that the server can never decode from a stream that ends for another reason. */
 export class StuckTransaction {
   #lsn: Lsn | undefined;
   #times = 0;
 
-  /** A stream that had gone well up to `lsn` ended so; true if what comes there is to be passed over. */
+  /**
+   * A stream that had stored everything up to `lsn` ended by `error`; true if the next transaction is to be passed
+   * over.
+   */
   ended(error: unknown, lsn: Lsn): boolean {
     if (!(error instanceof PostgresError) || OF_THE_MOMENT.includes(error.code.slice(0, 2))) return false;
     if (lsn !== this.#lsn) this.#times = 0;

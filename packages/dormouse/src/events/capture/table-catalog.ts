@@ -2,20 +2,20 @@ import { DormouseError } from '../../base/index.ts';
 import type { EventLog, TableName } from '../log/index.ts';
 import { tableText } from './table-name.ts';
 
-/** A table, or what may be taken for one, as the catalog has it. */
+/** A table, or a relation that may be taken for one, as the catalog has it. */
 export interface CatalogEntry extends TableName {
   /** `pg_class.relkind`; `u` for an unlogged table. */
   readonly kind: string;
 }
 
-/** Names that are noted: of more than that some are not known, and none is refused. */
+/** Names that are noted. Of a database with more tables some names are not known, so no name is refused there. */
 const NAMES_MAX = 10_000;
-/** Names that are remembered to be in the log. */
+/** Names that are remembered to have events in the log. */
 const PRESENT_MAX = 1000;
-/** Names that a refusal shows. */
+/** Names that the message of a refusal lists. */
 const SHOWN_MAX = 20;
 
-/** Everything is qualified, and comparisons are Postgres's own: nothing of a tenant's is called or resolved. */
+/** Every name and operator is qualified: no object of a tenant is called or resolved. */
 export const CATALOG_SQL: string = `
   SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(t.nspname, t.relname, t.kind)), '[]')
   FROM (
@@ -25,14 +25,14 @@ export const CATALOG_SQL: string = `
       AND c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
     ORDER BY n.nspname, c.relname LIMIT ${NAMES_MAX + 1}) t`;
 
-/** Reads what {@link CATALOG_SQL} gives; undefined if it is something else. */
+/** Reads the answer to {@link CATALOG_SQL}; undefined for any other text. */
 export function readCatalog(text: string): CatalogEntry[] | undefined {
   const list = JSON.parse(text) as unknown;
   if (!Array.isArray(list)) return undefined;
   return (list as [string, string, string][]).map(([schema, name, kind]) => ({ schema, name, kind }));
 }
 
-/** What keeps a relation out of the write-ahead log's changes of rows, by its kind. */
+/** Why relations of a kind have no events. */
 const WITHOUT_EVENTS: Readonly<Record<string, string>> = {
   v: 'is a view, which has no events: subscribe to the tables that it reads',
   m: 'is a materialized view, which has no events: subscribe to the tables that it reads',
@@ -42,22 +42,25 @@ const WITHOUT_EVENTS: Readonly<Record<string, string>> = {
 
 export interface TableCatalogOptions {
   readonly log: EventLog;
-  /** Asks the server if it runs; undefined if it does not, or does not answer. Wakes nobody. */
+  /** Asks the server, if it runs; undefined if it does not run or does not answer. Does not wake the server. */
   readonly ask: () => Promise<Entries>;
-  /** What was noted when the server went to rest; undefined if it may have had other tables after that. */
+  /** The tables that were noted when the server went to rest; undefined if they may have changed after that. */
   readonly noted: () => Promise<Entries>;
 }
 
 type Entries = readonly CatalogEntry[] | undefined;
 
 /**
- * Whether a stream that somebody asks for can ever have an event: of a table that is there, or that has left events.
+ * Tells whether a requested stream can ever have an event: its table exists, or has left events.
  */
 export class TableCatalog {
   readonly #options: TableCatalogOptions;
-  /** Tables that are known to have left events, which the log never forgets. */
+  /** Tables that are known to have left events: the log never forgets them. */
   readonly #present = new Set<string>();
-  /** The question that is on its way, and the one behind it, which all share who came since that went out. */
+  /**
+   * The question that is under way, and the next one, which is shared by all callers that came after the first was
+   * sent.
+   */
   #asking: Promise<Entries> | undefined;
   #next: Promise<Entries> | undefined;
 
@@ -65,7 +68,7 @@ export class TableCatalog {
     this.#options = options;
   }
 
-  /** Fails with `stream_unknown`. Where it is not known what tables there are, every name passes. */
+  /** Fails with `stream_unknown`. Where the tables are not known, every name passes. */
   async check(table: TableName): Promise<void> {
     const key = tableText(table);
     if (this.#present.has(key)) return;
@@ -82,7 +85,7 @@ export class TableCatalog {
     if (why !== undefined) throw new DormouseError('stream_unknown', { message: `${tableText(table)} ${why}.` });
   }
 
-  /** One question at a time, and never an answer from before it was wanted: the table may have been made in between. */
+  /** Asks one question at a time. No caller gets an answer from before its call: the table may have been made since. */
   #ask(): Promise<Entries> {
     if (this.#asking !== undefined) {
       this.#next ??= this.#asking.then(() => {

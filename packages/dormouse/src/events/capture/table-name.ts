@@ -1,8 +1,8 @@
 import type { TableName } from '../log/index.ts';
 
 /**
- * A table's name as text, `schema.table`: a part with a dot or a quote in it is quoted as Postgres quotes it, so that
- * no two tables have one name, and all others are as they are.
+ * A table's name as text, `schema.table`. A part with a dot or a quote in it is quoted as in SQL, so that no two tables
+ * have the same text; every other part is left as it is.
  */
 export function tableText({ schema, name }: TableName): string {
   return `${part(schema)}.${part(name)}`;

@@ -2,17 +2,17 @@ import type { Logger } from '../../base/index.ts';
 import { type Endpoint, MAIN_DATABASE_OID_SQL, retireObjects, SUPERUSER } from '../../instance/index.ts';
 import { type Connect, ReplicationConnection } from './replication-connection.ts';
 
-/** No tenant has anything in it; roles belong to the whole server. */
+/** A database without a tenant's objects. It serves, since roles belong to the whole server. */
 const NEUTRAL_DATABASE = 'template1';
 
 /**
- * Each by itself, and what a session holds a lock on is left for the next time: any role may keep a transaction open in
- * which it changes settings of its own, and nobody's events wait for that.
+ * Each setting is applied by itself, and a role that is locked is left for the next time: any role may keep a
+ * transaction open in which it changes its own settings, and events do not wait for that.
  */
 const APPLY = `
 SET lock_timeout = '100ms';
--- Any role may keep settings of its own. What one reader leaves there would meet every other reader, and the owner cannot undo it.
--- RAISE LOG writes to the server's log whatever the client asks for: a loop of it would fill the disk of all. Only a superuser sets that.
+-- Any role may store settings for itself. What one client of a shared role stores would apply to every other client, and the owner cannot undo it.
+-- RAISE LOG writes any text to the server's log: a loop of it would fill the disk that all databases share. Only a superuser may set log_min_messages.
 DO $dormouse$
 DECLARE
   found record;
@@ -39,8 +39,8 @@ $dormouse$;
 `;
 
 /**
- * Three answers: this is the main database, whatever it is called; the settings of the tenant's roles are as they shall
- * be; nothing is there of what earlier versions made for events.
+ * Three answers: this is the main database, whatever its name; the settings of the tenant's roles are as they should
+ * be; no object that earlier versions made for events is left.
  */
 const LOOK = `SELECT
   (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) = ${MAIN_DATABASE_OID_SQL},
@@ -63,10 +63,10 @@ export interface TidyOptions {
 }
 
 /**
- * Looks at the main database before its changes are read: takes back what settings of one role's sessions would meet
- * others, and removes what earlier versions had there, once the epoch has a slot that needs none of it. One round trip
- * if nothing is to do. Fails with `PostgresError`, and where `connection` is not to the main database; what cannot be
- * removed is left for the next time.
+ * Checks the main database before its changes are read: resets settings that one client of a role has stored for all of
+ * them, and removes the objects of earlier versions, once the epoch has a slot that needs none of them. One round trip
+ * if there is nothing to do. Fails with `PostgresError`, and if `connection` is not to the main database; an object
+ * that cannot be removed is left for the next time.
  */
 export async function tidyMainDatabase(
   connection: ReplicationConnection,

@@ -1,7 +1,6 @@
 /**
- * Types as `format_type` names them where only pg_catalog is in the search path: those of Postgres itself by their
- * plain names, all others with their schema. Which ones have an OID here is what `pg-text` tells apart; every other is
- * text.
+ * Types as `format_type` names them with only pg_catalog in the search path: Postgres's own types by their plain names,
+ * all others with their schema. The types listed are those that `pg-text` tells apart; every other type is text.
  */
 const OIDS: ReadonlyMap<string, number> = new Map([
   ['boolean', 16],
@@ -49,7 +48,7 @@ const OIDS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * The OID of a type that is read by what it is, else 0; and whether a column holds arrays that only its name tells of.
+ * The OID of a type if it is listed, else 0; `list` for an array type that is not listed, which only its name tells.
  */
 export function typeOf(name: string): { readonly typeOid: number; readonly list?: true } {
   const typeOid = OIDS.get(name);

@@ -2,12 +2,13 @@ import type { Clock, Logger, Timer } from '../../base/index.ts';
 import type { CursorKey, EventLog } from '../log/index.ts';
 import { comparePositions, type Position } from '../log/index.ts';
 
-/** Where nothing is delivered, the place moves on only this often: each save is an fsync. */
+/** While no event is delivered, the cursor moves on only this often: each save is an fsync. */
 const IDLE_SAVE_MS = 5000;
 
 /**
- * The durable place of one named subscriber: after the last event it has acknowledged, or, when it has acknowledged all
- * it was given, after what its filter let pass by, so that a rare subscriber does not fall behind what is kept.
+ * Keeps the cursor of one named subscriber: behind the last event that the subscriber has acknowledged; or, once it has
+ * acknowledged every event that it was sent, behind the events that its filter left out, so that a subscriber to rare
+ * events does not fall behind what the log keeps.
  */
 export class CursorKeeper {
   readonly #log: EventLog;
@@ -30,12 +31,12 @@ export class CursorKeeper {
     this.#sent = this.#acked = this.#passed = this.#wanted = this.#saved = at;
   }
 
-  /** An event goes to the subscriber. */
+  /** An event is sent to the subscriber. */
   sent(position: Position): void {
     this.#sent = position;
   }
 
-  /** Everything up to here was looked at. */
+  /** Every event up to here was sent or left out by the filter. */
   passed(position: Position): void {
     this.#passed = position;
     if (comparePositions(this.#acked, this.#sent) < 0) return;
@@ -45,14 +46,14 @@ export class CursorKeeper {
     });
   }
 
-  /** The subscriber is done with everything up to here. What it was never sent it cannot acknowledge. */
+  /** The subscriber has acknowledged everything up to here. An event that it was never sent cannot be acknowledged. */
   acknowledged(position: Position): void {
     if (comparePositions(position, this.#sent) > 0 || comparePositions(position, this.#acked) <= 0) return;
     this.#acked = position;
     this.#move();
   }
 
-  /** Saves what is left to save. */
+  /** Saves the cursor a last time. */
   async close(): Promise<void> {
     this.#idleTimer?.cancel();
     this.#move();
@@ -68,14 +69,14 @@ export class CursorKeeper {
     });
   }
 
-  /** One save at a time; acknowledgements that come meanwhile share the next. */
+  /** One save at a time; acknowledgements that come meanwhile share the next save. */
   async #save(): Promise<void> {
     while (comparePositions(this.#wanted, this.#saved) > 0) {
       const place = this.#wanted;
       try {
         await this.#log.saveCursor(this.#key, place);
       } catch (error) {
-        // At least once: what was not saved is delivered again.
+        // Delivery is at least once: events behind the last saved cursor are delivered again.
         this.#logger.log('warn', 'a cursor was not saved', { error: String(error) });
         return;
       }
@@ -85,8 +86,8 @@ export class CursorKeeper {
 }
 
 /**
- * Where a named subscriber goes on: its saved place, or, the first time, `first`, which is saved before anything is
- * delivered. A place whose events are no longer kept moves to the oldest that are; `skipped` says so.
+ * Where a named subscriber goes on: at its saved cursor, or, the first time, at `first`, which is saved before any
+ * event is delivered. A cursor whose events are no longer kept moves to the oldest event that is; `skipped` says so.
  */
 export async function resume(
   log: EventLog,

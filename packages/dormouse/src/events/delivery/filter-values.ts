@@ -12,7 +12,7 @@ import {
   type ValueClass,
 } from '../log/index.ts';
 
-/** A column's type; absent columns have the type 0. */
+/** A column's type; a column that does not exist has the type 0. */
 export type ColumnType = Pick<ColumnDefinition, 'typeOid' | 'list'>;
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -40,7 +40,7 @@ const TAGS: Readonly<Record<string, ValueClass>> = {
   Enum: 'text',
 };
 
-/** A value as the filter has it, plain or tagged. */
+/** Reads a value of the filter, plain or tagged. */
 export function literalOf(value: Json): Literal {
   if (value === null) return { kind: 'null', text: '' };
   if (typeof value === 'string') return { kind: 'text', text: value };
@@ -64,7 +64,7 @@ function sameJson(a: unknown, b: unknown): boolean {
   );
 }
 
-/** Compares a value of a column with one of the filter; undefined if they do not compare. */
+/** Compares a value of a column with one of the filter; undefined if they cannot be compared. */
 export function compare(text: string, oid: number, literal: Literal): number | undefined {
   switch (classOf(oid)) {
     case 'number':
@@ -93,7 +93,7 @@ export function compare(text: string, oid: number, literal: Literal): number | u
     case 'text': {
       const mine = oid === OID.bpchar ? text.trimEnd() : text;
       if (mine === literal.text) return 0;
-      // By code point, as the database's collation (C.UTF-8) does; UTF-16 order differs above the BMP.
+      // By code point, like the database's collation (C.UTF-8); the order of UTF-16 differs above the BMP.
       return Buffer.compare(Buffer.from(mine), Buffer.from(literal.text));
     }
   }
@@ -103,13 +103,13 @@ export function equal(text: string, oid: number, literal: Literal): boolean {
   return compare(text, oid, literal) === 0;
 }
 
-/** The items of an array, with the type of one. */
+/** The items of an array, and their type. */
 export interface List {
   readonly items: readonly (string | null)[];
   readonly oid: number;
 }
 
-/** The items of an array; undefined if the column holds none. */
+/** The items of an array; undefined if the column holds no arrays. */
 export function itemsOf(text: string, type: ColumnType): List | undefined {
   const oid = elementOf(type);
   const items = oid === undefined ? undefined : parseArray(text);

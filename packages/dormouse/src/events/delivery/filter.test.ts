@@ -87,14 +87,14 @@ const FALSE: unknown[] = [
   { ok: { not: true } },
 ];
 
-test.each(TRUE.map((where) => [where]))('%j lets the row through', (where) => {
+test.each(TRUE.map((where) => [where]))('the filter %j lets the row through', (where) => {
   expect(matches(where)).toBe(true);
 });
-test.each(FALSE.map((where) => [where]))('%j does not', (where) => {
+test.each(FALSE.map((where) => [where]))('the filter %j does not let the row through', (where) => {
   expect(matches(where)).toBe(false);
 });
 
-test('null and values that are not known are neither equal nor different', () => {
+test('NULL and values that are not known are neither equal to a value nor different from it', () => {
   const empty: Row = ['7', null, 0, null, null, null, null, null];
   for (const where of [
     { email: 'x' },
@@ -109,7 +109,7 @@ test('null and values that are not known are neither equal nor different', () =>
   expect(matches({ OR: [{ email: 'x' }, { id: 7 }] }, empty)).toBe(true);
 });
 
-test('operations that are not asked for do not pass; nothing asked for is everything', () => {
+test('a filter that names operations lets only those through, and a filter that names none lets every event through', () => {
   expect(passes(compileFilter({ update: {} }, columnOf), event('insert'))).toBe(false);
   expect(passes(compileFilter({ update: { after: { id: 7 } } }, columnOf), event('update'))).toBe(true);
   expect(passes(compileFilter({ delete: { id: 7 } }, columnOf), event('delete'))).toBe(true);
@@ -133,7 +133,7 @@ test.each([
   );
 });
 
-test('a filter that is nested without end is refused', () => {
+test('a filter that is nested too deeply is refused', () => {
   let where: unknown = { id: 7 };
   for (let i = 0; i < 50; i++) where = { AND: [where] };
   expect(() => compileFilter({ create: where }, columnOf)).toThrow(

@@ -15,7 +15,7 @@ import {
 } from './filter-values.ts';
 
 /**
- * What a subscriber wants to see, by column names. Absent operation: not wanted; `undefined` where wanted: all of it.
+ * The events that a subscriber wants, by operation. An operation without a predicate is not wanted.
  */
 export interface EventFilter {
   readonly insert?: Predicate | undefined;
@@ -25,13 +25,13 @@ export interface EventFilter {
 
 /** True, false, or undefined for unknown, as in SQL: NULL and values that the event does not carry are unknown. */
 type Truth = boolean | undefined;
-/** Gives a column's text, null for NULL, undefined if unknown. */
+/** Gives a column's text, null for NULL, undefined if the value is not known. */
 interface RowReader {
   column(name: string): { readonly text: string | null | undefined; readonly type: ColumnType };
 }
 export type Predicate = (row: RowReader) => Truth;
 
-/** A filter's size is bounded by its header; its depth here, since it is walked recursively. */
+/** Filters are evaluated recursively, so their depth is bounded here; their size is bounded by the header. */
 const DEPTH_MAX = 16;
 
 type Test = (text: string, type: ColumnType) => Truth;
@@ -73,7 +73,7 @@ function equality(value: Json, insensitive: boolean): Test {
   return (text, { typeOid }) => equal(text, typeOid, literal);
 }
 
-/** The tests of one column. A value that is NULL or unknown makes all of them unknown, except those for null itself. */
+/** The tests of one column. A value that is NULL or unknown makes every test unknown, except tests for null itself. */
 function columnPredicate(column: string, condition: Json, depth: number): Predicate {
   const plain = !isObject(condition) || typeof condition.$type === 'string';
   const operators: JsonObject = plain ? { equals: condition } : condition;
@@ -193,7 +193,7 @@ function any(predicates: readonly Predicate[]): Predicate {
   };
 }
 
-/** Compiles one `where`. `columnOf` gives a field's column; undefined refuses the field. */
+/** Compiles one `where`. `columnOf` gives a field's column; a field without one is refused. */
 export function compileWhere(where: unknown, columnOf: (field: string) => string | undefined, depth = 0): Predicate {
   if (!isObject(where as Json)) refuse('a condition is an object');
   if (depth >= DEPTH_MAX) refuse('it is nested too deeply');
@@ -233,8 +233,8 @@ const KEYS: Readonly<Record<string, 'insert' | 'update' | 'delete'>> = {
 };
 
 /**
- * Compiles `{create?, update?: {after?}, delete?}`. None of them: everything. Fails with `request_invalid`, which names
- * what is not understood: a filter is never passed over in silence.
+ * Compiles `{create?, update?: {after?}, delete?}`; without any of them every event is wanted. Fails with
+ * `request_invalid`, which names the part that is not understood: no part of a filter is ignored.
  */
 export function compileFilter(args: unknown, columnOf: (field: string) => string | undefined): EventFilter {
   const always: Predicate = () => true;
@@ -274,7 +274,7 @@ function readerOf(relation: RelationDefinition, row: Row): RowReader {
 }
 
 /**
- * Whether the filter lets an event through. What it asks of values that the event does not carry is not true of them.
+ * True if the filter lets an event through. A condition on a value that the event does not carry does not hold.
  */
 export function passes(filter: EventFilter, event: StoredEvent): boolean {
   const operation: Operation = event.operation;

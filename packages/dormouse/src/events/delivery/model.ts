@@ -2,12 +2,12 @@ import { DormouseError } from '../../base/index.ts';
 import type { RelationDefinition, Row, TableName } from '../log/index.ts';
 import { type ArrayItem, base64Of, decimalOf, elementOf, isoDate, parseArray } from '../log/index.ts';
 
-/** A scalar field of a Prisma model, as the client's runtime data model has it. */
+/** A scalar field of a Prisma model, as the client's runtime data model describes it. */
 export interface ModelField {
   readonly name: string;
   readonly column: string;
   readonly type: string;
-  /** Prisma 6 says it; 7 leaves it out, and the column's type tells. */
+  /** Prisma 6 sends it. Prisma 7 leaves it out, and the column's type is used. */
   readonly list: boolean | undefined;
 }
 
@@ -26,7 +26,7 @@ function textOr(value: unknown, otherwise: string): string {
   return typeof value === 'string' && value !== '' ? value : otherwise;
 }
 
-/** Reads a model entry of a runtime data model. Fails with `request_invalid`. */
+/** Parses a model of a runtime data model. Fails with `request_invalid`. */
 export function parseModel(name: unknown, entry: unknown): Model {
   if (typeof name !== 'string' || name === '') invalid('it names no model');
   if (typeof entry !== 'object' || entry === null) invalid('it carries no model');
@@ -89,7 +89,10 @@ function items(type: string, list: readonly ArrayItem[]): TaggedJson[] {
   return list.map((item) => (item === null ? null : typeof item === 'string' ? scalar(type, item) : items(type, item)));
 }
 
-/** A row by field names, values tagged as in Prisma's JSON protocol. Values the event does not carry are absent. */
+/**
+ * A row by field names, with values tagged as in Prisma's JSON protocol. Values that the event does not carry are
+ * absent.
+ */
 export function taggedRow(model: Model, relation: RelationDefinition, row: Row): Record<string, TaggedJson> {
   const out: Record<string, TaggedJson> = {};
   for (const field of model.fields) {

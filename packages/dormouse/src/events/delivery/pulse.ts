@@ -11,18 +11,18 @@ import { columnOf, type Model, parseModel, taggedRow } from './model.ts';
 import { recheck } from './recheck.ts';
 import { checkName } from './stream-request.ts';
 
-/** Acknowledgements are 100 bytes; more is no Pulse client. */
+/** Acknowledgements have 100 bytes; no Pulse client sends more than this. */
 const MESSAGE_BYTES_MAX = 4096;
-/** Frames that a slow socket may have waiting before the next is read from the log. */
+/** Bytes of frames that may wait in a slow socket before the next event is read from the log. */
 const BUFFERED_BYTES_MAX = 1024 * 1024;
-/** A connection that says nothing for this long, though pinged, is dead. */
+/** A connection is pinged this often, and counts as dead if it has sent nothing between two pings. */
 const PING_MS = 30_000;
 /** WebSocket close codes (RFC 6455, section 7.4). */
 const GOING_AWAY = 1001;
 const POLICY_VIOLATION = 1008;
 const SERVER_ERROR = 1011;
 
-/** The codes of `PrismaPulseError`; what is not listed is P6100, a failure of the server's. */
+/** The codes of `PrismaPulseError`; an error that is not listed is P6100, a failure of the server. */
 const PULSE_CODES: Readonly<Partial<Record<ErrorCode, string>>> = {
   key_missing: 'P6102',
   key_invalid: 'P6102',
@@ -39,7 +39,7 @@ const PULSE_CODES: Readonly<Partial<Record<ErrorCode, string>>> = {
 export interface PulseOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** How often an open stream's key is looked at again. */
+  /** How often the key of an open stream is checked again. */
   readonly recheckMs: number;
   newRay(): string;
 }
@@ -47,13 +47,13 @@ export interface PulseOptions {
 interface Subscription {
   readonly model: Model;
   readonly filter: EventFilter;
-  /** Undefined: from now, at most once. */
+  /** The cursor; undefined: events from now on, delivered at most once. */
   readonly key: CursorKey | undefined;
 }
 
 /**
  * Node gives header bytes as latin1, and its own client sends characters up to U+00FF that way; other clients send
- * UTF-8. What is valid UTF-8 is taken as such: latin1 text with such letters in a row hardly ever is.
+ * UTF-8. Bytes that are valid UTF-8 are taken as UTF-8: latin1 text hardly ever is valid UTF-8 by chance.
  */
 function headerText(text: string): string {
   try {
@@ -100,7 +100,7 @@ export function pulseFrame(model: Model, event: StoredEvent): string | undefined
       return after && JSON.stringify({ id, modelName, action: 'create', created: taggedRow(model, relation, after) });
     case 'update': {
       if (after === undefined) return undefined;
-      // Without the full identity only a changed key has an old row, and that is not the row before.
+      // Without REPLICA IDENTITY FULL an old row is printed only when the key changed, and it holds only the key.
       const whole = before?.every((value) => value !== 0);
       return JSON.stringify({
         id,
@@ -113,12 +113,12 @@ export function pulseFrame(model: Model, event: StoredEvent): string | undefined
     case 'delete':
       return before && JSON.stringify({ id, modelName, action: 'delete', deleted: taggedRow(model, relation, before) });
     default:
-      // The protocol has no word for truncations and gaps.
+      // The protocol has no message for truncations and gaps.
       return undefined;
   }
 }
 
-/** The Pulse protocol: what the stock `@prisma/extension-pulse` speaks. */
+/** The Pulse protocol, as the stock `@prisma/extension-pulse` speaks it. */
 export class PulseDoor {
   readonly #options: PulseOptions;
   readonly #server: WebSocketServer = new WebSocketServer({
@@ -133,8 +133,8 @@ export class PulseDoor {
   }
 
   /**
-   * Takes over a socket after `Upgrade: websocket`. `prove` gives the events of the key's database, now and again
-   * later.
+   * Takes over a socket after `Upgrade: websocket`. `prove` gives the events of the key's database; it is called again
+   * while the socket is open, and fails once the key is revoked.
    */
   async upgrade(
     request: IncomingMessage,
@@ -250,7 +250,7 @@ export class PulseDoor {
     }
   }
 
-  /** Any answer but 101: the extension makes an error of its code. */
+  /** Answers with an error instead of 101; the extension reads the code from the body. */
   #refuse(socket: Duplex, error: DormouseError): void {
     if (error.code === 'internal') this.#options.logger.log('error', 'pulse', { error: String(error.cause) });
     if (!socket.writable) {
@@ -272,7 +272,8 @@ export class PulseDoor {
 }
 
 /**
- * The position of `{"type":"ack","id"}`; undefined for anything else. Of which epoch it is, the keeper's bounds decide.
+ * The position of `{"type":"ack","id"}`; undefined for any other message. The epoch is not checked here: the cursor
+ * keeper takes no position beyond what was sent.
  */
 function acknowledgedBy(text: string): Position | undefined {
   try {

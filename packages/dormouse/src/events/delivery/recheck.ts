@@ -1,8 +1,8 @@
 import type { Clock } from '../../base/index.ts';
 
 /**
- * Calls `check` every `ms` until it fails or the signal fires; then `failed`. For keys that are revoked under an open
- * stream.
+ * Calls `check` every `ms` until it fails or the signal fires; calls `failed` if it fails. Used to end open streams
+ * whose key has been revoked.
  */
 export function recheck(
   clock: Clock,

@@ -20,11 +20,11 @@ import {
  * Events as state messages of the Durable Streams State Protocol, one line of JSON each: `{type, key, value,
  * old_value?, headers: {operation, txid, timestamp, offset, unchanged?, omitted?}}`. `type` is `schema.table`; a value
  * that the event does not carry is absent from `value` and named in `unchanged`, or in `omitted` if it was too large
- * for an event. A truncation, a gap and an event whose key was too large are `reset` controls.
+ * for an event. A truncation, a gap and an event whose key was too large become `reset` controls.
  *
- * JSON by type: int2, int4, floats are numbers; int8, numeric, money are strings (they do not fit); bool; timestamps
- * are ISO 8601 (with Z if they have a zone); bytea is base64; json stays what it is, digit for digit; arrays are
- * arrays; everything else is its text.
+ * JSON by type: int2, int4, floats are numbers; int8, numeric, money are strings (a JSON number cannot hold them);
+ * bool; timestamps are ISO 8601 (with Z if they have a zone); bytea is base64; json is left as it is, digit for digit;
+ * arrays are arrays; everything else is its text.
  */
 export function stateMessage(event: StoredEvent): string {
   const offset = formatOffset(event.position, event.epoch);
@@ -47,7 +47,7 @@ export function stateMessage(event: StoredEvent): string {
   }
   const omitted = relation.columns.filter((_, i) => row?.[i] === OMITTED || event.before?.[i] === OMITTED);
   if (omitted.length > 0) headers.omitted = omitted.map((column) => column.name);
-  // Nobody can tell which row it was.
+  // Without its key the row cannot be told.
   if (relation.columns.some((column, i) => column.key && row?.[i] === OMITTED)) {
     return JSON.stringify({
       headers: { control: 'reset', offset, reason: 'too_large', type, ...part, txid, timestamp },
@@ -60,8 +60,8 @@ export function stateMessage(event: StoredEvent): string {
 }
 
 /**
- * The key's value if it is of one column, else the JSON list of its values: of all columns where the table has no key.
- * A delete of such a table says nothing of the row: then the list is empty.
+ * The key's value if the key has one column, else the JSON list of its values. A table without a key has all columns as
+ * its key; a delete from such a table says nothing of the row, and the list is empty.
  */
 function keyOf(relation: RelationDefinition, row: Row): string {
   const known = relation.columns.flatMap((column, i) => (column.key ? [row[i] ?? UNKNOWN] : []));
@@ -101,7 +101,8 @@ function valueJson(text: string, oid: number): string {
     case 'date':
       return JSON.stringify(isoText(text));
     case 'json':
-      // Line breaks lie between tokens only; they would end a line of server-sent events.
+      // Line breaks stand between tokens only, where a space serves as well; they would end a line of server-sent
+      // events.
       return text.replace(/[\r\n]+/g, ' ');
     case 'text':
       return JSON.stringify(text);
@@ -115,7 +116,7 @@ function listJson(list: readonly ArrayItem[], oid: number): string {
   return `[${parts.join(',')}]`;
 }
 
-/** ISO 8601 with all decimals; the session's zone is UTC. */
+/** ISO 8601 with all decimals; capture's session prints in UTC. */
 function isoText(text: string): string {
   return text.replace(' ', 'T').replace(/\+00$/, 'Z');
 }

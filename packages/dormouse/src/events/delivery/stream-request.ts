@@ -2,11 +2,11 @@ import type { IncomingMessage } from 'node:http';
 import { type Clock, DormouseError } from '../../base/index.ts';
 import type { CursorKey, TableName } from '../log/index.ts';
 
-/** Bodies name an offset, nothing else. */
+/** A body names an offset, and nothing else. */
 const BODY_BYTES_MAX = 4096;
 const NAME_CHARACTERS_MAX = 200;
 
-/** What a URL below /streams names. */
+/** What a URL below /streams stands for. */
 export interface StreamTarget {
   /** Undefined: all tables. */
   readonly table: TableName | undefined;
@@ -14,7 +14,7 @@ export interface StreamTarget {
   readonly cursor: string | undefined;
 }
 
-/** Reads a path; `route_unknown` for what is none of ours. */
+/** Parses a path; fails with `route_unknown` for any other path. */
 export function parseTarget(path: string): StreamTarget {
   let parts: string[];
   try {
@@ -31,7 +31,7 @@ export function parseTarget(path: string): StreamTarget {
   throw new DormouseError('route_unknown');
 }
 
-/** A named place; `request_invalid` for one that is empty or too long. */
+/** The name of a cursor; fails with `request_invalid` if it is empty or too long. */
 export function checkName(name: string): string {
   if (name === '' || name.length > NAME_CHARACTERS_MAX) {
     throw new DormouseError('request_invalid', {
@@ -46,7 +46,7 @@ export function cursorKey(table: TableName | undefined, name: string): CursorKey
   return { kind: 'stream', subject, name };
 }
 
-/** JSON of a request; `request_invalid`, which names `what` it should have been. */
+/** Parses JSON of a request; fails with `request_invalid`, which names `what` is not JSON. */
 export function parseJson(text: string, what: string): unknown {
   try {
     return JSON.parse(text);

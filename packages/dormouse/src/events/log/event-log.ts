@@ -5,45 +5,52 @@ import type { Position } from './position.ts';
 export interface ColumnDefinition {
   readonly name: string;
   readonly typeOid: number;
-  /** Part of the key. Written, none is where the table had no key; read, all are where it still has none. */
+  /**
+   * Part of the key. As written: false for every column of a table without a key. As read: true for every column of a
+   * table that still has none.
+   */
   readonly key: boolean;
-  /** An array of a type of the database's own (an enum): its OID says nothing. */
+  /** An array of a type that the database defines itself, such as an enum, whose OID is not known here. */
   readonly list?: true;
 }
 
 /**
- * A table as it was when its events were written; what it is a part of is as it is now, and its first key stands for
- * none.
+ * The columns of a table as they were when its events were written. `ancestors` and `partition` are as they are now; a
+ * table that had no key then has the first key that it was given later.
  */
 export interface RelationDefinition {
   readonly schema: string;
   readonly name: string;
   readonly columns: readonly ColumnDefinition[];
-  /** The tables that it is a partition of or inherits from, nearest first; absent: none. */
+  /** The tables that this one is a partition of or inherits from, nearest first; absent: none. */
   readonly ancestors?: readonly TableName[];
-  /** It is a partition: its rows are its root's, the last of its ancestors. An heir's rows are its own. */
+  /**
+   * The table is a partition: its rows count as rows of the root, the last of its ancestors. The rows of a table that
+   * inherits count as its own.
+   */
   readonly partition?: true;
 }
 
 /**
- * What holds of a table whatever its columns were. Its first key is that of the rows too that were written before there
- * was one: a restore loads rows first and adds the key last, and each row has one key all the same.
+ * Facts of a table that do not depend on its columns at the time of an event. Rows that were written before the table
+ * had a key have its first key: a restore loads the rows first and adds the key last, and a row must not change its
+ * key.
  */
 export interface TableFacts extends TableName {
-  /** The columns of the first key that it had; null: none yet. */
+  /** The columns of the table's first key; null: it has had none yet. */
   readonly key: readonly string[] | null;
   readonly ancestors: readonly TableName[];
   readonly partition?: true;
 }
 
-/** `gap`: events may be missing before this one; the readers' state is to be read anew. It concerns every table. */
+/** `gap`: events may be missing before this one, in every table; readers have to read their state anew. */
 export type Operation = 'insert' | 'update' | 'delete' | 'truncate' | 'gap';
 
-/** A value that is not known: an unchanged TOASTed one without the old row, or a column outside the key. */
+/** A value that is not known: an unchanged TOASTed value without the old row, or a column outside the key. */
 export const UNKNOWN = 0;
 /** A value that was too large for an event. */
 export const OMITTED = 1;
-/** A row by column position: text, null for NULL, or why there is neither. */
+/** A row by column position: text, null for NULL, or the reason why there is no value. */
 export type Row = readonly (string | null | typeof UNKNOWN | typeof OMITTED)[];
 
 /** One change as capture gives it. */
@@ -57,7 +64,7 @@ export interface NewEvent {
 
 /** One transaction, or a piece of one. */
 export interface NewTransaction {
-  /** Orders transactions, each by one of its own: where in the server's WAL the one before had ended. */
+  /** Orders transactions; no two have the same: where in the server's WAL the transaction before had ended. */
   readonly lsn: Lsn;
   readonly xid: number;
   readonly committedAtMs: number;
@@ -68,21 +75,21 @@ export interface NewTransaction {
 
 export interface AppendBatch {
   readonly relations: readonly RelationDefinition[];
-  /** Tables of which something else holds from now on. */
+  /** Tables whose facts have changed. */
   readonly tables?: readonly TableFacts[];
   readonly transactions: readonly NewTransaction[];
   /**
    * Where capture goes on after this batch; stored with the events in one SQLite transaction. Undefined while the last
-   * transaction is incomplete: its events stay invisible, and vanish unless a later batch completes it.
+   * transaction is incomplete: its events stay invisible, and are dropped unless a later batch completes it.
    */
   readonly endLsn: Lsn | undefined;
 }
 
-/** Which server's history an epoch belongs to. */
+/** The server history that an epoch belongs to. */
 export interface History {
   readonly systemId: string;
   readonly timeline: number;
-  /** The output plugin of its slot; absent: the one of versions that did not say so. */
+  /** The output plugin of the epoch's slot; absent: the plugin of versions that did not record it. */
   readonly plugin?: string;
 }
 
@@ -93,9 +100,9 @@ export interface LogState {
   readonly history: History | undefined;
   /** Commit end LSN up to which everything is in the log. */
   readonly storedLsn: Lsn | undefined;
-  /** The last visible event, or where retention last cut. */
+  /** The last visible event, or the last dropped one if none is left. */
   readonly tail: Position;
-  /** The last event that was dropped: nothing at or before it can be read. */
+  /** The last event that was dropped: no event at or before it can be read. */
   readonly floor: Position;
   readonly events: number;
   readonly bytes: number;
@@ -122,7 +129,7 @@ export interface ReadRequest {
   readonly after: Position;
   /** At most this many events. */
   readonly limit: number;
-  /** Also an event that alone is more than one read gives; else the read ends before it. */
+  /** Give also an event that alone is more than one read gives. Otherwise the read ends before such an event. */
   readonly large?: boolean;
   /** Only these tables' events, and gaps. Absent: all. */
   readonly tables?: readonly TableName[];
@@ -130,21 +137,21 @@ export interface ReadRequest {
 
 export interface ReadResult {
   readonly events: readonly StoredEvent[];
-  /** Read up to here: where the next read starts, also when the filter let nothing through. */
+  /** Everything up to here was read, also if no event was of a wanted table: where the next read starts. */
   readonly upTo: Position;
-  /** Nothing visible lies behind `upTo`. */
+  /** No visible event lies behind `upTo`. */
   readonly atTail: boolean;
-  /** The next event is to be asked for with `large`. */
+  /** The next event has to be asked for with `large`. */
   readonly largeNext: boolean;
 }
 
-/** The tables that there were when the server went to rest, as text of their reader's; where the log was then. */
+/** The tables that there were when the server went to rest, as the text that was noted, and where the log was then. */
 export interface NotedTables {
   readonly text: string;
   readonly storedLsn: Lsn;
 }
 
-/** Identity of a subscriber's place: its protocol, what it reads, its name. */
+/** The identity of a cursor: the subscriber's protocol, what it reads, its name. */
 export interface CursorKey {
   readonly kind: 'pulse' | 'stream';
   readonly subject: string;
@@ -158,32 +165,33 @@ export interface LogCursor {
 }
 
 /**
- * The durable, ordered events of one database. Async from the start: the file lives in a worker thread.
+ * The durable, ordered events of one database. Every method is asynchronous: the file lives in a worker thread.
  * Every method may fail with `disk_full`, `data_unusable`, `data_version`, `database_deleted` (closed).
  */
 export interface EventLog {
   state(): Promise<LogState>;
   /** All epochs of this log, by ordinal. */
   epochs(): Promise<readonly { readonly ordinal: number; readonly epoch: Epoch }[]>;
-  /** Whether an offset's epoch is one of this log; `stream_gone` if not. */
+  /** Fails with `stream_gone` unless the epoch of an offset is one of this log. */
   checkEpoch(position: Position, epoch: Epoch): Promise<void>;
   /** Records that the epoch's slot exists on that history and that capture starts at `lsn`. */
   begin(history: History, lsn: Lsn): Promise<LogState>;
-  /** The old history is lost: a new epoch, opened by a gap event unless the log never held anything. */
+  /** The old history is lost: a new epoch begins, with a gap event unless the log has never held an event. */
   newEpoch(): Promise<LogState>;
-  /** Drops events of a transaction that was never completed. */
+  /** Drops the events of a transaction that was not completed. */
   discardPending(): Promise<LogState>;
   append(batch: AppendBatch): Promise<void>;
   /** What is known of the tables that have events. */
   tables(): Promise<readonly TableFacts[]>;
   /**
-   * Events behind `after` in order. Fails with `stream_gone` when `after` lies before what is kept, with `queue_full`
-   * when too many of this database wait, and with the reason of `signal` when that fires before it is begun.
+   * Events behind `after`, in order. Fails with `stream_gone` when `after` lies before the kept events, with
+   * `queue_full` when too many reads of this database wait, and with the reason of `signal` when the signal fires
+   * before the read has begun.
    */
   read(request: ReadRequest, signal?: AbortSignal): Promise<ReadResult>;
-  /** Whether a table of this name, or a part of it, has ever left an event. */
+  /** True if a table of this name, or a part of it, has ever left an event. */
   hasTable(table: TableName): Promise<boolean>;
-  /** Keeps them in place of what was noted before. */
+  /** Notes the tables, in place of those that were noted before. */
   noteTables(text: string): Promise<void>;
   notedTables(): Promise<NotedTables | undefined>;
   cursor(key: CursorKey): Promise<LogCursor | undefined>;
@@ -191,9 +199,9 @@ export interface EventLog {
   saveCursor(key: CursorKey, position: Position): Promise<LogCursor>;
   deleteCursor(key: CursorKey): Promise<void>;
   cursors(): Promise<readonly LogCursor[]>;
-  /** Drops what is too old. Appending keeps the bounds of count and bytes by itself. */
+  /** Drops events that are too old. The bounds of count and bytes are kept by every append. */
   trim(): Promise<void>;
-  /** Calls `listener` after every append that made events visible; the result takes it back. */
+  /** Calls `listener` after every append that made events visible, until the function that it returns is called. */
   onAppend(listener: (tail: Position) => void): () => void;
   close(): Promise<void>;
 }

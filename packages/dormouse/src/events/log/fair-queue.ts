@@ -1,10 +1,11 @@
-/** What waits for the log's thread. */
+/** A call that waits for the log's thread. */
 export interface QueuedCall {
-  /** Jobs of one owner stay in order within their kind; owners have turns. */
+  /** The database: calls of one owner stay in order within their kind; owners take turns. */
   readonly owner: string;
   /**
-   * `manage`: what an administrator waits for, before everybody else's. Never what a tenant can ask for at will.
-   * `write` and `read` of one owner alternate, so that neither readers nor capture wait for all of the other's.
+   * `manage`: an administrator waits for it; goes before every other call. Never a call that a tenant can cause at
+   * will. `write` and `read` of one owner alternate, so that neither capture nor the readers wait for all calls of the
+   * other.
    */
   readonly kind: CallKind;
 }
@@ -19,16 +20,16 @@ interface Owner<Job> {
 }
 
 /**
- * Turns between the databases that share the log's thread: each owner's next job, one owner after the other. Jobs are
- * bounded, so turns are.
+ * Turns between the databases that share the log's thread: each owner's next job, one owner after the other. Every job
+ * takes a bounded time, so every turn does.
  */
 export class FairQueue<Job extends QueuedCall> {
-  /** In the order of their turns; an owner without jobs is not in it. */
+  /** In the order of the owners' turns; without the owners that have no jobs. */
   readonly #owners = new Map<string, Owner<Job>>();
   /** Owners that have management jobs, in order. */
   readonly #managed = new Set<string>();
 
-  /** Jobs of this owner that wait. */
+  /** How many jobs of this owner wait. */
   waiting(name: string): number {
     const owner = this.#owners.get(name);
     return owner === undefined ? 0 : owner.manage.length + owner.write.length + owner.read.length;
@@ -61,14 +62,14 @@ export class FairQueue<Job extends QueuedCall> {
     const kind = owner.read.length === 0 || (owner.write.length > 0 && !owner.wrote) ? 'write' : 'read';
     const job = owner[kind].shift();
     owner.wrote = kind === 'write';
-    // To the end of the round.
+    // The owner goes to the end of the round.
     this.#owners.delete(name);
     this.#owners.set(name, owner);
     this.#forgetIdle(name);
     return job;
   }
 
-  /** Takes a job out whose asker has gone; false if it does not wait here any more. */
+  /** Takes out a job whose caller has gone; false if the job does not wait here any more. */
   remove(job: Job): boolean {
     const jobs = this.#owners.get(job.owner)?.[job.kind] ?? [];
     const index = jobs.indexOf(job);
@@ -79,7 +80,7 @@ export class FairQueue<Job extends QueuedCall> {
     return true;
   }
 
-  /** Takes out everything of one owner, or of all. */
+  /** Takes out all jobs of one owner, or of every owner. */
   removeAll(name?: string): Job[] {
     const names = name === undefined ? [...this.#owners.keys()] : [name];
     const jobs: Job[] = [];

@@ -2,23 +2,23 @@ import type { EventLog, ReadRequest, ReadResult, TableName } from './event-log.t
 import type { LargeReads } from './large-reads.ts';
 import { comparePositions, type Position } from './position.ts';
 
-/** Events of one read: what a subscriber holds in memory at most, beside its socket's buffer. */
+/** Events of one read: what a subscriber holds in memory at most, besides its socket's buffer. */
 export const READ_EVENTS_MAX = 500;
 
-/** Where a subscriber reads. */
+/** What a subscriber reads from. */
 export interface ReadFrom {
   readonly log: EventLog;
   readonly largeReads: LargeReads;
 }
 
-/** One read's result. The reader holds it, and its place if it is a large event, until it calls `taken`. */
+/** The result of one read. If it is a large event, the reader holds a place in `LargeReads` until it calls `taken`. */
 export interface Batch extends ReadResult {
   taken(): void;
 }
 
 /**
- * Reads once behind a position: some events, or one large one, for which it waits until there is a place. `late` is
- * called when that is held for too long.
+ * Reads once behind a position: some events, or one large event, for which it waits until there is a place. `late` is
+ * called when the place is held for too long.
  */
 export async function readBatch(
   { log, largeReads }: ReadFrom,
@@ -42,14 +42,14 @@ export interface FollowOptions {
   readonly after: Position;
   readonly tables?: readonly TableName[];
   readonly signal: AbortSignal;
-  /** The batch that was given last is large and was not taken in time: others wait for its place. */
+  /** Called when the last batch is a large event that was not taken in time: other readers wait for its place. */
   late(): void;
 }
 
 /**
- * Reads a log behind a position, then waits at its tail for more, until aborted. Each subscriber reads for itself in
- * bounded batches and takes the next one when it wants to: a slow one holds up nobody. A batch is taken when the next
- * is asked for. Fails with `stream_gone`.
+ * Reads a log behind a position, then waits at the tail for more events, until aborted. Each subscriber reads by
+ * itself, in bounded batches, at its own pace: a slow subscriber delays no other. Asking for the next batch marks the
+ * last one as taken. Fails with `stream_gone`.
  */
 export async function* follow(options: FollowOptions): AsyncGenerator<ReadResult, void, void> {
   const { from, signal, tables, late } = options;
@@ -86,7 +86,7 @@ export async function* follow(options: FollowOptions): AsyncGenerator<ReadResult
       }
     }
   } catch (error) {
-    // Nobody waits for what was given up.
+    // After an abort there is no reader to tell of a failure.
     if (!signal.aborted) throw error;
   } finally {
     stopListening();

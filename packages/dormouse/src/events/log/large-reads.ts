@@ -1,16 +1,16 @@
 import type { Clock } from '../../base/index.ts';
 
-/** Large events that readers of one database hold at a time, each some megabytes until its socket has taken it. */
+/** Large events that the readers of one database may hold at a time: each is some megabytes until its socket has it. */
 const PLACES = 4;
 /**
- * A reader who has not taken a large event in this time is let go: others wait for its place. It comes back with its
- * offset.
+ * A reader that has not taken a large event in this time is disconnected, since other readers wait for its place. The
+ * reader can come back with its offset.
  */
 const TAKEN_WITHIN_MS = 30_000;
 
 /**
- * Places for events that alone are more than one read gives. A hundred readers of a database that take nothing would
- * hold a hundred of them; a reader that comes to one waits for a place here, and others go on.
+ * Places for events that alone are more than one read gives. Without them, a hundred readers that take nothing would
+ * hold a hundred such events. A reader that comes to a large event waits here for a place, while other readers go on.
  */
 export class LargeReads {
   readonly #clock: Clock;
@@ -22,8 +22,8 @@ export class LargeReads {
   }
 
   /**
-   * Waits for a place; the result gives it back. Once it is held for too long, `late` is called. Fails with the
-   * signal's reason.
+   * Waits for a place; the returned function gives the place back. `late` is called once the place is held for too
+   * long. Fails with the signal's reason.
    */
   async enter(signal: AbortSignal, late: () => void): Promise<() => void> {
     signal.throwIfAborted();

@@ -1,18 +1,19 @@
 import { type Position, positionOf } from './position.ts';
 import type { PositionRow, SqlFile } from './sql-file.ts';
 
-/** What one database's log may hold; the oldest events go first. */
+/** What one database's log may hold; beyond that the oldest events are dropped. */
 export interface LogLimits {
   readonly eventsMax: number;
   readonly bytesMax: number;
   readonly ageMsMax: number;
   readonly cursorsMax: number;
-  /** False: what is committed may be lost with the machine's power. */
+  /** False: committed events may be lost when the machine loses power. Absent: true. */
   readonly synced?: boolean;
 }
 
 /**
- * A week of a small application, or a quarter of a GiB: what a reader may be away for without reading everything anew.
+ * A week of a small application, or a quarter of a GiB: how long a reader may be away without having to read everything
+ * anew.
  */
 export const DEFAULT_LOG_LIMITS: LogLimits = {
   eventsMax: 1_000_000,
@@ -21,22 +22,22 @@ export const DEFAULT_LOG_LIMITS: LogLimits = {
   cursorsMax: 1000,
 };
 
-/** What a row costs beside its values. */
+/** What a row costs besides its values. */
 const ROW_BYTES = 64;
-/** Bytes of an event's values, without reading them: `length` counts characters, and would. */
+/** Bytes of an event's values, without reading the values; `length` would read them, to count characters. */
 export const STORED_BYTES = 'coalesce(octet_length(before), 0) + coalesce(octet_length(after), 0)';
-/** Rows looked at in one step of trimming. */
+/** Rows read in one step of trimming. */
 const TRIM_ROWS = 1000;
 /**
  * What one call drops at most: more than a slice brings in, so that appending keeps the bounds, and little enough for a
- * short turn. What is over the bounds for another reason (a smaller limit, a week's events that grew old at once) goes
- * over the next calls.
+ * short turn. When more is over the bounds for another reason (a limit that was made smaller, many events that became
+ * too old at once), the next calls drop the rest.
  */
 const TRIM_STEPS_MAX = 4;
 const TRIM_BYTES_MAX = 8 * 1024 * 1024;
-/** Age is looked at this often; the clock is the server's, by commit times. */
+/** How often ages are checked; the time is the server's, by commit times. */
 const AGE_TRIM_MS = 60_000;
-/** Trimming goes on until this part of the bound is free, so that it runs seldom. */
+/** Trimming goes on until this part of the bound is free, so that trimming runs seldom. */
 const TRIM_SLACK = 1 / 16;
 
 interface SizedRow extends PositionRow {
@@ -49,8 +50,8 @@ export function rowBytes(before: string | null, after: string | null): number {
 }
 
 /**
- * Where a log begins and ends and how much it holds; drops what is too much. Every change belongs into a transaction of
- * the file.
+ * Where a log begins and ends and how much it holds; drops events beyond the limits. Every change has to be made inside
+ * a transaction of the file.
  */
 export class LogBounds {
   /** The last visible event. */
@@ -68,7 +69,7 @@ export class LogBounds {
     this.#limits = limits;
   }
 
-  /** Reads them from the file: at open, and after a transaction failed. */
+  /** Reads the bounds from the file: when it is opened, and after a transaction failed. */
   load(): void {
     const bounds = this.#file.get<Record<string, bigint>>('SELECT * FROM bounds') as Record<string, bigint>;
     this.tail = {
@@ -85,7 +86,7 @@ export class LogBounds {
     this.bytes = Number(bounds.bytes);
   }
 
-  /** Drops what lies behind the tail: pieces of a transaction that was never completed. */
+  /** Drops the events behind the tail, which are pieces of a transaction that was not completed. */
   dropPending(): void {
     const { ordinal, lsn, index } = this.tail;
     const pending = this.#file.get<{ events: bigint; bytes: bigint | null }>(
@@ -103,10 +104,11 @@ export class LogBounds {
   }
 
   trimByAge(nowMs: number): void {
-    // Also soon after a clock that was ahead is back: by it the last look lies in the future.
+    // A clock that was ahead and has been set back shows the last check in the future: the distance counts, not the
+    // sign.
     if (Math.abs(nowMs - this.#ageTrimmedAtMs) < AGE_TRIM_MS) return;
     const oldestMs = nowMs - this.#limits.ageMsMax;
-    // What is left of a long look is done by the next call.
+    // If more may be too old than one call drops, the next call goes on at once.
     if (this.#trimWhile((row) => Number(row.at_ms) < oldestMs)) this.#ageTrimmedAtMs = nowMs;
   }
 
@@ -118,7 +120,7 @@ export class LogBounds {
     this.#trimWhile(() => this.events > events || this.bytes > bytes);
   }
 
-  /** Drops visible events, oldest first, as long as the condition holds of the oldest; false if it may hold of more. */
+  /** Drops visible events, oldest first, while the condition holds for the oldest; false if it may hold for more. */
   #trimWhile(goes: (oldest: SizedRow) => boolean): boolean {
     let dropped = 0;
     for (let step = 0; step < TRIM_STEPS_MAX && dropped < TRIM_BYTES_MAX; step++) {

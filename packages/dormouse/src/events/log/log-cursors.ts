@@ -3,7 +3,7 @@ import type { CursorKey, LogCursor } from './event-log.ts';
 import { comparePositions, type Position, positionOf } from './position.ts';
 import type { PositionRow, SqlFile } from './sql-file.ts';
 
-/** The named places of a log's readers. */
+/** The cursors of a log: the named places of its readers. */
 export class LogCursors {
   readonly #file: SqlFile;
   readonly #cursorsMax: number;

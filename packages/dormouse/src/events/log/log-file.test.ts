@@ -65,7 +65,7 @@ function values(file: LogFile, after = START, tables?: { schema: string; name: s
   }
 }
 
-test('events come back in commit order with their position, across a reopen', () => {
+test('events are read in commit order with their positions, also after the file was opened again', () => {
   const file = logFile();
   file.begin({ systemId: '7', timeline: 1 }, 50n);
   file.append(batch(120n, transaction(100n, 2), transaction(110n, 1)));
@@ -84,7 +84,7 @@ test('the same transaction cannot be appended twice, and a failed append leaves 
   expect(file.state()).toMatchObject({ storedLsn: 120n, events: 2 });
 });
 
-test('pieces of a transaction are invisible until it is complete, and vanish if it never is', () => {
+test('pieces of a transaction are invisible until it is complete, and are dropped if it never is', () => {
   const file = logFile();
   file.append(batch(110n, transaction(100n, 1)));
   file.append(batch(undefined, transaction(200n, 3)));
@@ -97,7 +97,7 @@ test('pieces of a transaction are invisible until it is complete, and vanish if 
   expect(values(file)).toEqual(['100.0', '200.0', '200.1', '200.2']);
 });
 
-test('a filter gives its tables only, moves on past the others, and always shows gaps', () => {
+test('a read of some tables gives only their events and gaps, and moves on past the others', () => {
   const file = logFile();
   file.begin({ systemId: '7', timeline: 1 }, 1n);
   file.append(batch(110n, transaction(100n, 9000), transaction(101n, 1, { relation: 1 })));
@@ -109,7 +109,7 @@ test('a filter gives its tables only, moves on past the others, and always shows
   expect(values(file, START, [OTHER])).toEqual(['101.0', 'gap']);
 });
 
-test('the oldest events go when there are too many, and who asks for them is told', () => {
+test('the oldest events are dropped when there are too many, and a read of them fails with stream_gone', () => {
   const file = logFile({ eventsMax: 100 });
   for (let lsn = 1n; lsn <= 150n; lsn++) file.append(batch(lsn * 10n + 5n, transaction(lsn * 10n, 1)));
   expect(file.state().events).toBeLessThanOrEqual(100);
@@ -120,7 +120,7 @@ test('the oldest events go when there are too many, and who asks for them is tol
   expect(logFile({ eventsMax: 100 }).state().events).toBe(events);
 });
 
-test('events go by age and by bytes', () => {
+test('events are dropped by their age and by the bytes of the log', () => {
   const file = logFile({ ageMsMax: 100_000 });
   file.append(batch(110n, transaction(100n, 5), transaction(105n, 5)));
   file.trim(100_103);
@@ -137,7 +137,7 @@ test('events go by age and by bytes', () => {
   expect(small.state().events).toBeGreaterThan(0);
 });
 
-test('events go by age also after the clock was ahead for a while', () => {
+test('events are dropped by their age also after the clock was ahead for a while', () => {
   const file = logFile({ ageMsMax: 100_000 });
   file.trim(10_000_000);
   file.append(batch(110n, transaction(100n, 5)));
@@ -177,7 +177,7 @@ test('a new epoch starts with a gap and refuses offsets of another history', () 
   );
 });
 
-test('a batch cut in slices leaves what the whole one would, and is seen when the last is in', () => {
+test('a batch that is stored in slices leaves the same events as the whole batch, which are visible after the last slice', () => {
   const big = batch(900n, transaction(100n, 4500), transaction(110n, 0), transaction(120n, 3), transaction(130n, 2100));
   const slices = [...slicesOf(big)];
   expect(slices.length).toBeGreaterThan(2);
@@ -197,7 +197,7 @@ test('a batch cut in slices leaves what the whole one would, and is seen when th
   expect(file.state()).toMatchObject({ storedLsn: 990n, events: 6605 });
 });
 
-test('an event leaves out its largest values until the others fit, and its slice holds it alone', () => {
+test('an event over its bound leaves out its largest values until the others fit, and is alone in its slice', () => {
   const half = 'x'.repeat(EVENT_CHARACTERS_MAX / 2);
   const rows = [
     ['1', half, half],
@@ -237,7 +237,7 @@ test('an array of more than half a megabyte is left out, a text of that size is 
   expect(slice?.transactions[0]?.events[0]?.after).toEqual(['1', OMITTED, long]);
 });
 
-test('a read gives what it may hold, and a larger event alone, when asked for', () => {
+test('a read gives events up to its bound, and a larger event alone when asked for it', () => {
   const file = logFile();
   const sizes = [10, 300_000, 10];
   sizes.forEach((size, i) => {
@@ -265,7 +265,7 @@ test('an event of an older version that is over every bound is read without its 
   expect(file.read({ after: START, limit: 10 }).events.map((event) => event.after)).toEqual([[OMITTED]]);
 });
 
-test('what grew old at once goes a slice at a time', () => {
+test('many events that become too old at once are dropped over several calls', () => {
   const file = logFile({ ageMsMax: 100_000 });
   file.append(batch(110n, transaction(100n, 9000)));
   const left: number[] = [];
@@ -278,7 +278,7 @@ test('what grew old at once goes a slice at a time', () => {
   expect(left).toEqual([5000, 1000, 0]);
 });
 
-test('a file that has no room for its tables says so, and nothing of them is there', () => {
+test('a file without room for its tables fails as a full disk, and has none of the tables', () => {
   const db = new Database(join(directory, 'small.db'));
   try {
     db.pragma('max_page_count = 3');

@@ -22,16 +22,17 @@ import { EVENT_CHARACTERS_MAX } from './slices.ts';
 import { type PositionRow, SqlFile } from './sql-file.ts';
 
 /**
- * Rows one read looks at, so that a filter that lets nothing through cannot hold the worker (4096 rows: about 3 ms).
+ * Rows that one read scans, so that a read of tables without events cannot hold the worker (4096 rows: about 3 ms).
  */
 const SCAN_ROWS_MAX = 4096;
 /**
- * Row bytes one read gives, beside one event that has more. A hundred readers who take nothing hold one read's each.
+ * Bytes of rows that one read gives, unless a single event has more. A hundred readers that take nothing hold the bytes
+ * of one read each.
  */
 const READ_BYTES_MAX = 256 * 1024;
 /**
- * A stored event over this is not loaded: it is as its relation has it, with every value left out. Older versions
- * stored any size.
+ * A stored event over this is not loaded: it is given with every value left out. Older versions stored events of any
+ * size.
  */
 const LOADED_BYTES_MAX: number = 8 * EVENT_CHARACTERS_MAX;
 const OPERATIONS: readonly Operation[] = ['insert', 'update', 'delete', 'truncate', 'gap'];
@@ -47,8 +48,8 @@ interface EventRow extends PositionRow {
   readonly bytes: bigint;
 }
 /**
- * The log's file, synchronous: lives in the worker thread. WAL journal, synchronous=FULL: what append returned for is
- * on the disk.
+ * The log's file, with synchronous methods, which are called in the worker thread. The journal is a WAL with
+ * synchronous=FULL: once `append` has returned, its batch is on the disk.
  */
 export class LogFile {
   readonly cursors: LogCursors;
@@ -61,7 +62,7 @@ export class LogFile {
   #history: History | undefined;
   #storedLsn: Lsn | undefined;
 
-  /** Opens or makes the file. Fails with `data_version` and errors of SQLite. */
+  /** Opens the file, or creates it. Fails with `data_version` and errors of SQLite. */
   constructor(path: string, limits: LogLimits, random: RandomBytes) {
     this.#random = random;
     this.#file = new SqlFile(path, limits.synced);
@@ -204,7 +205,7 @@ export class LogFile {
     const loadedMax = request.large === true ? LOADED_BYTES_MAX : READ_BYTES_MAX;
     const rows = this.#file
       .statement(
-        // What is too large is not loaded: SQLite knows a value's length without it.
+        // Values that are too large are not loaded: SQLite knows a value's length without reading it.
         `SELECT ordinal, lsn, position, xid, at_ms, operation, relation, bytes,
          iif(bytes > ?, NULL, before) AS before, iif(bytes > ?, NULL, after) AS after
        FROM (SELECT *, ${STORED_BYTES} AS bytes FROM events)
@@ -231,7 +232,7 @@ export class LogFile {
     let largeNext = false;
     let upTo = scanned;
     for (const row of rows) {
-      // Over the bound of large ones it is small: nothing of it is loaded.
+      // An event over the bound of large events is small here: none of its values is loaded.
       largeNext = request.large !== true && row.bytes > READ_BYTES_MAX && row.bytes <= LOADED_BYTES_MAX;
       if (largeNext) {
         upTo = events[events.length - 1]?.position ?? after;
@@ -296,7 +297,7 @@ export class LogFile {
     };
   }
 
-  /** Memory as the file has it: at open, and after a transaction failed. */
+  /** Reads the state from the file: when it is opened, and after a transaction failed. */
   #load(): void {
     this.#relations.forget();
     this.#epochs.clear();

@@ -2,7 +2,7 @@ import { assert } from '../../base/index.ts';
 import type { ColumnDefinition, RelationDefinition, TableFacts, TableName } from './event-log.ts';
 import type { SqlFile } from './sql-file.ts';
 
-/** The tables that a log's events are of, each as it was when they were written. */
+/** The tables of a log's events, each with the columns that it had when the events were written. */
 export class LogRelations {
   readonly #file: SqlFile;
   readonly #byId = new Map<number, RelationDefinition>();
@@ -12,13 +12,13 @@ export class LogRelations {
     this.#file = file;
   }
 
-  /** After a transaction failed: what it wrote is not there. */
+  /** Forgets what is in memory, after a transaction failed: what that wrote is not in the file. */
   forget(): void {
     this.#byId.clear();
     this.#ids.clear();
   }
 
-  /** Ids of every definition that tables of these names, and their partitions and heirs, had. */
+  /** The ids of every definition of the tables of these names, and of their partitions and inheriting tables. */
   idsOf(tables: readonly TableName[]): number[] {
     return tables.flatMap(({ schema, name }) =>
       this.#file
@@ -35,7 +35,7 @@ export class LogRelations {
     );
   }
 
-  /** From now on this holds of the table's events, of all there are. A first key stays the first. */
+  /** Records facts of a table, which hold for all of its events. A first key is never replaced. */
   record({ schema, name, key, ancestors, partition }: TableFacts): void {
     const names = ancestors.map((each) => [each.schema, each.name]);
     this.#file.run(
@@ -64,7 +64,7 @@ export class LogRelations {
     return definition;
   }
 
-  /** The id of a definition; made if it is new. */
+  /** The id of a definition; a new definition is stored. */
   idOf(definition: RelationDefinition): number {
     const columns = JSON.stringify(definition.columns);
     const key = JSON.stringify([definition.schema, definition.name, columns]);
@@ -84,7 +84,7 @@ export class LogRelations {
     return id;
   }
 
-  /** Events of a table that had no key have its first one, or all columns as long as there is none. */
+  /** Events of a table that had no key have its first key, or all columns as long as it has had none. */
   #withFacts(definition: RelationDefinition): RelationDefinition {
     const { schema, name } = definition;
     const row = this.#file.get<FactsRow>(

@@ -47,7 +47,7 @@ const MIGRATIONS: readonly string[] = [
   ) WITHOUT ROWID;
   INSERT INTO bounds VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0);
   `,
-  // Sizes were counted in characters, which cannot be told without reading the value.
+  // Sizes were counted in characters before, which SQLite cannot tell without reading the value.
   `
   UPDATE bounds SET bytes =
     (SELECT coalesce(sum(64 + coalesce(octet_length(before), 0) + coalesce(octet_length(after), 0)), 0) FROM events);
@@ -73,7 +73,7 @@ const MIGRATIONS: readonly string[] = [
   'ALTER TABLE tables ADD COLUMN partition INTEGER NOT NULL DEFAULT 0;',
 ];
 
-/** Brings the file to this version. Fails with `data_version` for a file of a later one. */
+/** Brings the file to this version. Fails with `data_version` for a file of a later version. */
 export function migrate(db: Database.Database): void {
   const row = db.prepare('PRAGMA user_version').get() as { user_version: number };
   const version = row.user_version;

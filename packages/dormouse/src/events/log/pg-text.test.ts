@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { compareNumbers, dateMs, isoDate, parseArray } from './pg-text.ts';
 
-test('arrays', () => {
+test('arrays are parsed with nesting, quotes, NULL and bounds, and other texts are refused', () => {
   expect(parseArray('{}')).toEqual([]);
   expect(parseArray('{1,NULL,3}')).toEqual(['1', null, '3']);
   expect(parseArray('{"a,b","NULL","q\\"\\\\",""}')).toEqual(['a,b', 'NULL', 'q"\\', '']);
@@ -18,7 +18,7 @@ test('arrays', () => {
   for (const text of ['', 'x', '{', '{1', '{1}x', '{{1}']) expect(parseArray(text)).toBeUndefined();
 });
 
-test('dates are instants of UTC where they have no zone', () => {
+test('dates without a zone are instants of UTC', () => {
   expect(isoDate('2026-01-02 03:04:05.678901+00')).toBe('2026-01-02T03:04:05.678Z');
   expect(isoDate('2026-01-02 03:04:05+05:30')).toBe('2026-01-01T21:34:05.000Z');
   expect(isoDate('2026-01-02 03:04:05')).toBe('2026-01-02T03:04:05.000Z');
@@ -30,7 +30,7 @@ test('dates are instants of UTC where they have no zone', () => {
   expect(dateMs('-infinity')).toBe(Number.NEGATIVE_INFINITY);
 });
 
-test('numbers compare exactly', () => {
+test('numbers of any size compare exactly', () => {
   fc.assert(
     fc.property(fc.bigInt(), fc.bigInt(), fc.nat(30), fc.nat(30), (a, b, i, j) => {
       const text = (value: bigint, places: number): string => `${value}e-${places}`;

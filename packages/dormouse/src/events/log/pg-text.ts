@@ -1,6 +1,6 @@
 /**
- * Values of Postgres in text form, as capture's session prints them (ISO dates, UTC, hex bytea), by type OID.
- * Types that are not listed (enums, domains, extensions) are text.
+ * Values of Postgres in text form, as capture's session prints them (ISO dates, UTC, hex bytea), by the OID of their
+ * type. Types that are not listed (enums, domains, types of extensions) are text.
  */
 
 /** How values of a type compare and print. */
@@ -17,7 +17,7 @@ const CLASSES: ReadonlyMap<number, ValueClass> = new Map<number, ValueClass>([
 
 export const OID = { int8: 20, int2: 21, int4: 23, oid: 26, float4: 700, float8: 701, bpchar: 1042 } as const;
 
-/** Array types and their elements. */
+/** Array types and their element types. */
 const ELEMENTS: ReadonlyMap<number, number> = new Map([
   [143, 142],
   [199, 114],
@@ -56,7 +56,8 @@ export function classOf(oid: number): ValueClass {
 }
 
 /**
- * The element type of a column of arrays, 0 for one that is not listed; undefined for a column that holds no arrays.
+ * The element type of a column of arrays, 0 for an element type that is not listed; undefined for a column that holds
+ * no arrays.
  */
 export function elementOf(column: { readonly typeOid: number; readonly list?: true }): number | undefined {
   return column.list === true ? 0 : ELEMENTS.get(column.typeOid);
@@ -73,8 +74,8 @@ const OPEN = 0x7b;
 const CLOSE = 0x7d;
 
 /**
- * Reads an array (manual, "Array Input and Output Syntax"); undefined if the text is none. Four megabytes take some 50
- * ms.
+ * Parses an array (manual, "Array Input and Output Syntax"); undefined if the text is no array. Four megabytes take
+ * some 50 ms.
  */
 export function parseArray(text: string): ArrayItem[] | undefined {
   // Lower bounds other than 1 come first: [0:2]={…}
@@ -131,8 +132,8 @@ const DATE = /^(\d{4,})-(\d\d)-(\d\d)(?:[ T](\d\d:\d\d:\d\d(?:\.\d+)?)(Z|[+-]\d\
 const TIME = /^(\d\d:\d\d:\d\d(?:\.\d+)?)(Z|[+-]\d\d(?::?\d\d)?)?$/;
 
 /**
- * Milliseconds since 1970 of a date, time, timestamp with or without zone; what has no zone is UTC, as Prisma has it.
- * NaN for what no number says; infinities are themselves.
+ * Milliseconds since 1970 of a date, a time, or a timestamp with or without zone; a value without a zone is UTC, as in
+ * Prisma. NaN for a text that is no date; infinity and -infinity are the numbers of that name.
  */
 export function dateMs(text: string): number {
   if (text === 'infinity') return Number.POSITIVE_INFINITY;
@@ -153,7 +154,7 @@ export function dateMs(text: string): number {
 /** ECMAScript's date format has three decimals; more are cut off, as Prisma does. */
 function milliseconds(clock: string): string {
   const [whole, decimals = ''] = clock.split('.');
-  // 24:00:00 is a time of Postgres; the day's end for Date.parse, too.
+  // 24:00:00 is a valid time in Postgres; Date.parse also takes it for the end of the day.
   return `${whole}.${decimals.slice(0, 3).padEnd(3, '0')}`;
 }
 function zone(offset: string | undefined): string {
@@ -161,7 +162,7 @@ function zone(offset: string | undefined): string {
   return offset.length === 3 ? `${offset}:00` : offset.slice(0, 6);
 }
 
-/** The instant in ISO 8601, or the text where it is none (infinity). */
+/** The instant in ISO 8601; the text itself if it is no instant (infinity). */
 export function isoDate(text: string): string {
   const ms = dateMs(text);
   return Number.isFinite(ms) && Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : text;
@@ -172,14 +173,14 @@ export function base64Of(text: string): string {
   return Buffer.from(text.slice(2), 'hex').toString('base64');
 }
 
-/** The plain decimal of a number, which money prints with currency and grouping. */
+/** A number as a plain decimal; `money` is printed with its currency and grouping. */
 export function decimalOf(text: string): string {
   if (/^[-+.\deE]+$/.test(text) || /^(NaN|-?Infinity)$/.test(text)) return text;
   return text.replace(/[^-\d.]/g, '');
 }
 
 const NUMBER = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/;
-/** Exponents over this come from nobody's numbers column and would make strings of any length. */
+/** No column of numbers holds exponents over this, and they would make strings of any length. */
 const EXPONENT_MAX = 20_000;
 
 interface Digits {
@@ -203,8 +204,8 @@ function digitsOf(text: string): Digits | undefined {
 }
 
 /**
- * Compares two numbers in text form exactly; undefined if one is none. NaN is equal to itself and above all, as in
- * Postgres.
+ * Compares two numbers in text form exactly; undefined if one of them is no number. NaN equals itself and is above
+ * every other number, as in Postgres.
  */
 export function compareNumbers(a: string, b: string): number | undefined {
   const special = (text: string): number | undefined =>

@@ -1,9 +1,9 @@
 import { type Epoch, parseEpoch } from '../../base/index.ts';
 import type { Lsn } from '../../wire/index.ts';
 
-/** A place in a database's log: after every event up to and including (commit LSN, index) of the given epoch. */
+/** A place in a database's log: behind every event up to and including (LSN, index) of the given epoch. */
 export interface Position {
-  /** Counts the epochs of one log, from 1: what makes positions of two epochs comparable. */
+  /** The number of the epoch in its log, from 1, which makes positions of two epochs comparable. */
   readonly ordinal: number;
   /** The commit LSN of the transaction. LSNs of single changes go backwards across transactions and order nothing. */
   readonly lsn: Lsn;
@@ -11,7 +11,7 @@ export interface Position {
   readonly index: number;
 }
 
-/** Before everything. */
+/** Before every event. */
 export const ORIGIN: Position = { ordinal: 0, lsn: 0n, index: 0 };
 
 /** Negative, zero or positive as `a` lies before, at or behind `b`. */
@@ -21,7 +21,7 @@ export function comparePositions(a: Position, b: Position): number {
   return a.index - b.index;
 }
 
-/** The position in a row of the log's file. */
+/** The position that a row of the log's file holds. */
 export function positionOf(row: {
   readonly ordinal: bigint;
   readonly lsn: bigint;
@@ -32,7 +32,10 @@ export function positionOf(row: {
 
 const OFFSET = /^([0-9a-f]{4})-([0-9a-f]{16})-([0-9a-f]{16})-([0-9a-f]{8})$/;
 
-/** The event's id and stream offset: opaque to others, unique, and sorting as text in log order within one database. */
+/**
+ * The id of an event and its stream offset: opaque to clients, unique, and in log order when sorted as text within one
+ * database.
+ */
 export function formatOffset(position: Position, epoch: Epoch): string {
   const ordinal = position.ordinal.toString(16).padStart(4, '0');
   const lsn = position.lsn.toString(16).padStart(16, '0');
@@ -40,7 +43,7 @@ export function formatOffset(position: Position, epoch: Epoch): string {
   return `${ordinal}-${epoch}-${lsn}-${index}`;
 }
 
-/** Takes an offset apart; undefined if it is not one. Whether the epoch is of this log is for the reader to check. */
+/** Parses an offset; undefined for any other text. The caller has to check that the epoch is one of its log. */
 export function parseOffset(text: string): { readonly position: Position; readonly epoch: Epoch } | undefined {
   const match = OFFSET.exec(text);
   const epoch = parseEpoch(match?.[2] ?? '');

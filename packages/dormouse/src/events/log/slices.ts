@@ -9,19 +9,20 @@ import {
 import { elementOf } from './pg-text.ts';
 
 /**
- * Characters of values that one event carries, old row and new; what is larger is left out of it by name. Each is held
- * as text, as JSON and as bytes on its way to a reader, and takes the main loop some 10 ms.
+ * Characters of values that one event carries, old row and new row together. Values beyond that are left out, and the
+ * event names them. On its way to a reader a value is held as text, as JSON and as bytes; an event of this size takes
+ * the main loop some 10 ms.
  */
 export const EVENT_CHARACTERS_MAX: number = 4 * 1024 * 1024;
 /**
- * Characters of one array: it is taken apart and put together again, which takes the main loop ten times as long as a
- * text.
+ * Characters of one array. An array is parsed and printed again, which takes the main loop ten times as long as a text
+ * of the same size.
  */
 export const ARRAY_CHARACTERS_MAX: number = 512 * 1024;
 
-/** Events of one slice: they take the log's thread some 10 ms, and the main loop less to hand over. */
+/** Events of one slice: storing them takes the log's thread some 10 ms, and the main loop less to hand them over. */
 const SLICE_EVENTS_MAX = 2000;
-/** Characters of one slice, beside one event that has more. */
+/** Characters of one slice, unless a single event has more. */
 const SLICE_CHARACTERS_MAX = 1024 * 1024;
 
 function charactersOf(row: Row | undefined): number {
@@ -31,7 +32,7 @@ function charactersOf(row: Row | undefined): number {
 }
 
 /**
- * The event without arrays over their bound, and without its largest values, so that what is left is within the bound.
+ * The event without arrays over their bound, and without as many of its largest values as it takes to fit the bound.
  */
 function withinBound(event: NewEvent, relation: RelationDefinition | undefined, characters: number): NewEvent {
   const before = event.before === undefined ? undefined : [...event.before];
@@ -52,8 +53,8 @@ function withinBound(event: NewEvent, relation: RelationDefinition | undefined, 
 }
 
 /**
- * Cuts a batch so that each slice takes the log's thread a short turn. All but the last are incomplete: what they hold
- * is seen when the last is in, or never. Gives at least one.
+ * Cuts a batch into slices, so that each takes the log's thread a short turn. All slices but the last are incomplete:
+ * their events become visible when the last slice is stored, or never. Gives at least one slice.
  */
 export function* slicesOf(batch: AppendBatch): Generator<AppendBatch, void, void> {
   let transactions: NewTransaction[] = [];
@@ -61,7 +62,7 @@ export function* slicesOf(batch: AppendBatch): Generator<AppendBatch, void, void
   let indexes = new Map<number, number>();
   let events = 0;
   let characters = 0;
-  // They hold of the first slice's events already.
+  // The facts of tables go with the first slice: they hold for its events already.
   let { tables } = batch;
   const relationOf = (index: number): number => {
     if (index === -1) return -1;
@@ -95,7 +96,7 @@ export function* slicesOf(batch: AppendBatch): Generator<AppendBatch, void, void
       events += 1;
       characters += size;
     }
-    // A transaction that is complete and has no events leaves no trace; the end of one whose pieces went before does.
+    // A complete transaction without events is not stored, unless it is the end of one whose pieces went before.
     if (part.length > 0 || firstIndex > 0) transactions.push({ ...transaction, firstIndex, events: part });
   }
   yield slice(batch.endLsn);

@@ -7,7 +7,7 @@ export class SqlFile {
   readonly #db: Database.Database;
   readonly #statements = new Map<string, Database.Statement>();
 
-  /** Opens or makes the file: WAL journal, and what a transaction committed is on the disk unless `synced` is false. */
+  /** Opens or creates the file, with a WAL journal; a committed transaction is on the disk unless `synced` is false. */
   constructor(path: string, synced = true) {
     this.#db = new Database(path);
     try {
@@ -20,7 +20,7 @@ export class SqlFile {
     }
   }
 
-  /** Commits what `work` does, or nothing of it. */
+  /** Runs `work` in a transaction: all of it is committed, or nothing. */
   transaction(work: () => void): void {
     sqlTransaction(this.#db, work);
   }
@@ -44,21 +44,21 @@ export class SqlFile {
   }
 
   /**
-   * SQLite lets go of the file when the last statement is collected; until then all is in the file itself, none in its
-   * journal.
+   * SQLite keeps the file's descriptors until the last statement is collected as garbage. Until then everything is in
+   * the file itself and nothing in its journal.
    */
   close(): void {
     this.#statements.clear();
     try {
       this.#db.pragma('wal_checkpoint(TRUNCATE)');
     } catch {
-      // A full disk: the journal keeps what it has, and the next open reads it.
+      // The disk is full: the journal stays as it is, and the next open reads it.
     }
     this.#db.close();
   }
 }
 
-/** A position as a row has it. */
+/** The columns of a row that hold a position. */
 export interface PositionRow {
   readonly ordinal: bigint;
   readonly lsn: bigint;

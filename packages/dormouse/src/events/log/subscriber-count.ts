@@ -1,6 +1,6 @@
 import { DormouseError } from '../../base/index.ts';
 
-/** Counts a database's subscribers, or other readers. */
+/** Counts the subscribers of one database, or its readers of another kind, up to a maximum. */
 export class SubscriberCount {
   readonly #max: number;
   readonly #what: string;
@@ -15,7 +15,7 @@ export class SubscriberCount {
     return this.#open;
   }
 
-  /** Takes a place; the result gives it back. Fails with `quota_exceeded`. */
+  /** Takes a place; the returned function gives the place back. Fails with `quota_exceeded`. */
   enter(): () => void {
     if (this.#open >= this.#max) {
       throw new DormouseError('quota_exceeded', {
