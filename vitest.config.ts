@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /**
  * What is waited for comes on a machine of any speed; a condition that never comes is told before the test's own time
@@ -23,17 +24,38 @@ const ALONE: readonly string[] = [
   // How long a request takes while another waits for the disk.
   'fault/slow-disk.test.ts',
 ];
+/** The files that take longest by the clock: begun last, one of them would go on alone at the end. */
+const LONGEST: readonly string[] = [
+  'fault/life.test.ts',
+  'system/prisma-sleep.test.ts',
+  'system/bad-requests.test.ts',
+  'system/bad-surroundings.test.ts',
+  'fault/instance-kill.test.ts',
+  'fault/instance-chaos.test.ts',
+  'system/prisma-sqlstates.test.ts',
+  'system/prisma-differential.test.ts',
+];
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLong = ({ moduleId }: TestSpecification): boolean =>
+      LONGEST.some((name) => moduleId.endsWith(TESTS + name));
+    const sorted = await super.sort(files);
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+  }
+}
+
 /** They need control groups of version 2 for themselves: `npm run vm`. */
 const IN_A_VM = `${TESTS}vm/**`;
 
 const servers = { testTimeout: 180_000, hookTimeout: 240_000, expect: expectation };
 
-// Three projects: unit tests share a process pool; of what starts real servers, some files run beside each other, the
-// others one at a time, and none beside those of another project.
+// Three projects: unit tests share processes; of the files that start real servers, most run beside each other, the
+// others one at a time; no file runs beside one of another project.
 export default defineConfig({
   test: {
     // .ci/run takes its counts from the report.
     reporters: ['default', ['json', { outputFile: '.cache/test-report.json' }]],
+    sequence: { sequencer: LongestFirst },
     globalSetup: ['packages/dormouse/test/build.setup.ts'],
     projects: [
       {
@@ -54,9 +76,9 @@ export default defineConfig({
           name: 'beside',
           include: ['packages/*/test/**/*.test.ts', 'examples/**/*.test.ts'],
           exclude: [...configDefaults.exclude, IN_A_VM, ...ALONE.map((name) => TESTS + name)],
-          // Each is a process that asks, one that serves, and its servers: about one and a half cores, less what it
-          // waits.
-          maxWorkers: Math.min(4, Math.max(2, Math.floor(availableParallelism() / 2))),
+          // Each is a process that asks, one that serves, and its servers, which wait for half of the time: less than a
+          // core.
+          maxWorkers: Math.min(4, availableParallelism() + 1),
           sequence: { groupOrder: 1 },
         },
       },

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { prepareDataDirectory } from '../support/data-directory.ts';
 import { queryRows } from '../support/pg-session.ts';
 import { type Scratch, scratch } from '../support/scratch.ts';
 import { LAUNCHER, type SpawnedCli, spawnCli } from '../support/spawned-cli.ts';
@@ -25,8 +26,13 @@ function cli(words: readonly string[], environment: Record<string, string> = {})
   return started;
 }
 
-/** `start --json`, waited for; gives what it announced. */
+/** `start --json` on a data directory that has its programs and template, waited for; gives what it announced. */
 async function started(...flags: string[]) {
+  await prepareDataDirectory(join(home.path, 'data'));
+  return startedOnNothing(...flags);
+}
+
+async function startedOnNothing(...flags: string[]) {
   const platform = cli(['start', '--json', ...FREE, ...flags]);
   await platform.said('}\n');
   return { platform, announced: JSON.parse(platform.out()) };
@@ -34,7 +40,8 @@ async function started(...flags: string[]) {
 
 describe('dormouse start', () => {
   it('announces itself as one JSON object on stdout, and ends with 0 on SIGTERM', async () => {
-    const { platform, announced } = await started();
+    // From nothing, as the first start on a machine.
+    const { platform, announced } = await startedOnNothing();
     expect(Object.keys(announced)).toEqual(['http', 'postgres', 'dashboard', 'adminToken', 'databases']);
     expect(announced.databases).toHaveLength(1);
     const [main] = announced.databases;
@@ -160,7 +167,7 @@ describe('a start that cannot be', () => {
     mkdirSync(join(home.path, 'photos'));
     writeFileSync(join(home.path, 'photos', 'cat.jpg'), '');
     expect(await refused(['--port', '0', '--pg-port', '0', '--data', 'photos'])).toContain('photos');
-    const { platform } = await started('--data', 'mine');
+    const { platform } = await startedOnNothing('--data', 'mine');
     platform.child.kill('SIGTERM');
     await platform.ended;
     writeFileSync(join(home.path, 'mine', 'format'), '999\n');
