@@ -1,40 +1,43 @@
 import type { Clock } from '../../base/index.ts';
 
-/** What an owner may use at once: two hundred shapes of usual queries, or one that is hostile. */
-const CREDIT_MS = 200;
-/** Part of the time that an owner may use for long. */
+/** Compile time that an owner may use at once: enough for 200 shapes of usual queries, or for one hostile query. */
+const BURST_MS = 200;
+/** The part of the elapsed time that an owner may use in the long run. */
 const SHARE = 0.1;
-/** Owners noted; beyond it those that owe nothing any more are forgotten. */
+/** Owners that are recorded. Beyond this number, owners without recent use are forgotten. */
 const OWNERS_MAX = 1_000;
 
-interface Debt {
+interface Usage {
   readonly ms: number;
   readonly atMs: number;
 }
 
-/** How much of a shared thread's time each owner has used lately. */
+/**
+ * The time of the shared compiler thread that each owner has used lately. An owner is a database, by its id. Use
+ * decreases by a tenth of the time that passes.
+ */
 export class CompileQuota {
   readonly #clock: Clock;
-  readonly #debts = new Map<string, Debt>();
+  readonly #usage = new Map<string, Usage>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Notes what a job of the owner took. */
+  /** Records the time that a job of the owner took. */
   add(owner: string, ms: number): void {
-    this.#debts.set(owner, { ms: this.#owed(owner) + ms, atMs: this.#clock.monotonic() });
-    if (this.#debts.size <= OWNERS_MAX) return;
-    for (const each of this.#debts.keys()) if (this.#owed(each) === 0) this.#debts.delete(each);
+    this.#usage.set(owner, { ms: this.#used(owner) + ms, atMs: this.#clock.monotonic() });
+    if (this.#usage.size <= OWNERS_MAX) return;
+    for (const each of this.#usage.keys()) if (this.#used(each) === 0) this.#usage.delete(each);
   }
 
-  /** Whether the owner has used more than others should wait for. */
-  isDeep(owner: string): boolean {
-    return this.#owed(owner) > CREDIT_MS;
+  /** Whether the owner has used more than its quota, so that its jobs should not delay those of others. */
+  isExceeded(owner: string): boolean {
+    return this.#used(owner) > BURST_MS;
   }
 
-  #owed(owner: string): number {
-    const debt = this.#debts.get(owner);
-    return debt === undefined ? 0 : Math.max(0, debt.ms - (this.#clock.monotonic() - debt.atMs) * SHARE);
+  #used(owner: string): number {
+    const usage = this.#usage.get(owner);
+    return usage === undefined ? 0 : Math.max(0, usage.ms - (this.#clock.monotonic() - usage.atMs) * SHARE);
   }
 }

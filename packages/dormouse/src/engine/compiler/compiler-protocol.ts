@@ -4,43 +4,46 @@ import type { PackedGraph } from './packed-graph.ts';
 export interface CompilerJob {
   readonly kind: 'compile' | 'compile-batch';
   readonly schemaHash: string;
-  /** The text of the schema, once the thread has said that it does not hold it. */
+  /** The text of the schema, if the thread has answered that it does not hold the schema. */
   readonly schema?: string;
   readonly request: string;
 }
 
-/** What a thread with a compiler starts with: a compiled module, so that a replacement is quick. */
+/** The start data of a thread with a compiler. The module is compiled already, so that a replacement starts quickly. */
 export interface CompilerModule {
   readonly compilerModule: WebAssembly.Module;
-  /** `import`able URL of the compiler's JavaScript part. */
+  /** URL of the compiler's JavaScript part, for `import`. */
   readonly compilerUrl: string;
-  /** Characters of the schemas held at once; the least recently used goes first. */
+  /** Most characters of the schemas that are held at once. The least recently used schema is dropped first. */
   readonly schemaCharactersMax: number;
-  /** What the compiler is told of the database. */
+  /** The facts about the database that the compiler needs. */
   readonly connectionInfo: object;
 }
 
-/** A job for the schema thread: `check` validates, `read` gives {@link SchemaFacts} of a valid one. */
+/** A job for a schema thread: `check` validates a schema, `read` gives the {@link SchemaFacts} of a valid one. */
 export interface SchemaJob {
   readonly kind: 'check' | 'read';
   readonly schema: string;
 }
 
-/** What the schema thread starts with. */
+/** The start data of a schema thread. */
 export interface SchemaThreadData {
-  /** How far the validator's memory may grow. */
+  /** Most bytes to which the validator's memory may grow. */
   readonly memoryBytesMax: number;
-  /** Metadata beyond this is not read. */
+  /** Metadata of more bytes than this is not read. */
   readonly metadataBytesMax: number;
 }
 
-/** What the engine needs to know of a schema, beside compiling for it. */
+/** What the engine knows about a schema besides its text. */
 export interface SchemaFacts {
-  /** What may be taken out of queries as parameters; absent until that is read, and for a schema too large for it. */
+  /**
+   * Which values of a query may become parameters. Absent until the metadata was read, and for a schema whose metadata
+   * is too large.
+   */
   readonly parameters?:
     | {
         readonly graph: PackedGraph;
-        /** Database names by enum and value. */
+        /** For each enum, the database's name of each value. */
         readonly enums: Readonly<Record<string, Readonly<Record<string, string>>>>;
       }
     | undefined;

@@ -1,4 +1,4 @@
-/** The thread that Prisma's query compiler lives in; see job-thread.ts for its life. */
+/** The worker thread of Prisma's query compiler. JobThread (src/threads/) starts, bounds and replaces it. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { JobReply, NumberedJob } from '../../threads/index.ts';
 import type { CompilerJob, CompilerModule } from './compiler-protocol.ts';

@@ -18,13 +18,13 @@ const findMany = (where: object): string =>
     action: 'findMany',
     query: { arguments: { where }, selection: { $scalars: true } },
   });
-/** A query that keeps the compiler busy for long: thousands of conditions, each with a relation to join. */
+/** A query that the compiler cannot compile in time: thousands of conditions, each with a relation to join. */
 const monstrous = findMany({
   AND: Array.from({ length: 80_000 }, (_, index) => ({
     next: { is: { next: { is: { name: { contains: `x${index}` } } } } },
   })),
 });
-/** It takes the compiler some hundred milliseconds. */
+/** A query that takes the compiler several hundred milliseconds. */
 const slowQuery = findMany({
   AND: Array.from({ length: 6000 }, (_, index) => ({ next: { is: { name: { contains: `x${index}` } } } })),
 });
@@ -44,7 +44,7 @@ afterEach(async () => {
 });
 
 describe('the compiler', () => {
-  it('compiles for the schema that a query names', async () => {
+  it('compiles a query for the schema that it names', async () => {
     const compiler = open();
     const one = source('1', schemaOf(2));
     expect(await compiler.compile('a', 'compile', one, findMany({ id: 1 }), soon())).toMatchObject({ type: 'dataMap' });
@@ -56,10 +56,10 @@ describe('the compiler', () => {
     await expect(compiler.compile('a', 'compile', one, 'garbage', soon())).rejects.toBeInstanceOf(QueryRefused);
   });
 
-  it('ends a query that takes too long, and only that one', async () => {
+  it('ends a query that takes too long, and no other', async () => {
     const compiler = open({ compileMsMax: 1500 });
     const schema = source('1', schemaOf(3));
-    // Those that wait behind it find a new thread.
+    // The queries behind it run in a new thread.
     const [hostile, ...others] = await Promise.allSettled([
       compiler.compile('b', 'compile', schema, monstrous, soon()),
       compiler.compile('a', 'compile', schema, findMany({ id: 2 }), soon()),
@@ -70,7 +70,7 @@ describe('the compiler', () => {
     for (const other of others) expect(other).toMatchObject({ status: 'fulfilled', value: { type: 'dataMap' } });
   });
 
-  it('ends the waiting at the deadline of who asks, and never the thread that others use', async () => {
+  it('fails a waiting query at its deadline, and never ends the thread because of that', async () => {
     const compiler = open({ compileMsMax: 60_000 });
     const schema = source('1', schemaOf(3));
     await compiler.compile('modest', 'compile', schema, findMany({}), soon());
@@ -82,11 +82,11 @@ describe('the compiler', () => {
       expect(each).toMatchObject({ status: 'rejected', reason: { code: 'query_timeout' } });
     }
     expect(await modest).toMatchObject({ type: 'dataMap' });
-    // The one that had begun was finished; the others were never begun.
+    // The query that had begun was finished; the others never began.
     expect(messages).toEqual([]);
   });
 
-  it('refuses who fills the queue, not who comes then', async () => {
+  it('refuses queries of the database that fills the queue, not those of others', async () => {
     const compiler = open({ waitingMax: 50 });
     const schema = source('1', schemaOf(3));
     const ask = (owner: string): Promise<unknown> =>
@@ -101,7 +101,7 @@ describe('the compiler', () => {
     for (const each of refused) expect(each).toMatchObject({ reason: { code: 'queue_full' } });
   });
 
-  it('serves owners in turns, however many queries one of them has', async () => {
+  it('serves databases in turns, however many queries one of them has', async () => {
     const compiler = open();
     const schema = source('1', schemaOf(2));
     await compiler.compile('a', 'compile', schema, findMany({}), soon());
@@ -112,7 +112,7 @@ describe('the compiler', () => {
     expect(order.lastIndexOf('modest')).toBeLessThan(6);
   });
 
-  it('makes an owner of slow queries wait for nobody but itself', async () => {
+  it('lets the slow queries of a database delay only that database', async () => {
     const compiler = open({ compileMsMax: 60_000 });
     const schema = source('1', schemaOf(3));
     await compiler.compile('modest', 'compile', schema, findMany({}), soon());
@@ -121,7 +121,7 @@ describe('the compiler', () => {
       compiler.compile(owner, 'compile', schema, query, soon()).then(() => order.push(owner));
     const slow = Array.from({ length: 4 }, () => ask('greedy', slowQuery));
     await slow[0];
-    // The others of the greedy one have gone aside, and take at least as long each as all of these.
+    // The other slow queries run in the second thread. Each takes at least as long as all of these.
     for (let index = 0; index < 10; index++) await ask('modest', findMany({ id: index }));
     await Promise.all(slow);
     expect(order.lastIndexOf('modest')).toBeLessThan(order.lastIndexOf('greedy'));
@@ -136,7 +136,7 @@ describe('the compiler', () => {
     expect(messages).toContain('a thread is replaced: its memory has grown');
   });
 
-  it('tells what it knows of a schema, and why it refuses one', async () => {
+  it('gives the facts about a schema, or says why it refuses the schema', async () => {
     const compiler = open();
     const { parameters } = await compiler.load('a', schemaOf(3), soon());
     expect(parameters?.enums).toEqual({ Kind: { A: 'A', B: 'b' } });
@@ -150,7 +150,7 @@ describe('the compiler', () => {
     await expect(compiler.load('a', '', soon())).rejects.toMatchObject({ code: 'schema_invalid' });
   });
 
-  it('reads what it must know of a large schema aside, and checks those of others meanwhile', async () => {
+  it('reads the metadata of a large schema while it validates schemas of other databases', async () => {
     const compiler = open();
     const large = await compiler.load('large', schemaOf(300), soon());
     const small = await compiler.load('small', schemaOf(3), soon());
@@ -163,7 +163,7 @@ describe('the compiler', () => {
     expect(messages).toEqual([]);
   }, 90_000);
 
-  it('refuses what it is asked once it is closed', async () => {
+  it('refuses every job once it is closed', async () => {
     const compiler = open();
     const schema = source('1', schemaOf(2));
     const ask = (): Promise<unknown> => compiler.compile('a', 'compile', schema, findMany({}), soon());

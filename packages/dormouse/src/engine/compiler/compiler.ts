@@ -10,45 +10,47 @@ import { MetadataReading } from './metadata-reading.ts';
 import { forSchemaValidator, providerOf } from './schema-dialect.ts';
 import { withMemoryLimit } from './wasm-memory.ts';
 
-/** A compile job takes under a millisecond; large hostile queries were measured at 150 to 450 ms. */
+/** Longest time of a compile job. A usual job takes less than 1 ms; large hostile queries took 150 to 450 ms. */
 const COMPILE_MS_MAX = 5_000;
-/** Validating a schema of 500 models takes 80 ms. */
+/** Longest processor time of a validation. A schema of 500 models takes 80 ms. */
 const CHECK_MS_MAX = 5_000;
-/** Of a schema's metadata; it is waited for this long, then queries go without until it is there. */
+/** How long `load` waits for a schema's metadata. After that, queries are compiled without it until it was read. */
 const READ_GRACE_MS = 2_000;
-/** Processor time: 300 models of an application, with 90 MB of metadata, take 6 s. */
+/**
+ * Longest processor time of reading a schema's metadata. 300 models of an application, with 90 MB of metadata, take 6
+ * s.
+ */
 const READ_CPU_MS_MAX = 60_000;
-/** Longest that reading a schema's metadata may take, with its waiting behind that of others. */
+/** Longest time of reading a schema's metadata, including the wait for other schemas. */
 const READ_WAIT_MS = 600_000;
 /**
- * A compiler of 100 schemas of 20 models holds 21 MB; from the first bound on it is replaced, at the second a job
- * fails.
+ * A compiler's memory: beyond the first limit, the thread is replaced after its job; at the second, the job fails. 100
+ * schemas of 20 models take 21 MB.
  */
 const COMPILER_BYTES_MAX = 256 * 2 ** 20;
 const COMPILER_GROWTH_BYTES_MAX = 512 * 2 ** 20;
-/**
- * A validator that has grown beyond the first is replaced; it takes four times the bytes of the metadata that it makes.
- */
+/** The same limits for a validator's memory. It takes four times the bytes of the metadata that it generates. */
 const VALIDATOR_BYTES_MAX = 128 * 2 ** 20;
 const VALIDATOR_GROWTH_BYTES_MAX = 768 * 2 ** 20;
-/** 300 models of an application have 90 MB, 1000 of a dozen fields 134 MB. */
+/** Largest metadata that is read. 300 models of an application have 90 MB, 1000 models of a dozen fields 134 MB. */
 const METADATA_BYTES_MAX = 160 * 2 ** 20;
-/** JavaScript heap of a compiler's thread: plans pass through. */
+/** JavaScript heap of a compiler's thread, which holds one plan at a time. */
 const HEAP_MB_MAX = 512;
-/** The same of a validator's: of metadata it holds as many bytes at most as that has. */
+/** JavaScript heap of a schema thread. What is kept of metadata takes at most as many bytes as the metadata itself. */
 const READER_HEAP_MB_MAX = 256;
-/** Schemas are seldom new: the validator's thread goes after this long. */
+/** An idle schema thread ends after this time. New schemas are rare. */
 const VALIDATOR_IDLE_MS = 30_000;
-/** The second compiler's thread goes when nobody has needed it for so long. */
+/** The idle second compiler thread ends after this time. */
 const SLOW_IDLE_MS = 30_000;
 /**
- * Schemas held compiled at once, over all databases: the compiler takes 60 bytes a character, 22 MB for 1000 models.
+ * Most characters of the schemas for which a thread holds a compiler, over all databases. A compiler takes 60 bytes per
+ * character, which is 22 MB for 1000 models.
  */
 const SCHEMA_CHARACTERS_MAX = 2 * 2 ** 20;
-/** Jobs that may wait, over all databases. */
+/** Most jobs that may wait for a thread, over all databases. */
 const WAITING_MAX = 1_000;
 
-/** The query does not fit the schema, as the compiler says it: P2009 and its like, for the client. */
+/** The compiler refused a query that does not fit the schema. The client is given the code (P2009 or similar). */
 export class QueryRefused extends Error {
   override readonly name = 'QueryRefused';
   readonly code: string | undefined;
@@ -61,7 +63,7 @@ export class QueryRefused extends Error {
   }
 }
 
-/** A schema by its hash, and its text, which is asked for when the compiler does not hold it. */
+/** A schema's hash, and its text, which is read only if the compiler does not hold the schema. */
 export interface SchemaSource {
   readonly hash: string;
   text(): Promise<string>;
@@ -70,29 +72,40 @@ export interface SchemaSource {
 export interface CompilerOptions {
   readonly clock: Clock;
   readonly log: Logger;
-  /** Shorter and smaller, for tests. */
+  /** Tests set lower limits. */
   readonly compileMsMax?: number;
   readonly compilerBytesMax?: number;
   readonly waitingMax?: number;
   readonly metadataBytesMax?: number | undefined;
 }
 
-/** Prisma's compiler and its schema validator, each in a thread of its own, so that neither holds up the main loop. */
+/**
+ * Prisma's query compiler and schema validator, in worker threads, so that neither blocks the main thread.
+ *
+ * Invariants:
+ * - Every job has a time limit, and every thread a memory limit. A job beyond its limit ends its thread and fails; the
+ *   jobs behind it run in a new thread.
+ * - Databases take turns in a thread, so that many jobs of one delay another by one job at a time.
+ * - A database that has used more than its quota of compile time goes on in a second thread, where only such databases
+ *   delay each other.
+ * - A schema is validated by one thread while another reads the metadata of a large schema.
+ * - Threads start with their first job. All but the first compiler thread end when they are idle.
+ */
 export class Compiler {
   readonly #options: CompilerOptions;
   readonly #compiler: JobThread<CompilerJob>;
-  /** For owners that use much of its time: they wait for each other. */
+  /** For databases that have exceeded their quota: they wait for each other only. */
   readonly #slowCompiler: JobThread<CompilerJob>;
-  readonly #debts: CompileQuota;
+  readonly #quota: CompileQuota;
   #module: Promise<CompilerModule> | undefined;
   readonly #validator: JobThread<SchemaJob>;
-  /** Apart from the validator: a schema is checked while the metadata of a large one is read. */
+  /** Separate from the validator, so that a schema is checked while the metadata of a large one is read. */
   readonly #reader: JobThread<SchemaJob>;
 
   constructor(options: CompilerOptions) {
     const { clock, log } = options;
     this.#options = options;
-    this.#debts = new CompileQuota(clock);
+    this.#quota = new CompileQuota(clock);
     const compilerThread = (name: string, idleMs?: number): JobThread<CompilerJob> =>
       new JobThread({
         name,
@@ -128,8 +141,9 @@ export class Compiler {
   }
 
   /**
-   * Checks a schema. Throws `schema_invalid` with the validator's message. `owner` takes turns with others. What it
-   * gives of a large schema comes later.
+   * Validates a schema, and starts to read its metadata. The metadata of a large schema may still be missing in the
+   * result. `owner` is the id of the database, with which other databases take turns. Throws `schema_invalid` with the
+   * validator's message.
    */
   async load(owner: string, schema: string, deadline: Deadline): Promise<MetadataReading> {
     const provider = providerOf(schema);
@@ -185,16 +199,16 @@ export class Compiler {
     }
   }
 
-  /** By the one thread or the other: who has used much of the first gives it to others. */
+  /** Submits a job to the first thread or, if the database has exceeded its quota, to the second. */
   #submit(owner: string, job: CompilerJob, deadline: Deadline, limitMs: number): Promise<unknown> {
-    const thread = this.#debts.isDeep(owner) ? this.#slowCompiler : this.#compiler;
+    const thread = this.#quota.isExceeded(owner) ? this.#slowCompiler : this.#compiler;
     return thread.submit(owner, job, deadline, limitMs, (ms) => {
-      this.#debts.add(owner, ms);
-      if (this.#debts.isDeep(owner)) this.#compiler.handOver(owner, this.#slowCompiler);
+      this.#quota.add(owner, ms);
+      if (this.#quota.isExceeded(owner)) this.#compiler.handOver(owner, this.#slowCompiler);
     });
   }
 
-  /** What a thread with a compiler of its own starts with; made once. */
+  /** The start data of a thread with a compiler. It is prepared once. */
   module(): Promise<CompilerModule> {
     this.#module ??= prepareCompiler();
     return this.#module;
@@ -210,7 +224,7 @@ export class Compiler {
   }
 }
 
-/** What the failure of a compile job is to the client. */
+/** Converts the failure of a compile job to the error for the client. */
 export function compileError(error: unknown): unknown {
   if (!(error instanceof JobFailed)) return error;
   switch (error.reason) {
@@ -231,7 +245,7 @@ function schemaError(error: JobFailed): DormouseError {
   return new DormouseError('schema_invalid', { message: `The uploaded schema is not valid: ${reason}`, cause: error });
 }
 
-/** The validator reports as JSON inside of its error's message. */
+/** The validator's message, which is JSON within the message of its error. */
 function validatorMessage(text: string): string {
   try {
     const { message } = JSON.parse(text) as { message?: unknown };
@@ -241,7 +255,7 @@ function validatorMessage(text: string): string {
   }
 }
 
-/** Compiles the module once, off the main loop; threads share it. */
+/** Compiles the WebAssembly module once, outside of the main thread. All threads share the result. */
 async function prepareCompiler(): Promise<CompilerModule> {
   const require = createRequire(import.meta.url);
   const wasm = await readFile(require.resolve('@prisma/query-compiler-wasm/postgresql/query_compiler_fast_bg.wasm'));

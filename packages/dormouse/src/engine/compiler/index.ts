@@ -1,6 +1,6 @@
 /**
  * Owns: uploaded schemas, and the compilation of queries to plans by Prisma's WebAssembly compiler in worker threads.
- * Never: executes a plan, reads a request's headers.
+ * Never: executes a plan, or reads a request's headers.
  */
 
 export { Compiler, compileError, QueryRefused, type SchemaSource } from './compiler.ts';

@@ -7,22 +7,22 @@ const OPEN_LIST = 0x5b;
 const CLOSE_LIST = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
-/** Lists that are read lie no deeper. */
+/** Most levels of nesting above a list that is read. */
 const PATH_DEPTH_MAX = 4;
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /**
- * Reads what the engine needs of a schema's metadata, which comes in pieces. That of an application of 300 models has
- * 90 MB, and parsed at once would be ten times that: it is read an element at a time, of which only the needed members
- * are kept, equal ones once.
+ * Reads the parts of a schema's metadata that the engine needs, from pieces of its JSON text. The metadata of an
+ * application with 300 models has 90 MB, and would take ten times that if it were parsed at once. So one element of a
+ * list is parsed at a time, only the members that the engine needs are kept, and equal members are kept once.
  */
 export function readMetadata(json: Iterable<Uint8Array>): Metadata {
   const enums: Metadata['datamodel']['enums'][number][] = [];
   const operations: Metadata['mappings']['modelOperations'][number][] = [];
   const inputTypes: Mutable<Record<string, InputType[]>> = {};
   const outputTypes: Mutable<Record<string, OutputType[]>> = {};
-  const kept = new Kept();
+  const unique = new UniqueValues();
   eachElement(json, (path, text) => {
     const [part, list, namespace = ''] = path;
     if (part === 'datamodel' && list === 'enums') {
@@ -31,10 +31,10 @@ export function readMetadata(json: Iterable<Uint8Array>): Metadata {
       operations.push(JSON.parse(text()));
     } else if (part === 'schema' && list === 'inputObjectTypes') {
       inputTypes[namespace] ??= [];
-      inputTypes[namespace].push(kept.inputType(JSON.parse(text())));
+      inputTypes[namespace].push(unique.inputType(JSON.parse(text())));
     } else if (part === 'schema' && list === 'outputObjectTypes') {
       outputTypes[namespace] ??= [];
-      outputTypes[namespace].push(kept.outputType(JSON.parse(text())));
+      outputTypes[namespace].push(unique.outputType(JSON.parse(text())));
     }
   });
   return {
@@ -44,16 +44,19 @@ export function readMetadata(json: Iterable<Uint8Array>): Metadata {
   };
 }
 
-/** Calls `take` with each object in a list that is reached by names alone. The text is made when it is asked for. */
+/**
+ * Calls `take` with each object in a list, and the path of names to this list. Lists within lists or within elements
+ * are not visited. The element's text is decoded only if `take` calls `text`.
+ */
 function eachElement(json: Iterable<Uint8Array>, take: (path: readonly string[], text: () => string) => void): void {
   const names: string[] = [];
   const lists: boolean[] = [];
   let depth = 0;
   let inString = false;
   let escaped = false;
-  /** Of the element, or of the string that may be a name: what of it was in the pieces before. */
+  /** The bytes in earlier pieces of the current element, or of the current string, which may be a name. */
   let before: Uint8Array[] = [];
-  /** Where it begins in this piece; -1 while there is none. */
+  /** The offset in this piece at which the element or string begins; -1 if there is none. */
   let start = -1;
   let element = false;
   let elementDepth = 0;
@@ -116,8 +119,8 @@ function eachElement(json: Iterable<Uint8Array>, take: (path: readonly string[],
   if (inString) throw new Error('the metadata ends in a string');
 }
 
-/** What is held already, so that what is equal is held once. */
-class Kept {
+/** The values that were kept so far, so that equal values are kept once. */
+class UniqueValues {
   readonly #names = new Map<string, string>();
   readonly #references = new Map<string, readonly InputTypeReference[]>();
 

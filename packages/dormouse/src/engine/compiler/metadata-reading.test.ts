@@ -18,7 +18,7 @@ function reading(clock: ManualClock, outcomes: (Error | SchemaFacts)[]): { it: M
 }
 const late = new JobFailed({ reason: 'deadline', message: 'it took longer' });
 
-it('is tried again after a failure, when it is wanted, later each time', async () => {
+it('the reading of metadata is repeated after a failure, on demand and after a growing delay', async () => {
   const clock = new ManualClock();
   const { it: one, reads } = reading(clock, [
     late,
@@ -46,7 +46,7 @@ it('is tried again after a failure, when it is wanted, later each time', async (
   expect([reads(), told]).toEqual([3, 1]);
 });
 
-it('is not tried again where that cannot help', async () => {
+it('the reading of metadata is not repeated after a refusal or at shutdown', async () => {
   for (const error of [
     new JobFailed({ reason: 'refused', message: 'too large' }),
     new DormouseError('shutting_down'),

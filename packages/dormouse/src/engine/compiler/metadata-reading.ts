@@ -2,7 +2,7 @@ import { type Clock, DormouseError, type Logger } from '../../base/index.ts';
 import { JobFailed } from '../../threads/index.ts';
 import type { SchemaFacts } from './compiler-protocol.ts';
 
-/** After a failure a schema that is in use is read again, this much later; twice as much later each time. */
+/** After a failure, the metadata of a schema in use is read again after this time, which doubles with each failure. */
 const RETRY_AFTER_MS = 10_000;
 const RETRY_AFTER_MS_MAX = 1_800_000;
 
@@ -13,17 +13,17 @@ export interface MetadataReadingOptions {
 }
 
 /**
- * What is read of one schema's metadata, once that has come through. A reading that failed, for the load of the machine
- * or for want of memory, is repeated when the schema is used; what is too large to be read is not.
+ * The reading of one schema's metadata, and its result. A reading that failed because of load or a lack of memory is
+ * repeated when the schema is used. Metadata that is too large is never read again.
  */
 export class MetadataReading implements SchemaFacts {
-  /** Called once, when it has come through. */
+  /** Called once, when the metadata was read. */
   onRead: (() => void) | undefined;
   readonly #options: MetadataReadingOptions;
   #parameters: SchemaFacts['parameters'];
   #underWay: Promise<void> | undefined;
   #failures = 0;
-  /** On the monotonic clock. */
+  /** The earliest time of the next reading, on the monotonic clock. */
   #notBeforeMs = 0;
 
   constructor(options: MetadataReadingOptions) {
@@ -34,7 +34,10 @@ export class MetadataReading implements SchemaFacts {
     return this.#parameters;
   }
 
-  /** Reads, unless it has or does, or failed too short a time ago. Resolves when it has ended, however. */
+  /**
+   * Starts a reading, unless one has succeeded, is under way, or failed too recently. The promise resolves when the
+   * reading has ended, whether or not it succeeded.
+   */
   want(): Promise<void> {
     const { clock } = this.#options;
     if (this.#parameters !== undefined || clock.monotonic() < this.#notBeforeMs) return Promise.resolve();
@@ -58,7 +61,7 @@ export class MetadataReading implements SchemaFacts {
         ? Number.POSITIVE_INFINITY
         : Math.min(RETRY_AFTER_MS * 2 ** this.#failures++, RETRY_AFTER_MS_MAX);
       this.#notBeforeMs = clock.monotonic() + waitMs;
-      // The schema is valid and can be compiled for; its queries are just not kept by shape.
+      // The schema is valid, and its queries can be compiled. Only the plans are not kept by the shape of a query.
       const again = isFinal ? 'never' : `in ${waitMs / 1000} s, if it is used`;
       log.log('warn', 'the metadata of a schema cannot be read', { reason: (error as Error).message, again });
       return;

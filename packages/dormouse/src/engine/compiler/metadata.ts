@@ -12,7 +12,7 @@ export interface InputTypeReference {
 export interface InputField {
   readonly name: string;
   readonly inputTypes: readonly InputTypeReference[];
-  /** Whether the compiler takes a placeholder in its place. */
+  /** Whether the compiler accepts a placeholder in place of a value. */
   readonly isParameterizable: boolean;
 }
 

@@ -40,8 +40,8 @@ const { get_dmmf } = createRequire(import.meta.url)('@prisma/prisma-schema-wasm'
 const text = get_dmmf(JSON.stringify({ prismaSchema: [['a.prisma', SCHEMA]] }));
 const whole = JSON.parse(text) as Metadata;
 
-describe('metadata', () => {
-  it('read an element at a time gives the graph that it gives at once', () => {
+describe('the metadata of a schema', () => {
+  it('gives the same graph whether it is read by elements or parsed at once', () => {
     const read = readMetadata([Buffer.from(text)]);
     expect(read.datamodel.enums).toEqual(whole.datamodel.enums);
     expect(read.mappings.modelOperations).toEqual(whole.mappings.modelOperations);
@@ -50,7 +50,7 @@ describe('metadata', () => {
     expect(graph.inputNodes.length).toBeGreaterThan(100);
   });
 
-  it('comes in pieces of any size', () => {
+  it('may come in pieces of any size', () => {
     const bytes = Buffer.from(text);
     const pieces = function* (size: number): Generator<Uint8Array> {
       for (let at = 0; at < bytes.length; at += size) yield new Uint8Array(bytes.subarray(at, at + size));
@@ -59,7 +59,7 @@ describe('metadata', () => {
     for (const size of [1, 2, 7, 1000, 4096]) expect(readMetadata(pieces(size))).toEqual(once);
   });
 
-  it('that is cut off is refused', () => {
+  it('is refused if it is cut off', () => {
     expect(() => readMetadata([Buffer.from(text.slice(0, text.lastIndexOf('"')))])).toThrow('ends in a string');
   });
 });
@@ -68,8 +68,8 @@ describe('a packed graph', () => {
   const data = buildParameterGraph(whole);
   const lookup = (name: string) => (name === 'Role' ? { USER: 'USER', ADMIN: 'admin' } : undefined);
 
-  it('answers as the graph that it was packed from', () => {
-    // It comes from another thread.
+  it('answers like the graph from which it was packed', () => {
+    // A packed graph comes from another thread.
     const packed = openGraph(structuredClone(packGraph(data)), lookup);
     const graph = ParamGraph.fromData(data, lookup);
     for (const key of [...Object.keys(data.roots), 'Nobody.findMany']) {
@@ -82,13 +82,13 @@ describe('a packed graph', () => {
     expect(packed.outputNode(-1)).toBeUndefined();
   });
 
-  it('knows what it holds', () => {
+  it('estimates the memory that it takes', () => {
     const edges = data.inputNodes.reduce((sum, node) => sum + Object.keys(node.edges).length, 0);
     expect(graphBytes(packGraph(data))).toBeGreaterThan(edges * 20);
   });
 });
 
-/** All that a graph says of its nodes. */
+/** Everything that a graph says about its nodes. */
 function every(graph: ParamGraph, data: ParamGraphData, names: readonly string[]): unknown[] {
   const said: unknown[] = [];
   for (const id of [...data.inputNodes.keys(), data.inputNodes.length]) {

@@ -10,31 +10,31 @@ import type {
 } from '@prisma/param-graph';
 
 /**
- * A parameter graph in a few flat arrays: the graph of 1000 models as objects would hold the main loop up for a second
- * when it is handed over by its thread, and take ten times the memory.
+ * A parameter graph in a few flat arrays. As objects, the graph of 1000 models would block the main thread for a second
+ * when it is received from the worker thread, and would take ten times the memory.
  */
 export interface PackedGraph {
   readonly strings: readonly string[];
   /** `Model.action`, in the order of `roots`. */
   readonly rootNames: readonly string[];
-  /** Node of the arguments and of the output, two a root; -1 for none. */
+  /** Two numbers per root: the node of its arguments and the node of its output; -1 for none. */
   readonly roots: Int32Array;
-  /** Where the edges of each input node begin; one more than there are nodes. */
+  /** For each input node, the index of its first edge; one more number than there are nodes. */
   readonly inputs: Int32Array;
   /**
-   * Five numbers an edge, sorted by the first in a node: name, flags, child (-1 for none), scalar mask, name of the
-   * enum (-1 for none).
+   * Five numbers per edge: name, flags, child (-1 for none), scalar mask, name of the enum (-1 for none). The edges of
+   * a node are sorted by name.
    */
   readonly inputEdges: Int32Array;
   readonly outputs: Int32Array;
-  /** Three numbers an edge: name, node of the arguments, node of the output. */
+  /** Three numbers per edge: name, node of the arguments, node of the output. */
   readonly outputEdges: Int32Array;
 }
 
 const INPUT_WIDTH = 5;
 const OUTPUT_WIDTH = 3;
 
-/** See {@link PackedGraph}. */
+/** Packs a parameter graph. */
 export function packGraph({ strings, inputNodes, outputNodes, roots }: ParamGraphData): PackedGraph {
   const rootNames = Object.keys(roots);
   return {
@@ -65,7 +65,7 @@ function pack<Edge, Begins extends string, Edges extends string>(
   const flat: number[] = [];
   let count = 0;
   for (const node of nodes) {
-    // Keys that are integers come in their order.
+    // JavaScript gives integer keys in ascending order, so the edges are sorted.
     for (const [name, edge] of Object.entries(node.edges)) {
       flat.push(Number(name), ...numbers(edge));
       count++;
@@ -75,7 +75,7 @@ function pack<Edge, Begins extends string, Edges extends string>(
   return { [begins]: Int32Array.from(starts), [edges]: Int32Array.from(flat) } as Record<Begins | Edges, Int32Array>;
 }
 
-/** Bytes that a graph holds, roughly. */
+/** The memory of a packed graph in bytes, by estimate. */
 export function graphBytes({
   strings,
   rootNames,
@@ -86,13 +86,13 @@ export function graphBytes({
   outputEdges,
 }: PackedGraph): number {
   const arrays = [roots, inputs, inputEdges, outputs, outputEdges];
-  // A name with its entry in a map.
+  // 100 bytes per name: the string and its entry in a map.
   return arrays.reduce((sum, each) => sum + each.byteLength, 0) + (strings.length + rootNames.length) * 100;
 }
 
-/** A packed graph as Prisma's runtime walks it. */
+/** A packed graph with the interface that Prisma's runtime uses. */
 export function openGraph(packed: PackedGraph, enumLookup: EnumLookup): ParamGraph {
-  // The runtime calls the methods that are here, and no other; the class itself can only be made of objects.
+  // The runtime calls only the methods of OpenGraph. The runtime's own class can be built from objects only.
   return new OpenGraph(packed, enumLookup) as unknown as ParamGraph;
 }
 
@@ -149,7 +149,7 @@ class OpenGraph implements Omit<ParamGraph, never> {
     return this.#packed.strings[index];
   }
 
-  /** Where the edge of that name begins, by halving; -1 for none. */
+  /** The index of the edge with a name, by binary search; -1 for none. */
   #find(begins: Int32Array, edges: Int32Array, width: number, node: { id: number } | undefined, name: string): number {
     const wanted = this.#names.get(name);
     if (node === undefined || wanted === undefined) return -1;

@@ -1,12 +1,13 @@
 import type { Failure } from '../../threads/index.ts';
 
 /**
- * Hears of panics in Prisma's WebAssembly modules, which report them to a global before they trap. For worker threads.
+ * Records panics of Prisma's WebAssembly modules, which report a panic to a global object before they trap. For worker
+ * threads: each has its own globals.
  */
 export class Panics {
   #message: string | undefined;
 
-  /** Puts the global in place; each thread has its own. */
+  /** Creates the global object of this thread. */
   listen(): void {
     Object.assign(globalThis, {
       PRISMA_WASM_PANIC_REGISTRY: {
@@ -17,7 +18,7 @@ export class Panics {
     });
   }
 
-  /** What an error of a module is: a panic, or a refusal with its message. */
+  /** Converts an error of a module: it is a panic, or a refusal with a message. */
   failureOf(error: unknown): Failure {
     if (this.#message !== undefined || error instanceof WebAssembly.RuntimeError || error instanceof RangeError) {
       return { reason: 'panic', message: this.#message ?? String(error) };

@@ -2,8 +2,8 @@ import { EdgeFlag, type InputEdgeData, type ParamGraphData, ScalarMask, scalarTy
 import type { InputField, InputType, InputTypeReference, Metadata, OutputField, OutputType } from './metadata.ts';
 
 /**
- * Builds the graph that tells Prisma's runtime which values of a query may be taken out as parameters, from a schema's
- * metadata. Queries of one shape then share one plan.
+ * Builds the parameter graph of a schema from its metadata. The graph tells Prisma's runtime which values of a query
+ * may become parameters, so that queries of one shape share one plan.
  */
 export function buildParameterGraph(metadata: Metadata): ParamGraphData {
   return new GraphBuilder(metadata).build();
@@ -15,10 +15,11 @@ class GraphBuilder {
   readonly #outputTypes: ReadonlyMap<string, OutputType>;
   readonly #data: ParamGraphData = { strings: [], inputNodes: [], outputNodes: [], roots: {} };
   readonly #stringIndex = new Map<string, number>();
-  /** Node of each set of input types that a field accepts, and of each output type. */
+  /** The node of each set of input types that a field accepts. */
   readonly #inputNodes = new Map<string, number>();
+  /** The node of each output type. */
   readonly #outputNodes = new Map<string, number>();
-  /** Nodes that have a number but no edges yet: types refer to each other in cycles, so edges wait. */
+  /** Adds the edges of nodes that have none yet. Edges are added last, because types refer to each other in cycles. */
   readonly #unfinished: (() => void)[] = [];
 
   constructor(metadata: Metadata) {
@@ -69,7 +70,7 @@ class GraphBuilder {
     return id;
   }
 
-  /** A node for a list of arguments, which no other place shares. */
+  /** A new node for a list of arguments. Nothing else uses the node. */
   #node(fields: readonly InputField[]): number {
     const edges: Record<number, InputEdgeData> = {};
     const id = this.#data.inputNodes.push({ edges }) - 1;
@@ -77,7 +78,7 @@ class GraphBuilder {
     return id;
   }
 
-  /** The node of the input types that one field accepts: with several, a value may be of any of them. */
+  /** The node for the input types that a field accepts. A value may be of any of these types. */
   #inputNode(names: readonly string[]): number | undefined {
     const key = [...new Set(names)].sort().join('|');
     const known = this.#inputNodes.get(key);
@@ -102,13 +103,16 @@ class GraphBuilder {
     }
   }
 
-  /** What a field accepts, by all of its variants together; undefined if nothing in or under it can be a parameter. */
+  /**
+   * The edge of a field, from all of its variants. Undefined if no value in the field or below it may be a parameter.
+   */
   #edge(variants: readonly InputField[]): InputEdgeData | undefined {
     const parameters = variants.filter((field) => field.isParameterizable).flatMap((field) => field.inputTypes);
     const scalars = parameters.filter((type) => type.location === 'scalar');
     const enumerations = parameters.filter((type) => type.location === 'enumTypes' && type.namespace === 'model');
-    // Where one value or a list may stand (`push`), the runtime would take a list out with the names of the schema in
-    // place of the database's: its values stay in the query, where the compiler translates them.
+    // A field may accept one enum value or a list of them (`push`). The runtime would make a parameter of a list with
+    // the schema's names of the values instead of the database's. So these values stay in the query, and the compiler
+    // translates them.
     const eitherForm = new Set(enumerations.map((type) => type.isList)).size > 1;
     const enumeration = eitherForm ? undefined : enumerations[0];
     const objects = variants
@@ -122,9 +126,10 @@ class GraphBuilder {
       scalarMask |= scalarTypeToMask(scalar.type);
     }
     if (enumeration !== undefined) flags |= enumeration.isList ? EdgeFlag.ParamListEnum : EdgeFlag.ParamEnum;
-    // Whether a text is one of an enum's values must not decide how it is taken out: beside an enum, other texts stay.
+    // A field that accepts an enum or a string: strings stay in the query, so that the shape of a query does not depend
+    // on whether a string happens to be a value of the enum.
     if (enumeration !== undefined) scalarMask &= ~ScalarMask.String;
-    // The runtime takes an object, or one value, for the JSON that a list is of.
+    // For a list of JSON values, the runtime would take an object or a single value for an element.
     const json = scalars.filter((type) => type.type === 'Json');
     if (json.length > 0 && json.every((type) => type.isList)) scalarMask &= ~ScalarMask.Json;
     for (const object of objects) flags |= object.isList ? EdgeFlag.ListObject : EdgeFlag.Object;

@@ -12,19 +12,19 @@ interface CompilerBindings extends WebAssembly.ModuleImports {
   readonly __wbg_set_wasm: (exports: WebAssembly.Exports) => void;
 }
 
-/** The compiler of a schema that the thread does not hold is asked for. */
+/** Thrown if a job is for a schema that the thread does not hold. */
 class MissingSchema extends Error {}
 
 /**
- * Prisma's query compiler in a thread, for the schemas used last. Synchronous: whoever started the thread holds it to a
- * deadline.
+ * Prisma's query compilers within a thread, one for each schema that was used recently. Compiling is synchronous; the
+ * main thread enforces the time limit by ending the thread.
  */
 export class QueryCompilers {
   readonly #data: CompilerModule;
   readonly #bindings: CompilerBindings;
   readonly #memory: WebAssembly.Memory;
   readonly #panics = new Panics();
-  /** Least recently used first. */
+  /** Compilers by the hash of their schema, the least recently used first. */
   readonly #held = new Map<string, { readonly compiler: QueryCompiler; readonly characters: number }>();
   #characters = 0;
 

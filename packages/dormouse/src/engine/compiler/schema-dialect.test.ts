@@ -22,8 +22,8 @@ model A {
   url String
 }`;
 
-describe('a schema of Prisma 6 for the validator of 7', () => {
-  it('loses its URLs and the preview features that 7 does not know, and keeps its lines', () => {
+describe('a schema of Prisma 6, converted for the validator of Prisma 7', () => {
+  it('loses its URLs and the preview features that Prisma 7 does not know, and keeps its line numbers', () => {
     const adapted = forSchemaValidator(SCHEMA);
     expect(adapted.split('\n')).toHaveLength(SCHEMA.split('\n').length);
     expect(adapted).not.toMatch(/env\(|directUrl|metrics/);
@@ -33,20 +33,20 @@ describe('a schema of Prisma 6 for the validator of 7', () => {
     expect(adapted).toContain('  url String');
   });
 
-  it('loses a list that has no known feature', () => {
+  it('loses a list of preview features of which none is known', () => {
     expect(forSchemaValidator('generator g {\n previewFeatures = ["metrics", "ofTomorrow"]\n}')).toBe(
       'generator g {\n\n}',
     );
   });
 
-  it('loses nothing but the feature where one stands without a list', () => {
+  it('loses only the feature if it stands without brackets', () => {
     const schema =
       'generator g {\n previewFeatures = "metrics"\n provider = "p"\n}\nmodel A {\n id Int @id\n list A[]\n}';
     expect(forSchemaValidator(schema)).toBe(schema.replace(' previewFeatures = "metrics"', ''));
     expect(forSchemaValidator(schema.replace('metrics', 'views'))).toContain('previewFeatures = ["views"]');
   });
 
-  it('is left alone where there is nothing to adapt, however odd', () => {
+  it('keeps its line numbers, however odd its text is', () => {
     for (const text of [
       '',
       '}',
@@ -59,9 +59,7 @@ describe('a schema of Prisma 6 for the validator of 7', () => {
   });
 });
 
-/**
- * The names that the validators of 6.0, 6.8 and 6.19 take between them, and what they change of what a query may ask.
- */
+/** The preview features that the validators of 6.0, 6.8 or 6.19 accept, by their effect on the queries of a client. */
 const FEATURES_OF_6: Readonly<Record<string, readonly string[]>> = {
   search: ['fullTextSearch', 'fullTextSearchPostgres', 'fulltextsearch', 'FULLTEXTSEARCHPOSTGRES'],
   relationLoadStrategy: ['relationJoins', 'RelationJoins'],
@@ -77,7 +75,7 @@ const FEATURES_OF_6: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-describe('each preview feature of 6', () => {
+describe('a preview feature of Prisma 6', () => {
   const validator = createRequire(import.meta.url)('@prisma/prisma-schema-wasm') as {
     get_dmmf(parameters: string): string;
   };
@@ -105,7 +103,7 @@ model B {
   const without = metadata('');
 
   it.each(Object.entries(FEATURES_OF_6).flatMap(([effect, names]) => names.map((name) => [name, effect] as const)))(
-    '%s is taken by the validator of 7 and brings %s',
+    '%s is accepted by the validator of Prisma 7 and brings %s',
     (name, effect) => {
       const withIt = metadata(`"${name}"`);
       if (effect === 'nothing') expect(withIt).toBe(without);
@@ -116,17 +114,17 @@ model B {
     },
   );
 
-  it('is kept where the validator of 7 knows it', () => {
+  it('is kept if the validator of Prisma 7 knows it', () => {
     const names = Object.values(FEATURES_OF_6).flat();
     const kept = new Set(names.map((name) => name.toLowerCase()).filter((name) => KNOWN_FEATURES.has(name)));
     expect(names.filter((name) => !kept.has(name.toLowerCase()))).toEqual(['metrics']);
-    // New in 7.
+    // New in Prisma 7.
     expect([...KNOWN_FEATURES].filter((name) => !kept.has(name))).toEqual(['partialindexes']);
   });
 });
 
-describe('the provider', () => {
-  it('is that of the datasource', () => {
+describe('the provider of a schema', () => {
+  it('is the provider of its datasource', () => {
     expect(providerOf(SCHEMA)).toBe('postgresql');
     expect(providerOf('generator g {\n provider = "x"\n}')).toBeUndefined();
     expect(providerOf('datasource db {\n url = env("X")\n}\ngenerator g {\n provider = "x"\n}')).toBeUndefined();

@@ -1,13 +1,13 @@
 /**
- * Makes a schema of Prisma 6 one that the validator of Prisma 7 takes: without connection URLs (7 has them elsewhere)
- * and without preview features that 7 does not know. Neither changes how a query compiles. Line numbers stay, for
- * messages.
+ * Converts a schema of Prisma 6 to one that the validator of Prisma 7 accepts: it removes connection URLs, which Prisma
+ * 7 does not have in the schema, and preview features that Prisma 7 does not know. Neither changes how a query
+ * compiles. Line numbers stay the same, because error messages contain them.
  */
 
 /**
- * Every preview feature that a validator of 6.0 to 6.19 takes, as far as that of 7.10 takes it too: those that have
- * become ordinary, and `fullTextSearch`, which is the earlier name of `fullTextSearchPostgres`. Only `metrics` is left
- * out: 7.10 refuses a schema with it, and queries do not change by it. Case does not matter, to the validators neither.
+ * The preview features, in lower case, that the validators of both 6.0 to 6.19 and 7.10 accept. `fullTextSearch` is the
+ * earlier name of `fullTextSearchPostgres`. Only `metrics` is missing: the validator of 7.10 refuses it, and it does
+ * not change queries. Validators ignore the case of these names.
  */
 export const KNOWN_FEATURES: ReadonlySet<string> = new Set(
   [
@@ -27,7 +27,7 @@ const BLOCK_START = /^\s*(datasource|generator)\s+\w+\s*\{/;
 const FEATURES_PROPERTY = /^\s*previewFeatures\s*=/;
 const URL_PROPERTY = /^\s*(?:url|directUrl|shadowDatabaseUrl)\s*=/;
 
-/** See above. */
+/** Converts a schema of Prisma 6 for the validator of Prisma 7. */
 export function forSchemaValidator(schema: string): string {
   const lines = schema.split('\n');
   let block: 'datasource' | 'generator' | undefined;
@@ -47,11 +47,11 @@ export function forSchemaValidator(schema: string): string {
   return lines.join('\n');
 }
 
-/** Rewrites a list of preview features, which may go over several lines; gives the index of its last line. */
+/** Rewrites a list of preview features, which may span several lines. Gives the index of the list's last line. */
 function keepKnownFeatures(lines: string[], first: number): number {
   let last = first;
   let text = withoutComment(lines[first] ?? '');
-  // One name may stand without a list around it.
+  // A single name may stand without brackets.
   const isList = /=\s*(?:\[|$)/.test(text);
   while (isList && !text.includes(']') && last + 1 < lines.length) {
     last++;
@@ -63,7 +63,7 @@ function keepKnownFeatures(lines: string[], first: number): number {
   return last;
 }
 
-/** Strings of these blocks may hold `//` (URLs), so quotes are minded. */
+/** A line without its comment. A `//` within quotes, as in a URL, begins no comment. */
 function withoutComment(line: string): string {
   let quoted = false;
   for (let at = 0; at < line.length; at++) {
@@ -75,7 +75,7 @@ function withoutComment(line: string): string {
   return line;
 }
 
-/** The provider that the schema's datasource names, or undefined. */
+/** The provider of the schema's datasource, or undefined. */
 export function providerOf(schema: string): string | undefined {
   const start = /^\s*datasource\s+\w+\s*\{/m.exec(schema);
   if (start === null) return undefined;

@@ -10,62 +10,74 @@ import type { MetadataReading } from './metadata-reading.ts';
 import { graphBytes, openGraph } from './packed-graph.ts';
 
 export interface SchemaStoreOptions {
-  /** Made on the first upload. */
+  /** Created by the first upload. */
   readonly directory: string;
-  /** Schemas kept; beyond it the least recently used one goes, and its clients upload it again by themselves. */
+  /**
+   * Most schemas that are kept. Beyond this number, the least recently used schema is deleted; its clients upload it
+   * again by themselves.
+   */
   readonly schemasMax: number;
   readonly schemaBytesMax: number;
   readonly compiler: Compiler;
-  /** Shared with all that is kept of queries, of all databases. */
+  /** Shared with the plans that are kept, over all databases. */
   readonly budget: MemoryBudget;
-  /** Whose turn it is at the compiler: the database's id. */
+  /** The database's id, by which databases take turns at the compiler. */
   readonly owner: string;
   readonly random: RandomBytes;
   readonly log: Logger;
 }
 
-/** A schema that is known to be valid and ready to compile for. */
+/** A valid schema, for which queries can be compiled. */
 export interface KnownSchema extends SchemaSource {
   /**
-   * Says which values of a query may be taken out of it; absent until that is read, and for a schema too large for it.
+   * Says which values of a query may become parameters. Absent until the metadata was read, and for a schema whose
+   * metadata is too large.
    */
   readonly graph: ParamGraph | undefined;
   /**
-   * The same for batches, where enum values stay in the query: rows of a batch are told apart by their keys, which name
-   * an enum value as the schema does, while one taken out is called as the database calls it.
+   * The graph for batches, in which enum values stay in the query. The rows of a batch are assigned to queries by their
+   * keys. A key has the schema's name of an enum value, and a parameter would have the database's name.
    */
   readonly batchGraph: ParamGraph | undefined;
-  /** What a thread needs beside the text to have it too. */
+  /** What a worker thread needs besides the text to use the schema. */
   readonly facts: SchemaFacts;
 }
 
 /**
- * Graphs held a database: one of a schema of 1000 models has 14 MB, of 20 models 0.3. Others are read again when used.
+ * Most bytes of graphs that are kept per database. The graph of 1000 models has 14 MB, that of 20 models 0.3 MB. A
+ * graph that was dropped is read again when it is used.
  */
 const BYTES_MAX = 64 * 2 ** 20;
-/** What else a schema holds: its enums and maps. */
+/** Bytes of a schema besides its graph: enums and maps. */
 const WEIGHT_BASE = 4096;
 
 const SUFFIX = '.prisma';
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
-/** By hash, what is in memory or on its way there. */
+/** The schemas on disk by their hash. A schema that is in memory, or is being read, has a promise. */
 type Known = Map<string, Promise<HeldSchema> | undefined>;
 
 /**
- * The schemas that Prisma 6 clients of one database have uploaded: a file each, named by its hash, which is the SHA-256
- * of the schema's base64 text. A file that does not have its hash is as good as none.
+ * The schemas that Prisma 6 clients of one database have uploaded.
+ *
+ * Invariants:
+ * - Each schema is a file whose name is its hash: the SHA-256 of the schema's base64 text. A file with another hash is
+ *   never used.
+ * - A file is complete and on disk before its upload is answered. - At most `schemasMax` schemas are kept on disk. The
+ * order of the map is the order of use, the least recent first. - What is in memory is counted in the memory budget. A
+ * schema that the budget drops stays on disk and is read again by
+ *   its next use.
  */
 export class SchemaStore {
   readonly #options: SchemaStoreOptions;
-  /** Least recently used first; loaded into memory by its first use. */
+  /** The schemas on disk, the least recently used first. The first use lists the directory. */
   #known: Promise<Known> | undefined;
-  /** The same, once it is there. */
+  /** The result of `#known`, once the directory is listed. */
   #index: Known = new Map();
-  /** Those that are ready. */
+  /** The schemas in memory. */
   readonly #ready = new Map<string, HeldSchema>();
   readonly #share: Share<HeldSchema>;
-  /** The one used last, which most databases have one of. */
+  /** The schema that was used last. Most databases have one schema only. */
   #latest: HeldSchema | undefined;
 
   constructor(options: SchemaStoreOptions) {
@@ -73,19 +85,19 @@ export class SchemaStore {
     this.#share = options.budget.share(BYTES_MAX, (schema) => this.#forget(schema));
   }
 
-  /** The schema of this hash if it is the one that was used last, at once. */
+  /** The schema of a hash, without waiting, if it is the one that was used last. */
   latest(hash: string): KnownSchema | undefined {
     if (this.#latest?.hash !== hash) return undefined;
     this.#share.use(this.#latest);
     return this.#latest;
   }
 
-  /** Lets go all that it holds in memory; the files stay. */
+  /** Drops all schemas from memory. The files stay. */
   clear(): void {
     this.#share.clear();
   }
 
-  /** The schema of this hash, or undefined if it was never uploaded or had to go. */
+  /** The schema of a hash, or undefined if it was never uploaded or was deleted. */
   async find(hash: string, deadline: Deadline): Promise<KnownSchema | undefined> {
     const known = await this.#listed();
     if (!known.has(hash)) return undefined;
@@ -94,7 +106,7 @@ export class SchemaStore {
     known.set(hash, loading);
     try {
       const schema = await loading;
-      // It may have had to go while it was read.
+      // The schema may have been deleted or uploaded again while it was read.
       if (known.get(hash) === loading) this.#use(schema);
       return schema;
     } catch (error) {
@@ -107,13 +119,13 @@ export class SchemaStore {
   }
 
   /**
-   * Keeps an uploaded schema, durably, once it is valid. Throws `request_invalid` (not the text of that hash),
-   * `body_too_large`, `schema_invalid`, `disk_full`.
+   * Stores an uploaded schema durably, if it is valid. Throws `request_invalid` (the text does not have the hash),
+   * `body_too_large`, `schema_invalid`, `schemas_exhausted` and `disk_full`.
    */
   async put(hash: string, base64: string, deadline: Deadline): Promise<void> {
     const { schemaBytesMax, schemasMax, compiler, owner, directory } = this.#options;
     const text = base64.trim();
-    // Before the whole of it is looked at: four characters stand for three bytes.
+    // This check comes before the text is scanned. Four characters of base64 are three bytes.
     if (text.length > schemaBytesMax * 2 + 4) throw tooLarge(text.length * 0.75, schemaBytesMax);
     if (!BASE64.test(text) || sha256(text) !== hash) {
       throw new DormouseError('request_invalid', { message: 'The uploaded schema is not the one its hash names.' });
@@ -140,7 +152,7 @@ export class SchemaStore {
     }
   }
 
-  /** Notes that it is the one used last. */
+  /** Records a use of a schema. */
   #use(schema: HeldSchema): void {
     this.#latest = schema;
     const before = this.#ready.get(schema.hash);
@@ -154,7 +166,7 @@ export class SchemaStore {
     this.#share.add(schema);
   }
 
-  /** It had to go; its file is read again when it is asked for. */
+  /** Drops a schema from memory, at the request of the memory budget. Its file is read again by the next use. */
   #forget(schema: HeldSchema): void {
     if (this.#latest === schema) this.#latest = undefined;
     if (this.#ready.get(schema.hash) !== schema) return;
@@ -188,7 +200,7 @@ export class SchemaStore {
       if (name.endsWith(SUFFIX) && /^[0-9a-f]{64}$/.test(hash)) {
         found.push({ hash, usedMs: (await stat(join(directory, name))).mtimeMs });
       } else if (name.endsWith('.tmp')) {
-        // Left by a write that did not end.
+        // A write was interrupted, for example by a crash.
         await unlink(join(directory, name)).catch(ignoreMissing);
       }
     }
@@ -210,7 +222,7 @@ export class SchemaStore {
 
   #schema(hash: string, reading: MetadataReading): HeldSchema {
     const schema = new HeldSchema(hash, reading, () => this.#read(hash));
-    // What comes later is counted then.
+    // Metadata that is read later is added to the schema's weight then.
     if (reading.parameters === undefined) reading.onRead = () => this.#share.grow(schema, weightOf(reading));
     return schema;
   }
@@ -225,7 +237,7 @@ export class SchemaStore {
     return schema;
   }
 
-  /** Writes the file so that it is there whole or not at all, also after a power cut. */
+  /** Writes the file atomically and durably: after a power failure it is complete or does not exist. */
   async #write(hash: string, schema: string): Promise<void> {
     const { directory, random } = this.#options;
     const temporary = join(directory, `${hash}.${Buffer.from(random(8)).toString('hex')}.tmp`);
@@ -252,20 +264,20 @@ export class SchemaStore {
   }
 }
 
-/** What is known of a schema, or comes to be known later: `want` sees to that. */
-type ComingFacts = SchemaFacts & { want?(): unknown };
+/** The facts about a schema, some of which may be read later: `want` starts the reading. */
+type PendingFacts = SchemaFacts & { want?(): unknown };
 
-/** A schema with what was read of it. */
+/** A schema in memory, with the graphs of its metadata. */
 export class HeldSchema implements KnownSchema, Kept {
   readonly hash: string;
   usedAt = 0;
   weight: number;
   readonly text: () => Promise<string>;
-  readonly #facts: ComingFacts;
+  readonly #facts: PendingFacts;
   #graph: ParamGraph | undefined;
   #batchGraph: ParamGraph | undefined;
 
-  constructor(hash: string, facts: ComingFacts, text: () => Promise<string>) {
+  constructor(hash: string, facts: PendingFacts, text: () => Promise<string>) {
     this.hash = hash;
     this.text = text;
     this.#facts = facts;

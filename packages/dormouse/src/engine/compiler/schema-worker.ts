@@ -1,4 +1,4 @@
-/** The thread that Prisma's schema validator lives in; see job-thread.ts for its life. */
+/** The worker thread of Prisma's schema validator. JobThread (src/threads/) starts, bounds and replaces it. */
 import { createRequire } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { JobReply, NumberedJob } from '../../threads/index.ts';
@@ -11,7 +11,7 @@ import { Panics } from './panics.ts';
 import { buildParameterGraph } from './parameter-graph.ts';
 import { withMemoryLimit } from './wasm-memory.ts';
 
-/** Of the metadata, read at once. */
+/** Bytes of the metadata that are read at once. */
 const CHUNK_BYTES = 2 ** 20;
 
 interface MetadataBuffer {
@@ -72,7 +72,7 @@ class SchemaThread {
   }
 }
 
-/** The metadata stays where it was made: only a piece at a time is copied from there. */
+/** The metadata in pieces. The whole of it stays in the validator's memory; one piece at a time is copied. */
 function* chunksOf(buffer: MetadataBuffer, length: number): Generator<Uint8Array> {
   for (let at = 0; at < length; at += CHUNK_BYTES) {
     yield buffer.read_chunk(at, Math.min(CHUNK_BYTES, length - at));
@@ -88,7 +88,10 @@ function enumValues(metadata: Metadata): Record<string, Record<string, string>> 
   );
 }
 
-/** The package makes its module itself as it is required: this thread's maker of modules sees to the limit. */
+/**
+ * Limits the memory of modules that this thread creates, by replacing `WebAssembly.Module`: the validator's package
+ * creates its module itself, when it is required.
+ */
 function limitModules(bytesMax: number): void {
   const { Module } = WebAssembly;
   Object.assign(WebAssembly, {

@@ -5,8 +5,8 @@ const MEMORY_SECTION = 5;
 const PAGE_BYTES = 65_536;
 
 /**
- * A copy of a WebAssembly module whose memory may not grow beyond `bytesMax`: modules as they are built by Rust name no
- * maximum, and one job could take 4 GiB. What asks for more gets a trap. (WebAssembly core specification 5.5, binary
+ * A copy of a WebAssembly module whose memory cannot grow beyond `bytesMax`. Rust builds modules without a maximum, so
+ * that one job could take 4 GiB. A module that needs more memory traps. (WebAssembly core specification 5.5, binary
  * modules.)
  */
 export function withMemoryLimit(module: Uint8Array, bytesMax: number): Uint8Array {
@@ -35,7 +35,7 @@ function memorySection(content: Uint8Array, pagesMax: number): Uint8Array {
   return Uint8Array.from([MEMORY_SECTION, ...unsigned(body.length), ...body]);
 }
 
-/** An unsigned LEB128 integer. */
+/** Reads an unsigned LEB128 integer. */
 function readUnsigned(bytes: Uint8Array, from: number): { readonly value: number; readonly next: number } {
   let value = 0;
   let at = from;

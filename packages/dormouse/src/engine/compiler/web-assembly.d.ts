@@ -1,4 +1,4 @@
-/** The part of the WebAssembly JavaScript interface that is used here; Node has it, its types have not. */
+/** The parts of the WebAssembly JavaScript interface that this room uses. Node's type definitions do not contain it. */
 declare namespace WebAssembly {
   class Module {
     constructor(bytes: Uint8Array);
