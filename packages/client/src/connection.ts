@@ -1,8 +1,8 @@
 import { DormouseStreamError } from './errors.ts';
 
-/** Where the platform is, and the key. */
+/** The platform's address and the API key. */
 export interface Connection {
-  /** Origin of its HTTP door, without a slash at the end. */
+  /** The origin of the platform's HTTP door, without a slash at the end. */
   readonly origin: string;
   readonly apiKey: string;
 }
@@ -10,14 +10,14 @@ export interface Connection {
 export interface ConnectionOptions {
   /**
    * The database's URL as `dormouse db show` prints it (`prisma+postgres://HOST/?api_key=KEY`), or the platform's
-   * http(s) URL together with `apiKey`. By default what the Prisma Client itself uses, else the environment variable
-   * DATABASE_URL.
+   * http(s) URL together with `apiKey`. By default the URL that the Prisma Client itself uses, else the environment
+   * variable DATABASE_URL.
    */
   readonly url?: string | URL;
   readonly apiKey?: string;
 }
 
-/** Prisma's rule: plain HTTP for this machine only. */
+/** Prisma's rule: plain HTTP is used for this machine only. */
 function isLocal(hostname: string): boolean {
   return hostname.includes('localhost') || hostname === '127.0.0.1' || hostname === '[::1]';
 }
@@ -29,7 +29,7 @@ const PROTOCOLS: Readonly<Record<string, string>> = {
   'wss:': 'https',
 };
 
-/** Reads a URL of any of the forms; undefined if it is none (a direct Postgres URL, for instance). */
+/** Parses a URL of any of these forms; undefined for any other text (a direct Postgres URL, for instance). */
 export function parseConnection(url: string | URL, apiKey?: string): Connection | undefined {
   let parsed: URL;
   try {
@@ -45,8 +45,8 @@ export function parseConnection(url: string | URL, apiKey?: string): Connection 
 }
 
 /**
- * What a Prisma Client was given as URL: `accelerateUrl` of 7, the datasource of 6. Internals, so anything may be
- * missing.
+ * The URL that a Prisma Client was given: `accelerateUrl` of 7, the datasource of 6. It is read from the client's
+ * internals, any of which may be missing.
  */
 function clientUrl(client: unknown): string | undefined {
   try {
@@ -63,8 +63,8 @@ function environmentUrl(): string | undefined {
 }
 
 /**
- * Finds the platform: by the options, else by the client, else by DATABASE_URL. Throws `DormouseStreamError` with what
- * to do.
+ * Finds the platform by the options, else by the client, else by DATABASE_URL. Throws a `DormouseStreamError` whose
+ * message says what to do.
  */
 export function findConnection(options: ConnectionOptions, client?: unknown): Connection {
   const candidates = options.url === undefined ? [clientUrl(client), environmentUrl()] : [options.url];

@@ -1,10 +1,10 @@
 /**
- * What a stream fails with for good. What may pass (a lost connection, a restarting server) is retried and never
+ * A stream has failed for good. A failure that may pass (a lost connection, a restarting server) is retried and never
  * thrown.
  */
 export class DormouseStreamError extends Error {
   override readonly name: string = 'DormouseStreamError';
-  /** The server's reason (`key_invalid`, `stream_gone`, `request_invalid`, …), or `gap`, `usage`. */
+  /** The server's reason (`key_invalid`, `stream_gone`, `request_invalid`, …), or the client's own: `gap`, `usage`. */
   readonly reason: string;
   /** HTTP status, or 0 if none was received. */
   readonly status: number;
@@ -17,9 +17,9 @@ export class DormouseStreamError extends Error {
 }
 
 /**
- * Events are missing between the last one and the next: the reader was away for longer than they are kept, or the
- * database was restored. What was built from events has to be read anew. A named stream goes on behind the gap when it
- * is opened again.
+ * Events are missing between the last event and the next one: the reader was away for longer than events are kept, or
+ * the database was restored. State that was built from events has to be read anew. A named stream goes on behind the
+ * gap when it is opened again.
  */
 export class DormouseGapError extends DormouseStreamError {
   override readonly name: string = 'DormouseGapError';

@@ -6,19 +6,19 @@ import type { DormouseExtension } from './types.ts';
 export interface DormouseOptions extends ConnectionOptions {
   readonly fetch?: typeof fetch;
   /**
-   * The class for Decimal fields, as `Prisma.Decimal`. By default the installed Prisma Client's; without one they are
-   * strings.
+   * The class for Decimal fields, such as `Prisma.Decimal`. By default the class of the installed Prisma Client;
+   * without one, Decimal fields are strings.
    */
   readonly Decimal?: DecimalClass;
 }
 
-/** What of a Prisma Client the extension touches: the same in 6 and 7. */
+/** The parts of a Prisma Client that the extension uses, which are the same in 6 and 7. */
 interface ClientInternals {
   readonly _runtimeDataModel: RuntimeDataModel;
   $extends(extension: unknown): unknown;
 }
 
-/** Not named as a literal, so that bundlers do not insist on it: the peer is optional. */
+/** Typed as a plain string, so that bundlers do not require the module: the peer dependency is optional. */
 const DECIMAL_MODULE: string = '@prisma/client/runtime/index-browser.js';
 
 async function installedDecimal(): Promise<DecimalClass | undefined> {
@@ -68,7 +68,7 @@ export function withDormouse(options: DormouseOptions = {}): DormouseExtension {
 function eventually(stream: Promise<DormouseStream>): unknown {
   stream.catch(() => {});
   return {
-    // biome-ignore lint/suspicious/noThenProperty: awaiting it is how it was in Pulse.
+    // biome-ignore lint/suspicious/noThenProperty: Pulse's streams are awaited, and these stand in for them.
     then: (...handlers: Parameters<Promise<unknown>['then']>) =>
       stream
         .then((each) => each.opened())
@@ -81,7 +81,7 @@ function eventually(stream: Promise<DormouseStream>): unknown {
   };
 }
 
-/** The stream itself must not be awaitable again: it has no `then`. */
+/** An opened stream, without `then`: the result of awaiting a stream must not be awaitable itself. */
 function facade(stream: DormouseStream): unknown {
   return { stop: () => stream.stop(), [Symbol.asyncIterator]: () => stream[Symbol.asyncIterator]() };
 }

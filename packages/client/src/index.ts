@@ -1,8 +1,8 @@
 /**
- * Owns: what an app needs of Dormouse beside Prisma itself: `stream()` on every model, and the fetch that keeps cache
- *   invalidation at home.
- * Never: depends on anything; imports Prisma only as types, and its Decimal class if it is there.
- * Limits: one connection a stream; waits between reconnects; silence after which a connection is dead.
+ * Owns: what an application needs besides Prisma itself: `stream()` on every model, and the fetch that sends cache
+ *   invalidation to the platform.
+ * Never: depends on anything; imports Prisma only as types, and its Decimal class if it is installed.
+ * Limits: one connection per stream; pauses between reconnects; silence after which a connection counts as dead.
  * Fails with: `DormouseStreamError`, `DormouseGapError`.
  */
 export type { ConnectionOptions } from './connection.ts';

@@ -1,6 +1,6 @@
 import { DormouseStreamError } from './errors.ts';
 
-/** What of a client's runtime data model is used; 7 carries less than 6. */
+/** The parts of a client's runtime data model that are used. Prisma 7 has fewer than 6. */
 export interface RuntimeField {
   readonly name: string;
   readonly kind: string;
@@ -30,11 +30,11 @@ interface Field {
   readonly column: string;
   readonly type: string;
   readonly list: boolean;
-  /** Labels in the database to names in the schema, where they differ. */
+  /** The schema's name for each label in the database, for enums in which they differ. */
   readonly names: ReadonlyMap<string, string> | undefined;
 }
 
-/** Translates between a table's rows as the platform sends them and a model's objects as Prisma gives them. */
+/** Translates between the rows that the platform sends and the objects that Prisma gives for a model. */
 export class ModelCodec {
   readonly name: string;
   readonly schema: string;
@@ -60,7 +60,7 @@ export class ModelCodec {
       }));
   }
 
-  /** A row by field names, with Prisma's types. What the row does not carry stays absent. */
+  /** A row by field names, with Prisma's types. A value that the row does not carry stays absent. */
   decode(row: Values): Record<string, unknown> {
     const out: Record<string, unknown> = {};
     for (const field of this.#fields) {
@@ -70,12 +70,12 @@ export class ModelCodec {
     return out;
   }
 
-  /** Whether a row carries every field of the model. */
+  /** True if a row carries every field of the model. */
   isWhole(row: Values): boolean {
     return this.#fields.every((field) => row[field.column] !== undefined);
   }
 
-  /** `{create, update, delete}` by columns, values tagged. Throws for a field that the model has not. */
+  /** `{create, update, delete}` by columns, with tagged values. Throws for a field that the model does not have. */
   encodeFilter(args: Values): Record<string, unknown> | undefined {
     const out: Record<string, unknown> = {};
     let any = false;
@@ -139,7 +139,7 @@ function tag(type: string, value: string): { $type: string; value: string } {
   return { $type: type, value };
 }
 
-/** A filter's value, or its operators with theirs. */
+/** A value of a filter, or its operators with their values. */
 function tagged(field: Field, value: unknown): unknown {
   if (typeof value === 'bigint') return tag('BigInt', String(value));
   if (value instanceof Date) return tag('DateTime', value.toISOString());
@@ -161,7 +161,7 @@ function tagged(field: Field, value: unknown): unknown {
 const TIME = /^\d\d:\d\d:\d\d/;
 const ZONE = /(Z|[+-]\d\d(:\d\d)?)$/;
 
-/** Dates and times of Postgres as Prisma reads them: UTC where no zone is said, 1970-01-01 where no day is. */
+/** Dates and times of Postgres as Prisma reads them: without a zone in UTC, without a day on 1970-01-01. */
 function toDate(text: string): Date {
   if (TIME.test(text)) return toDate(`1970-01-01T${text}`);
   if (!text.includes('T')) return new Date(text);

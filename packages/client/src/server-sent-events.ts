@@ -4,8 +4,8 @@ export interface ServerSentEvent {
 }
 
 /**
- * Reads the events of a `text/event-stream` body (WHATWG HTML, section 9.2.6), as far as the platform uses it. A
- * connection that breaks is an end like any other.
+ * Reads the events of a `text/event-stream` body (WHATWG HTML, section 9.2.6), as far as the platform uses the format.
+ * A broken connection ends the events without an error.
  */
 export async function* readServerSentEvents(
   body: ReadableStream<Uint8Array>,

@@ -3,12 +3,12 @@ import { DormouseGapError, DormouseStreamError } from './errors.ts';
 import type { ModelCodec } from './model.ts';
 import { readServerSentEvents } from './server-sent-events.ts';
 
-/** Waits between attempts to connect, doubled from the first to the last, each spread by half. */
+/** Pauses between attempts to connect: doubled from the shortest to the longest, each varied at random by a quarter. */
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 10_000;
-/** The platform breaks a silence every 15 s: after this one the connection is dead. */
+/** The platform sends something at least every 15 s: after this silence the connection counts as dead. */
 const SILENCE_MS_MAX = 45_000;
-/** Where nothing is delivered, the stream's place moves on at most this often. */
+/** While no event is delivered, the stream's cursor is saved at most this often. */
 const IDLE_ACK_MS = 5000;
 /** How long the end of a loop waits for its last acknowledgement. */
 const LAST_ACK_MS = 2000;
@@ -36,15 +36,16 @@ interface ChangeMessage {
 export type AnyEvent = Readonly<Record<string, unknown>>;
 
 /**
- * One stream of a model's events. Iterate it once. An event is acknowledged when the loop's body has run and the next
- * one is asked for: after `break` or a throw the last one comes again. Reconnects by itself until it is stopped.
+ * One stream of a model's events, to be iterated once. An event is acknowledged when the body of the loop has run and
+ * the next event is asked for: after `break` or a throw, the last event comes again. The stream reconnects by itself
+ * until it is stopped.
  */
 export class DormouseStream implements AsyncIterable<AnyEvent> {
   readonly #settings: StreamSettings;
   readonly #stopped = new AbortController();
   /**
-   * The request under way. Each has its own: fetch leaves listeners on a signal, and a stream may reconnect without
-   * end.
+   * Aborts the request that is under way. Each request has its own controller: fetch leaves listeners on a signal, and
+   * a stream may reconnect any number of times.
    */
   #attempt = new AbortController();
   readonly #streamUrl: string;
@@ -52,9 +53,9 @@ export class DormouseStream implements AsyncIterable<AnyEvent> {
   #first: Promise<Response>;
   #iterated = false;
   #retryMs = RETRY_MS_MIN;
-  /** Where an unnamed stream goes on after a reconnect. */
+  /** The offset at which an unnamed stream goes on after a reconnect. */
   #offset: string | undefined;
-  /** The last event whose body has run: a reconnect may bring it again. */
+  /** The offset of the last event whose body has run: a reconnect may bring that event again. */
   #done = '';
 
   constructor(settings: StreamSettings) {
@@ -70,7 +71,7 @@ export class DormouseStream implements AsyncIterable<AnyEvent> {
     this.#first.catch(() => {});
   }
 
-  /** Resolves when the stream is open: what is written from then on arrives. Rejects with `DormouseStreamError`. */
+  /** Resolves when the stream is open: every change from then on arrives. Rejects with `DormouseStreamError`. */
   async opened(): Promise<this> {
     await this.#first;
     return this;
@@ -113,7 +114,7 @@ export class DormouseStream implements AsyncIterable<AnyEvent> {
             if (offset <= this.#done) continue;
             const out = this.#event(message);
             if (out !== undefined) {
-              // The body may take its time: silence counts only while we read.
+              // The body may take long: silence counts only while the stream reads.
               silence.pause();
               yield out;
               silence.broken();
@@ -155,7 +156,9 @@ export class DormouseStream implements AsyncIterable<AnyEvent> {
     }
   }
 
-  /** Connects, again and again with growing waits. Throws `DormouseStreamError` for what no retry mends. */
+  /**
+   * Connects, with retries after growing pauses. Throws `DormouseStreamError` for a refusal that no retry can change.
+   */
   async #connect(): Promise<Response> {
     const { name, filter, connection, fetch: send } = this.#settings;
     const { signal } = this.#stopped;
@@ -171,7 +174,7 @@ export class DormouseStream implements AsyncIterable<AnyEvent> {
         this.#attempt = new AbortController();
         const response = await send(`${this.#streamUrl}?${query}`, { headers, signal: this.#attempt.signal });
         if (response.ok) {
-          // From here on nothing is missed, also if this connection breaks before it is read.
+          // From here on no event is missed, even if this connection breaks before it is read.
           this.#offset ??= response.headers.get('stream-next-offset') ?? undefined;
           return response;
         }
@@ -184,7 +187,7 @@ export class DormouseStream implements AsyncIterable<AnyEvent> {
     }
   }
 
-  /** Between two connections; grows until something arrives. */
+  /** The pause between two connections, which grows until an event arrives. */
   async #pause(): Promise<void> {
     const ms = this.#retryMs * (0.75 + Math.random() / 2);
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX);
@@ -239,7 +242,7 @@ class Silence {
   }
 }
 
-/** Tells the platform how far a named stream has got: one request at a time, the latest place wins. */
+/** Saves a named stream's cursor on the platform: one request at a time, always of the latest offset. */
 class Acknowledger {
   readonly #settings: StreamSettings;
   readonly #url: string;
@@ -259,13 +262,13 @@ class Acknowledger {
     this.#send();
   }
 
-  /** The filter let nothing through up to here, and all bodies before have run. */
+  /** The filter let no event through up to here, and the bodies of all events before have run. */
   passed(offset: string): void {
     if (offset > this.#wanted) this.#wanted = offset;
     if (Date.now() - this.#lastMs >= IDLE_ACK_MS) this.#send();
   }
 
-  /** Waits, bounded, until the place is saved. */
+  /** Waits until the cursor is saved, for at most `ms`. */
   async flush(ms: number): Promise<void> {
     this.#send();
     if (this.#sending === undefined) return;
@@ -295,7 +298,7 @@ class Acknowledger {
         await response.body?.cancel();
         if (!response.ok) return;
       } catch {
-        // Not saved: the next acknowledgement or reconnect tries again, and at worst the event comes twice.
+        // The cursor is not saved: the next acknowledgement or reconnect tries again. At worst an event comes twice.
         return;
       }
       this.#acked = offset;

@@ -40,10 +40,11 @@ export type ScalarWhere<Model> = Omit<
 
 export interface StreamArgs<Model> {
   /**
-   * The platform keeps this stream's place: after a restart it goes on after the last event whose loop body has run.
+   * The platform keeps a cursor of this name: after a restart the stream goes on behind the last event whose loop body
+   * has run.
    */
   name?: string;
-  /** Which creations; `{}` for all. None of the three: everything. */
+  /** Which created rows; `{}` for all. Without `create`, `update` and `delete`: every event. */
   create?: ScalarWhere<Model>;
   update?: { after?: ScalarWhere<Model> };
   delete?: ScalarWhere<Model>;
@@ -53,7 +54,7 @@ export interface StreamArgs<Model> {
 
 type Wanted<Args> = Extract<keyof Args, keyof EventByKey<unknown>>;
 
-/** The events of a call: only the actions that were asked for. */
+/** The events of a call: those of the actions that its arguments name. */
 export type EventOf<Model, Args> = EventByKey<Prisma.Result<Model, Record<never, never>, 'findFirstOrThrow'>>[[
   Wanted<Args>,
 ] extends [never]
@@ -62,7 +63,7 @@ export type EventOf<Model, Args> = EventByKey<Prisma.Result<Model, Record<never,
 
 /** An open stream. */
 export interface EventStream<Event> extends AsyncIterable<Event> {
-  /** Ends it; a loop over it ends. */
+  /** Ends the stream, and a loop over it. */
   stop(): void;
 }
 
@@ -72,7 +73,7 @@ export interface EventStream<Event> extends AsyncIterable<Event> {
  */
 export interface StreamPromise<Event> extends EventStream<Event>, PromiseLike<EventStream<Event>> {}
 
-/** What the extension adds to every model. A type and no interface, since Prisma wants an index signature. */
+/** The methods that the extension adds to every model. A type, since an interface has no index signature for Prisma. */
 export type StreamMethods = {
   stream<Model, Args extends StreamArgs<Model>>(
     this: Model,
@@ -82,6 +83,6 @@ export type StreamMethods = {
 
 /** The type of an extension that adds a model method, as the installed Prisma Client (6 or 7) has it. */
 export type DormouseExtension = ReturnType<
-  // biome-ignore lint/complexity/noBannedTypes: Prisma's own way to say that nothing is added.
+  // biome-ignore lint/complexity/noBannedTypes: {} is Prisma's own way to say that nothing is added.
   typeof Prisma.defineExtension<{}, { $allModels: StreamMethods }, {}, {}>
 >;

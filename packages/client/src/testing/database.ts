@@ -11,7 +11,7 @@ import {
 import type { TestTemplate } from './template.ts';
 
 export interface TestDatabaseOptions extends PlatformOptions {
-  /** The database to copy: what `createTestTemplate` gave, or the name of any. */
+  /** The database to copy: the result of `createTestTemplate`, or the name of any database. */
   readonly template: string | TestTemplate;
 }
 
@@ -21,21 +21,21 @@ export interface TestDatabase extends AsyncDisposable {
   readonly name: string;
   /** For Prisma Client: `accelerateUrl` of 7, `datasourceUrl` of 6. */
   readonly prismaUrl: string;
-  /** For any Postgres client, and for driver adapters. */
+  /** For any Postgres client, and for Prisma's driver adapters. */
   readonly postgresUrl: string;
   /** For `withPulse`. */
   readonly pulseUrl: string;
   readonly apiKey: string;
-  /** Deletes it. Repeated, it does nothing. */
+  /** Deletes the database. A second call does nothing. */
   drop(): Promise<void>;
 }
 
 /**
- * Makes a throw-away copy of a database: a template that is stopped is copied from its files, so nothing has to be
- * migrated again, and after the first such copy others lie ready. Nothing of it is synced to the disk: it does not
- * outlive a boot of the machine. It lives until `drop`, or the end of the block that it is declared in with `await
- * using`; if the suite is killed, until the next test database is made after it. Workers may call it at the same time.
- * Throws {@link DormouseTestingError}.
+ * Makes a throw-away copy of a database. A template that is stopped is copied from its files, so nothing has to be
+ * migrated again, and after the first such copy more are prepared in advance. Its writes are not synced to the disk: a
+ * copy does not outlast a reboot of the machine. It is deleted by `drop`, or at the end of the block that declares it
+ * with `await using`; if the suite is killed, when a later suite makes its next test database. Workers may call this at
+ * the same time. Throws {@link DormouseTestingError}.
  */
 export async function createTestDatabase(options: TestDatabaseOptions): Promise<TestDatabase> {
   const platform = await findTestPlatform(options);
@@ -52,7 +52,7 @@ export async function createTestDatabase(options: TestDatabaseOptions): Promise<
   return { id, name, prismaUrl, postgresUrl, pulseUrl, apiKey, drop, [Symbol.asyncDispose]: drop };
 }
 
-/** Deletes the test databases of suites that are gone. What cannot be deleted now is left for the next time. */
+/** Deletes the test databases of suites that have ended. One that cannot be deleted now is left for the next call. */
 export async function sweep(platform: TestPlatform): Promise<void> {
   const { databases } = await platform.request<{ databases: DatabaseItem[] }>('GET', '/api/databases');
   const nowMs = Date.now();

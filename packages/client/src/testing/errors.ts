@@ -1,4 +1,4 @@
-/** What a test database fails with: the platform's refusal, or what went wrong on the way to it. */
+/** The error of test databases: the platform has refused a request, or could not be asked. */
 export class DormouseTestingError extends Error {
   override readonly name = 'DormouseTestingError';
   /** The platform's code (`name_taken`, `disk_full`, …), or `unreachable`, `usage`, `migration`. */

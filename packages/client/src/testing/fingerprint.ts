@@ -3,8 +3,8 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 
 /**
- * A hash over these words, and over names and content of all files at or below these paths. Rejects for a path that is
- * not there.
+ * A hash over these words, and over the names and contents of all files at or below these paths. Rejects for a path
+ * that does not exist.
  */
 export async function fingerprint(
   words: readonly string[],
@@ -13,7 +13,7 @@ export async function fingerprint(
 ): Promise<string> {
   const hash = createHash('sha256');
   const add = (part: string | Buffer): void => {
-    // With its length, so that no two lists look alike.
+    // Each part with its length, so that no two lists of parts hash the same bytes.
     hash.update(`${Buffer.byteLength(part)}:`).update(part);
   };
   for (const word of words) add(word);

@@ -1,7 +1,8 @@
 /**
  * Owns: throw-away databases for test suites, and the templates that they are copied from.
- * Never: depends on anything; keeps state of its own: who made what is written in names and labels on the platform.
- * Limits: names of databases; left-overs live a day at most; a template of an older content a week.
+ * Never: depends on anything; keeps state of its own: names and labels on the platform say who made a database.
+ * Limits: names of databases; the age of left-over test databases, a day; the age of templates of an older content, a
+ *   week.
  * Fails with: `DormouseTestingError`.
  */
 export { createTestDatabase, type TestDatabase, type TestDatabaseOptions } from './database.ts';

@@ -9,18 +9,21 @@ const PREFIX = /^[a-z][a-z0-9-]{0,23}$/;
 const HASH_LENGTH = 12;
 const TEMPLATE_CHARS = 35;
 const MARK = /-t(?<host>[0-9a-f]{6})-(?<pid>[0-9a-z]{1,7})-(?<start>[0-9a-z]{4})-[0-9a-f]{6}$/;
-/** Pids come again soon on a busy machine: a process is known by its start too, as far as the system tells it. */
+/**
+ * A busy machine uses a pid again soon: a process is identified by its start time too, where the system tells it. This
+ * stands for a start time that is not known.
+ */
 const UNKNOWN_START = '0000';
 const START_CHARS = 4;
 
-/** The longest that a test database lives when nothing tells whether its suite still runs (another machine's, say). */
+/** A test database is kept this long at most; also if its suite may still run, for example on another machine. */
 const LEFT_OVER_MS = 24 * 60 * 60_000;
 
 /** A process that makes test databases. */
 export interface Maker {
   readonly host: string;
   readonly pid: number;
-  /** When it started, in a few characters. */
+  /** The start time of the process, in {@link START_CHARS} characters. */
   readonly start: string;
 }
 
@@ -29,7 +32,7 @@ export function thisMaker(): Maker {
   return { host, pid: process.pid, start: startOf(process.pid) };
 }
 
-/** Field 22 of /proc/PID/stat, in ticks since boot; there is none on other systems than Linux. */
+/** Field 22 of /proc/PID/stat, in ticks since boot; not known on systems other than Linux. */
 function startOf(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
@@ -73,14 +76,14 @@ export function isTemplateOf(prefix: string, name: string): boolean {
 }
 
 /**
- * A new name for a test database of this process. A template's name that is too long is cut: the rest keeps it apart
- * from others.
+ * A new name for a test database of this process. A template's name that is too long is cut; the rest of the name keeps
+ * it apart from others.
  */
 export function testName(template: string, maker: Maker): string {
   return `${template.slice(0, TEMPLATE_CHARS)}-t${maker.host}-${maker.pid.toString(36)}-${maker.start}-${randomBytes(3).toString('hex')}`;
 }
 
-/** Who made a test database; undefined for the name of anything else. */
+/** The maker of a test database, from its name; undefined for the name of another database. */
 export function makerOf(name: string): Maker | undefined {
   const parts = MARK.exec(name)?.groups;
   return parts === undefined

@@ -2,17 +2,17 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { DormouseTestingError } from './errors.ts';
 
-/** Which platform, and the right to command it. */
+/** The platform to use, and the right to manage it. */
 export interface PlatformOptions {
-  /** Its address; by default DORMOUSE_URL, else what its data directory says. */
+  /** The platform's address; by default DORMOUSE_URL, else the address in its data directory. */
   readonly url?: string;
-  /** By default DORMOUSE_TOKEN, else what its data directory says. */
+  /** By default DORMOUSE_TOKEN, else the token in its data directory. */
   readonly adminToken?: string;
   /** The directory that `dormouse start` keeps its data in; by default `./.dormouse`, for root `/var/lib/dormouse`. */
   readonly dataDirectory?: string;
 }
 
-/** A database as the management API tells of it. */
+/** A database as the management API shows it. */
 export interface DatabaseItem {
   readonly id: string;
   readonly name: string;
@@ -33,10 +33,10 @@ export interface TestPlatform {
   request<T>(method: string, path: string, body?: unknown): Promise<T>;
 }
 
-/** Written by a running platform into its data directory. */
+/** A running platform writes this file into its data directory. */
 const ADMIN_FILE = 'admin.json';
 
-/** Finds the platform that the options mean. Throws {@link DormouseTestingError} with what to do. */
+/** Finds the platform of these options. Throws a {@link DormouseTestingError} whose message says what to do. */
 export async function findTestPlatform(options: PlatformOptions): Promise<TestPlatform> {
   const directory = resolve(options.dataDirectory ?? (process.getuid?.() === 0 ? '/var/lib/dormouse' : '.dormouse'));
   const named = options.url ?? process.env.DORMOUSE_URL;
@@ -107,7 +107,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** Runs `work` and takes these codes of the platform for an answer. */
+/** Awaits `work`; an error of the platform with one of these codes gives undefined. */
 export async function unless<T>(codes: readonly string[], work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;

@@ -13,14 +13,14 @@ import {
   unless,
 } from './platform.ts';
 
-/** The addresses of a database that is being prepared. */
+/** The URLs of a database that is being prepared. */
 export interface TemplateUrls {
   readonly prismaUrl: string;
   readonly postgresUrl: string;
 }
 
 export interface TestTemplateOptions extends PlatformOptions {
-  /** What its name begins with: a-z, 0-9 and dashes, at most 24 characters. One for each app. */
+  /** The beginning of the template's name: a-z, 0-9 and dashes, at most 24 characters. One per application. */
   readonly name: string;
   /**
    * Brings an empty database to the state that tests start from: a shell command, run with the database's Postgres URL
@@ -28,11 +28,11 @@ export interface TestTemplateOptions extends PlatformOptions {
    */
   readonly migrate: string | ((urls: TemplateUrls) => unknown);
   /**
-   * Files and folders (`prisma/migrations`, a seed script) that decide what it becomes: another content makes another
-   * template.
+   * Files and folders (`prisma/migrations`, a seed script) that decide the template's content: when they change,
+   * another template is made.
    */
   readonly from?: string | readonly string[];
-  /** Anything else that does: another text makes another template. */
+  /** Anything else that decides the template's content: another text makes another template. */
   readonly version?: string;
   /** Where `migrate` runs and `from` is looked up; by default the working directory. */
   readonly directory?: string;
@@ -44,24 +44,25 @@ export interface TestTemplate {
 }
 
 /**
- * A key of the template carries the mark: it is there once the template is whole, and says before that who makes it.
+ * The state of a template is the label of one of its keys: {@link READY} once the template is whole, before that
+ * {@link MAKING}, which names its maker.
  */
 const READY = 'dormouse testing: ready';
 const MAKING = /^dormouse testing: made by (?<host>[0-9a-f]+) (?<pid>\d+) (?<start>\w+)$/;
-/** Between its creation and its mark a template belongs to a maker that has this long to say so. */
+/** A template without a label counts as being made for this long after its creation. */
 const UNMARKED_MS = 30_000;
-/** Between two looks at a template that another process makes. */
+/** The pause between two checks of a template that another process makes. */
 const LOOK_MS = 100;
 /** Templates of an older content are deleted after a week. */
 const OLD_MS = 7 * 24 * 60 * 60_000;
-/** Of a command's output, as much goes into the error. */
+/** Characters of a command's output that go into the error: the last ones. */
 const OUTPUT_CHARS = 4000;
 
 /**
- * Gives the template of this name and content, and makes it first if there is none: once, however many processes ask at
- * the same time. For a runner's global set-up. Also deletes test databases of suites that are gone, and templates of a
- * content older than a week. Throws {@link DormouseTestingError}, and what the function `migrate` throws; a template
- * that failed is not kept.
+ * Gives the template of this name and content, and makes it if there is none: once, even if many processes ask at the
+ * same time. For the global set-up of a test runner. Also deletes the test databases of suites that have ended, and
+ * templates of other contents that are older than a week. Throws {@link DormouseTestingError}, and any error that the
+ * function `migrate` throws; a template whose making failed is deleted.
  */
 export async function createTestTemplate(options: TestTemplateOptions): Promise<TestTemplate> {
   checkPrefix(options.name);
@@ -96,7 +97,7 @@ async function make(
     await mark(`dormouse testing: made by ${host} ${pid} ${start}`);
     if (typeof options.migrate === 'string') await runCommand(options.migrate, postgresUrl, directory);
     else await options.migrate({ prismaUrl, postgresUrl });
-    // Stopped cleanly, its files are all that a copy needs.
+    // After a clean stop the files are all that a copy needs.
     await platform.request('POST', `${pathOf(id)}/stop`);
     await mark(READY);
   } catch (error) {
@@ -105,7 +106,7 @@ async function make(
   }
 }
 
-/** Whether a template that is there is whole; one whose maker is gone is deleted. */
+/** True if an existing template is whole. A template that is not whole and whose maker has ended is deleted. */
 async function isReady(platform: TestPlatform, name: string): Promise<boolean> {
   const gone = ['database_unknown', 'database_deleted', 'database_busy'];
   const found = await unless(gone, platform.request<DatabaseItem>('GET', pathOf(name)));

@@ -27,7 +27,7 @@ export async function serveCursor(
     const body = parseJson(await readText(request, clock), 'The body');
     const offset = (body as { offset?: unknown } | null)?.offset;
     if (typeof offset !== 'string')
-      throw new DormouseError('request_invalid', { message: 'The body names no offset.' });
+      throw new DormouseError('request_invalid', { message: 'The body must name an offset: {"offset":"…"}.' });
     await log.saveCursor(key, await positionOf(events, offset));
     response.writeHead(204, { 'cache-control': 'no-store' }).end();
   } else if (request.method === 'DELETE') {

@@ -85,7 +85,8 @@ function parseSubscription(request: IncomingMessage): Subscription {
   const stream = durable ? headerJson(request, 'stream') : undefined;
   const name = (stream as { name?: unknown } | null | undefined)?.name;
   if (name === undefined) return { model, filter, key: undefined };
-  if (typeof name !== 'string') throw new DormouseError('request_invalid', { message: "A stream's name is a text." });
+  if (typeof name !== 'string')
+    throw new DormouseError('request_invalid', { message: "A stream's name must be a text." });
   return { model, filter, key: { kind: 'pulse', subject: model.name, name: checkName(name) } };
 }
 

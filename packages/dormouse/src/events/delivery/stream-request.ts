@@ -35,7 +35,7 @@ export function parseTarget(path: string): StreamTarget {
 export function checkName(name: string): string {
   if (name === '' || name.length > NAME_CHARACTERS_MAX) {
     throw new DormouseError('request_invalid', {
-      message: `A stream's name is a text of 1 to ${NAME_CHARACTERS_MAX} characters.`,
+      message: `A stream's name must be a text of 1 to ${NAME_CHARACTERS_MAX} characters.`,
     });
   }
   return name;

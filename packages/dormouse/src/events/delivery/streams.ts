@@ -154,7 +154,7 @@ export class StreamsDoor {
 function liveOf(text: string | null): Live | undefined {
   if (text === null) return undefined;
   if (text === 'long-poll' || text === 'sse') return text;
-  throw new DormouseError('request_invalid', { message: 'live is long-poll or sse.' });
+  throw new DormouseError('request_invalid', { message: 'The parameter live must be long-poll or sse.' });
 }
 
 /** The URL as it was sent: a URL parser would take a table named `..` for the folder above. */

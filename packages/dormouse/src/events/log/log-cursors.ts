@@ -29,7 +29,7 @@ export class LogCursors {
       const count = this.#file.get<{ count: bigint }>('SELECT count(*) AS count FROM cursors');
       if (Number(count?.count) >= this.#cursorsMax) {
         throw new DormouseError('quota_exceeded', {
-          message: `This database keeps ${this.#cursorsMax} named streams already. Delete those that nobody reads.`,
+          message: `This database keeps ${this.#cursorsMax} named streams already. Delete those that are no longer read.`,
         });
       }
     } else if (comparePositions(position, known.position) < 0) {
