@@ -23,8 +23,8 @@ function payloadOf(write: (writer: wire.ByteWriter) => void): Buffer {
   return frame?.payload as Buffer;
 }
 
-describe('messages', () => {
-  it('come back as they went: errors with every field, known or not', () => {
+describe('messages of the protocol', () => {
+  it('an error comes back from its bytes with every field, known or not', () => {
     const names = Object.keys(wire.ERROR_FIELD_BYTES) as (keyof typeof wire.ERROR_FIELD_BYTES)[];
     const known = fc.dictionary(fc.constantFrom(...names), text);
     const used = new Set(Object.values(wire.ERROR_FIELD_BYTES));
@@ -40,7 +40,7 @@ describe('messages', () => {
     );
   });
 
-  it('come back as they went: parameters, keys, status, negotiation, SASL', () => {
+  it('parameters, keys, status, negotiation and SASL messages come back from their bytes unchanged', () => {
     fc.assert(
       fc.property(text, text, int32, fc.uint8Array({ minLength: 4, maxLength: 256 }), (name, value, number, bytes) => {
         expect(wire.decodeParameterStatus(payloadOf((w) => wire.encodeParameterStatus(w, name, value)))).toEqual({
@@ -72,7 +72,7 @@ describe('messages', () => {
     expect(wire.decodeSaslMechanisms(sasl.data)).toEqual(['A', 'B']);
   });
 
-  it('startup, cancel and encryption requests come back as they went', () => {
+  it('startup, cancel and encryption requests come back from their bytes unchanged', () => {
     const parameters = fc.uniqueArray(
       fc.tuple(
         text.filter((name) => name !== ''),
@@ -109,7 +109,7 @@ describe('messages', () => {
     expect(wire.decodeStartup(writer.take())).toEqual({ kind: 'gssenc' });
   });
 
-  it('random bytes throw nothing but the protocol error', () => {
+  it('random bytes make the decoders throw no error but ProtocolError', () => {
     const decoders = Object.entries(wire).filter(([name]) => name.startsWith('decode')) as [
       string,
       (bytes: Buffer, ...more: never[]) => unknown,
@@ -117,7 +117,7 @@ describe('messages', () => {
     expect(decoders.length).toBeGreaterThan(15);
     const bytes = fc.oneof(
       fc.uint8Array({ maxLength: 200 }),
-      // Near misses: short counts and lengths, zeros as terminators.
+      // Nearly right messages: short counts and lengths, zeros as terminators.
       fc.array(fc.constantFrom(0, 0, 1, 2, 3, 65, 127, 255), { maxLength: 60 }).map((list) => Uint8Array.from(list)),
     );
     fc.assert(
@@ -134,7 +134,7 @@ describe('messages', () => {
     );
   });
 
-  it('refuses length bombs before reading them', () => {
+  it('a message whose length is too large is refused before it is read', () => {
     expect(() => wire.startupLength(Buffer.from([0x7f, 0xff, 0xff, 0xff]))).toThrow(wire.ProtocolError);
     expect(() => wire.startupLength(Buffer.from([0, 0, 0, 7]))).toThrow(wire.ProtocolError);
     expect(wire.startupLength(Buffer.from([0, 0, 0]))).toBeUndefined();
@@ -144,7 +144,7 @@ describe('messages', () => {
     expect(() => wire.decodeDataRow(Buffer.from([0, 1, 0xff, 0xff, 0xff, 0xfe]))).toThrow(wire.ProtocolError);
   });
 
-  it('bind carries text, bytes and NULL', () => {
+  it('a Bind message carries text, bytes and NULL', () => {
     const [bind] = framesOf((w) => wire.encodeBind(w, 'p', 's', ['é', null, Buffer.from([1, 2])]));
     const reader = new wire.ByteReader(bind?.payload as Buffer);
     expect([reader.cstring(), reader.cstring(), reader.int16()]).toEqual(['p', 's', 3]);
@@ -156,13 +156,13 @@ describe('messages', () => {
     reader.end();
   });
 
-  it('refuses strings that the protocol cannot carry', () => {
+  it('a string that the protocol cannot carry is refused', () => {
     const writer = new wire.ByteWriter();
     expect(() => wire.encodeQuery(writer, 'a\0b')).toThrow(RangeError);
     expect(() => wire.encodeBind(writer, '', '', new Array(65_536).fill(null))).toThrow(RangeError);
   });
 
-  it('counts rows from command tags', () => {
+  it('the number of rows is read from the command tag', () => {
     const tags = {
       'INSERT 0 12': 12,
       'SELECT 0': 0,
@@ -177,7 +177,7 @@ describe('messages', () => {
 });
 
 describe('ByteWriter', () => {
-  it('never writes again what was taken', () => {
+  it('bytes that were taken from the writer are never written again', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 5_000 }), { maxLength: 20 }), (messages) => {
         const writer = new wire.ByteWriter();

@@ -1,6 +1,9 @@
 import { ProtocolError } from './protocol-error.ts';
 
-/** Reads a payload front to back; runs over the end with {@link ProtocolError}, never beyond it. */
+/**
+ * Reads a payload from front to back. A read over the end throws {@link ProtocolError}; no byte beyond the payload is
+ * read.
+ */
 export class ByteReader {
   readonly #bytes: Buffer;
   #offset = 0;
@@ -43,7 +46,7 @@ export class ByteReader {
     return value;
   }
 
-  /** A view, not a copy. */
+  /** Gives a view of the payload, not a copy. */
   bytes(length: number): Buffer {
     if (length < 0) throw new ProtocolError(`negative length ${length}`);
     this.#need(length);
@@ -64,7 +67,7 @@ export class ByteReader {
     return this.bytes(this.remaining);
   }
 
-  /** The payload must be used up. */
+  /** Throws if bytes of the payload are left. */
   end(): void {
     if (this.remaining !== 0) throw new ProtocolError(`${this.remaining} bytes too many in a message`);
   }

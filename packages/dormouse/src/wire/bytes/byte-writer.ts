@@ -1,9 +1,9 @@
-/** One slab serves many small messages; 8 KiB is what a socket takes in one go without a second allocation. */
+/** One slab serves many small messages; 8 KiB is what a socket takes at once without a second allocation. */
 const SLAB_BYTES = 8192;
 
 /**
- * Builds protocol messages, any number of them, into one buffer. What {@link take} gives is never written again, so it
- * may go to a socket that sends later.
+ * Writes any number of protocol messages into one buffer. Bytes that {@link take} has given are never written again, so
+ * they may go to a socket that sends them later.
  */
 export class ByteWriter {
   #slab: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
@@ -16,14 +16,14 @@ export class ByteWriter {
     return this.#offset - this.#start;
   }
 
-  /** The finished bytes; the writer starts anew behind them. */
+  /** Gives the finished bytes; the writer starts anew behind them. */
   take(): Buffer {
     const out = this.#slab.subarray(this.#start, this.#offset);
     this.#start = this.#offset;
     return out;
   }
 
-  /** Forgets what was written since the last `take`, but for its first `length` bytes. */
+  /** Drops what was written since the last `take`, except for its first `length` bytes. */
   reset(length = 0): void {
     this.#offset = this.#start + length;
   }
@@ -36,14 +36,14 @@ export class ByteWriter {
     this.#offset += 5;
   }
 
-  /** Opens a frame without a type byte, as all messages before the session have. */
+  /** Opens a frame without a type byte. All messages before the session have this form. */
   openUntyped(): void {
     this.#ensure(4);
     this.#frame = this.#offset - this.#start;
     this.#offset += 4;
   }
 
-  /** Closes the open frame: fills in its length. */
+  /** Closes the open frame by filling in its length. */
   close(): void {
     const at = this.#start + this.#frame;
     this.#slab.writeInt32BE(this.#offset - at, at);
@@ -81,14 +81,14 @@ export class ByteWriter {
 
   /** UTF-8, no terminator. */
   text(value: string): void {
-    // Three bytes a UTF-16 unit is the most UTF-8 takes.
+    // UTF-8 takes at most three bytes per UTF-16 unit.
     this.#ensure(value.length * 3);
     this.#offset += this.#slab.write(value, this.#offset, 'utf8');
   }
 
   /**
-   * UTF-8 and a zero byte. A zero inside would end the string early and shift what follows: refused as a bug of the
-   * caller's.
+   * UTF-8 and a zero byte. A zero inside the text would end the string early and shift the bytes behind it: it is
+   * refused, as a bug of the caller.
    */
   cstring(value: string): void {
     if (value.includes('\0')) throw new RangeError('a protocol string cannot hold a zero byte');
@@ -96,7 +96,7 @@ export class ByteWriter {
     this.byte(0);
   }
 
-  /** UTF-8 with its int32 length in front, as parameter values are sent. */
+  /** UTF-8 after an int32 with its length, as parameter values are sent. */
   sizedText(value: string): void {
     this.#ensure(value.length * 3 + 4);
     const at = this.#offset;
@@ -109,7 +109,8 @@ export class ByteWriter {
   #ensure(bytes: number): void {
     if (this.#offset + bytes <= this.#slab.length) return;
     const held = this.#offset - this.#start;
-    // Doubling keeps a large message linear; a fresh slab leaves what was taken before untouched.
+    // Doubling keeps the cost of a large message linear. A fresh slab leaves the bytes that were taken before
+    // untouched.
     const slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, (held + bytes) * (held > 0 ? 2 : 1)));
     this.#slab.copy(slab, 0, this.#start, this.#offset);
     this.#slab = slab;

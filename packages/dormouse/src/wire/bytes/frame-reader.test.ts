@@ -12,7 +12,7 @@ function frame(type: number, payload: Uint8Array): Buffer {
   return out;
 }
 
-/** Cuts a stream at the given places, in any order and with repeats: empty chunks included. */
+/** Cuts a stream at the given places, which come in any order and may repeat, so that chunks may be empty. */
 function cut(stream: Buffer, places: readonly number[]): Buffer[] {
   const at = [0, ...places.map((place) => place % (stream.length + 1)), stream.length].sort((a, b) => a - b);
   return at.slice(1).map((end, i) => stream.subarray(at[i], end));
@@ -24,7 +24,7 @@ const frames = fc.array(fc.tuple(fc.integer({ min: 0, max: 255 }), fc.uint8Array
 const places = fc.array(fc.nat(), { maxLength: 30 });
 
 describe('FrameReader', () => {
-  it('gives the same frames however the stream is cut', () => {
+  it('the reader gives the same frames however the stream is cut', () => {
     fc.assert(
       fc.property(frames, places, (sent, at) => {
         const stream = Buffer.concat(sent.map(([type, payload]) => frame(type, payload)));
@@ -40,7 +40,7 @@ describe('FrameReader', () => {
     );
   });
 
-  it('gives the same when all is pushed before it is read, and gives back what is left', () => {
+  it('the reader gives the same frames when all chunks are pushed before it reads, and gives back the bytes that are left', () => {
     fc.assert(
       fc.property(frames, places, fc.uint8Array({ maxLength: 4 }), (sent, at, rest) => {
         const stream = Buffer.concat([...sent.map(([type, payload]) => frame(type, payload)), rest]);
@@ -54,7 +54,7 @@ describe('FrameReader', () => {
     );
   });
 
-  it('passes over what is too large without keeping it, and goes on behind it', () => {
+  it('the reader skips a frame that is too large without keeping it, and goes on behind it', () => {
     fc.assert(
       fc.property(frames, places, fc.integer({ min: 0, max: 100 }), (sent, at, max) => {
         const stream = Buffer.concat(sent.map(([type, payload]) => frame(type, payload)));
@@ -63,7 +63,7 @@ describe('FrameReader', () => {
         for (const chunk of cut(stream, at)) {
           reader.push(chunk);
           while (reader.next()) got.push([reader.type, reader.oversize ? 'oversize' : [...reader.payload]]);
-          // A header, or a payload within the bound: never the large one.
+          // The reader holds a header, or a payload within the bound, but never the large payload.
           expect(reader.bufferedBytes).toBeLessThan(5 + max);
         }
         expect(got).toEqual(sent.map(([type, payload]) => [type, payload.length > max ? 'oversize' : [...payload]]));
@@ -71,7 +71,7 @@ describe('FrameReader', () => {
     );
   });
 
-  it('keeps the beginning of what is too large where asked to', () => {
+  it('the reader keeps the beginning of a frame that is too large, if it is told to', () => {
     fc.assert(
       fc.property(frames, places, fc.integer({ min: 0, max: 100 }), fc.nat(120), (sent, at, max, keptBytes) => {
         const stream = Buffer.concat(sent.map(([type, payload]) => frame(type, payload)));
@@ -93,13 +93,13 @@ describe('FrameReader', () => {
     );
   });
 
-  it('refuses a length bomb as soon as the header is there', () => {
+  it('the reader refuses a frame that is too large as soon as its header is there', () => {
     const reader = new FrameReader({ payloadBytesMax: 1000 });
     reader.push(Buffer.from([0x44, 0x7f, 0xff, 0xff, 0xff]));
     expect(() => reader.next()).toThrow(ProtocolError);
   });
 
-  it('throws nothing but the protocol error for random bytes', () => {
+  it('the reader throws no error but ProtocolError for random bytes', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 50 })), fc.boolean(), (chunks, skips) => {
         const reader = new FrameReader({ payloadBytesMax: 100, oversize: skips ? 'skip' : 'refuse' });
@@ -115,7 +115,7 @@ describe('FrameReader', () => {
     );
   });
 
-  it('does not copy a frame that lies whole in a chunk', () => {
+  it('the reader does not copy a frame that lies whole in one chunk', () => {
     const chunk = Buffer.concat([frame(1, Buffer.from('abc')), frame(2, Buffer.from('de')), Buffer.from([3, 0])]);
     const reader = new FrameReader({ payloadBytesMax: 100 });
     reader.push(chunk);
@@ -129,7 +129,7 @@ describe('FrameReader', () => {
 });
 
 describe('FrameScanner', () => {
-  it('sees type, length and first byte of every frame however the stream is cut', () => {
+  it('the scanner reports the type, length and first byte of every frame however the stream is cut', () => {
     fc.assert(
       fc.property(frames, places, (sent, at) => {
         const stream = Buffer.concat(sent.map(([type, payload]) => frame(type, payload)));
@@ -147,7 +147,7 @@ describe('FrameScanner', () => {
     );
   });
 
-  it('stops behind the header of a frame when told to, however the stream is cut', () => {
+  it('the scanner stops behind the header of a frame when it is told to, however the stream is cut', () => {
     fc.assert(
       fc.property(frames, places, frames, (sent, at, rest) => {
         const head = Buffer.concat(sent.map(([, payload]) => frame(1, payload)));
@@ -167,7 +167,7 @@ describe('FrameScanner', () => {
     );
   });
 
-  it('throws nothing but the protocol error for random bytes', () => {
+  it('the scanner throws no error but ProtocolError for random bytes', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 50 })), (chunks) => {
         const scanner = new FrameScanner(() => {}, { payloadBytesMax: () => 1000 });

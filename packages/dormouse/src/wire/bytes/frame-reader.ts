@@ -1,23 +1,27 @@
 import { ProtocolError } from './protocol-error.ts';
 
-/** A frame: one type byte, an int32 length that counts itself, the payload (protocol section 54.2). */
+/**
+ * The bytes of a frame's header: one type byte and an int32 length that counts itself; the payload follows (protocol
+ * section 54.2).
+ */
 const HEADER_BYTES = 5;
 const EMPTY: Buffer = Buffer.alloc(0);
 
 export interface FrameReaderOptions {
-  /** Longest payload that is read. Guards memory: the length comes from the other side. */
+  /** The longest payload that is read. It guards memory, since the length comes from the other side. */
   readonly payloadBytesMax: number;
   /**
-   * What becomes of a longer one: an error, or passed over without keeping it (the frame is seen with `oversize` set).
+   * What happens to a longer frame: it is an error, or it is skipped without being kept, and reported with `oversize`
+   * set.
    */
   readonly oversize?: 'refuse' | 'skip';
-  /** How many bytes of a frame that is passed over are kept from its beginning, as its payload; by default none. */
+  /** How many bytes of a skipped frame's beginning are kept, as its payload; none by default. */
   readonly keptBytes?: number;
 }
 
 /**
  * Cuts a byte stream into frames. A frame that lies whole in one chunk is a view of that chunk; one that straddles
- * chunks is copied once. Memory held is at most one payload plus one chunk.
+ * chunks is copied once. The reader holds at most one payload and one chunk.
  *
  *     reader.push(chunk);
  *     while (reader.next()) use(reader.type, reader.payload);
@@ -25,21 +29,21 @@ export interface FrameReaderOptions {
 export class FrameReader {
   /** The type byte of the current frame. */
   type = 0;
-  /** The payload of the current frame; a view, valid as long as the chunk is not overwritten by its owner. */
+  /** The payload of the current frame: a view, which is valid until the chunk's owner overwrites the chunk. */
   payload: Buffer = EMPTY;
-  /** The current frame was over the bound: its payload is what it begins with. */
+  /** The current frame was over the bound: its payload is only the frame's beginning. */
   oversize = false;
 
-  /** Longest payload that is read; may change between frames. */
+  /** The longest payload that is read; it may change between frames. */
   payloadBytesMax: number;
-  /** Undefined: refuse. */
+  /** The bytes that are kept of a frame that is too long; undefined if such a frame is refused. */
   readonly #keptBytes: number | undefined;
   #buffer: Buffer = EMPTY;
   #offset = 0;
-  /** Chunks that wait behind `#buffer` until the frame at its end is whole. */
+  /** The chunks behind `#buffer`, which wait until the frame at its end is whole. */
   #queue: Buffer[] = [];
   #queuedBytes = 0;
-  /** Bytes of an oversize frame still to drop, behind its beginning. */
+  /** The bytes of an oversize frame, behind its beginning, that are still to be dropped. */
   #skipBytes = 0;
   #beginning: Buffer | undefined;
 
@@ -48,12 +52,12 @@ export class FrameReader {
     if (options.oversize === 'skip') this.#keptBytes = Math.min(options.keptBytes ?? 0, options.payloadBytesMax);
   }
 
-  /** Bytes received that belong to no finished frame. */
+  /** The number of received bytes that belong to no finished frame. */
   get bufferedBytes(): number {
     return this.#buffer.length - this.#offset + this.#queuedBytes;
   }
 
-  /** Gives the reader more bytes; it keeps the chunk, so the caller must not reuse it. */
+  /** Gives the reader more bytes. It keeps the chunk, so the caller must not reuse it. */
   push(chunk: Buffer): void {
     if (this.#offset === this.#buffer.length && this.#queuedBytes === 0) {
       this.#buffer = chunk;
@@ -64,7 +68,7 @@ export class FrameReader {
     }
   }
 
-  /** Moves to the next whole frame. Throws {@link ProtocolError} for a length that cannot be. */
+  /** Moves to the next whole frame. Throws {@link ProtocolError} for an impossible length. */
   next(): boolean {
     if (this.#beginning !== undefined) return this.#skip(this.#beginning);
     if (!this.#gather(HEADER_BYTES)) return false;
@@ -76,7 +80,7 @@ export class FrameReader {
       if (!this.#gather(HEADER_BYTES + this.#keptBytes)) return false;
       const start = this.#offset + HEADER_BYTES;
       this.type = this.#buffer[this.#offset] as number;
-      // A copy: the chunk it came in may be large.
+      // A copy, since the chunk may be large.
       this.#beginning = Buffer.from(this.#buffer.subarray(start, start + this.#keptBytes));
       this.#offset = start + this.#keptBytes;
       this.#skipBytes = length - 4 - this.#keptBytes;
@@ -92,7 +96,7 @@ export class FrameReader {
     return true;
   }
 
-  /** Takes what was received and not consumed, for handing the stream to another reader. */
+  /** Gives the bytes that were received and not consumed, so that another reader can take over the stream. */
   takeRest(): Buffer {
     const rest = Buffer.concat([this.#buffer.subarray(this.#offset), ...this.#queue]);
     this.#clear();
@@ -106,13 +110,13 @@ export class FrameReader {
     this.#queuedBytes = 0;
   }
 
-  /** Makes `need` bytes contiguous from the offset on, copying only the frame that straddles. */
+  /** Makes `need` bytes from the offset on contiguous. Copies only a frame that straddles chunks. */
   #gather(need: number): boolean {
     let have = this.#buffer.length - this.#offset;
     if (have >= need) return true;
     if (have + this.#queuedBytes < need) return false;
     if (have === 0) {
-      // The frame starts exactly with a queued chunk: no copy if it is whole there.
+      // The frame starts with a queued chunk: no copy is needed if it is whole there.
       this.#buffer = this.#queue.shift() as Buffer;
       this.#queuedBytes -= this.#buffer.length;
       this.#offset = 0;

@@ -1,18 +1,18 @@
 import { ProtocolError } from './protocol-error.ts';
 
-/** A type byte and an int32 length that counts itself. */
+/** The bytes of a frame's header: a type byte and an int32 length that counts itself. */
 const HEADER_BYTES = 5;
 
 export interface FrameScannerOptions {
-  /** Longest payload of a type. */
+  /** The longest payload that a frame of this type may have. */
   readonly payloadBytesMax?: (type: number) => number;
-  /** Frames of this type are kept, up to so many bytes of their payload, until the next of them. */
+  /** Of a frame of this type, the first so many bytes of the payload are kept until the next such frame. */
   readonly keep?: { readonly type: number; readonly bytes: number };
 }
 
 /**
- * Follows the frames of a stream that is relayed, without keeping it: tells each frame's type as its header ends, and
- * the first byte of its payload. For a relay that must know where messages start and nothing more.
+ * Follows the frames of a stream that is relayed, without keeping the stream: reports each frame's type when its header
+ * ends, and the first byte of its payload. For a relay, which must only know where messages start.
  */
 export class FrameScanner {
   readonly #onFrame: (type: number, payloadBytes: number, firstByte: number) => void;
@@ -22,13 +22,13 @@ export class FrameScanner {
   #keepLeft = 0;
   #type = 0;
   #length = 0;
-  /** Bytes of the header seen so far, 0 to 5; at 5 the payload runs. */
+  /** The bytes of the header seen so far, 0 to 5; at 5, the payload follows. */
   #header = 0;
   #payloadLeft = 0;
   #payloadBytes = 0;
   #stopped = false;
 
-  /** `onFrame` gets -1 as first byte of an empty payload. */
+  /** `onFrame` gets -1 as the first byte of an empty payload. */
   constructor(
     onFrame: (type: number, payloadBytes: number, firstByte: number) => void,
     options: FrameScannerOptions = {},
@@ -38,24 +38,24 @@ export class FrameScanner {
     this.#keep = options.keep;
   }
 
-  /** Between two frames: the next byte starts a message. */
+  /** The scanner is between two frames: the next byte starts a message. */
   get atBoundary(): boolean {
     return this.#header === 0;
   }
 
-  /** The beginning of the last frame of the type that is kept. */
+  /** The beginning of the last frame of the type whose frames are kept. */
   get kept(): Buffer {
     return Buffer.concat(this.#kept);
   }
 
-  /** For `onFrame`: nothing behind this frame's header is followed, now or later. */
+  /** To be called from `onFrame`: nothing behind this frame's header is followed, now or later. */
   stop(): void {
     this.#stopped = true;
   }
 
   /**
-   * Follows one chunk; gives how many bytes of it were followed. Throws {@link ProtocolError} for a length that cannot
-   * be.
+   * Follows one chunk; gives the number of its bytes that were followed. Throws {@link ProtocolError} for an impossible
+   * length.
    */
   scan(chunk: Uint8Array): number {
     const end = chunk.length;
@@ -118,7 +118,7 @@ export class FrameScanner {
   }
 
   #keepPart(part: Uint8Array): void {
-    // A copy: the chunk is the socket's.
+    // A copy, since the chunk is the socket's.
     const bytes = Uint8Array.from(part.subarray(0, this.#keepLeft));
     this.#kept.push(bytes);
     this.#keepLeft -= bytes.length;

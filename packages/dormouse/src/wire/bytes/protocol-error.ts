@@ -1,6 +1,6 @@
 /**
- * Bytes that are not the Postgres protocol, or that are over a bound. The only error a codec throws for what it was
- * given to read.
+ * Bytes that are not the Postgres protocol, or that are over a bound. A decoder throws no other error for the bytes
+ * that it reads.
  */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';

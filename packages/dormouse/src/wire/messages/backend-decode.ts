@@ -4,7 +4,7 @@ import { ERROR_FIELD_BYTES, PostgresError, type PostgresErrorFields } from './po
 /** One column of a result (RowDescription). */
 export interface FieldDescription {
   readonly name: string;
-  /** OID of the table the column is from, or 0. */
+  /** OID of the table that the column comes from, or 0. */
   readonly tableOid: number;
   /** Attribute number in that table, or 0. */
   readonly columnNumber: number;
@@ -36,7 +36,8 @@ export function decodeRowDescription(payload: Uint8Array): FieldDescription[] {
 }
 
 /**
- * The values of one DataRow, as views; null for NULL. For callers off the hot path: the engine reads payloads itself.
+ * The values of one DataRow, as views; null for NULL. For callers off the hot path; the engine reads the payloads
+ * itself.
  */
 export function decodeDataRow(payload: Uint8Array): (Buffer | null)[] {
   const reader = new ByteReader(payload);
@@ -50,7 +51,7 @@ export function decodeDataRow(payload: Uint8Array): (Buffer | null)[] {
   return values;
 }
 
-/** Type OIDs of a statement's parameters. */
+/** The type OIDs of a statement's parameters. */
 export function decodeParameterDescription(payload: Uint8Array): number[] {
   const reader = new ByteReader(payload);
   // Unsigned: a statement takes up to 65535 parameters.
@@ -98,7 +99,7 @@ export function decodeCommandComplete(payload: Uint8Array): string {
   return tag;
 }
 
-/** The row count at the end of a tag, or 0 when it has none (`BEGIN`). */
+/** The row count at the end of a command tag, or 0 if the tag has none (`BEGIN`). */
 export function affectedRowsOf(tag: string): number {
   let value = 0;
   let scale = 1;
@@ -120,8 +121,8 @@ export function decodeParameterStatus(payload: Uint8Array): { readonly name: str
 }
 
 /**
- * What a CancelRequest needs. The key is 4 bytes in protocol 3.0, up to 256 in 3.2; copied, since it outlives the
- * chunk.
+ * The process id and the key that a CancelRequest needs. The key has 4 bytes in protocol 3.0 and up to 256 in 3.2. It
+ * is copied, since it outlives the chunk.
  */
 export function decodeBackendKeyData(payload: Uint8Array): { readonly processId: number; readonly secretKey: Buffer } {
   const reader = new ByteReader(payload);
@@ -156,13 +157,13 @@ export function decodeNotification(payload: Uint8Array): Notification {
   return { processId, channel, payload: text };
 }
 
-/** The kind of an AuthenticationRequest (see `Authentication`) and what follows it. */
+/** The kind of an AuthenticationRequest (see `Authentication`) and the data behind it. */
 export function decodeAuthentication(payload: Uint8Array): { readonly kind: number; readonly data: Buffer } {
   const reader = new ByteReader(payload);
   return { kind: reader.int32(), data: reader.rest() };
 }
 
-/** Mechanism names of an AuthenticationSASL. */
+/** The names of the mechanisms of an AuthenticationSASL. */
 export function decodeSaslMechanisms(data: Uint8Array): string[] {
   const reader = new ByteReader(data);
   const mechanisms: string[] = [];

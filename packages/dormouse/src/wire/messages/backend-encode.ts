@@ -50,14 +50,15 @@ export function encodeReadyForQuery(writer: ByteWriter, status: 'I' | 'T' | 'E')
   writer.close();
 }
 
-/** Tells a client of a newer minor protocol, or of unknown `_pq_.` options, what is spoken here. */
+/** Tells a client that asks for a newer minor protocol, or for unknown `_pq_.` options, what the server supports. */
 export function encodeNegotiateProtocolVersion(
   writer: ByteWriter,
   version: number,
   unknownOptions: readonly string[],
 ): void {
   writer.open(BackendMessage.NegotiateProtocolVersion);
-  // The text of the protocol says minor version; server and libpq both use the whole one, major in the high half.
+  // The manual says that this is the minor version; the server and libpq both use the whole version, with the major in
+  // the high half.
   writer.int32(version);
   writer.int32(unknownOptions.length);
   for (const option of unknownOptions) writer.cstring(option);

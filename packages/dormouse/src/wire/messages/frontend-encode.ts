@@ -1,7 +1,7 @@
 import type { ByteWriter } from '../bytes/index.ts';
 import { FrontendMessage } from './message-types.ts';
 
-/** Parameter in text format, in binary format (bytes), or NULL. */
+/** A parameter's value: in text format, in binary format (bytes), or NULL. */
 export type ParameterValue = string | Uint8Array | null;
 
 /** The count fields of Parse and Bind are 16 bits. */
@@ -13,7 +13,7 @@ export function encodeQuery(writer: ByteWriter, sql: string): void {
   writer.close();
 }
 
-/** Parse: `types` are OIDs by position, 0 or absent to infer. */
+/** Parse; `types` are OIDs by position, where 0 or no entry lets Postgres infer the type. */
 export function encodeParse(writer: ByteWriter, name: string, sql: string, types: readonly number[]): void {
   writer.open(FrontendMessage.Parse);
   writer.cstring(name);
@@ -82,7 +82,7 @@ export function encodeDescribe(writer: ByteWriter, kind: 'S' | 'P', name: string
   writer.close();
 }
 
-/** Execute; 0 rows means all. */
+/** Execute; 0 as `rowsMax` means all rows. */
 export function encodeExecute(writer: ByteWriter, portal: string, rowsMax = 0): void {
   writer.open(FrontendMessage.Execute);
   writer.cstring(portal);
@@ -116,7 +116,7 @@ export function encodeCopyDone(writer: ByteWriter): void {
   encodeEmpty(writer, FrontendMessage.CopyDone);
 }
 
-/** CopyData goes both ways and has the same form. */
+/** CopyData has the same form in both directions. */
 export function encodeCopyData(writer: ByteWriter, data: Uint8Array): void {
   writer.open(FrontendMessage.CopyData);
   writer.bytes(data);

@@ -1,5 +1,5 @@
 /**
- * Owns: messages of both directions, as bytes and as values, and errors with all their fields.
+ * Owns: the messages of both directions, as bytes and as values, and errors with all their fields.
  * Never: keeps state between two messages.
  */
 export {

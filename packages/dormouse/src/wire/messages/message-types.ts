@@ -1,4 +1,4 @@
-/** Type bytes of messages to the server (protocol section 54.7). */
+/** The type bytes of messages from a client (protocol section 54.7). */
 export const FrontendMessage = {
   Bind: 0x42,
   Close: 0x43,
@@ -17,7 +17,7 @@ export const FrontendMessage = {
   Terminate: 0x58,
 } as const;
 
-/** Type bytes of messages from the server. */
+/** The type bytes of messages from a server. */
 export const BackendMessage = {
   Authentication: 0x52,
   BackendKeyData: 0x4b,
@@ -44,7 +44,7 @@ export const BackendMessage = {
   RowDescription: 0x54,
 } as const;
 
-/** First int32 of an AuthenticationRequest. */
+/** The first int32 of an AuthenticationRequest. */
 export const Authentication = {
   Ok: 0,
   CleartextPassword: 3,

@@ -1,4 +1,6 @@
-/** The fields of an ErrorResponse or NoticeResponse (protocol section 54.8), by name; all that the server sent. */
+/**
+ * The fields of an ErrorResponse or NoticeResponse (protocol section 54.8), by name: all fields that the server sent.
+ */
 export interface PostgresErrorFields {
   /** Possibly translated. */
   readonly severity?: string;
@@ -21,11 +23,11 @@ export interface PostgresErrorFields {
   readonly file?: string;
   readonly line?: string;
   readonly routine?: string;
-  /** Fields of a later protocol, by their byte. */
+  /** Fields of a later protocol version, by their byte. */
   readonly unknown?: Readonly<Record<string, string>>;
 }
 
-/** An error that Postgres itself raised, with every field it sent. */
+/** An error that Postgres raised, with every field that Postgres sent. */
 export class PostgresError extends Error {
   override readonly name = 'PostgresError';
   readonly fields: PostgresErrorFields;
@@ -40,14 +42,14 @@ export class PostgresError extends Error {
     return this.fields.code ?? 'XX000';
   }
 
-  /** The server ends the connection after this one. */
+  /** The server ends the connection after this error. */
   get fatal(): boolean {
     const severity = this.fields.severityNonLocalized ?? this.fields.severity;
     return severity === 'FATAL' || severity === 'PANIC';
   }
 }
 
-/** Field byte of each name, and back. */
+/** The byte of each field. */
 export const ERROR_FIELD_BYTES: Readonly<Record<Exclude<keyof PostgresErrorFields, 'unknown'>, string>> = {
   severity: 'S',
   severityNonLocalized: 'V',

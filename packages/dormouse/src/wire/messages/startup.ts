@@ -6,9 +6,9 @@ export const PROTOCOL_3_2 = 0x0003_0002;
 const CANCEL_REQUEST = 80_877_102;
 const SSL_REQUEST = 80_877_103;
 const GSSENC_REQUEST = 80_877_104;
-/** What the server itself takes (MAX_STARTUP_PACKET_LENGTH). */
+/** The longest startup message that PostgreSQL takes (MAX_STARTUP_PACKET_LENGTH). */
 export const STARTUP_BYTES_MAX = 10_000;
-/** Longest cancel key of protocol 3.2. */
+/** The longest cancel key of protocol 3.2. */
 export const CANCEL_KEY_BYTES_MAX = 256;
 
 /** The first message of a connection, which has no type byte. */
@@ -16,18 +16,18 @@ export type StartupRequest =
   | { readonly kind: 'ssl' }
   | { readonly kind: 'gssenc' }
   | { readonly kind: 'cancel'; readonly processId: number; readonly secretKey: Buffer }
-  /** A protocol that is not spoken here, of which nothing more can be read. */
+  /** A protocol version that is not supported; nothing more of the message can be read. */
   | { readonly kind: 'unsupported'; readonly version: string }
   | {
       readonly kind: 'startup';
-      /** Major in the high half, minor in the low one. */
+      /** The protocol version: major in the high half, minor in the low half. */
       readonly version: number;
       readonly parameters: ReadonlyMap<string, string>;
     };
 
 /**
- * The length of the first message once its first four bytes are there, else undefined.
- * Throws {@link ProtocolError} for a length that no startup message has.
+ * The length of the first message once its first four bytes are there, else undefined. Throws {@link ProtocolError} for
+ * a length that no startup message has.
  */
 export function startupLength(bytes: Buffer): number | undefined {
   if (bytes.length < 4) return undefined;
@@ -38,7 +38,7 @@ export function startupLength(bytes: Buffer): number | undefined {
   return length;
 }
 
-/** Decodes a whole first message, its length in front. */
+/** Decodes a whole first message, which begins with its length. */
 export function decodeStartup(message: Uint8Array): StartupRequest {
   const reader = new ByteReader(message);
   if (reader.int32() !== message.length) throw new ProtocolError('startup message length is wrong');
@@ -88,7 +88,7 @@ export function encodeCancelRequest(writer: ByteWriter, processId: number, secre
   writer.close();
 }
 
-/** StartupMessage of the given version; `user` must be among the parameters. */
+/** StartupMessage of the given protocol version; `user` must be among the parameters. */
 export function encodeStartup(
   writer: ByteWriter,
   version: number,

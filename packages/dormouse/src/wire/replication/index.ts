@@ -1,6 +1,6 @@
 /**
- * Owns: messages of the replication protocol, and the text that `test_decoding` writes.
- * Never: keeps a position.
+ * Owns: the messages of the replication protocol, and the text that `test_decoding` writes.
+ * Never: keeps a position in the WAL.
  */
 export {
   decodeReplicationMessage,

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { ProtocolError } from '../bytes/protocol-error.ts';
 import { decodeReplicationMessage, encodeStandbyStatus, formatLsn, parseLsn } from './replication.ts';
 
-test('LSNs as Postgres prints them', () => {
+test('an LSN is read and printed as Postgres prints it', () => {
   expect(parseLsn('16/B374D848')).toBe(0x16b374d848n);
   expect(formatLsn(0x16b374d848n)).toBe('16/B374D848');
   for (const text of ['', '16', '16/', 'x/1', '123456789/1', '1/2/3']) expect(parseLsn(text)).toBeUndefined();
@@ -14,7 +14,7 @@ test('LSNs as Postgres prints them', () => {
   );
 });
 
-test('XLogData and keepalives', () => {
+test('XLogData and keepalives are read from their bytes', () => {
   const data = Buffer.alloc(28);
   data.write('w');
   data.writeBigUInt64BE(1n, 1);
@@ -28,7 +28,7 @@ test('XLogData and keepalives', () => {
   expect(decodeReplicationMessage(keepalive)).toEqual({ kind: 'keepalive', walEnd: 7n, replyRequested: true });
 });
 
-test('anything else is a protocol error', () => {
+test('any other replication message is a protocol error', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
       try {
@@ -41,7 +41,7 @@ test('anything else is a protocol error', () => {
   expect(() => decodeReplicationMessage(Buffer.from('w too short'))).toThrow(ProtocolError);
 });
 
-test('the standby status says what is durable, in the clock of Postgres', () => {
+test('a standby status says which position is durable, with the time in the clock of Postgres', () => {
   const bytes = encodeStandbyStatus({ written: 5n, flushed: 4n, replyRequested: true, nowMs: 946_684_800_001 });
   expect(bytes.length).toBe(34);
   expect(String.fromCharCode(bytes[0] as number)).toBe('r');

@@ -1,38 +1,38 @@
 /**
- * The streaming replication protocol inside CopyData (PostgreSQL manual, "Streaming Replication Protocol"):
- * XLogData and keepalives from the server, standby status updates to it.
+ * The streaming replication protocol inside CopyData (PostgreSQL manual, "Streaming Replication Protocol"): XLogData
+ * and keepalives from the server, standby status updates to the server.
  */
 import { ProtocolError } from '../bytes/index.ts';
 
 /** A position in the write-ahead log. */
 export type Lsn = bigint;
 
-/** Microseconds between 1970 and 2000, the origin of Postgres' clock. */
+/** The microseconds between 1970 and 2000, where Postgres' clock begins. */
 const POSTGRES_EPOCH_US = 946_684_800_000_000n;
 const LSN_TEXT = /^([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})$/;
 
-/** `16/B374D848` as a number; undefined if the text is not an LSN. */
+/** Reads an LSN such as `16/B374D848`; undefined if the text is not an LSN. */
 export function parseLsn(text: string): Lsn | undefined {
   const match = LSN_TEXT.exec(text);
   if (match === null) return undefined;
   return (BigInt(`0x${match[1]}`) << 32n) | BigInt(`0x${match[2]}`);
 }
 
-/** The number as Postgres prints it. */
+/** The LSN as Postgres prints it. */
 export function formatLsn(lsn: Lsn): string {
   return `${(lsn >> 32n).toString(16).toUpperCase()}/${(lsn & 0xffffffffn).toString(16).toUpperCase()}`;
 }
 
-/** A time of the protocol (microseconds since 2000) as milliseconds since 1970. */
+/** A time of the protocol (microseconds since 2000) in milliseconds since 1970. */
 export function postgresTimeToMs(microseconds: bigint): number {
   return Number((microseconds + POSTGRES_EPOCH_US) / 1000n);
 }
 
 export interface XLogData {
   readonly kind: 'data';
-  /** Where this message's record begins. Goes back between transactions: nothing may be ordered by it. */
+  /** Where the record of this message begins. It goes back between transactions: nothing may be ordered by it. */
   readonly walStart: Lsn;
-  /** The server's end of WAL as it knows it. */
+  /** The end of the WAL, as far as the server knows. */
   readonly walEnd: Lsn;
   /** The output plugin's message; a view into the frame. */
   readonly data: Buffer;
@@ -70,16 +70,16 @@ export function decodeReplicationMessage(payload: Buffer): ReplicationMessage {
 }
 
 export interface StandbyStatus {
-  /** Last byte + 1 received and written by us. */
+  /** The position behind the last byte that was received and written. */
   readonly written: Lsn;
-  /** Last byte + 1 that is durable with us: the slot may forget what lies before. */
+  /** The position behind the last byte that is durable in the receiver: the slot may forget everything before it. */
   readonly flushed: Lsn;
   readonly replyRequested: boolean;
-  /** Our clock, milliseconds since 1970. */
+  /** The receiver's clock, in milliseconds since 1970. */
   readonly nowMs: number;
 }
 
-/** The payload of a CopyData message that tells the server how far we are. */
+/** The payload of a CopyData message that tells the server how far the receiver is. */
 export function encodeStandbyStatus(status: StandbyStatus): Buffer {
   const out = Buffer.allocUnsafe(34);
   out[0] = 0x72; // r

@@ -111,7 +111,7 @@ const printed = (made: {
   return `${head}${before === undefined ? '' : ` old-key:${print(before)} new-tuple:`}${print(after ?? [])}`;
 };
 
-test('every change that Postgres can print is read as it was, also by a reader that knows other forms', () => {
+test('every change that Postgres can print is read unchanged, even by a reader that knows other forms', () => {
   fc.assert(
     fc.property(fc.array(change, { minLength: 1, maxLength: 6 }), fc.boolean(), (changes, twice) => {
       const reader = new TestDecodingReader();
@@ -131,7 +131,7 @@ test('every change that Postgres can print is read as it was, also by a reader t
   );
 });
 
-test('of a change that was cut anywhere behind its kind, what is there whole is read, and nothing else is made up', () => {
+test('of a change that was cut anywhere behind its kind, the whole values are read, and no other value is made up', () => {
   fc.assert(
     fc.property(change, fc.nat(), (made, at) => {
       const bytes = Buffer.from(printed(made));
@@ -154,7 +154,7 @@ test('of a change that was cut anywhere behind its kind, what is there whole is 
   );
 });
 
-test('changes of one form share it, so that a table is known again without reading its names', () => {
+test('changes of one form share that form, so that a table is recognised without reading its names', () => {
   const reader = new TestDecodingReader();
   const insert = (id: number) =>
     reader.decode(Buffer.from(`table public.t: INSERT: id[integer]:${id} v[text]:'x'`)) as DecodedChange;
@@ -163,7 +163,7 @@ test('changes of one form share it, so that a table is known again without readi
   expect(second.table).toBe(first.table);
 });
 
-test('the other messages', () => {
+test('begin, commit, truncate and logical messages are read', () => {
   expect(decode('BEGIN 757')).toEqual({ kind: 'begin', xid: 757 });
   expect(decode('COMMIT 757 (at 2026-11-30 00:06:56.286617+00)')).toEqual({
     kind: 'commit',
@@ -184,7 +184,7 @@ test('the other messages', () => {
   });
 });
 
-test('anything else is a protocol error', () => {
+test('a message that test_decoding does not write is a protocol error', () => {
   for (const wrong of [
     '',
     'BEGIN',

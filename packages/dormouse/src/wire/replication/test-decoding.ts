@@ -1,18 +1,18 @@
 /**
- * Messages of the output plugin `test_decoding` (PostgreSQL's contrib/test_decoding): text, one message a change. The
- * session prints it with `search_path = pg_catalog`, so that every type but the built-in ones comes with its schema.
- * Pure: bytes in, values out.
+ * Messages of the output plugin `test_decoding` (PostgreSQL's contrib/test_decoding): text, with one message per
+ * change. The session sets `search_path = pg_catalog`, so that every type except the built-in ones is printed with its
+ * schema. Pure: bytes in, values out.
  *
  * `table SCHEMA.NAME: INSERT: COLUMN[TYPE]:VALUE …`, `… UPDATE: old-key: … new-tuple: …`, `… DELETE: …`, `table A, B:
- * TRUNCATE: …`, `BEGIN XID`, `COMMIT XID (at TIME)`, `message: …`. Identifiers and types are quoted as in SQL; a value
- * is `null`, `unchanged-toast-datum`, a number, `true`, `B'…'`, or quoted with its quotes doubled and nothing else
- * escaped.
+ * TRUNCATE: …`, `BEGIN XID`, `COMMIT XID (at TIME)`, `message: …`. Identifiers and types are quoted as in SQL. A value
+ * is `null`, `unchanged-toast-datum`, a number, `true`, `B'…'`, or quoted text, in which quotes are doubled and nothing
+ * else is escaped.
  */
 import { ProtocolError } from '../bytes/index.ts';
 
-/** A value that lies behind the end of a message that was cut. */
+/** A value that lies behind the end of a message that was cut off. */
 export const BEYOND: unique symbol = Symbol('beyond the cut');
-/** One column's value: text, NULL, or undefined where the server left an unchanged TOASTed value out. */
+/** One column's value: text, NULL, or undefined where the server left out an unchanged TOASTed value. */
 export type TupleValue = string | null | undefined | typeof BEYOND;
 
 export interface DecodedTable {
@@ -21,14 +21,15 @@ export interface DecodedTable {
 }
 export interface DecodedColumn {
   readonly name: string;
-  /** As `format_type` names it: `integer`, `public.mood[]`. */
+  /** The type as `format_type` names it: `integer`, `public.mood[]`. */
   readonly type: string;
 }
 /**
- * The columns that were printed; an old row leaves out what is NULL and, unless it is whole, what is not in the key.
+ * The columns that were printed. An old row has no columns that are NULL, nor, unless the whole row is printed, columns
+ * outside the key.
  */
 export interface DecodedTuple {
-  /** The same object for tuples of one form that follow each other. */
+  /** The same object for successive tuples of one form. */
   readonly columns: readonly DecodedColumn[];
   readonly values: readonly TupleValue[];
 }
@@ -46,18 +47,20 @@ export interface DecodedCommit {
 export interface DecodedChange {
   readonly kind: 'change';
   readonly operation: 'insert' | 'update' | 'delete';
-  /** The same object for changes of one table that follow each other. */
+  /** The same object for successive changes of one table. */
   readonly table: DecodedTable;
   readonly before: DecodedTuple | undefined;
   readonly after: DecodedTuple | undefined;
-  /** The message was cut: columns may be missing at the end of the last tuple, and a whole tuple behind it. */
+  /**
+   * The message was cut off: columns may be missing at the end of the last tuple, and so may a whole tuple after it.
+   */
   readonly cut: boolean;
 }
 export interface DecodedTruncate {
   readonly kind: 'truncate';
   readonly tables: readonly DecodedTable[];
 }
-/** What we have no use for: logical messages. */
+/** A message that events do not need: logical messages. */
 export interface DecodedOther {
   readonly kind: 'other';
 }
@@ -85,10 +88,10 @@ const TRUNCATE = Buffer.from(': TRUNCATE:');
 const OLD_KEY = Buffer.from(' old-key:');
 const NEW_TUPLE = Buffer.from(' new-tuple:');
 
-/** Forms of tables that are remembered, to be recognised by comparing bytes. */
+/** Tables whose forms are remembered, so that a form is recognised by comparing bytes. */
 const FORMS_MAX = 2000;
 
-/** A form of tuple: what stands before each value. */
+/** The form of a tuple: the bytes before each value. */
 interface Form {
   readonly columns: DecodedColumn[];
   readonly prefixes: Buffer[];
@@ -111,7 +114,7 @@ export class TestDecodingReader {
   #cut = false;
 
   /**
-   * Reads one message; of one that was `cut` behind these bytes the values that are not there whole are {@link BEYOND}.
+   * Reads one message. In a message that was `cut` off after these bytes, values that are not whole are {@link BEYOND}.
    * Throws `ProtocolError`.
    */
   decode(bytes: Buffer, cut = false): DecodedMessage {
@@ -174,7 +177,7 @@ export class TestDecodingReader {
     return { kind: 'truncate', tables };
   }
 
-  /** The table whose qualified name stands between two places. */
+  /** The table whose qualified name stands between two places of the message. */
   #table(from: number, to: number): KnownTable {
     const text = this.#bytes.toString('utf8', from, to);
     let known = this.#known.get(text);
@@ -190,7 +193,7 @@ export class TestDecodingReader {
     return known;
   }
 
-  /** Undefined for what has no tuple data. */
+  /** Reads a tuple; undefined where the message has no tuple data. */
   #tuple(known: KnownTable, which: 'before' | 'after'): DecodedTuple | undefined {
     const bytes = this.#bytes;
     if (bytes[this.#at] === SPACE && bytes[this.#at + 1] === PARENTHESIS) {
@@ -201,10 +204,10 @@ export class TestDecodingReader {
     const columns: DecodedColumn[] = [];
     const prefixes: Buffer[] = [];
     const values: TupleValue[] = [];
-    // As the last one was, as far as that goes.
+    // Whether the tuple has the form of the last one, as far as it was read.
     let same = form !== undefined;
     while (!this.#ended && !this.#startsWith(NEW_TUPLE)) {
-      // Too little to tell a column from the next tuple's beginning.
+      // Too few bytes are left to tell a column from the beginning of the next tuple.
       if (this.#cut && bytes.length - this.#at < NEW_TUPLE.length) {
         this.#at = bytes.length;
         break;
@@ -224,7 +227,7 @@ export class TestDecodingReader {
       const column = this.#column();
       if (column === undefined) break;
       columns.push(column);
-      // A copy: the chunk that it came in is large.
+      // A copy, since the chunk is large.
       prefixes.push(Buffer.from(bytes.subarray(start, this.#at)));
       values.push(this.#value(column));
     }
@@ -242,7 +245,7 @@ export class TestDecodingReader {
     return { columns, values };
   }
 
-  /** ` NAME[TYPE]:`; undefined where the message was cut within. */
+  /** Reads ` NAME[TYPE]:`; undefined where the message was cut off inside it. */
   #column(): DecodedColumn | undefined {
     const bytes = this.#bytes;
     const start = this.#at;
@@ -251,7 +254,7 @@ export class TestDecodingReader {
       const name = this.#identifier();
       this.#expect(OPEN);
       const from = this.#at;
-      // Types may be arrays, and quoted.
+      // A type may be an array, and may be quoted.
       for (let depth = 0; ; this.#at++) {
         const byte = bytes[this.#at];
         if (byte === undefined) throw new ProtocolError('a type without an end');
@@ -298,14 +301,14 @@ export class TestDecodingReader {
     return text;
   }
 
-  /** The text behind an opening quote; its own quotes are doubled. */
+  /** Reads the text after an opening quote; quotes inside it are doubled. */
   #quoted(from: number): TupleValue {
     const bytes = this.#bytes;
     const parts: Buffer[] = [];
     let start = from;
     for (;;) {
       const end = bytes.indexOf(QUOTE, start);
-      // What ends with the message may be the first of two.
+      // A quote at the end of the cut message may be the first of two.
       if (end < 0 || (this.#cut && end === bytes.length - 1)) {
         if (!this.#cut) throw new ProtocolError('a value without an end');
         this.#at = bytes.length;
@@ -335,7 +338,7 @@ export class TestDecodingReader {
     return bytes.toString('latin1', start, this.#at);
   }
 
-  /** From an opening quote to its closing one. */
+  /** Moves from an opening quote to its closing one. */
   #skipQuoted(quote: number): void {
     let end = this.#bytes.indexOf(quote, this.#at + 1);
     while (end >= 0 && this.#bytes[end + 1] === quote) end = this.#bytes.indexOf(quote, end + 2);
@@ -368,8 +371,8 @@ export class TestDecodingReader {
 }
 
 /**
- * What an identifier has that is not quoted: letters in lower case, digits, the underscore; the dollar sign never
- * first.
+ * Whether a byte may stand in an identifier without quotes: a letter in lower case, a digit, the underscore, and the
+ * dollar sign, which is never first.
  */
 function isWord(byte: number | undefined): boolean {
   return (

@@ -1,5 +1,5 @@
 /**
- * Owns: SCRAM-SHA-256 of both sides, as a state of one login.
+ * Owns: SCRAM-SHA-256 of both sides; an object holds the state of one login.
  * Never: stores a password.
  */
 export {

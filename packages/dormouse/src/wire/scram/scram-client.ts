@@ -11,27 +11,30 @@ import {
   xor,
 } from './scram.ts';
 
-/** The client's side of SCRAM-SHA-256 without channel binding: `first`, `proof`, `finish`, in that order, each once. */
+/**
+ * The client's side of SCRAM-SHA-256 without channel binding: call `first`, `proof` and `finish` in this order, each
+ * once.
+ */
 export class ScramClient {
   readonly #password: string;
   readonly #nonce: string;
   #state: 'new' | 'first' | 'proof' | 'done' = 'new';
   #serverSignature: Buffer | undefined;
 
-  /** `nonce` is fresh randomness, at least 18 bytes. */
+  /** `nonce` is fresh randomness of at least 18 bytes. */
   constructor(password: string, nonce: Uint8Array) {
     this.#password = password;
     this.#nonce = Buffer.from(nonce).toString('base64');
   }
 
-  /** The client-first-message. Postgres ignores the user name in it: the startup message has it. */
+  /** Gives the client-first-message. Postgres ignores the user name in it, since the startup message has the name. */
   first(): string {
     if (this.#state !== 'new') throw new ScramError('out of order');
     this.#state = 'first';
     return `n,,${this.#firstBare()}`;
   }
 
-  /** The client-final-message for the server's first. */
+  /** Gives the client-final-message for the server-first-message. */
   proof(serverFirst: string): string {
     if (this.#state !== 'first') throw new ScramError('out of order');
     const [r, s, i, ...rest] = attributesOf(serverFirst) ?? [];

@@ -3,7 +3,7 @@ import { attributesOf, base64Of, equalBytes, hmac, ScramError, type ScramVerifie
 /** Printable ASCII without comma (RFC 5802, section 7), bounded. */
 const CLIENT_NONCE = /^[\x21-\x2b\x2d-\x7e]{8,256}$/;
 
-/** The server's side of SCRAM-SHA-256 without channel binding: `challenge`, then `verify`, each once. */
+/** The server's side of SCRAM-SHA-256 without channel binding: call `challenge`, then `verify`, each once. */
 export class ScramServer {
   readonly #verifier: ScramVerifier;
   readonly #nonce: string;
@@ -13,16 +13,17 @@ export class ScramServer {
   #gs2Header = '';
   #fullNonce = '';
 
-  /** `nonce` is fresh randomness, at least 18 bytes. */
+  /** `nonce` is fresh randomness of at least 18 bytes. */
   constructor(verifier: ScramVerifier, nonce: Uint8Array) {
     this.#verifier = verifier;
     this.#nonce = Buffer.from(nonce).toString('base64');
   }
 
-  /** The server-first-message for a client-first-message. Throws {@link ScramError}. */
+  /** Gives the server-first-message for a client-first-message. Throws {@link ScramError}. */
   challenge(clientFirst: string): string {
     if (this.#state !== 'new') throw new ScramError('out of order');
-    // gs2 header: `n,,` or `y,,` (the client could bind channels but believes we cannot); `p=` needs TLS.
+    // The gs2 header is `n,,` or `y,,` (the client supports channel binding and believes that the server does not);
+    // `p=` needs TLS.
     const header = /^([ny]),(a=[^,]*)?,/.exec(clientFirst)?.[0];
     if (header === undefined) throw new ScramError('channel binding is not offered');
     const bare = clientFirst.slice(header.length);
@@ -38,8 +39,8 @@ export class ScramServer {
   }
 
   /**
-   * Checks the client's proof; gives the server-final-message. Throws {@link ScramError}, the same for every wrong
-   * proof.
+   * Checks the client's proof and gives the server-final-message. Throws {@link ScramError}, with the same message for
+   * every wrong proof.
    */
   verify(clientFinal: string): string {
     if (this.#state !== 'challenged') throw new ScramError('out of order');

@@ -9,12 +9,12 @@ const verifier = deriveVerifier('pencil', salt);
 const nonce = (fill: number): Uint8Array => new Uint8Array(18).fill(fill);
 
 describe('SCRAM-SHA-256', () => {
-  it('derives the keys of the example in RFC 7677', () => {
+  it('the keys of the example in RFC 7677 are derived', () => {
     expect(verifier.storedKey.toString('base64')).toBe('WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=');
     expect(verifier.serverKey.toString('base64')).toBe('wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=');
   });
 
-  it('lets in who knows the password, and proves the server', () => {
+  it('a client that knows the password is let in, and the server proves that it knows the password too', () => {
     fc.assert(
       fc.property(
         fc.string({ unit: 'grapheme', maxLength: 40 }),
@@ -30,7 +30,7 @@ describe('SCRAM-SHA-256', () => {
     );
   });
 
-  it('refuses a wrong password, and a server that does not know it', () => {
+  it('a client with a wrong password is refused, and so is a server that does not know the password', () => {
     const client = new ScramClient('pencils', nonce(1));
     const server = new ScramServer(verifier, nonce(2));
     const proof = client.proof(server.challenge(client.first()));
@@ -42,7 +42,7 @@ describe('SCRAM-SHA-256', () => {
     expect(() => honest.finish(final)).toThrow(ScramError);
   });
 
-  it('refuses whatever is changed on the way to the server', () => {
+  it('a message that is changed on its way to the server is refused', () => {
     const client = new ScramClient('pencil', nonce(1));
     const first = client.first();
     const proof = client.proof(new ScramServer(verifier, nonce(2)).challenge(first));
@@ -61,7 +61,7 @@ describe('SCRAM-SHA-256', () => {
     );
   });
 
-  it('throws nothing but its own error, whatever it is given', () => {
+  it('both sides throw no error but ScramError, whatever bytes they get', () => {
     const message = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 200 }),
       fc
@@ -95,7 +95,7 @@ describe('SCRAM-SHA-256', () => {
     );
   });
 
-  it('goes through its steps once, in order', () => {
+  it('each step of a login is taken once, and in order', () => {
     const server = new ScramServer(verifier, nonce(2));
     expect(() => server.verify('c=biws,r=x,p=AAAA')).toThrow(ScramError);
     server.challenge(`n,,n=,r=${'x'.repeat(20)}`);
@@ -104,7 +104,7 @@ describe('SCRAM-SHA-256', () => {
     expect(() => client.proof('')).toThrow(ScramError);
   });
 
-  it('makes a client refuse a weak or an absurd number of rounds, and a foreign nonce', () => {
+  it('a client refuses too few or too many rounds, and a nonce that does not begin with its own', () => {
     for (const challenge of [
       (r: string) => `r=${r}AAAA,s=AAAA,i=1`,
       (r: string) => `r=${r}AAAA,s=AAAA,i=100000000`,

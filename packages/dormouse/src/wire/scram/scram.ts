@@ -2,15 +2,15 @@ import { createHash, createHmac, pbkdf2Sync, timingSafeEqual } from 'node:crypto
 
 /** The mechanism's name. Channel binding (-PLUS) needs TLS and is not offered. */
 export const SCRAM_SHA_256 = 'SCRAM-SHA-256';
-/** What Postgres uses; a client accepts no fewer. RFC 7677 asks for at least 4096. */
+/** The number of rounds that Postgres uses; a client accepts no fewer. RFC 7677 asks for at least 4096. */
 export const SCRAM_ITERATIONS = 4096;
-/** A client refuses to be made to work longer than this by a server. */
+/** A client refuses a server that asks for more rounds than this. */
 export const SCRAM_ITERATIONS_MAX = 1_000_000;
-/** Longest SCRAM message read; real ones are below 200 bytes. */
+/** The longest SCRAM message that is read; real ones are below 200 bytes. */
 export const SCRAM_MESSAGE_CHARS_MAX = 2048;
 export const SCRAM_NONCE_BYTES = 18;
 
-/** Login refused: a wrong proof, or the other side is not who it says. */
+/** The login is refused: the proof is wrong, or the other side does not know the password. */
 export class ScramError extends Error {
   override readonly name = 'ScramError';
 }
@@ -31,13 +31,13 @@ export function sha256(data: Uint8Array): Buffer {
   return createHash('sha256').update(data).digest();
 }
 
-/** `Hi(password, salt, i)`. About 1 ms for 4096 rounds: keep what comes out. */
+/** `Hi(password, salt, i)`. It takes about 1 ms for 4096 rounds, so callers keep the result. */
 export function saltedPassword(password: string, salt: Uint8Array, iterations: number): Buffer {
-  // SASLprep is the identity for ASCII; for the rest NFKC is its main step, which is what servers fall back to.
+  // For ASCII, SASLprep changes nothing. For the rest, NFKC is its main step, and servers fall back to it.
   return pbkdf2Sync(password.normalize('NFKC'), salt, iterations, 32, 'sha256');
 }
 
-/** Derives the verifier of a password. Costs the PBKDF2 rounds. */
+/** Derives the verifier of a password. Costs the rounds of PBKDF2. */
 export function deriveVerifier(
   password: string,
   salt: Uint8Array,
@@ -52,7 +52,7 @@ export function deriveVerifier(
   };
 }
 
-/** Equal in a time that does not depend on where they differ. */
+/** Compares in a time that does not depend on where the bytes differ. */
 export function equalBytes(left: Uint8Array, right: Uint8Array): boolean {
   return left.length === right.length && timingSafeEqual(left, right);
 }
@@ -65,7 +65,7 @@ export function xor(left: Uint8Array, right: Uint8Array): Buffer {
 
 const ATTRIBUTE = /^([A-Za-z])=(.*)$/s;
 
-/** Splits `a=x,b=y` in order; undefined if it is not of that form or too long. */
+/** Splits `a=x,b=y` in order; undefined if the message has another form or is too long. */
 export function attributesOf(message: string): [string, string][] | undefined {
   if (message.length > SCRAM_MESSAGE_CHARS_MAX) return undefined;
   const out: [string, string][] = [];
@@ -77,7 +77,7 @@ export function attributesOf(message: string): [string, string][] | undefined {
   return out;
 }
 
-/** Canonical base64 only, so that what is compared is what was sent. */
+/** Decodes canonical base64 only, so that the compared bytes are the bytes that were sent. */
 export function base64Of(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, 'base64');
   return bytes.toString('base64') === text ? bytes : undefined;
