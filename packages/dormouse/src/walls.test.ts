@@ -29,6 +29,20 @@ const STAGES: Directions = {
  * rooms counts as one.
  */
 const ROOMS: Readonly<Record<string, Directions>> = {
+  base: {
+    assert: [],
+    cancellation: [],
+    clock: [],
+    errors: [],
+    log: [],
+    'sql-transaction': [],
+    timings: [],
+    deadline: ['clock'],
+    ids: ['errors'],
+    catalog: ['ids'],
+    limits: ['catalog'],
+    requests: ['cancellation', 'timings', 'errors', 'deadline', 'ids', 'catalog'],
+  },
   wire: {
     bytes: [],
     scram: [],

@@ -1,5 +1,4 @@
-import { LARGE_BODY_BYTES, type MinimalReply } from '../base/index.ts';
-import type { Protocol } from './routes.ts';
+import { LARGE_BODY_BYTES, type MinimalReply, type Protocol } from '../base/index.ts';
 
 // Only what is known to read. Raw queries may write and are never kept; a name that is not here is not kept either.
 const READS: ReadonlySet<unknown> = new Set([

@@ -6,24 +6,28 @@ import {
   type DatabaseId,
   Deadline,
   DormouseError,
+  isQueryRoute,
   type Logger,
   type MinimalReply,
-  type MinimalRequest,
   type Origin,
   type Principal,
+  parseRoute,
+  protocolOf,
+  type QueryRequest,
   type RandomBytes,
   type RequestId,
+  type Route,
   Timings,
   toDormouseError,
 } from '../base/index.ts';
 import { type Authenticator, createAuthenticator, type EdgeKey } from './authenticate.ts';
 import { Cache, type CacheAnswer, type CacheStatus } from './cache.ts';
+import { cacheKeyOf } from './cache-key.ts';
 import { type CacheWish, parseCacheWish, parseInvalidation } from './cache-wish.ts';
 import { asksForReads } from './cacheable.ts';
 import { createHttpDate } from './http-date.ts';
 import { renderError } from './render-error.ts';
 import { createRequestIds } from './request-ids.ts';
-import { matchRoute, protocolOf, type Route } from './routes.ts';
 
 /** Bounds of the edge, each a flag of `dormouse start` where users need it. */
 export interface EdgeLimits {
@@ -65,7 +69,7 @@ export interface EdgeOptions {
 
 export interface Edge {
   /** Serves one request; never rejects. `cancellation` fires when the client hangs up. */
-  handle(request: MinimalRequest, cancellation: Cancellation): Promise<MinimalReply>;
+  handle(request: QueryRequest, cancellation: Cancellation): Promise<MinimalReply>;
   /** Who asks, by the value of an authorization header; for doors that stream. Throws or rejects with `key_*`. */
   authenticate(authorization: string | undefined): Principal | Promise<Principal>;
   /** Drops cached replies of a database: by tag, or all. Gives how many went. */
@@ -116,7 +120,7 @@ class EdgeOfOneRegion implements Edge {
     return this.#cache.invalidate(databaseId, tags);
   }
 
-  async handle(request: MinimalRequest, cancellation: Cancellation): Promise<MinimalReply> {
+  async handle(request: QueryRequest, cancellation: Cancellation): Promise<MinimalReply> {
     const { clock, limits, origin, region } = this.#options;
     const startedMs = clock.monotonic();
     const requestId = this.#nextRequestId();
@@ -125,7 +129,7 @@ class EdgeOfOneRegion implements Edge {
     let route: Route | undefined;
     // One function from authentication to the reply: each that waits for another costs a query one part in a hundred.
     try {
-      route = matchRoute(request.method, request.path);
+      route = parseRoute(request.method, request.path);
       const proven = this.#authenticate(request.header('authorization'));
       const principal = proven instanceof Promise ? await proven : proven;
       const provenMs = clock.monotonic();
@@ -134,11 +138,11 @@ class EdgeOfOneRegion implements Edge {
         reply = this.#invalidate(principal, request);
       } else {
         const deadline = new Deadline(clock, provenMs + limits.callMs);
-        const call: Call = { requestId, principal, timings, deadline, cancellation };
+        const call: Call = { requestId, route, principal, timings, deadline, cancellation };
         const wish = wishOf(route, request);
         if (wish !== undefined) {
           reply = await this.#cached(route, request, call, wish);
-        } else if (isQuery(route)) {
+        } else if (isQueryRoute(route)) {
           const lastModified = this.#httpDate();
           reply = queryReply(await origin.handle(request, call), 'none', lastModified, undefined);
         } else {
@@ -155,14 +159,14 @@ class EdgeOfOneRegion implements Edge {
     return reply;
   }
 
-  async #cached(route: Route, request: MinimalRequest, call: Call, wish: CacheWish): Promise<MinimalReply> {
+  async #cached(route: Route, request: QueryRequest, call: Call, wish: CacheWish): Promise<MinimalReply> {
     const { catalog, clock, hash, limits, origin } = this.#options;
     const { databaseId, keyId } = call.principal;
     const lookupMs = clock.monotonic();
     const hashed = hash(request.body);
     const digest = typeof hashed === 'string' ? hashed : await hashed;
     const pending = this.#cache.answer({
-      key: this.#keyOf(request, call.principal, wish, digest),
+      key: cacheKeyOf(request, call.principal, this.#options.generationOf(databaseId), wish.tags, digest),
       databaseId,
       wish,
       cancellation: call.cancellation,
@@ -192,31 +196,12 @@ class EdgeOfOneRegion implements Edge {
     return queryReply(answer.reply, answer.cacheStatus, answer.lastModified, digest);
   }
 
-  /**
-   * The whole request as text: everything a reply depends on, and who may see it. The digest alone stands for the body.
-   */
-  #keyOf(request: MinimalRequest, { databaseId, role }: Principal, { tags }: CacheWish, digest: string): string {
-    return [
-      databaseId,
-      this.#options.generationOf(databaseId),
-      role,
-      request.path,
-      request.search,
-      digest,
-      // Tags are part of it: a reply kept under other tags would survive this asker's invalidation.
-      tags.join(','),
-      request.header('x-capture-telemetry') ?? '',
-      request.header('x-query-timeout') ?? '',
-      request.header('x-max-response-size') ?? '',
-    ].join('\n');
-  }
-
-  #invalidate({ databaseId }: Principal, request: MinimalRequest): MinimalReply {
+  #invalidate({ databaseId }: Principal, request: QueryRequest): MinimalReply {
     const invalidated = this.#cache.invalidate(databaseId, parseInvalidation(request.body));
     return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ invalidated }) };
   }
 
-  #render(thrown: unknown, request: MinimalRequest, requestId: RequestId, route: Route | undefined): MinimalReply {
+  #render(thrown: unknown, request: QueryRequest, requestId: RequestId, route: Route | undefined): MinimalReply {
     const error = toDormouseError(thrown);
     if (error.kind === 'service' || !(thrown instanceof DormouseError)) {
       this.#options.log.log('error', error.message, { requestId, code: error.code, cause: error.cause });
@@ -227,20 +212,16 @@ class EdgeOfOneRegion implements Edge {
     const reply = renderError(error, route?.protocol ?? protocolOf(request.path));
     // Prisma 6 shows this id after the message.
     const extra: Record<string, string> = { 'prisma-request-id': requestId };
-    if (route?.name === 'query' || route?.name === 'transaction-query') extra['accelerate-cache-status'] = 'none';
+    if (route !== undefined && isQueryRoute(route)) extra['accelerate-cache-status'] = 'none';
     return withHeaders(reply, extra);
   }
-}
-
-function isQuery(route: Route): boolean {
-  return route.name === 'query' || route.name === 'transaction-query';
 }
 
 /**
  * What the client wants of the cache. The extension asks for caching inside transactions too; there a reply is this
  * transaction's alone.
  */
-function wishOf(route: Route, request: MinimalRequest): CacheWish | undefined {
+function wishOf(route: Route, request: QueryRequest): CacheWish | undefined {
   if (route.name !== 'query') return undefined;
   const cacheControl = request.header('cache-control');
   if (cacheControl === undefined || request.header('x-transaction-id') !== undefined) return undefined;

@@ -10,5 +10,4 @@
 export type { EdgeKey } from './authenticate.ts';
 export { CACHE_TAGS_MAX, CACHE_TTL_SECONDS_MAX } from './cache-wish.ts';
 export { createEdge, DEFAULT_EDGE_LIMITS, type Edge, type EdgeLimits, type EdgeOptions } from './edge.ts';
-export { type Protocol, renderError } from './render-error.ts';
-export { matchRoute, protocolOf, type Route, type RouteName } from './routes.ts';
+export { renderError } from './render-error.ts';

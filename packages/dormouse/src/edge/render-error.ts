@@ -1,7 +1,4 @@
-import type { DormouseError, MinimalReply } from '../base/index.ts';
-import type { Protocol } from './routes.ts';
-
-export type { Protocol };
+import type { DormouseError, MinimalReply, Protocol } from '../base/index.ts';
 
 /** Seconds after which a refused client may come back: waiting queues and wakes clear within one. */
 const RETRY_AFTER_SECONDS = '1';

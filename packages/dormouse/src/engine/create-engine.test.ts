@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { originRoute } from '../../test/support/origin-route.ts';
 import {
   Cancellation,
   cryptoRandom,
@@ -75,14 +76,12 @@ async function ask(
   try {
     return await of.handle(
       {
-        method,
-        path,
-        search: '',
         header: (name) => (Object.hasOwn(headers, name) ? (headers as Record<string, string>)[name] : undefined),
         body: typeof body === 'string' ? Buffer.from(body) : body,
       },
       {
         requestId: '0' as RequestId,
+        route: originRoute(method, path),
         principal: { keyId: 'key_fuzz' as KeyId, databaseId: 'db_fuzz' as DatabaseId, role: 'owner' },
         timings: new Timings(),
         deadline: Deadline.in(systemClock, 10_000),

@@ -1,4 +1,4 @@
-import type { Call, DatabaseId, MinimalReply, MinimalRequest, Role } from '../base/index.ts';
+import type { Call, DatabaseId, MinimalReply, QueryRequest, Role } from '../base/index.ts';
 import type { Pool } from '../pool/index.ts';
 
 /** Bounds of the query path. Each is a flag of `dormouse start`. */
@@ -32,7 +32,7 @@ export interface EngineDatabase {
    * Serves the routes of both Accelerate protocols. Throws `DormouseError` for a request that never reached Postgres;
    * every other outcome, errors of Postgres included, is a reply.
    */
-  handle(request: MinimalRequest, call: Call): Promise<MinimalReply>;
+  handle(request: Pick<QueryRequest, 'header' | 'body'>, call: Call): Promise<MinimalReply>;
   /** Interactive transactions that are open or about to be. */
   readonly openTransactions: number;
   /** Rolls back the open transactions and takes no more requests. */

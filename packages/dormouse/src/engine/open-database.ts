@@ -4,10 +4,13 @@ import {
   type Call,
   type Clock,
   DormouseError,
+  isQueryRoute,
   LARGE_BODY_BYTES,
   type Logger,
   type MinimalReply,
-  type MinimalRequest,
+  type Prisma6Route,
+  type Prisma7Route,
+  type QueryRoute,
   type RandomBytes,
   type Role,
 } from '../base/index.ts';
@@ -26,15 +29,7 @@ import {
 } from './prisma6/index.ts';
 import { connectionInfoReply, Prisma7QueryRoutes, Prisma7TransactionRoutes } from './prisma7/index.ts';
 import type { BuildProgram, ProgramExecutor } from './program/index.ts';
-import {
-  isQueryRoute,
-  limitsOf,
-  operationBounds,
-  type QueryRoute,
-  type Route,
-  routeOf,
-  schemaMissing,
-} from './request/index.ts';
+import { limitsOf, operationBounds, type RequestContent, schemaMissing } from './request/index.ts';
 import { withStatements } from './statements/index.ts';
 import { Transactions } from './transactions/index.ts';
 
@@ -103,51 +98,55 @@ export class OpenDatabase implements EngineDatabase {
     await this.#transactions.close();
   }
 
-  handle(request: MinimalRequest, call: Call): Promise<MinimalReply> {
+  handle(request: RequestContent, call: Call): Promise<MinimalReply> {
     if (this.#closed) return Promise.reject(new DormouseError('shutting_down'));
-    let route: Route;
-    try {
-      route = routeOf(request.method, request.path);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    const { route } = call;
     const bytes = request.body.byteLength;
     if (bytes > this.#largeBodyBytes) {
       if (isQueryRoute(route)) return this.#largeBodyQuery(route, request, call);
-      if (route.to !== 'schema' && bytes > LARGE_BODY_BYTES) return Promise.reject(tooLong());
+      if (route.name !== 'schema' && bytes > LARGE_BODY_BYTES) return Promise.reject(tooLong());
     }
-    switch (route.to) {
+    return route.protocol === 'prisma6'
+      ? this.#handlePrisma6(route, request, call)
+      : this.#handlePrisma7(route, request, call);
+  }
+
+  #handlePrisma6(route: Prisma6Route, request: RequestContent, call: Call): Promise<MinimalReply> {
+    switch (route.name) {
+      case 'query':
+      case 'transaction-query':
+        return this.#prisma6Queries.handle(route, request, call);
+      case 'schema':
+        return this.#upload(route.schemaHash, request, call);
+      default:
+        return this.#prisma6Transactions.handle(route, request, call);
+    }
+  }
+
+  #handlePrisma7(route: Prisma7Route, request: RequestContent, call: Call): Promise<MinimalReply> {
+    switch (route.name) {
       case 'query':
       case 'transaction-query':
         return this.#prisma7Queries.handle(route, request, call);
-      case 'graphql':
-      case 'itx-graphql':
-        return this.#prisma6Queries.handle(route, request, call);
       case 'connection-info':
         return Promise.resolve(connectionInfoReply());
-      case 'schema':
-        return this.#upload(route.schemaHash, request, call);
-      case 'itx-start':
-      case 'itx-commit':
-      case 'itx-rollback':
-        return this.#prisma6Transactions.handle(route, request, call);
       default:
         return this.#prisma7Transactions.handle(route, request, call);
     }
   }
 
-  async #upload(schemaHash: string, request: MinimalRequest, call: Call): Promise<MinimalReply> {
+  async #upload(schemaHash: string, request: RequestContent, call: Call): Promise<MinimalReply> {
     const { queryMs } = limitsOf(request, this.#shared.limits);
     return uploadSchema(this.#schemas, schemaHash, request, call.deadline.within(queryMs));
   }
 
   /** A query whose body is too large to be read on the main thread. */
-  async #largeBodyQuery(route: QueryRoute, request: MinimalRequest, call: Call): Promise<MinimalReply> {
+  async #largeBodyQuery(route: QueryRoute, request: RequestContent, call: Call): Promise<MinimalReply> {
     const { clock, limits, largeBodies } = this.#shared;
     const { databaseId } = this.#database;
     const bounds = operationBounds(clock, call, limitsOf(request, limits));
     let schema: KnownSchema | undefined;
-    if ('schemaHash' in route) {
+    if (route.protocol === 'prisma6') {
       const { schemaHash } = route;
       schema = this.#schemas.latest(schemaHash) ?? (await this.#schemas.find(schemaHash, bounds.deadline));
       if (schema === undefined) return schemaMissing();

@@ -5,8 +5,8 @@ import type {
   DatabaseRecord,
   LimitOverrides,
   MinimalReply,
-  MinimalRequest,
   Origin,
+  QueryRequest,
   RestOverrides,
 } from '../base/index.ts';
 import { DormouseError } from '../base/index.ts';
@@ -58,7 +58,7 @@ export class MachineFleet implements Fleet, Origin {
     return database;
   }
 
-  handle(request: MinimalRequest, call: Call): Promise<MinimalReply> {
+  handle(request: QueryRequest, call: Call): Promise<MinimalReply> {
     return this.#open(call.principal.databaseId).engine.handle(request, call);
   }
 

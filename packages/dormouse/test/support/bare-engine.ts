@@ -9,6 +9,7 @@ import {
   DormouseError,
   type KeyId,
   LARGE_BODY_BYTES,
+  type OriginRoute,
   type RequestId,
   type Role,
   silentLogger,
@@ -20,6 +21,7 @@ import { createPool, type Pool } from '../../src/pool/index.ts';
 import { connectSocket } from '../../src/session/index.ts';
 import { type BareInstance, startBareInstance } from './bare-instance.ts';
 import type { Loose } from './clients.ts';
+import { originRoute } from './origin-route.ts';
 import { type Scratch, scratch } from './scratch.ts';
 
 export const LIMITS: EngineLimits = {
@@ -77,10 +79,11 @@ export interface BareEngine {
   close(): Promise<void>;
 }
 
-export function callOf(options: AskOptions = {}): Call {
+export function callOf(route: OriginRoute, options: AskOptions = {}): Call {
   const { role = 'owner', key = 'one', cancellation = new Cancellation(), timings = new Timings() } = options;
   return {
     requestId: '0000000000000000' as RequestId,
+    route,
     principal: { keyId: `key_${key}` as KeyId, databaseId: 'db_bare' as DatabaseId, role },
     timings,
     deadline: Deadline.in(systemClock, 60_000),
@@ -100,15 +103,10 @@ export async function askEngine(
     body instanceof Uint8Array
       ? new Uint8Array(body)
       : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
-  const request = {
-    method: options.method ?? 'POST',
-    path,
-    search: '',
-    header: (name: string) => options.headers?.[name],
-    body: bytes,
-  };
+  const request = { header: (name: string) => options.headers?.[name], body: bytes };
   try {
-    const reply = await database.handle(request, callOf(options));
+    const route = originRoute(options.method ?? 'POST', path);
+    const reply = await database.handle(request, callOf(route, options));
     const text = Buffer.from(reply.body).toString('utf8');
     return {
       status: reply.status,

@@ -1,10 +1,11 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import { Cancellation, DormouseError } from '../../src/base/index.ts';
+import { DormouseError } from '../../src/base/index.ts';
 import { renderError } from '../../src/edge/index.ts';
 import type { EngineDatabase } from '../../src/engine/index.ts';
 import { callOf } from './bare-engine.ts';
+import { originRoute } from './origin-route.ts';
 
 /** One request to an engine as the door gets it, and what the engine says. */
 export interface Exchange {
@@ -22,15 +23,12 @@ export interface ExchangeReply {
 /** Asks an engine as the door would; an error of ours becomes the reply that the client sees. */
 export async function exchange(database: EngineDatabase, asked: Exchange): Promise<ExchangeReply> {
   const request = {
-    method: asked.method,
-    path: asked.path,
-    search: '',
     header: (name: string) => asked.headers[name],
     // A copy: what is read in a thread is handed over.
     body: new Uint8Array(asked.body),
   };
   try {
-    const { status, body } = await database.handle(request, callOf({ cancellation: new Cancellation() }));
+    const { status, body } = await database.handle(request, callOf(originRoute(asked.method, asked.path)));
     return { status, body: Buffer.from(body).toString('utf8') };
   } catch (error) {
     if (!(error instanceof DormouseError)) throw error;

@@ -1,10 +1,9 @@
-import type { Principal } from '../../base/index.ts';
+import type { EngineHeader, Principal, QueryRoute } from '../../base/index.ts';
 import type { DateFormat, ParameterValue } from '../../pool/index.ts';
 import type { FieldDescription } from '../../wire/index.ts';
 import type { CompilerModule, SchemaFacts } from '../compiler/index.ts';
 import type { EngineLimits } from '../engine.ts';
 import type { ExecutionCounts } from '../program/index.ts';
-import type { QueryRoute } from '../request/index.ts';
 import type { PackedError } from './packed-errors.ts';
 
 /** The data that a thread for requests with large bodies starts with. */
@@ -15,21 +14,10 @@ export interface LargeBodyThreadData {
   readonly programs: boolean;
 }
 
-/** Headers that the engine reads. */
-export const HEADERS: readonly string[] = [
-  'x-capture-telemetry',
-  'traceparent',
-  'prisma-engine-hash',
-  'prisma-engine-version',
-  'x-query-timeout',
-  'x-max-transaction-timeout',
-  'x-max-response-size',
-];
-
 /** A request as it goes to a thread. Its body is transferred, not copied. */
 export interface LargeBodyRequest {
   readonly route: QueryRoute;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: { readonly [Name in EngineHeader]?: string };
   readonly body: Uint8Array;
   readonly requestId: string;
   readonly principal: Principal;

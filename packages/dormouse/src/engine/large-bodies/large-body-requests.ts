@@ -2,18 +2,21 @@ import {
   type Call,
   type Clock,
   DormouseError,
+  ENGINE_HEADERS,
+  type EngineHeader,
   type Logger,
   type MinimalReply,
+  type QueryRoute,
   toDormouseError,
 } from '../../base/index.ts';
 import { threadFile } from '../../threads/index.ts';
 import type { Compiler } from '../compiler/index.ts';
 import type { EngineLimits } from '../engine.ts';
 import type { ExecutionCounts } from '../program/index.ts';
-import type { QueryRoute, RequestContent } from '../request/index.ts';
+import type { RequestContent } from '../request/index.ts';
 import type { LargeBodyContext } from './large-body-context.ts';
 import { LargeBodyJob, type LargeBodyJobOptions } from './large-body-job.ts';
-import { HEADERS, transferable } from './large-body-protocol.ts';
+import { transferable } from './large-body-protocol.ts';
 import { LargeBodyThreads } from './large-body-threads.ts';
 
 export interface LargeBodyRequestsOptions {
@@ -64,8 +67,8 @@ export class LargeBodyRequests {
     request: RequestContent,
     context: LargeBodyContext,
   ): Promise<MinimalReply> {
-    const headers: Record<string, string> = {};
-    for (const name of HEADERS) {
+    const headers: { [Name in EngineHeader]?: string } = {};
+    for (const name of ENGINE_HEADERS) {
       const value = request.header(name);
       if (value !== undefined) headers[name] = value;
     }

@@ -143,6 +143,7 @@ export class LargeBodyService {
     const { route, headers, body, requestId, principal, remainingMs } = request;
     const call: Call = {
       requestId: requestId as RequestId,
+      route,
       principal,
       timings,
       deadline: Deadline.in(systemClock, remainingMs),
@@ -150,7 +151,7 @@ export class LargeBodyService {
     };
     this.#jobOf.set(call, job);
     const content: RequestContent = { header: (name) => headers[name], body };
-    if (!('schemaHash' in route)) return this.#prisma7.handle(route, content, call);
+    if (route.protocol === 'prisma7') return this.#prisma7.handle(route, content, call);
     await this.#schemas.hold(route.schemaHash, () => job.sessions.schema());
     return this.#prisma6.handle(route, content, call);
   }

@@ -1,5 +1,4 @@
-import type { Call, MinimalReply } from '../../base/index.ts';
-import type { Prisma6QueryRoute } from '../request/index.ts';
+import type { Call, MinimalReply, Prisma6QueryRoute } from '../../base/index.ts';
 import {
   bodyText,
   type JsonObject,
@@ -54,11 +53,11 @@ export class Prisma6QueryRoutes {
     const query: Operation = {
       schema,
       bounds,
-      inTransaction: route.to === 'itx-graphql',
+      inTransaction: route.name === 'transaction-query',
       telemetry,
       comment: telemetry === undefined ? '' : traceComment(request.header('traceparent')),
       run: (work) =>
-        route.to === 'itx-graphql'
+        route.name === 'transaction-query'
           ? parts.inTransaction(call, route.transactionId, bounds, work)
           : parts.withStatements(call, bounds, work),
     };

@@ -1,7 +1,6 @@
-import { type Call, DormouseError, type MinimalReply } from '../../base/index.ts';
+import { type Call, DormouseError, type MinimalReply, type Prisma6TransactionRoute } from '../../base/index.ts';
 import type { TransactionParts } from '../engine-parts.ts';
 import { clientError } from '../prisma-runtime/index.ts';
-import type { Prisma6TransactionRoute } from '../request/index.ts';
 import {
   bodyText,
   jsonReply,
@@ -41,8 +40,8 @@ export class Prisma6TransactionRoutes {
     const reply = (status: number, members: object): MinimalReply =>
       jsonReply(status, { ...members, ...telemetryMembers(telemetry) });
     try {
-      switch (route.to) {
-        case 'itx-start': {
+      switch (route.name) {
+        case 'transaction-start': {
           const options = transactionOptions(parseBody(bodyText(request.body)), OPTION_NAMES, limits.transactionMs);
           const id = await operation(telemetry, 'start_transaction', () =>
             transactions.start(call, pool(call.principal.role), options, bounds),
@@ -50,12 +49,12 @@ export class Prisma6TransactionRoutes {
           const endpoint = `${publicUrl.replace(/\/+$/, '')}/${route.version}/${route.schemaHash}/itx/${id}`;
           return reply(200, { id, 'data-proxy': { endpoint } });
         }
-        case 'itx-commit': {
+        case 'transaction-commit': {
           const commit = (): Promise<void> => transactions.commit(call, route.transactionId, bounds);
           await operation(telemetry, 'commit_transaction', commit);
           return reply(200, {});
         }
-        case 'itx-rollback': {
+        case 'transaction-rollback': {
           const rollback = (): Promise<void> => transactions.rollback(call, route.transactionId, bounds);
           await operation(telemetry, 'rollback_transaction', rollback);
           return reply(200, {});

@@ -1,9 +1,8 @@
-import type { Call, MinimalReply } from '../../base/index.ts';
+import type { Call, MinimalReply, Prisma7QueryRoute } from '../../base/index.ts';
 import { DormouseError } from '../../base/index.ts';
 import type { QueryParts } from '../engine-parts.ts';
 import { checkPlan, guardedScope } from '../prisma-runtime/index.ts';
 import type { ReplyFrame, WrittenReply } from '../program/index.ts';
-import type { Prisma7Route } from '../request/index.ts';
 import {
   bodyText,
   type ClientLimits,
@@ -23,9 +22,6 @@ import {
 import type { Statements } from '../statements/index.ts';
 import { PlansByText } from './plans-by-text.ts';
 import { failureReply, telemetryMembers } from './prisma7-replies.ts';
-
-/** A route that takes a query. */
-export type Prisma7QueryRoute = Extract<Prisma7Route, { readonly to: 'query' | 'transaction-query' }>;
 
 /** The reply to a query: JSON text that a program has written, or the object that becomes JSON text. */
 type Prisma7Reply = WrittenReply | { readonly data: unknown };
@@ -57,11 +53,11 @@ export class Prisma7QueryRoutes {
     const bounds = observed(operationBounds(parts.clock, call, limits), telemetry);
     const { replyBytesMax } = limits;
     try {
-      const inTransaction = route.to === 'transaction-query';
+      const inTransaction = route.name === 'transaction-query';
       const execute = this.#prepare(request, inTransaction, limits, telemetry !== undefined);
       parts.onOperation(call);
       const reply =
-        route.to === 'transaction-query'
+        route.name === 'transaction-query'
           ? await parts.inTransaction(call, route.transactionId, bounds, execute)
           : await parts.withStatements(call, bounds, execute);
       if ('body' in reply) return writtenReply(reply.body, replyBytesMax);

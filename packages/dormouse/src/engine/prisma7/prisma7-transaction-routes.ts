@@ -1,6 +1,5 @@
-import type { Call, MinimalReply } from '../../base/index.ts';
+import type { Call, MinimalReply, Prisma7TransactionRoute } from '../../base/index.ts';
 import type { TransactionParts } from '../engine-parts.ts';
-import type { Prisma7Route } from '../request/index.ts';
 import {
   bodyText,
   type ClientLimits,
@@ -17,13 +16,9 @@ import {
 } from '../request/index.ts';
 import type { OperationBounds } from '../statements/index.ts';
 import { type OptionNames, transactionOptions } from '../transactions/index.ts';
-import type { Prisma7QueryRoute } from './prisma7-query-routes.ts';
 import { failureReply, telemetryMembers } from './prisma7-replies.ts';
 
 const OPTION_NAMES: OptionNames = { timeout: 'timeout', maxWait: 'maxWait', isolationLevel: 'isolationLevel' };
-
-/** A route that starts or ends an interactive transaction. */
-export type Prisma7TransactionRoute = Exclude<Prisma7Route, Prisma7QueryRoute | { readonly to: 'connection-info' }>;
 
 /** The routes by which Prisma Client 7 starts and ends interactive transactions. */
 export class Prisma7TransactionRoutes {
@@ -41,7 +36,7 @@ export class Prisma7TransactionRoutes {
     const reply = (members: object): MinimalReply =>
       jsonReply(200, { ...members, ...telemetryMembers(telemetry, request) }, limits.replyBytesMax);
     try {
-      switch (route.to) {
+      switch (route.name) {
         case 'transaction-start': {
           const start = (): Promise<string> => this.#start(request, call, limits, bounds);
           return reply({ id: await operation(telemetry, 'start_transaction', start) });

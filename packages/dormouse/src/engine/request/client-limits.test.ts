@@ -4,9 +4,6 @@ import { limitsOf, parseDurationMs, parseSizeBytes } from './client-limits.ts';
 
 const ours = { queryMs: 60_000, transactionMs: 90_000, replyBytesMax: 1000 };
 const request = (headers: Record<string, string>) => ({
-  method: 'POST',
-  path: '/query',
-  search: '',
   header: (name: string) => headers[name],
   body: new Uint8Array(),
 });

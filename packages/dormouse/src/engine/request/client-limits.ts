@@ -1,4 +1,5 @@
-import { DormouseError, type MinimalRequest } from '../../base/index.ts';
+import { DormouseError } from '../../base/index.ts';
+import type { RequestContent } from './request-content.ts';
 
 /** Bounds that a client may set lower for one request, never higher. Milliseconds and bytes. */
 export interface ClientLimits {
@@ -28,7 +29,7 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
  * The limits of one request: ours, or what its headers lower them to. Throws `request_invalid` for a header it cannot
  * read.
  */
-export function limitsOf(request: Pick<MinimalRequest, 'header'>, limits: ClientLimits): ClientLimits {
+export function limitsOf(request: Pick<RequestContent, 'header'>, limits: ClientLimits): ClientLimits {
   const query = request.header('x-query-timeout');
   const transaction = request.header('x-max-transaction-timeout');
   const reply = request.header('x-max-response-size');

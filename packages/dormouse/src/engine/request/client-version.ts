@@ -1,4 +1,4 @@
-import type { MinimalRequest } from '../../base/index.ts';
+import type { RequestContent } from './request-content.ts';
 
 /** Younger than any: for a client that does not say its version, or says one that is not known here. */
 const NEWEST = Number.POSITIVE_INFINITY;
@@ -31,7 +31,7 @@ const COMMITS: ReadonlyMap<string, number> = new Map([
  * and the commit of its engines as `prisma-engine-version`, here also in the form `7.9.0-1.COMMIT` of their package.
  * Infinity for a client that says neither, or what cannot be read; 0 for one of an earlier major version.
  */
-export function prisma7MinorOf(request: Pick<MinimalRequest, 'header'>): number {
+export function prisma7MinorOf(request: Pick<RequestContent, 'header'>): number {
   return (
     minorOfVersion(request.header('prisma-engine-hash')?.trim()) ??
     minorOfCommit(request.header('prisma-engine-version')?.trim()) ??

@@ -1,5 +1,5 @@
 /**
- * Owns: what every request to the engine has: its route, body, limits, client version, telemetry and reply.
+ * Owns: what every request to the engine has: its body, limits, client version, telemetry and reply.
  * Never: plans or executes a query.
  */
 export { type ClientLimits, limitsOf } from './client-limits.ts';
@@ -8,16 +8,6 @@ export { operationBounds } from './operation-bounds.ts';
 export { jsonReply, jsonText, schemaMissing, writtenReply, writtenWith } from './replies.ts';
 export { bodyText, isObject, type JsonObject, parseBody, requestInvalid } from './request-body.ts';
 export type { RequestContent } from './request-content.ts';
-export {
-  isQueryRoute,
-  type Prisma6QueryRoute,
-  type Prisma6Route,
-  type Prisma6TransactionRoute,
-  type Prisma7Route,
-  type QueryRoute,
-  type Route,
-  routeOf,
-} from './routes.ts';
 export { observed, operation, PRISMA6_TELEMETRY, PRISMA7_TELEMETRY, Telemetry, telemetryOf } from './telemetry.ts';
 export { TextScan } from './text-scan.ts';
 export { traceComment } from './trace-parent.ts';

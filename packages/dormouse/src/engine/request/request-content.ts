@@ -1,4 +1,7 @@
-import type { MinimalRequest } from '../../base/index.ts';
+import type { EngineHeader } from '../../base/index.ts';
 
-/** What the engine's routes read of a request, once its route is known. */
-export type RequestContent = Pick<MinimalRequest, 'header' | 'body'>;
+/** What the engine reads of a request. The edge has read the request's method and path: the call holds its route. */
+export interface RequestContent {
+  readonly header: (name: EngineHeader) => string | undefined;
+  readonly body: Uint8Array;
+}

@@ -1,8 +1,9 @@
 import { safeJsonStringify } from '@prisma/client-engine-runtime';
 import type { SqlQuery } from '@prisma/driver-adapter-utils';
-import { type Clock, DormouseError, type MinimalRequest, type RandomBytes } from '../../base/index.ts';
+import { type Clock, DormouseError, type RandomBytes } from '../../base/index.ts';
 import type { OperationBounds, StatementObserver, TransactionStep } from '../statements/index.ts';
 import { quaintParameters } from './quaint-parameters.ts';
+import type { RequestContent } from './request-content.ts';
 import { withoutTrace } from './trace-parent.ts';
 
 /** Seconds and nanoseconds since 1970 UTC, as OpenTelemetry and Prisma's clients write instants. */
@@ -123,7 +124,7 @@ export const PRISMA7_TELEMETRY: TelemetryDialect = {
 
 /** What gathers a request's telemetry, if its client asked for any. */
 export function telemetryOf(
-  request: Pick<MinimalRequest, 'header'>,
+  request: Pick<RequestContent, 'header'>,
   dialect: TelemetryDialect,
   { clock, random }: { readonly clock: Clock; readonly random: RandomBytes },
 ): Telemetry | undefined {

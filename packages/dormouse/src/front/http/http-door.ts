@@ -9,10 +9,11 @@ import {
   type Logger,
   type MinimalReply,
   newRequestId,
+  protocolOf,
   type RandomBytes,
   toDormouseError,
 } from '../../base/index.ts';
-import { protocolOf, renderError } from '../../edge/index.ts';
+import { renderError } from '../../edge/index.ts';
 import type { OpenPort } from '../listen/index.ts';
 import { DoorRequest, declaredBytes } from './door-request.ts';
 import { findMount, type Mount, type ReplyHandler, sortMounts, type UpgradeHandler } from './mounts.ts';

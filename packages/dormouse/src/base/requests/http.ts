@@ -1,8 +1,10 @@
-import type { Cancellation } from './cancellation.ts';
-import type { Role } from './catalog.ts';
-import type { Deadline } from './deadline.ts';
-import type { DatabaseId, KeyId, RequestId } from './ids.ts';
-import type { Timings } from './timings.ts';
+import type { Cancellation } from '../cancellation.ts';
+import type { Role } from '../catalog.ts';
+import type { Deadline } from '../deadline.ts';
+import type { DatabaseId, KeyId, RequestId } from '../ids.ts';
+import type { Timings } from '../timings.ts';
+import type { QueryHeader } from './query-headers.ts';
+import type { OriginRoute } from './routes.ts';
 
 /**
  * Bodies beyond this are not read on a loop that serves others: reading, planning and binding one as dense as this
@@ -25,6 +27,11 @@ export interface MinimalRequest {
   readonly body: Uint8Array;
 }
 
+/** A request of an Accelerate protocol: its headers are those of the table in query-headers.ts. */
+export interface QueryRequest extends Omit<MinimalRequest, 'header'> {
+  readonly header: (name: QueryHeader) => string | undefined;
+}
+
 export interface MinimalReply {
   readonly status: number;
   /** Lower-case names. The edge adds `server-timing` and `cf-ray`. */
@@ -42,6 +49,8 @@ export interface Principal {
 /** One authenticated request on its way through the platform. */
 export interface Call {
   readonly requestId: RequestId;
+  /** Read from the method and path once. */
+  readonly route: OriginRoute;
   readonly principal: Principal;
   readonly timings: Timings;
   readonly deadline: Deadline;
@@ -51,5 +60,5 @@ export interface Call {
 
 /** What stands behind the edge: in Node the engine itself, in a Worker the network. Throws `DormouseError` only. */
 export interface Origin {
-  handle(request: MinimalRequest, call: Call): Promise<MinimalReply>;
+  handle(request: QueryRequest, call: Call): Promise<MinimalReply>;
 }

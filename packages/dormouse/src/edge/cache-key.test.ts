@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest';
+import { type DatabaseId, type KeyId, type Principal, REPLY_HEADERS } from '../base/index.ts';
+import { cacheKeyOf } from './cache-key.ts';
+
+const principal: Principal = { keyId: 'key_a' as KeyId, databaseId: 'db_a' as DatabaseId, role: 'owner' };
+
+function keyOf(headers: Readonly<Record<string, string>>, of: Partial<Principal> = {}, path = '/query'): string {
+  const request = { method: 'POST', path, search: '', header: (name: string) => headers[name] };
+  return cacheKeyOf(request, { ...principal, ...of }, 'generation', ['tag'], 'digest');
+}
+
+describe('cacheKeyOf', () => {
+  it('differs with every header that a reply may depend on', () => {
+    const keys = REPLY_HEADERS.map((name) => keyOf({ [name]: '1' }));
+    expect(new Set([keyOf({}), ...keys]).size).toBe(REPLY_HEADERS.length + 1);
+  });
+
+  it('is the same for two API keys of one role, and for requests that differ in their traces only', () => {
+    expect(keyOf({}, { keyId: 'key_b' as KeyId })).toBe(keyOf({}));
+    expect(keyOf({ traceparent: '00-1-1-01' })).toBe(keyOf({}));
+  });
+
+  it('differs with the database, the role and the path', () => {
+    const keys = [
+      keyOf({}),
+      keyOf({}, { databaseId: 'db_b' as DatabaseId }),
+      keyOf({}, { role: 'reader' }),
+      keyOf({}, {}, '/6.19.0/hash/graphql'),
+    ];
+    expect(new Set(keys).size).toBe(keys.length);
+  });
+});
