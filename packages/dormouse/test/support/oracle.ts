@@ -2,25 +2,26 @@ import { expect } from 'vitest';
 import type { EngineDatabase } from '../../src/engine/index.ts';
 import type { BareEngine } from './bare-engine.ts';
 
-/** Sends something to an engine's database, and says what came of it. */
+/** Sends a request to a database of an engine, and gives what came of it. */
 type Ask<T> = (database: EngineDatabase) => Promise<T>;
 
 /**
- * One database behind two engines: in one, Prisma's runtime runs every plan; the other is the engine under test. A
- * comparison proves only what the runtime itself said, so each side shows by its counts which way it went.
+ * One database behind two engines: in the reference engine, Prisma's runtime executes every plan; the other is the
+ * engine under test. A comparison proves something only if the reference is the runtime's own reply, so the counts of
+ * both engines show what executed each request.
  */
 export interface Oracle {
-  /** As the engine under test serves it. */
+  /** The database of the engine under test. */
   readonly database: EngineDatabase;
-  /** As the runtime serves it. */
+  /** The database of the reference engine. */
   readonly runtimeDatabase: EngineDatabase;
-  /** What the runtime says. Fails if any of it ran compiled. */
+  /** Gives the reference engine's reply. Fails if a program executed any part of it. */
   runtime<T>(ask: Ask<T>): Promise<T>;
-  /** What the engine under test says, and how many of its executions were compiled ones, failed ones among them. */
+  /** Gives the reply of the engine under test, and its number of executions by programs, including failed ones. */
   program<T>(ask: Ask<T>): Promise<{ readonly said: T; readonly byProgram: number }>;
 }
 
-/** With `largeBodyBytes`, both sides read larger bodies in threads, which are told to compile or not by themselves. */
+/** With `largeBodyBytes`, both engines handle larger bodies in threads, with programs or without as the engine does. */
 export function openOracle(engine: BareEngine, largeBodyBytes?: number): Oracle {
   const { database: served, executions } = engine.openRuntime(largeBodyBytes);
   let asked = 0;

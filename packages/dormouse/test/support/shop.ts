@@ -30,7 +30,7 @@ export async function emptyShop(prisma: Loose): Promise<void> {
   );
 }
 
-/** A plan becomes a program of our executor at its second use: what holds must hold at every use. */
+/** A plan is kept from its second use on. What a test expects must hold at every use. */
 export const USES = 4;
 
 /** Asks the same several times, in turn, and gives the one answer that all of them must have. */

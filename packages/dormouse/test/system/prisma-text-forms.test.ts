@@ -3,14 +3,14 @@ import { CLIENT_VERSIONS, type Loose } from '../support/clients.ts';
 import { plain } from '../support/plain.ts';
 import { failure, useTargets } from '../support/use-targets.ts';
 
-// Whatever a session's settings, a value is read as what it is, or refused by the name of its column: never null, never
-// another day.
+// Whatever the settings of a session are, a value is read correctly, or refused with the name of its column. It never
+// becomes null or another day.
 
 const targets = useTargets({ kind: 'platform' });
 
 const STYLES = ['ISO', 'SQL', 'Postgres', 'German'];
 const ORDERS = ['DMY', 'MDY', 'YMD'];
-/** With what Postgres writes behind a time in other styles than ISO, if it is no offset. */
+/** Time zones, and whether Postgres writes the name of the zone instead of its offset in styles other than ISO. */
 const ZONES: Readonly<Record<string, boolean>> = {
   UTC: false,
   'Asia/Kathmandu': false,
@@ -42,7 +42,7 @@ const SAMPLES = [
   { bytes: Buffer.from('plain text'), bytesList: [Buffer.from('a"b')] },
 ];
 
-/** All settings, set in one of the ways that there are. */
+/** Applies settings in one of several ways. */
 type Set = (tx: Loose, settings: Readonly<Record<string, string>>) => Promise<unknown>;
 const WAYS: Readonly<Record<string, Set>> = {
   'SET LOCAL': async (tx, settings) => {
@@ -57,7 +57,7 @@ const WAYS: Readonly<Record<string, Set>> = {
   },
 };
 
-describe.each(CLIENT_VERSIONS)('values through Prisma %i', (version) => {
+describe.each(CLIENT_VERSIONS)('values read through Prisma %i', (version) => {
   const ASKS: Readonly<Record<string, (prisma: Loose) => Promise<unknown>>> = {
     model: (prisma) => prisma.sample.findMany({ orderBy: { id: 'asc' } }),
     raw: (prisma) => prisma.$queryRawUnsafe('SELECT * FROM samples ORDER BY id'),
@@ -74,7 +74,7 @@ describe.each(CLIENT_VERSIONS)('values through Prisma %i', (version) => {
   let clients: Readonly<Record<string, Loose>>;
   beforeAll(async () => {
     const { open } = targets.of(version);
-    // What is logged is run by Prisma's runtime.
+    // Queries of a client with logs are executed by Prisma's runtime.
     clients = { program: open(), runtime: open({ log: [{ emit: 'event', level: 'query' }] }) };
     const prisma = clients.program as Loose;
     clients.runtime?.$on('query', () => {});
@@ -99,7 +99,7 @@ describe.each(CLIENT_VERSIONS)('values through Prisma %i', (version) => {
     ORDERS.flatMap((order) => Object.entries(ZONES).map(([zone, named]) => ({ style, order, zone, named }))),
   );
 
-  it.each(['program', 'runtime'])('are the same in every form of dates and bytes, %s', async (client) => {
+  it.each(['program', 'runtime'])('are the same in every text form of dates and bytes, by the %s', async (client) => {
     const prisma = clients[client] as Loose;
     let refused = 0;
     for (const [index, { style, order, zone, named }] of cases.entries()) {
@@ -117,7 +117,7 @@ describe.each(CLIENT_VERSIONS)('values through Prisma %i', (version) => {
           await way(tx, settings);
           for (const [name, ask] of Object.entries(ASKS)) {
             const what = `${name} with ${JSON.stringify(settings)}`;
-            // The name of a zone is no offset.
+            // The name of a time zone does not give its offset.
             if (named && style !== 'ISO' && /^(model|raw|a write|a relation)$/.test(name)) {
               const error = await failure(ask(tx));
               expect([error.code, error.message], what).toEqual([
@@ -126,7 +126,7 @@ describe.each(CLIENT_VERSIONS)('values through Prisma %i', (version) => {
               ]);
               refused++;
             } else if (client === 'runtime' && name === 'a relation as JSON' && settings.bytea_output === 'escape') {
-              // Prisma's runtime reads bytes within JSON in one form only.
+              // Prisma's runtime reads bytes within JSON in the hex format only.
               expect((await failure(ask(tx))).message, what).toMatch(/column 'avatar'.*bytea_output/);
             } else {
               expect(plain(await ask(tx)), what).toEqual(truths[name]);
@@ -139,7 +139,7 @@ describe.each(CLIENT_VERSIONS)('values through Prisma %i', (version) => {
     expect(refused).toBe(3 * 3 * 2 * 4);
   });
 
-  it('are refused by name where the statement itself changes how they are written', async () => {
+  it('are refused with the name of their column if the statement itself changes their text form', async () => {
     const prisma = clients.program as Loose;
     const text = (style: string, date: string): string =>
       `SELECT set_config('DateStyle', '${style}', true) AS style, '${date}'::date AS day`;
@@ -157,12 +157,12 @@ describe.each(CLIENT_VERSIONS)('values through Prisma %i', (version) => {
     ]);
   });
 
-  it('are never read in another encoding', async () => {
+  it('are never read in an encoding other than UTF-8', async () => {
     const prisma = clients.program as Loose;
     for (const text of [`SET client_encoding = 'LATIN1'`, `SELECT set_config('client_encoding', 'LATIN1', false)`]) {
       const error = await failure(prisma.$executeRawUnsafe(text));
       expect(error.message, text).toMatch(/client_encoding/);
-      // The next has another session.
+      // The next query has another session.
       expect(await prisma.$queryRaw`SELECT 'é' AS value`).toEqual([{ value: 'é' }]);
     }
     const inTransaction = prisma.$transaction(async (tx: Loose) => {

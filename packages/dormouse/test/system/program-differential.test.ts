@@ -27,20 +27,20 @@ import { type RandomRead, randomRead } from '../support/random-queries.ts';
 import { recordPlan } from '../support/recorded-plan.ts';
 import { numberFrom, seeded } from '../support/seeded.ts';
 
-// Every query goes to the engine's programs and to Prisma's runtime: both must reply the same, byte for byte. A
-// plan is kept by its text when it comes again, so each is sent three times. DORMOUSE_SEED makes another sequence,
-// DORMOUSE_ROUNDS a longer one.
+// Every query goes to the engine's programs and to Prisma's runtime. Both must give the same reply, byte for byte. A
+// plan is kept by its text when it comes again, so each is sent three times. DORMOUSE_SEED sets another sequence,
+// DORMOUSE_ROUNDS its length.
 
 let engine: BareEngine;
 let oracle: Oracle;
 let door: EngineDoor;
 let prisma: Loose;
-/** What the client's plugin says of its queries. */
+/** The tags that the client's plugin adds to its queries. */
 let tags: Record<string, string> = {};
-/** What the program and the runtime said last, when they differ. */
+/** The last replies of the program and the runtime that differ. */
 let differences: { asked: string; program: ExchangeReply; runtime: ExchangeReply }[] = [];
 
-/** The seed of what is asked. A failure names its own. */
+/** The seed of the random queries. A failure names the seed that reproduces it. */
 const SEED = numberFrom('DORMOUSE_SEED', 20261201);
 const ROUNDS = numberFrom('DORMOUSE_ROUNDS', 1);
 
@@ -53,7 +53,7 @@ async function both(asked: Exchange): Promise<ExchangeReply> {
     if (program.status !== runtime.status || program.body !== runtime.body) {
       differences.push({ asked: asked.body.toString(), program, runtime });
     }
-    // Of nothing (`take: 0`) there is a plan without a statement, which is not worth a program.
+    // The plan of a query for no record (`take: 0`) has no statement, and no program is built from it.
     if (program.status === 200 && program.body !== '{"data":[]}') expect(byProgram).toBe(1);
   }
   return runtime;
@@ -77,7 +77,7 @@ async function ask({ model, operation, args }: RandomRead): Promise<void> {
   try {
     await prisma[model][operation](args);
   } catch (error) {
-    // What the client refuses before sending it compares nothing; what the engine refuses, both must refuse alike.
+    // A query that the client refuses is not sent. A query that the engine refuses must be refused alike by both.
     if ((error as Loose).code === undefined) throw error;
   }
   door.rethrow();
@@ -85,12 +85,12 @@ async function ask({ model, operation, args }: RandomRead): Promise<void> {
 }
 
 describe('reads of Prisma 7', () => {
-  it('of random form get the same reply', async () => {
+  it('of random form get the same reply from programs as from the runtime', async () => {
     const before = engine.executions();
     let asked = 0;
     await fc.assert(
       fc.asyncProperty(randomRead, async (read) => {
-        // Every other with comments, which are no reason for another reply.
+        // Every other query has comments, which must not change the reply.
         tags = asked++ % 2 === 0 ? {} : { route: `/page/${asked}` };
         await ask(read);
       }),
@@ -99,14 +99,14 @@ describe('reads of Prisma 7', () => {
     const after = engine.executions();
     const byProgram = after.byProgram - before.byProgram;
     const handedOver = after.handedOver - before.handedOver;
-    // Of each of three requests a query.
+    // There are three requests per query.
     expect(byProgram).toBeGreaterThan(asked * 3 * 0.4);
     expect(handedOver).toBeLessThan(asked * 3 * 0.1);
   });
 });
 
 describe('generated values', () => {
-  it('are made anew for each record, in the form of their generator', async () => {
+  it('are new for each record, in the form of their generator', async () => {
     const before = engine.executions();
     const ids: string[] = [];
     for (let number = 100; number < 105; number++) {
@@ -158,7 +158,7 @@ const samplePlan = (sql: string, type: string): string =>
     params: {},
   });
 
-/** A plan that joins two statements in memory, each of one column. */
+/** A plan that joins the rows of two statements, each with one column, in memory. */
 function joinPlan(parent: string, child: string, on: readonly (readonly [string, string])[]): string {
   const plan = JSON.parse(samplePlan(parent, 'int'));
   const statement = plan.plan.args.expr;
@@ -185,7 +185,7 @@ function joinPlan(parent: string, child: string, on: readonly (readonly [string,
   return JSON.stringify(plan);
 }
 
-/** What the work gives, and how many turns of the loop others had meanwhile. */
+/** Gives the result of the work, and the number of turns of the event loop that others had meanwhile. */
 async function alongside<T>(work: () => Promise<T>): Promise<readonly [T, number]> {
   let turns = 0;
   let running = true;
@@ -218,11 +218,11 @@ async function bothOf(
   return { runtime, program: program as Answer };
 }
 
-describe('comments', () => {
+describe("the comments of a client's query", () => {
   const commented = (plan: string, comments: Record<string, string>): string =>
     JSON.stringify({ ...JSON.parse(plan), comments });
 
-  it('stand behind the statement as the runtime writes them', async () => {
+  it('follow the statement in the form in which the runtime writes them', async () => {
     const plan = samplePlan('SELECT current_query() AS v', 'string');
     const text = fc.string({ unit: 'grapheme', maxLength: 12 });
     const awkward = fc.constantFrom("it's */ 100%", '', '__proto__', 'ä', 'Z', 'a', '\0');
@@ -244,7 +244,7 @@ describe('comments', () => {
     expect(program.json.data).toEqual([{ v: "SELECT current_query() AS v /*a='1',b='it\\'s%20*%2F%20100%25'*/" }]);
   });
 
-  it('reach what is left to the runtime, and leave with the request', async () => {
+  it('follow also the statements that a program leaves to the runtime, and only those of their request', async () => {
     const plan = JSON.parse(samplePlan('SELECT right(current_query(), 20) AS v WHERE 1 IN ', 'string'));
     const { args } = plan.plan.args.expr;
     const tuple = { type: 'parameterTuple', itemPrefix: '', itemSeparator: ',', itemSuffix: '' };
@@ -253,7 +253,7 @@ describe('comments', () => {
     for (const name of ['one', 'other']) {
       args.args.push({ prisma__type: 'param', prisma__value: { name, type: 'Int' } });
       args.argTypes.push({ arity: 'scalar', scalarType: 'int', dbType: 'INTEGER' });
-      // Together more values than one statement may have: the runtime splits it in two.
+      // Both lists together have more values than a statement may have, so the runtime splits the statement in two.
       plan.params[name] = Array.from({ length: 20_000 }, () => 1);
     }
     const text = JSON.stringify(plan);
@@ -266,7 +266,7 @@ describe('comments', () => {
   });
 });
 
-describe('what ends a compiled plan', () => {
+describe('the execution of a program', () => {
   it.each<[string, string, AskOptions, object]>([
     [
       'a reply that is too large',
@@ -275,7 +275,7 @@ describe('what ends a compiled plan', () => {
       { code: 'reply_too_large' },
     ],
     [
-      'a reply that only its writing makes too large',
+      'a reply that becomes too large by its escapes',
       samplePlan("SELECT repeat(E'\\x01', 100) AS v FROM generate_series(1, 20)", 'string'),
       { headers: { 'x-max-response-size': '3000' } },
       { code: 'reply_too_large' },
@@ -287,20 +287,15 @@ describe('what ends a compiled plan', () => {
       { code: 'query_timeout' },
     ],
     ['an error of Postgres', samplePlan('SELECT 1/0 AS v', 'int'), {}, { status: 400, json: { code: 'P2039' } }],
+    ['a missing table', samplePlan('SELECT v FROM nowhere', 'int'), {}, { status: 400, json: { code: 'P2021' } }],
     [
-      'a table that is not there',
-      samplePlan('SELECT v FROM nowhere', 'int'),
-      {},
-      { status: 400, json: { code: 'P2021' } },
-    ],
-    [
-      'a role that may not',
+      'a role without the privilege',
       samplePlan('INSERT INTO users DEFAULT VALUES RETURNING id AS v', 'int'),
       { role: 'reader' },
       { status: 400, json: { code: 'P1010' } },
     ],
     [
-      'a number that JavaScript has not',
+      'a number that JavaScript cannot represent',
       samplePlan('SELECT 9007199254740993::int8 AS v', 'int'),
       {},
       { status: 400, json: { code: 'P2023' } },
@@ -311,13 +306,13 @@ describe('what ends a compiled plan', () => {
       {},
       { json: { code: 'P2010' } },
     ],
-  ])('%s ends it as it ends the runtime', async (_name, plan, options, expected) => {
+  ])('ends with the error of the runtime because of %s', async (_name, plan, options, expected) => {
     const { runtime, program } = await bothOf(plan, options);
     expect(program).toEqual(runtime);
     expect(program).toMatchObject(expected);
   });
 
-  it('a reply of many rows is the same, and others have their turn meanwhile', async () => {
+  it('gives the same reply for many rows, and lets other requests have their turn', async () => {
     const plan = samplePlan("SELECT repeat('é', 10) || i AS v FROM generate_series(1, 60000) i", 'string');
     const [rows] = await alongside(async () => {
       const { runtime, program } = await bothOf(plan);
@@ -327,23 +322,23 @@ describe('what ends a compiled plan', () => {
     expect(rows).toBe(60_000);
   });
 
-  it('a join of everything with everything ends where the reply is too large, and others have their turn', async () => {
+  it('ends a join of all rows with all rows once the reply is too large, and lets others have their turn', async () => {
     const plan = joinPlan(
       'SELECT i AS id FROM generate_series(1, 5000) i',
       'SELECT i AS other FROM generate_series(1, 5000) i',
       [],
     );
-    // The runtime would need a dozen seconds for it.
+    // The runtime would take about twelve seconds for this join.
     const [{ said, byProgram }, turns] = await alongside(() =>
       oracle.program((database) => askEngine(database, '/query', plan)),
     );
     expect(byProgram).toBe(1);
     expect(said).toMatchObject({ code: 'reply_too_large' });
-    // Four megabytes in slices.
+    // The reply reaches four megabytes, in slices.
     expect(turns).toBeGreaterThan(8);
   });
 
-  it('a join over many rows gives others their turn, and ends when its client is gone', async () => {
+  it('lets others have their turn during a join of many rows, and ends it when the client is gone', async () => {
     const plan = joinPlan(
       'SELECT i AS id FROM generate_series(1, 150000) i',
       'SELECT i AS other FROM generate_series(1, 150000) i WHERE i % 100 = 0',
@@ -358,13 +353,13 @@ describe('what ends a compiled plan', () => {
     expect(turns).toBeGreaterThan(30);
     const cancellation = new Cancellation();
     const asking = engine.ask('/query', plan, { cancellation });
-    // It is in the middle of it by then, or was stopped before it began: both end it.
+    // By then, the join is running or has not begun. The cancellation ends it in both cases.
     await new Promise((resolve) => setImmediate(resolve));
     cancellation.cancel();
     expect(await asking).toMatchObject({ code: 'interrupted' });
   });
 
-  it('a change of the columns does not mislead it', async () => {
+  it('follows changes of the columns of a table', async () => {
     await engine.sql('CREATE TABLE changing (v int); INSERT INTO changing VALUES (1)');
     const plan = samplePlan('SELECT * FROM changing', 'int');
     const asked = async (): Promise<unknown> => (await bothOf(plan)).program.json.data;
@@ -386,15 +381,15 @@ let samples: JsonDoor;
 
 const isError = ({ status, body }: ExchangeReply): boolean => status !== 200 || body.startsWith('{"errors"');
 /**
- * Of nothing (`take: 0`) there is a plan without a statement, which is not worth a program; in a batch each query has
- * its own error.
+ * A reply with data. The plan of a query for no record (`take: 0`) has no statement, and no program is built from it.
+ * In a batch, each query has its own error.
  */
 const ANSWER = /"data":\{"\w+":(?!\[\]\})/;
 
-/** Asks both; gives what they said. */
+/** Asks the runtime and the program, and compares their replies. */
 async function bothSay(ask: (database: EngineDatabase) => Promise<ExchangeReply>, by = oracle): Promise<ExchangeReply> {
   const runtime = await by.runtime(ask);
-  // Planned, and then known by its text.
+  // The first time, the query is planned. The second time, its plan is found by the query's text.
   for (let time = 0; time < 2; time++) {
     const { said, byProgram } = await by.program(ask);
     expect(said).toEqual(runtime);
@@ -403,7 +398,7 @@ async function bothSay(ask: (database: EngineDatabase) => Promise<ExchangeReply>
   return runtime;
 }
 
-describe('every type, by the JSON protocol', () => {
+describe('queries of every type by the JSON protocol', () => {
   beforeAll(async () => {
     for (const statement of everyTypeSql(seeded(SEED)).split(';\n')) await engine.sql(statement);
     samples = await openJsonDoor([engine.database, oracle.runtimeDatabase], EVERY_TYPE_SCHEMA);
@@ -412,7 +407,7 @@ describe('every type, by the JSON protocol', () => {
   it.each<[string, fc.Arbitrary<SampleQuery>, 'ask' | 'askAndUndo', number]>([
     ['reads', sampleRead, 'ask', 400],
     ['writes', sampleWrite, 'askAndUndo', 200],
-  ])('%s get the same reply', async (_name, arbitrary, ask, numRuns) => {
+  ])('that are %s get the same reply from programs as from the runtime', async (_name, arbitrary, ask, numRuns) => {
     const before = engine.executions();
     let asked = 0;
     let errors = 0;
@@ -430,7 +425,7 @@ describe('every type, by the JSON protocol', () => {
     expect(byProgram).toBeGreaterThan(asked * 0.5);
   });
 
-  it('batches get the same reply', async () => {
+  it('in a batch get the same reply from programs as from the runtime', async () => {
     const before = engine.executions();
     const batch = fc.tuple(fc.array(sampleRead, { minLength: 2, maxLength: 3 }), fc.boolean());
     await fc.assert(
@@ -443,7 +438,7 @@ describe('every type, by the JSON protocol', () => {
     expect(engine.executions().byProgram - before.byProgram).toBeGreaterThan(60 * ROUNDS);
   });
 
-  it('findUniques that become one query get the same replies', async () => {
+  it('that are findUniques compiled to one query get the same replies from programs as from the runtime', async () => {
     const before = engine.executions();
     let asked = 0;
     await fc.assert(
@@ -453,11 +448,11 @@ describe('every type, by the JSON protocol', () => {
       }),
       { seed: SEED, numRuns: 100 * ROUNDS, endOnFailure: false },
     );
-    // Half of the records hold a value of a rare form.
+    // Half of the records contain a rare value.
     expect(engine.executions().byProgram - before.byProgram).toBeGreaterThan(asked * 0.3);
   });
 
-  it('reads and writes get the same reply in a thread, too', async () => {
+  it('get the same reply also in a thread for large bodies', async () => {
     const there = openOracle(engine, 0);
     const doors = await openJsonDoor([there.database, there.runtimeDatabase], EVERY_TYPE_SCHEMA);
     const kinds: [fc.Arbitrary<SampleQuery>, 'ask' | 'askAndUndo'][] = [

@@ -13,37 +13,37 @@ import { type ModelQuery, ModelReads } from '../support/random-schema-reads.ts';
 import { ModelWrites } from '../support/random-schema-writes.ts';
 import { numberFrom, seeded } from '../support/seeded.ts';
 
-// Random data models with random rows: random reads and writes go to Prisma's runtime and to the engine's programs,
-// which must reply the same, byte for byte, and leave the same rows. DORMOUSE_SEED makes another sequence,
-// DORMOUSE_ROUNDS more models.
+// Random data models with random rows: random reads and writes go to Prisma's runtime and to the engine's programs.
+// Both must give the same reply, byte for byte, and leave the same rows. DORMOUSE_SEED sets another sequence,
+// DORMOUSE_ROUNDS the number of models.
 
 const SEED = numberFrom('DORMOUSE_SEED', 20261201);
 const ROUNDS = numberFrom('DORMOUSE_ROUNDS', 4);
 const READS = 60;
 const WRITES = 60;
 
-/** Moments and ids that are made anew: of the same length, if nothing else. */
-const MADE =
+/** Times and ids that are generated anew for each execution. Only their length is compared. */
+const GENERATED =
   /"(20(?:2[5-9]|[3-9]\d)-\d\d-\d\dT[^"]*|[a-z][a-z\d]{23,24}|[\dA-HJKMNP-TV-Z]{26}|[\w-]{21}|(?!00000000|7b7f3c4e)[\da-f]{8}-[\da-f]{4}-[47][\da-f-]{21})"/g;
 const equalize = (text: string): string =>
-  text.replace(MADE, (_whole, made: string) =>
-    made.includes('T') && made.includes(':') ? '"now"' : `"made ${made.length}"`,
+  text.replace(GENERATED, (_whole, value: string) =>
+    value.includes('T') && value.includes(':') ? '"now"' : `"generated ${value.length}"`,
   );
 
-/** How often something was asked, and what came of it. */
+/** The number of queries, and of their replies by kind. */
 interface Seen {
   asked: number;
-  /** Replies with something in them. */
+  /** Replies that contain data. */
   full: number;
-  /** Replies that say what is wrong with the query. */
+  /** Replies that refuse the query. */
   refused: number;
-  /** Those that a compiled plan answered each time, whole or but for a value of a rare form. */
+  /** Queries that a program executed each time, wholly or except for rare values. */
   byProgram: number;
-  /** Of all asked, those that were plans of Prisma 7; the others were queries of Prisma 6. */
+  /** Queries that were sent as plans, as Prisma 7 does. The others were sent as JSON queries, as Prisma 6 does. */
   plans: number;
 }
 type Kind = 'reads' | 'writes';
-/** Over all rounds. */
+/** The counts over all rounds. */
 const seen: Record<Kind, Seen> = {
   reads: { asked: 0, full: 0, refused: 0, byProgram: 0, plans: 0 },
   writes: { asked: 0, full: 0, refused: 0, byProgram: 0, plans: 0 },
@@ -64,7 +64,7 @@ afterAll(async () => {
   await engine?.close();
 });
 
-/** One query as one of the two protocols sends it. */
+/** One query, as one of the two protocols sends it. */
 interface Asked {
   readonly isPlan: boolean;
   ask(database: EngineDatabase): Promise<ExchangeReply>;
@@ -88,8 +88,8 @@ describe.each(Array.from({ length: ROUNDS }, (_, round) => round))('random schem
   });
 
   /**
-   * The protocols take turns, and so do plans by themselves and in a transaction; what is refused before there is a
-   * plan only 6 asks us.
+   * Chooses the protocol. Queries alternate between the two protocols, and plans alternate between running alone and in
+   * a transaction. A query that the compiler refuses has no plan, so only the protocol of Prisma 6 can send it.
    */
   async function protocol(query: ModelQuery, number: number): Promise<Asked> {
     const body = number % 2 === 0 ? undefined : await plans.plan(query).catch(() => undefined);
@@ -105,20 +105,20 @@ describe.each(Array.from({ length: ROUNDS }, (_, round) => round))('random schem
     const counts = seen[kind];
     counts.asked++;
     if (status !== 200 || body.startsWith('{"errors"')) counts.refused++;
-    // Of nothing (`take: 0`) there is a plan without a statement, which is not worth a program.
+    // The plan of a query for no record (`take: 0`) has no statement, and no program is built from it.
     else if (!/:\[\]\}?\}$/.test(body)) expect.soft(byProgram, body).toBe(true);
     if (!/^\{"(?:errors|data":(?:\{"\w+":)?(?:null|\[\]|\{"count":0\})\}?\}$)/.test(body)) counts.full++;
     if (byProgram) counts.byProgram++;
     if (isPlan) counts.plans++;
   }
 
-  it('reads get the same reply', async () => {
+  it('random reads get the same reply from programs as from the runtime', async () => {
     const reads = new ModelReads(schema, random.branch('reads'));
     for (let number = 0; number < READS; number++) {
       const query = reads.next();
       const asked = await protocol(query, number);
       const runtime = await oracle.runtime(asked.ask);
-      // The third time a plan is known by its text.
+      // From the third time on, a plan is found by its text.
       let byProgram = 0;
       for (let time = 0; time < 3; time++) {
         const program = await oracle.program(asked.ask);
@@ -129,7 +129,7 @@ describe.each(Array.from({ length: ROUNDS }, (_, round) => round))('random schem
     }
   });
 
-  it('writes get the same reply and leave the same rows', async () => {
+  it('random writes get the same reply and leave the same rows, by programs and by the runtime', async () => {
     const writes = new ModelWrites(schema, random.branch('writes'));
     const { tables, sequences } = schema;
     const kept = await keepTables(engine, { tables, sequences, equalize });
@@ -150,14 +150,14 @@ describe.each(Array.from({ length: ROUNDS }, (_, round) => round))('random schem
       };
       expect.soft(await outcome(program), told(query)).toEqual(runtime);
       await program();
-      // The third time a plan is known by its text.
+      // From the third time on, a plan is found by its text.
       expect.soft(await outcome(program), told(query)).toEqual(runtime);
       note('writes', asked, runtime, byProgram === 3);
     }
   });
 });
 
-it("most of it was the executor's, and had something to compare", () => {
+it('programs executed most of the random queries, and most replies had data to compare', () => {
   console.log(`random schemas: ${JSON.stringify(seen)}`);
   const { reads, writes } = seen;
   expect([reads.asked, writes.asked]).toEqual([ROUNDS * READS, ROUNDS * WRITES]);

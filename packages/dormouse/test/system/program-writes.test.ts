@@ -17,16 +17,16 @@ import { randomManyWrite } from '../support/random-many-writes.ts';
 import { type RandomWrite, randomWrite } from '../support/random-writes.ts';
 import { numberFrom } from '../support/seeded.ts';
 
-// Every write goes to Prisma's runtime and to the engine's programs, each over the same rows: the same reply, byte
-// for byte, and the same rows afterwards. DORMOUSE_SEED makes another sequence, DORMOUSE_ROUNDS longer ones (90 writes
-// a round).
+// Every write goes to Prisma's runtime and to the engine's programs, each over the same rows. Both must give the same
+// reply, byte for byte, and leave the same rows. DORMOUSE_SEED sets another sequence, DORMOUSE_ROUNDS its length (90
+// writes per round).
 
 let engine: BareEngine;
 let oracle: Oracle;
 let door: EngineDoor;
 let prisma: Loose;
 let tables: KeptTables;
-/** Sent along with each request. */
+/** Headers that are added to each request. */
 let headers: Record<string, string> = {};
 let asked: { readonly runtime: Outcome; readonly program: Outcome }[] = [];
 
@@ -34,14 +34,14 @@ interface Outcome extends ExchangeReply {
   readonly rows: string;
 }
 
-/** The seed of what is asked. A failure names its own. */
+/** The seed of the random queries. A failure names the seed that reproduces it. */
 const SEED = numberFrom('DORMOUSE_SEED', 20261201);
 const RUNS = 90 * numberFrom('DORMOUSE_ROUNDS', 1);
 
 async function outcome(ask: () => Promise<ExchangeReply>): Promise<Outcome> {
   await tables.restore();
   const reply = await ask();
-  // Two moments: `now` is not the same.
+  // The executions happen at different times, so `now` differs.
   const touched = reply.body.replace(
     /("updatedAt":\{"\$type":"DateTime","value":")20(?:2[5-9]|[3-9]\d)[^"]*/g,
     '$1touched',
@@ -56,7 +56,7 @@ async function both(request: Exchange): Promise<ExchangeReply> {
   const runtime = await outcome(() => oracle.runtime(ask));
   const program = async (): Promise<ExchangeReply> => {
     const { said, byProgram } = await oracle.program(ask);
-    // A list without an element is written by no statement, and what is not well formed is refused before any.
+    // A write of an empty list has no statement. A malformed write is refused before any statement.
     if (said.status === 200 && said.body !== '{"data":[]}' && said.body !== '{"data":{"count":0}}') {
       expect(byProgram).toBe(1);
     }
@@ -64,7 +64,7 @@ async function both(request: Exchange): Promise<ExchangeReply> {
   };
   asked.push({ runtime, program: await outcome(program) });
   await program();
-  // The third time a plan is known by its text.
+  // From the third time on, a plan is found by its text.
   asked.push({ runtime, program: await outcome(program) });
   return runtime;
 }
@@ -83,13 +83,13 @@ afterAll(async () => {
   await engine?.close();
 });
 
-/** Asks both; gives the reply's status. */
+/** Compares a write by the runtime and by programs. Gives the status of the reply. */
 async function write({ model, operation, args }: RandomWrite): Promise<number> {
   asked = [];
   try {
     await prisma[model][operation](args);
   } catch (error) {
-    // What the client refuses before sending it compares nothing; what the engine refuses, both must refuse alike.
+    // A write that the client refuses is not sent. A write that the engine refuses must be refused alike by both.
     if ((error as Loose).code === undefined && asked.length > 0) throw error;
   }
   door.rethrow();
@@ -100,7 +100,7 @@ async function write({ model, operation, args }: RandomWrite): Promise<number> {
 describe('writes of Prisma 7', () => {
   it.each<[string, fc.Arbitrary<RandomWrite>]>([
     ['of random form', randomWrite],
-    ['of many records, and deep ones', randomManyWrite],
+    ['of many records or with deep nesting', randomManyWrite],
   ])('%s give the same reply and leave the same rows', async (_name, arbitrary) => {
     const before = engine.executions();
     let done = 0;
@@ -112,11 +112,11 @@ describe('writes of Prisma 7', () => {
     );
     const after = engine.executions();
     expect(done).toBeGreaterThan(RUNS * 0.3);
-    // Of three requests a write.
+    // There are three requests per write.
     expect(after.handedOver - before.handedOver).toBeLessThan(done * 3 * 0.1);
   });
 
-  it('that fail only when they commit fail alike, and leave nothing', async () => {
+  it('that fail at their commit give the same error and leave no rows', async () => {
     await engine.sql(
       `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
          $$ BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = '23514', CONSTRAINT = 'deferred_check'; END $$;
@@ -144,7 +144,7 @@ describe('writes of Prisma 7', () => {
     expect(asked[0]?.program.rows).toBe(await tables.rows());
   });
 
-  it('whose reply is too large are rolled back', async () => {
+  it('with a reply that is too large are rolled back', async () => {
     await tables.restore();
     const before = await tables.rows();
     asked = [];
@@ -159,8 +159,8 @@ describe('writes of Prisma 7', () => {
     expect(pair?.program.rows).toBe(before);
   });
 
-  it('whose reply cannot be written are rolled back', async () => {
-    // Prisma reads it as an Int, and JavaScript has no such number.
+  it('with a reply that cannot be written are rolled back', async () => {
+    // Prisma reads the column as an Int, and JavaScript cannot represent its value.
     await engine.sql(
       'DROP VIEW author_stats; ALTER TABLE posts ALTER views TYPE bigint; ALTER TABLE kept.posts ALTER views TYPE bigint',
     );
