@@ -88,7 +88,7 @@ const ROOMS: Readonly<Record<string, Directions>> = {
     'prisma-runtime': ['statements', 'request'],
     compiler: ['memory-budget', 'prisma-runtime'],
     program: ['statements', 'request', 'prisma-runtime'],
-    transactions: ['statements', 'prisma-runtime'],
+    transactions: ['statements', 'request', 'prisma-runtime'],
     'engine-parts': ['memory-budget', 'statements', 'request', 'prisma-runtime', 'program', 'transactions'],
     prisma7: ['memory-budget', 'statements', 'request', 'prisma-runtime', 'program', 'transactions', 'engine-parts'],
     prisma6: [

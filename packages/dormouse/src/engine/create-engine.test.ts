@@ -22,7 +22,7 @@ import type { Pool } from '../pool/index.ts';
 import { createEngine } from './create-engine.ts';
 import type { Engine, EngineDatabase, EngineLimits } from './engine.ts';
 
-/** There is no server here: whatever gets as far as a connection is told so. */
+/** A pool without a server: every acquire fails. */
 const unreachable: Pool = {
   askIdle: async () => undefined,
   acquire: () => Promise.reject(new DormouseError('start_failed')),
@@ -65,7 +65,7 @@ function openDatabase(by: Engine, id: string): EngineDatabase {
   });
 }
 
-/** A reply, or the code of an error of ours. Anything else fails the test. */
+/** Sends a request. Gives the reply, or the code of a `DormouseError`; any other error fails the test. */
 async function ask(
   method: string,
   path: string,
@@ -107,7 +107,7 @@ const paths = fc.constantFrom(
   ['POST', '/nowhere'],
 ) as fc.Arbitrary<[string, string]>;
 
-/** Codes that a caller's own mistake, or the missing server, may end in; `internal` is never one. */
+/** The codes that a caller's mistake or the missing server may end in. `internal` is not one of them. */
 const allowed = new Set([
   'request_invalid',
   'plan_invalid',
@@ -116,7 +116,7 @@ const allowed = new Set([
   'start_failed',
   'body_too_large',
   'schema_invalid',
-  // What a header of 0 asks for.
+  // For a header that lowers a limit to 0.
   'reply_too_large',
   'query_timeout',
 ]);
@@ -130,7 +130,7 @@ function check(result: MinimalReply | string): void {
   expect(result.status).toBeLessThan(500);
 }
 
-/** Plans that are nearly right: real node types around arbitrary members. */
+/** Plans that are nearly valid: real node types around arbitrary members. */
 const { plan } = fc.letrec<{ plan: unknown; anything: unknown }>((tie) => ({
   anything: fc.oneof(
     { maxDepth: 3 },
@@ -161,8 +161,8 @@ const { plan } = fc.letrec<{ plan: unknown; anything: unknown }>((tie) => ({
   }),
 }));
 
-describe('whatever is sent', () => {
-  it('as bytes ends in a reply or one clear error', async () => {
+describe('a request to an engine', () => {
+  it('of arbitrary bytes ends in a reply or one documented error', async () => {
     await fc.assert(
       fc.asyncProperty(paths, fc.uint8Array({ maxLength: 200 }), async ([method, path], body) => {
         check(await ask(method, path, body));
@@ -170,7 +170,7 @@ describe('whatever is sent', () => {
     );
   });
 
-  it('as JSON ends in a reply or one clear error', async () => {
+  it('of arbitrary JSON ends in a reply or one documented error', async () => {
     await fc.assert(
       fc.asyncProperty(paths, fc.json(), async ([method, path], body) => {
         check(await ask(method, path, body));
@@ -178,7 +178,7 @@ describe('whatever is sent', () => {
     );
   });
 
-  it('as nearly a plan ends in a reply or one clear error', async () => {
+  it('with a plan that is nearly valid ends in a reply or one documented error', async () => {
     await fc.assert(
       fc.asyncProperty(plan, fc.dictionary(fc.string(), fc.jsonValue()), async (given, params) => {
         check(await ask('POST', '/query', JSON.stringify({ operation: 'x', plan: given, params })));
@@ -187,7 +187,7 @@ describe('whatever is sent', () => {
     );
   });
 
-  it('as a header ends in a reply or one clear error', async () => {
+  it('with arbitrary headers ends in a reply or one documented error', async () => {
     const names = ['x-query-timeout', 'x-max-response-size', 'x-capture-telemetry', 'traceparent'];
     const body = JSON.stringify({ operation: 'x', plan: { type: 'value', args: 1 }, params: {} });
     await fc.assert(
@@ -197,7 +197,7 @@ describe('whatever is sent', () => {
     );
   });
 
-  it('as a bomb does not go off', async () => {
+  it('with very deep or poisoned JSON does no harm', async () => {
     const deep = '['.repeat(100_000);
     for (const body of [
       deep,
@@ -213,14 +213,14 @@ describe('whatever is sent', () => {
     expect(({} as Record<string, unknown>).plan).toBeUndefined();
   });
 
-  it('as a plan that needs no database is answered', async () => {
+  it('with a plan that needs no database is answered', async () => {
     const body = JSON.stringify({ operation: 'x', plan: { type: 'value', args: [1, 'x', null] }, params: {} });
     expect(await ask('POST', '/query', body)).toMatchObject({ status: 200, body: '{"data":[1,"x",null]}' });
   });
 });
 
-describe('what an engine keeps', () => {
-  it('is bounded over all of its databases, and goes with a database that is closed', async () => {
+describe('the memory that an engine keeps', () => {
+  it('is bounded over all of its databases, and freed when a database is closed', async () => {
     const keptBytesMax = 200_000;
     const limits = { ...LIMITS, keptBytesMax };
     const crowded = createEngine({ clock: systemClock, random: cryptoRandom, log: silentLogger, limits });

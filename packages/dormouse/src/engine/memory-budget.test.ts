@@ -6,7 +6,7 @@ interface Entry extends Kept {
   readonly name: string;
 }
 
-/** A cache of the simplest kind. */
+/** The simplest cache that uses a share. */
 function cache(budget: MemoryBudget, bytesMax = Number.POSITIVE_INFINITY) {
   const entries = new Map<string, Entry>();
   const share = budget.share<Entry>(bytesMax, ({ name }) => entries.delete(name));
@@ -28,21 +28,21 @@ function cache(budget: MemoryBudget, bytesMax = Number.POSITIVE_INFINITY) {
 }
 
 describe('a memory budget', () => {
-  it('lets the least recently used of all go, whosever it is', () => {
+  it('drops the least recently used entries of all shares', () => {
     const budget = new MemoryBudget(1000);
     const [quiet, busy] = [cache(budget), cache(budget)];
     for (let i = 0; i < 10; i++) quiet.put(`quiet ${i}`, 50);
     for (let i = 0; i < 9; i++) busy.put(`busy ${i}`, 50);
     quiet.get('quiet 0');
     busy.put('last', 100);
-    // An eighth is free again: of the quiet one's, but for what was just used.
+    // An eighth is free again, taken from the quiet share, except for the entry that was just used.
     expect(budget.bytes).toBeLessThanOrEqual(875);
     expect(quiet.get('quiet 0')).toBe(true);
     expect(quiet.get('quiet 1')).toBe(false);
     expect(busy.entries.size).toBe(10);
   });
 
-  it('lets one flood only what is its own, up to its share', () => {
+  it('lets a flood of entries in one share push out only entries of that share', () => {
     const budget = new MemoryBudget(1000);
     const [small, flooding] = [cache(budget), cache(budget, 400)];
     for (let i = 0; i < 5; i++) small.put(`${i}`, 50);
@@ -51,7 +51,7 @@ describe('a memory budget', () => {
     expect(small.entries.size).toBe(5);
   });
 
-  it('sweeps out what was not used since the sweep before', () => {
+  it('drops, at a sweep, the entries that were not used since the sweep before', () => {
     const budget = new MemoryBudget(1000);
     const one = cache(budget);
     one.put('idle', 10);
@@ -65,7 +65,7 @@ describe('a memory budget', () => {
     expect(budget.bytes).toBe(0);
   });
 
-  it('counts what is held, keeps its bound and the newest, whatever is asked of it', () => {
+  it('counts what is held, keeps its bound and keeps the newest entry, whatever the order of calls', () => {
     const step = fc.tuple(
       fc.nat(4),
       fc.constantFrom('put', 'get', 'grow', 'drop', 'clear', 'sweep'),
@@ -97,7 +97,7 @@ describe('a memory budget', () => {
           expect(budget.bytes).toBe([...after].reduce((sum, held) => sum + held.weight, 0));
           if (what === 'put' || what === 'grow') {
             expect(budget.bytes).toBeLessThanOrEqual(2000);
-            // What is new stays, and what went was used before all of its cache that stay.
+            // The new entry stays, and each dropped entry was used before all entries of its cache that stay.
             if (what === 'put' && weight <= 1500 / 8) expect(one.entries.has(name)).toBe(true);
             const mine = [...one.entries.values()];
             for (const gone of before) {

@@ -6,9 +6,9 @@ import { isObject } from '../request/index.ts';
 export type Row = Readonly<Record<string, unknown>>;
 
 /**
- * Deals the rows of one query out to the findUnique queries that it stands for: for each its record, null, or P2025.
- * The runtime's own way compares each query with each row, which holds the main loop up for seconds with 10 000 of
- * them; it is taken for keys whose equality is not that of a text (decimals).
+ * Gives each of the findUnique queries that one query stands for its record, null, or P2025. The runtime's own function
+ * compares each query with each row, which holds up the main loop for seconds with 10 000 queries; it is used only for
+ * keys that cannot be compared as text (decimals).
  */
 export function compactedResults(rows: readonly Row[], batch: CompactedBatchResponse, scope: Row): unknown[] {
   const byKey = index(rows, batch.keys);
@@ -24,14 +24,14 @@ export function compactedResults(rows: readonly Row[], batch: CompactedBatchResp
   });
 }
 
-/** Whether the keys of all queries are told by a text. */
+/** Whether the keys of all queries can be compared as text. */
 export function haveTexts(batch: CompactedBatchResponse, scope: Row): boolean {
   return batch.arguments.every((given) => keyOf(given, batch.keys, scope) !== undefined);
 }
 
 /**
- * The same for queries whose keys have texts, over records that are written already: for each its record as JSON, null,
- * or P2025.
+ * Gives each query its record as JSON, null, or P2025: like `compactedResults`, for records that are written already
+ * and queries whose keys can be compared as text.
  */
 export function compactedTexts(
   records: readonly KeyedRecord[],
@@ -41,7 +41,7 @@ export function compactedTexts(
   const byKey = new Map<string, string>();
   for (const { key, text } of records) {
     const joined = joinedKey(key, {});
-    // A key with a NULL in it is nobody's.
+    // No query has a key with a NULL.
     if (joined !== undefined && !byKey.has(joined)) byKey.set(joined, text);
   }
   return batch.arguments.map((given) => {
@@ -55,7 +55,7 @@ function notFound(): UserFacingError {
   return new UserFacingError(message, 'P2025');
 }
 
-/** The first row of each key, or undefined if a key cannot be told by text. */
+/** The first row of each key; undefined if a key cannot be compared as text. */
 function index(rows: readonly Row[], keys: readonly string[]): Map<string, Row> | undefined {
   const byKey = new Map<string, Row>();
   for (const row of rows) {
@@ -67,7 +67,7 @@ function index(rows: readonly Row[], keys: readonly string[]): Map<string, Row> 
 }
 
 /**
- * A text that is equal for equal keys only, or undefined for a key that is not of all fields or not of simple values.
+ * A text that is equal for equal keys only; undefined for a key that lacks a field or has values that are not simple.
  */
 function keyOf(record: Row, keys: readonly string[], scope: Row): string | undefined {
   for (const name of keys) if (!Object.hasOwn(record, name)) return undefined;

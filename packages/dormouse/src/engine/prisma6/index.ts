@@ -1,6 +1,6 @@
 /**
- * Owns: the protocol of Prisma Client 6: JSON queries to plans by templates, single or in batches, executed and replied
- *   to; the upload of schemas; the start and end of the client's interactive transactions.
+ * Owns: the protocol of Prisma Client 6: plans for JSON queries, single or in batches, their execution and replies; the
+ *   upload of schemas; the start and end of the client's interactive transactions.
  * Never: runs the compiler itself, stores a schema.
  */
 export { PlansByShape } from './plans-by-shape.ts';

@@ -2,18 +2,18 @@ import { DormouseError } from '../../base/index.ts';
 import type { ReplyFrame } from '../program/index.ts';
 import { isObject, type JsonObject } from '../request/index.ts';
 
-/** What a query is called by: its result and its errors are named after it. */
+/** The names of a query, after which its result and its errors are named. */
 export interface QueryHead {
   readonly modelName?: string;
   readonly action: string;
 }
 
-/** One query as the JSON protocol writes it. */
+/** One query of the JSON protocol. */
 export interface JsonQuery extends QueryHead {
   readonly query: JsonObject;
 }
 
-/** Those of Postgres. The compiler breaks at an action that it does not know, instead of refusing it. */
+/** The actions for Postgres. The compiler panics at an action that it does not know, instead of refusing it. */
 const ACTIONS = new Set([
   ...['findUnique', 'findUniqueOrThrow', 'findFirst', 'findFirstOrThrow', 'findMany', 'aggregate', 'groupBy'],
   ...['createOne', 'createMany', 'createManyAndReturn', 'updateOne', 'updateMany', 'updateManyAndReturn'],
@@ -21,8 +21,8 @@ const ACTIONS = new Set([
 ]);
 
 /**
- * In the words of the engine of Prisma 6, for a query that it has none of, whatever the reason; undefined for any
- * other.
+ * The error of Prisma 6's engine for a query with an action that it does not know or that does not fit the model;
+ * undefined for any other query.
  */
 export function unknownOperation({ action, modelName }: QueryHead): string | undefined {
   const isRaw = action === 'queryRaw' || action === 'executeRaw';
@@ -30,7 +30,7 @@ export function unknownOperation({ action, modelName }: QueryHead): string | und
   return `Operation '${action.slice(0, 80)}' for model '${modelName?.slice(0, 80) ?? 'None'}' does not match any query.`;
 }
 
-/** Reads a query. Throws `request_invalid` for what is none. */
+/** Reads a query. Throws `request_invalid` for a value that is no query. */
 export function jsonQuery(value: unknown): JsonQuery {
   if (!isObject(value) || typeof value.action !== 'string' || !isObject(value.query)) {
     throw new DormouseError('request_invalid', { message: 'The request body is not a query of Prisma Client 6.' });
@@ -42,7 +42,7 @@ export function jsonQuery(value: unknown): JsonQuery {
   return { ...(typeof modelName === 'string' ? { modelName } : {}), action: value.action, query: value.query };
 }
 
-/** The one key of a result; the client looks at it to tell raw queries from others. */
+/** The only key of a result, by which the client tells raw queries from others. */
 export function resultName({ action, modelName = '' }: QueryHead): string {
   const suffix = /(?:OrThrow|AndReturn)$/.exec(action)?.[0] ?? '';
   return action.slice(0, action.length - suffix.length) + modelName + suffix;
@@ -50,7 +50,7 @@ export function resultName({ action, modelName = '' }: QueryHead): string {
 
 const FRAME_END = Buffer.from('}}');
 
-/** What stands around the data in the reply to a query. */
+/** The text around the data in the reply to a query. */
 export function replyFrameOf(head: QueryHead): ReplyFrame {
   return { before: Buffer.from(`{"data":{${JSON.stringify(resultName(head))}:`), after: FRAME_END };
 }

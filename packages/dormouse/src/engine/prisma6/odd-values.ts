@@ -2,10 +2,10 @@ import { QueryRefused } from '../compiler/index.ts';
 import { isObject } from '../request/index.ts';
 
 /**
- * Whether a part of a query has a value in a form that the client does not write: half a surrogate pair, a date that is
- * none, a number that a double cannot tell from the next. Such a query is compiled as a whole, where the compiler reads
- * and refuses its values as the engine of Prisma 6 did; taken out, they would reach Postgres unread. Throws {@link
- * QueryRefused} for JSON that is none, at which the compiler breaks.
+ * Whether a part of a query has a value in a form that the client does not write: half a surrogate pair, a date that
+ * does not exist, a number that a double cannot tell from the next. Such a query is compiled with its values, so that
+ * the compiler reads and refuses them as the engine of Prisma 6 did; as parameters the values would reach Postgres
+ * unchecked. Throws {@link QueryRefused} for a JSON value that is not JSON, at which the compiler panics.
  */
 export function hasOddValues(value: unknown): boolean {
   if (typeof value === 'string') return !value.isWellFormed();
@@ -39,7 +39,7 @@ const FORMS: Readonly<Record<string, (text: string) => boolean>> = {
   BigInt: (text) => /^(?:0|-?[1-9]\d{0,18})$/.test(text) && BigInt.asIntN(64, BigInt(text)) === BigInt(text),
   Decimal: (text) => /^-?\d+(?:\.\d+)?$/.test(text),
   Bytes: isBase64,
-  // The compiler writes numbers anew, in a form of its own and as doubles.
+  // The compiler would write the numbers again, as doubles and in its own form.
   Json: (text) => isJson(text) && JSON.stringify(JSON.parse(text)) === text,
 };
 
@@ -48,14 +48,14 @@ function isInstant(text: string): boolean {
   return !Number.isNaN(date.getTime()) && date.toISOString() === text;
 }
 
-/** With its padding, and no bits behind the last byte. */
+/** Base64 with its padding and without bits after the last byte. */
 function isBase64(text: string): boolean {
   if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return false;
   const end = text.slice(-4);
   return Buffer.from(end, 'base64').toString('base64') === end;
 }
 
-/** Half a surrogate pair as JSON writes it, behind no backslash of its own. */
+/** Half a surrogate pair as JSON escapes it, where the backslash is not escaped itself. */
 const LONE_SURROGATE = /(?<!\\)(?:\\\\)*\\ud[89a-f]/;
 
 function isJson(text: unknown): boolean {
@@ -66,7 +66,7 @@ function isJson(text: unknown): boolean {
   }
 }
 
-/** As the engine of Prisma 6 says it of other values. */
+/** The error of Prisma 6's engine for other values that it cannot convert. */
 function notJson(value: unknown): QueryRefused {
   const written = typeof value === 'string' ? `String(${JSON.stringify(value)})` : JSON.stringify(value);
   return new QueryRefused({

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { MemoryBudget } from '../memory-budget.ts';
 import { PlansByShape } from './plans-by-shape.ts';
 
-describe('plans by shape', () => {
-  it('keeps what was used last, within its bound', () => {
+describe('PlansByShape', () => {
+  it('keeps the plans that were used last, within its bound', () => {
     const plans = new PlansByShape<number>(new MemoryBudget(20_000));
     for (let index = 0; index < 100; index++) {
       plans.set(`shape ${index}`, index);

@@ -1,10 +1,10 @@
 import type { Kept, MemoryBudget, Share } from '../memory-budget.ts';
 
-/** Kept a database: about 2000 plans of usual size. */
+/** Bytes kept per database: about 2000 plans of usual size. */
 const WEIGHT_MAX = 16 * 2 ** 20;
 /**
- * A plan in memory is about this many times the text of its query's shape, measured over the queries of the test
- * suites.
+ * A plan in memory takes about this many bytes per character of its query's shape, measured over the queries of the
+ * test suites.
  */
 const WEIGHT_PER_CHARACTER = 12;
 const WEIGHT_BASE = 2048;
@@ -14,7 +14,10 @@ interface KeptPlan<Plan> extends Kept {
   readonly plan: Plan;
 }
 
-/** Plans by the shape of their query, the least recently used going first; bounded by an estimate of their memory. */
+/**
+ * Plans by the shape of their query: the query's JSON with its values taken out. The estimated memory is bounded; the
+ * least recently used plans are dropped first.
+ */
 export class PlansByShape<Plan> {
   readonly #plans = new Map<string, KeptPlan<Plan>>();
   readonly #share: Share<KeptPlan<Plan>>;

@@ -50,7 +50,7 @@ const graph = ParamGraph.fromData(buildParameterGraph(metadata), (name) =>
 
 type Query = Parameters<typeof parameterizeQuery>[0];
 
-/** The long way. A plan stands for its shape. */
+/** Reads a query in full, as the planner does: the values are taken out, and the shape is left. */
 function read(query: unknown): { shape: string; parameterized: unknown; scope: Record<string, unknown> } {
   const { parameterizedQuery, placeholderValues } = parameterizeQuery(query as Query, graph);
   return { shape: JSON.stringify(parameterizedQuery), parameterized: parameterizedQuery, scope: placeholderValues };
@@ -81,7 +81,7 @@ function learn(query: unknown, text: string = JSON.stringify(query)): void {
   texts.note('h', { text, parameterized, scope, plan: planOf(shape) });
 }
 
-/** Holds what is found of a text to the long way; says whether it was found. */
+/** Whether a template fits the query's text. Its plan and parameters must be those of reading the query in full. */
 function found(query: unknown): boolean {
   const known = texts.find('h', JSON.stringify(query));
   if (known === undefined) return false;
@@ -99,19 +99,19 @@ const many = (where: object, more: object = {}): object => ({
 });
 const tagged = (type: string, value: string): object => ({ $type: type, value });
 
-describe('a text of a form that was met before', () => {
+describe('a text that fits a known template', () => {
   it.each([
     ['a number', { id: { gt: 1 } }, { id: { gt: 20 } }],
     ['a text', { email: 'a' }, { email: 'say "hello"\n\\ é €' }],
     ['an escape', { email: 'a\nb' }, { email: 'plain' }],
-    ['several', { id: 1, email: 'a', ratio: 0.5 }, { id: 7, email: '', ratio: -1.25e-7 }],
+    ['one of several values', { id: 1, email: 'a', ratio: 0.5 }, { id: 7, email: '', ratio: -1.25e-7 }],
     [
-      'tagged',
+      'a tagged value',
       { at: tagged('DateTime', '2020-01-01T00:00:00.000Z') },
       { at: tagged('DateTime', '2024-02-29T23:59:59.999Z') },
     ],
     [
-      'tagged numbers',
+      'a tagged number',
       { big: tagged('BigInt', '1'), price: tagged('Decimal', '1.5') },
       {
         big: tagged('BigInt', '9007199254740993'),
@@ -120,16 +120,16 @@ describe('a text of a form that was met before', () => {
     ],
     ['a list', { id: { in: [1, 2, 3] } }, { id: { in: [3, 3, 1] } }],
     ['a list of texts', { email: { in: ['a', 'b'] } }, { email: { in: ['[', '"'] } }],
-    ['the same twice', { OR: [{ id: 1 }, { id: 2 }, { id: 1 }] }, { OR: [{ id: 5 }, { id: 6 }, { id: 5 }] }],
-    ['an enum that stays', { role: 'ADMIN', id: 1 }, { role: 'ADMIN', id: 2 }],
-    ['a flag that stays', { flag: true, id: 1 }, { flag: true, id: 2 }],
-  ])('has its values cut out: %s', (_, first, second) => {
+    ['given twice', { OR: [{ id: 1 }, { id: 2 }, { id: 1 }] }, { OR: [{ id: 5 }, { id: 6 }, { id: 5 }] }],
+    ['beside an enum value that is part of the template', { role: 'ADMIN', id: 1 }, { role: 'ADMIN', id: 2 }],
+    ['beside a flag that is part of the template', { flag: true, id: 1 }, { flag: true, id: 2 }],
+  ])('has its values cut out where the value is %s', (_, first, second) => {
     learn(many(first));
     expect(found(many(first))).toBe(true);
     expect(found(many(second))).toBe(true);
   });
 
-  it('is found below relations and in writes', () => {
+  it('is found with values below relations and in writes', () => {
     const nested = (id: number, title: string): object => ({
       modelName: 'User',
       action: 'findUnique',
@@ -158,7 +158,7 @@ describe('a text of a form that was met before', () => {
   });
 });
 
-describe('a text is not taken for another form', () => {
+describe('a text does not fit a template', () => {
   it.each([
     ['a number beyond its type', { id: 1 }, { id: 3_000_000_000 }],
     ['a fraction', { ratio: 1 }, { ratio: 1.5 }],
@@ -174,7 +174,7 @@ describe('a text is not taken for another form', () => {
     ['a text in place of a number', { id: 1 }, { id: '1' }],
     ['half a surrogate pair', { email: 'a' }, { email: '\ud800' }],
     ['a number that a double does not hold', { big: 3_000_000_000 }, { big: 1e20 }],
-  ])('%s', (_, first, second) => {
+  ])('that differs from it by %s', (_, first, second) => {
     learn(many(first));
     expect(found(many(second))).toBe(false);
   });
@@ -184,14 +184,14 @@ describe('a text is not taken for another form', () => {
     ['BigInt', 'big', '1', ['', '1.5', '01', '9223372036854775808', 'x']],
     ['Decimal', 'price', '1.5', ['NaN', '1e5', '0x10', ' 1', 'Infinity']],
     ['Json', 'data', '{"a":1}', ['{', 'x', '1e5', '{"a":"\\ud800"}', '{"a": 1}']],
-  ] as const)('a %s that the client does not write', (type, field, form, odd) => {
+  ] as const)('when it has a %s in a form that the client does not write', (type, field, form, odd) => {
     const equal = (value: string): object => many({ [field]: { equals: tagged(type, value) } });
     learn(equal(form));
     expect(found(equal(form))).toBe(true);
     for (const value of odd) expect(found(equal(value)), value).toBe(false);
   });
 
-  it('what stays in the query', () => {
+  it('that differs in a part that is no parameter', () => {
     learn(many({ id: 1 }, { orderBy: { id: 'asc' } }));
     expect(found(many({ id: 1 }, { orderBy: { id: 'desc' } }))).toBe(false);
     expect(found({ ...many({ id: 1 }, { orderBy: { id: 'asc' } }), modelName: 'Post' })).toBe(false);
@@ -206,15 +206,15 @@ describe('a text is not taken for another form', () => {
     ['a broken escape', '{"email":"a\\n"}', '{"email":"\\x"}'],
     ['a control character', '{"email":"a"}', '{"email":"\u0001"}'],
     ['keys that are indices', '{"2":1,"1":1}', '{"2":1,"1":2}'],
-  ])('what JSON or the client would not write: %s', (_, first, second) => {
+  ])('when it is not as the client writes JSON: %s', (_, first, second) => {
     const textOf = (where: string): string => JSON.stringify(many({ WHERE: 0 })).replace('{"WHERE":0}', () => where);
     learn(JSON.parse(textOf(first)), textOf(first));
-    // The long way reads it, or says what is wrong with it.
+    // Such a text is read in full, or refused.
     expect(texts.find('h', textOf(second))).toBeUndefined();
   });
 });
 
-it('whatever is found of a text is what the long way makes of it', () => {
+it('the plan and parameters of a template are those of reading the text in full', () => {
   const word = fc.constantFrom('a', 'b', '"', '\\', 'USER', 'ADMIN', 'asc', '1', 'é', '');
   const scalar = fc.oneof(
     fc.constantFrom(0, 1, 2, 2 ** 31, -(2 ** 31), 0.5, 1e21, true, false, null),
@@ -242,7 +242,7 @@ it('whatever is found of a text is what the long way makes of it', () => {
         selection,
       },
     }))
-    // The long way refuses a tag that it does not know.
+    // Reading in full refuses a tag that it does not know.
     .filter(isRead);
   let hits = 0;
   fc.assert(
@@ -259,7 +259,7 @@ it('whatever is found of a text is what the long way makes of it', () => {
   expect(hits).toBeGreaterThan(400);
 });
 
-it('holds no more than it may', () => {
+it('PlansByTemplate holds no more bytes than its bound', () => {
   texts = new PlansByTemplate(new MemoryBudget(100_000));
   for (let index = 0; index < 500; index++) learn(many({ [`field${index}`]: index }));
   expect(texts.weight).toBeLessThanOrEqual(100_000);
@@ -267,7 +267,7 @@ it('holds no more than it may', () => {
   expect(found(many({ field0: 0 }))).toBe(false);
 });
 
-it('leaves a form alone whose texts differ in what stays', () => {
+it('PlansByTemplate stops learning texts of one hash that differ each time', () => {
   for (let index = 0; index < 300; index++) learn(many({ unknown: index }));
   expect(texts.weight).toBeLessThan(100_000);
   expect(found(many({ id: 1 }))).toBe(false);

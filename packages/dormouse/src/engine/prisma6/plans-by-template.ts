@@ -3,23 +3,26 @@ import type { Kept, MemoryBudget, Share } from '../memory-budget.ts';
 import { TextScan } from '../request/index.ts';
 import { learnTemplate, type QueryTemplate, type ReadQuery } from './query-template.ts';
 
-/** A query whose form was met before: nothing of it was parsed but its values. */
+/** A query whose template is known: only its values were parsed. */
 export interface KnownQuery {
   readonly plan: QueryPlanNode;
   readonly scope: Record<string, unknown>;
   readonly template: QueryTemplate;
 }
 
-/** Kept a database. */
+/** Bytes kept per database. */
 const WEIGHT_MAX = 12 * 2 ** 20;
-/** A template with its plan is about this many times its text; the plan it may share with the plan cache. */
+/** A template and its plan take about this many bytes per character of the text. PlansByShape may share the plan. */
 const WEIGHT_PER_CHARACTER = 14;
 const WEIGHT_BASE = 2048;
-/** Longer texts are writes of many values; hardly two are alike. */
+/** Longer texts are writes of many values, of which hardly two are alike. */
 const TEXT_MAX = 8192;
-/** Templates of one hash: they differ in what is no parameter, such as an order or an enum's value. */
+/** Templates of one hash. They differ in parts that are no parameters, such as a sort order or an enum value. */
 const BUCKET_MAX = 16;
-/** A hash whose texts could not be learned or were not met again so often takes no more: they differ each time. */
+/**
+ * After this many texts of one hash that gave no template, or a template that was dropped, the hash takes no more: its
+ * texts differ each time.
+ */
 const LOST_MAX = 64;
 
 interface Bucket extends Kept {
@@ -29,10 +32,10 @@ interface Bucket extends Kept {
 }
 
 /**
- * The queries of Prisma 6 by the form of their text. The client writes one call of an application as the same text each
- * time, but for the values in it: such a text is not parsed again, its values are cut out of their known places. A
- * template is made from what the long way made of a query, and serves only texts of which the long way would make the
- * same.
+ * The plans of Prisma 6 by the template of their query's text. The client writes the same text each time for one call
+ * in an application, except for the values. A text that fits a template is not parsed again: its values are cut out of
+ * their known places. A template is made from a query that was read in full (parsed and parameterized), and fits only
+ * texts for which reading in full would give the same plan.
  */
 export class PlansByTemplate {
   readonly #buckets = new Map<number, Bucket>();
@@ -43,12 +46,12 @@ export class PlansByTemplate {
     this.#share = budget.share(weightMax, ({ hash }) => this.#buckets.delete(hash));
   }
 
-  /** Estimated bytes held. */
+  /** Estimated bytes that are kept. */
   get weight(): number {
     return this.#share.bytes;
   }
 
-  /** Looks for the form of a text and cuts out its values; undefined for one not known. */
+  /** Finds the template of a text and cuts out the text's values; undefined if there is no template. */
   find(schemaHash: string, text: string): KnownQuery | undefined {
     if (text.length > TEXT_MAX || !this.#scan.read(text)) return undefined;
     const { hash } = this.#scan;
@@ -63,7 +66,7 @@ export class PlansByTemplate {
     return undefined;
   }
 
-  /** Learns the form of a query that was read the long way. */
+  /** Learns the template of a query that was read in full. */
   note(schemaHash: string, read: ReadQuery): void {
     if (read.text.length > TEXT_MAX || !this.#scan.read(read.text)) return;
     const bucket = this.#bucket(this.#scan.hash);

@@ -16,11 +16,12 @@ const BATCH_BEGIN = Buffer.from('{"batchResult":[');
 const COMMA = Buffer.from(',');
 const BATCH_END = Buffer.from(']}');
 
-/** Queries one batch may hold. */
+/** Queries that one batch may hold. */
 const BATCH_MAX = 10_000;
 
 /**
- * Runs batches of Prisma 6: transactions, queries that came together by chance, and findUniques that became one query.
+ * Runs batches of Prisma 6: transactions, queries that the client sent together by chance, and findUnique queries that
+ * the compiler made into one.
  */
 export class Prisma6Batches {
   readonly #parts: Prisma6QueryParts;
@@ -52,7 +53,7 @@ export class Prisma6Batches {
       : this.#eachAlone(operation, planned.queries, queries);
   }
 
-  /** All queries of the batch in one transaction: all or nothing. */
+  /** Runs all queries of the batch in one transaction: all or nothing. */
   async #inOrder(
     operation: Operation,
     plans: readonly PlannedQuery[],
@@ -68,7 +69,7 @@ export class Prisma6Batches {
           return await batchReply(batchResult, operation);
         });
       } catch (thrown) {
-        // Whose failure it was, and in what words, tells doing it again one after the other: they only read.
+        // Running the queries again, one after the other, finds the one that failed and its error. They only read.
         const error = clientError(thrown, 'query_invalid');
         if (error instanceof DormouseError) throw error;
       }
@@ -87,8 +88,8 @@ export class Prisma6Batches {
           }
           if (own && !(await statements.commit())) throw transactionAborted();
         } catch (error) {
-          // A connection that is given back inside of its transaction is rolled back: only one who looks sees that
-          // done.
+          // A connection that is given back inside a transaction is rolled back anyway; a client that asked for
+          // telemetry sees the statement only if it is sent here.
           if (own && operation.telemetry !== undefined) await statements.rollback().catch(() => undefined);
           throw error;
         }
@@ -103,7 +104,7 @@ export class Prisma6Batches {
     }
   }
 
-  /** Queries that came together by chance: each has its own result or error. */
+  /** Runs queries that the client sent together by chance: each has its own result or error. */
   async #eachAlone(
     operation: Operation,
     plans: readonly PlannedOrRefused[],
@@ -133,7 +134,7 @@ export class Prisma6Batches {
     return batchReply(batchResult, operation);
   }
 
-  /** Whether all are programs that only read, so that they may go out together, and again. */
+  /** Whether all queries have programs that only read, so that they may run at the same time, and twice. */
   #areReads({ telemetry }: Operation, plans: readonly PlannedOrRefused[]): boolean {
     if (telemetry !== undefined) return false;
     return plans.every((planned) => {
@@ -143,7 +144,7 @@ export class Prisma6Batches {
     });
   }
 
-  /** The answers to queries that do not wait for each other. */
+  /** Runs queries that do not wait for each other. */
   #answers(
     operation: Operation,
     plans: readonly PlannedOrRefused[],
@@ -164,7 +165,7 @@ export class Prisma6Batches {
     );
   }
 
-  /** Several findUnique that the compiler made one query of. */
+  /** Runs several findUnique queries that the compiler made into one. */
   async #compacted(
     operation: Operation,
     { batch, scope }: Extract<PlannedBatch, { kind: 'compacted' }>,
@@ -194,7 +195,7 @@ export class Prisma6Batches {
     }
   }
 
-  /** The records of a query that stands for several. */
+  /** The records of a query that stands for several queries, by their keys. */
   async #keyed(
     operation: Operation,
     batch: CompactedBatchResponse,
@@ -203,7 +204,7 @@ export class Prisma6Batches {
   ): Promise<KeyedRecords> {
     const { inTransaction, telemetry, bounds } = operation;
     const program = telemetry === undefined ? this.#queries.programs.find(batch.plan) : undefined;
-    // A key that only the runtime's way of comparing knows: an instant, a decimal.
+    // Keys such as instants and decimals are compared by the runtime, not by their text.
     if (program?.accepts(scope) !== true || !haveTexts(batch, scope)) {
       return {
         written: false,
@@ -219,7 +220,7 @@ export class Prisma6Batches {
   }
 }
 
-/** The reply of a batch, written in slices. */
+/** The reply to a batch, written in slices so that other requests have their turn. */
 async function batchReply(batchResult: readonly QueryReply[], { bounds }: Operation): Promise<WrittenReply> {
   const written = new Pace(bounds).work(writing(batchResult, bounds.rowBytesMax));
   return new WrittenReply(written instanceof Promise ? await written : written);

@@ -8,14 +8,14 @@ export interface Prisma6Error {
     readonly is_panic: false;
     readonly message: string;
     readonly meta?: Record<string, unknown>;
-    /** Absent for an error without a code. */
+    /** Absent if the error has no code. */
     readonly error_code?: string;
-    /** Which query of a batch it was. */
+    /** The position of the query in its batch. */
     batch_request_idx?: number;
   };
 }
 
-/** An error of the runtime or the compiler in the words and with the `meta` of Prisma 6. */
+/** An error of the runtime or the compiler with the message and the `meta` of Prisma 6. */
 export function prisma6Error(error: UserFacingError | QueryRefused, modelName: string | undefined): Prisma6Error {
   const { message, meta, withoutCode } = translate(error);
   return {
@@ -32,11 +32,11 @@ export function prisma6Error(error: UserFacingError | QueryRefused, modelName: s
 interface Translation {
   readonly message: string;
   readonly meta: Record<string, unknown>;
-  /** Prisma 6 gave no code to what it did not know. */
+  /** Prisma 6 gives no code to an error that it does not know. */
   readonly withoutCode?: true;
 }
 
-/** What the runtime keeps of the adapter's error. */
+/** The cause in the adapter's error, as the runtime keeps it. */
 interface AdapterCause {
   readonly kind: string;
   readonly constraint?: { readonly fields?: readonly string[]; readonly index?: string };
@@ -50,7 +50,7 @@ interface AdapterCause {
   readonly hint?: string | undefined;
   readonly db?: string;
   readonly user?: string;
-  /** What adapters before made of it. */
+  /** The cause that earlier adapters gave. */
   readonly earlier?: { readonly cause: AdapterCause };
 }
 
@@ -112,7 +112,7 @@ function translate(error: UserFacingError | QueryRefused): Translation {
 
 const TRANSACTION_API = 'Transaction API error: ';
 
-/** Prisma 6 says of every transaction that has ended that it is closed, and repeats in `meta` what is wrong. */
+/** Prisma 6 calls every transaction that has ended closed, and repeats the error in `meta`. */
 function transactionFailure(message: string): Translation {
   const said = message.startsWith(TRANSACTION_API) ? message.slice(TRANSACTION_API.length) : message;
   const error = / on an expired transaction\. /.test(said) ? `Transaction already closed: ${said}` : said;
@@ -139,7 +139,7 @@ function nullViolation(cause: AdapterCause | undefined, message: string): Transl
     : { message: `Null constraint violation on the ${fieldList(columns)}`, meta: { constraint: columns } };
 }
 
-/** Columns, as Prisma 6 lists them; it calls them fields. */
+/** Columns as Prisma 6 lists them. Prisma 6 calls them fields. */
 function fieldList(columns: readonly string[]): string {
   return `fields: (${columns.map((name) => `\`${name}\``).join(',')})`;
 }
@@ -151,13 +151,16 @@ function foreignKeyViolation(cause: AdapterCause, message: string): Translation 
   return { message, meta: { field_name: name, constraint: index ?? fields } };
 }
 
-/** What the engine of Prisma 6 did not know, it repeated as Postgres says it: severity first, detail and hint below. */
+/**
+ * An error of a raw query. The engine of Prisma 6 repeated an error that it did not know as Postgres writes it:
+ * severity first, detail and hint below.
+ */
 function rawFailure(cause: AdapterCause | undefined, given: string): Translation {
   const { originalCode, originalMessage = '' } = cause ?? {};
-  // In a kind that 7 has added since, Prisma 6 saw what it did not know.
+  // A kind that Prisma 7 has added is an error that Prisma 6 did not know.
   const said = [cause, cause?.earlier?.cause].find((each) => each?.kind === 'postgres');
   if (said === undefined) {
-    // What did not fail in Postgres, such as a column of a type that Prisma has none for, has no code of it.
+    // An error that Postgres did not raise, such as a column of a type that Prisma does not know, has no SQLSTATE.
     const inner = /Message: `(.*)`$/s.exec(given)?.[1];
     return { message: given, meta: { code: originalCode ?? 'N/A', message: cause?.originalMessage ?? inner } };
   }
@@ -172,7 +175,7 @@ function rawFailure(cause: AdapterCause | undefined, given: string): Translation
   };
 }
 
-/** An error without a code: applications of Prisma 6 look for the SQLSTATE in this text, as in `code: "23514"`. */
+/** An error without a code. Applications of Prisma 6 look for the SQLSTATE in this text, as in `code: "23514"`. */
 function unknownFailure({ originalCode, originalMessage, severity, detail, column, hint }: AdapterCause): Translation {
   const optional = (text: string | undefined): string =>
     text === undefined ? 'None' : `Some(${JSON.stringify(text)})`;
@@ -188,7 +191,7 @@ function unknownFailure({ originalCode, originalMessage, severity, detail, colum
   };
 }
 
-/** Prisma 6 has the particulars of a missing record in `meta.cause`, without the general sentence. */
+/** The details of a missing record, without the general sentence: Prisma 6 has them in `meta.cause`. */
 function missingRecord(message: string): string {
   const general = 'required but not found. ';
   const at = message.indexOf(general);

@@ -21,21 +21,21 @@ export interface Prisma6QueryParts extends QueryParts {
   readonly schemas: Pick<SchemaStore, 'latest' | 'find'>;
 }
 
-/** What runs one operation's statements. */
+/** Runs the statements of one operation. */
 type Run = <T>(work: (statements: Statements) => Promise<T>) => Promise<T>;
 
-/** A request that has been read: what it runs in, and what it says back. */
+/** A request that has been read, with all that its execution and its reply need. */
 export interface Operation extends PlanningContext {
   readonly inTransaction: boolean;
   readonly telemetry: Telemetry | undefined;
-  /** What stands behind the SQL of its statements, but for raw ones. */
+  /** The comment that is added to the SQL of each statement that is not raw. */
   readonly comment: string;
   readonly run: Run;
 }
 
 /** Runs queries of Prisma 6, each by its plan. */
 export class Prisma6Queries {
-  /** The programs of plans. */
+  /** The programs of the plans that the queries have. */
   readonly programs: ProgramsByPlan;
   readonly #parts: Prisma6QueryParts;
 
@@ -100,7 +100,10 @@ export class Prisma6Queries {
     });
   }
 
-  /** The same for a client that looks: a program of ours would show values that are encoded already. */
+  /**
+   * Answers for a client that asked for telemetry. Prisma's runtime runs the plan: a program would show the client
+   * values that are encoded already.
+   */
   async #observedAnswer(
     telemetry: Telemetry,
     operation: Operation,
@@ -110,7 +113,7 @@ export class Prisma6Queries {
     inTransaction: boolean,
   ): Promise<QueryReply> {
     const { plan, scope } = planned;
-    // The reply is written before the commit, as for everybody.
+    // The reply is written before the commit, as without telemetry.
     if (plan.type === 'transaction' && !inTransaction) {
       const inner = { plan: plan.args, scope };
       return withinTransaction(statements, () =>
@@ -121,7 +124,7 @@ export class Prisma6Queries {
     return telemetry.serialize(() => new WrittenReply(Buffer.concat([before, Buffer.from(jsonText(data)), after])));
   }
 
-  /** Executes a query by Prisma's own runtime: gives what its plan gives. */
+  /** Executes a query by Prisma's runtime, and gives the value of its plan. */
   async execute(
     { comment }: Operation,
     { plan, scope }: PlannedQuery,
@@ -133,7 +136,7 @@ export class Prisma6Queries {
   }
 }
 
-/** What the client is told of a failure in a reply. Throws what is an error of the whole request. */
+/** The error that a reply tells of a failed query. Throws an error that concerns the whole request. */
 export function errorOf(thrown: unknown, query: QueryHead | undefined): Prisma6Error {
   if (thrown instanceof QueryRefused) return prisma6Error(thrown, query?.modelName);
   const error = clientError(thrown, 'query_invalid');

@@ -1,10 +1,10 @@
 import type { QueryPlanNode } from '@prisma/client-engine-runtime';
 import type { BuildProgram, Program } from '../program/index.ts';
 
-/** What is known of a plan that is kept elsewhere: compiled, or only for the runtime. */
-type Known = Program | 'foreign';
+/** A plan's program, or a mark that only Prisma's runtime can run the plan. */
+type Known = Program | 'runtime-only';
 
-/** Programs of plans that are kept as objects; gone when the plan is. */
+/** The programs of plans, by the plan as an object. A program is dropped with its plan. */
 export class ProgramsByPlan {
   readonly #known = new WeakMap<QueryPlanNode, Known>();
   readonly #build: BuildProgram;
@@ -15,9 +15,9 @@ export class ProgramsByPlan {
 
   find(plan: QueryPlanNode): Program | undefined {
     const known = this.#known.get(plan);
-    if (known !== undefined) return known === 'foreign' ? undefined : known;
+    if (known !== undefined) return known === 'runtime-only' ? undefined : known;
     const program = this.#build(plan);
-    this.#known.set(plan, program ?? 'foreign');
+    this.#known.set(plan, program ?? 'runtime-only');
     return program;
   }
 }

@@ -23,17 +23,17 @@ export interface PlannedQuery {
   readonly scope: Record<string, unknown>;
 }
 
-/** A query's plan, or why it has none. */
+/** A query's plan, or the reason why it has none. */
 export type PlannedOrRefused = PlannedQuery | QueryRefused;
 
-/** What a batch became: a plan a query, or one plan for them all. */
+/** The plans of a batch: one per query, or one for all queries. */
 export type PlannedBatch =
   | { readonly kind: 'each'; readonly queries: readonly PlannedQuery[] }
-  /** Of queries that have nothing to do with each other: some may have been refused. */
+  /** The queries are independent of each other: some may have been refused. */
   | { readonly kind: 'alone'; readonly queries: readonly PlannedOrRefused[] }
   | { readonly kind: 'compacted'; readonly batch: CompactedBatchResponse; readonly scope: Record<string, unknown> };
 
-/** Where a query is planned. */
+/** The schema and the bounds that a query is planned with. */
 export interface PlanningContext {
   readonly schema: KnownSchema;
   readonly bounds: OperationBounds;
@@ -44,16 +44,19 @@ export interface QueryPlannerOptions {
   readonly compiler: Pick<Compiler, 'compile'>;
   readonly plansByShape: PlansByShape<QueryPlanNode | BatchResponse>;
   readonly budget: MemoryBudget;
-  /** Whose turn it is at the compiler: the database's id. */
+  /** The database's id, by which the compiler shares its time between databases. */
   readonly owner: string;
 }
 
-/** Their rows are in their shape, so that hardly two are alike; and taking out each value costs more than it saves. */
+/**
+ * Actions whose shape contains the rows, so that hardly two are alike, and taking out the values costs more than it
+ * saves.
+ */
 const SHAPELESS = new Set(['createMany', 'createManyAndReturn']);
 
 /**
- * Plans the JSON queries of Prisma 6: takes the values out, and compiles what shape is left if its plan is not kept.
- * Throws `QueryRefused`, and what the compiler's thread fails with.
+ * Plans the JSON queries of Prisma 6: takes the values out of a query, and compiles the shape that is left unless its
+ * plan is kept. Throws `QueryRefused`, and what the compiler's thread fails with.
  */
 export class QueryPlanner {
   readonly #options: QueryPlannerOptions;
@@ -70,12 +73,12 @@ export class QueryPlanner {
     this.#plansByTemplate.clear();
   }
 
-  /** The plan of a body whose form was met before; undefined for any other, and for batches. */
+  /** The plan of a body whose template is known; undefined for any other body, and for batches. */
   known(schema: KnownSchema, text: string): KnownQuery | undefined {
     return this.#plansByTemplate.find(schema.hash, text);
   }
 
-  /** Plans a query. `text` is the body that it is the whole of, so that its form is known when it comes again. */
+  /** Plans a query. `text` is given if the query is the whole body, so that the text's template is learned. */
   async plan(context: PlanningContext, query: JsonQuery, text?: string): Promise<PlannedQuery> {
     const unknown = unknownOperation(query);
     if (unknown !== undefined) throw new QueryRefused({ message: unknown });
@@ -100,7 +103,7 @@ export class QueryPlanner {
     return { plan, scope: placeholderValues };
   }
 
-  /** Plans a batch. Without a transaction around them, one that is refused leaves the others as they are. */
+  /** Plans a batch. Outside of a transaction, a query that is refused does not affect the others. */
   async planBatch(
     context: PlanningContext,
     queries: readonly JsonQuery[],
@@ -166,12 +169,12 @@ export class QueryPlanner {
   }
 }
 
-/** The compiler takes no raw queries in a batch, and breaks at an action that it does not know. */
+/** The compiler takes no raw queries in a batch, and panics at an action that it does not know. */
 function isCompiledInBatches(query: JsonQuery): boolean {
   return query.modelName !== undefined && !SHAPELESS.has(query.action) && unknownOperation(query) === undefined;
 }
 
-/** Also of what is refused, which is told where it is planned by itself. */
+/** True also for a query that is refused: the error is told when the query is planned by itself. */
 function isOdd({ query }: JsonQuery): boolean {
   try {
     return hasOddValues(query);

@@ -5,44 +5,45 @@ import { isObject, type JsonObject } from '../request/index.ts';
 import { jsonQuery, type QueryHead, replyFrameOf } from './json-query.ts';
 import { isOddNumber, isOddTagged } from './odd-values.ts';
 
-/** What the long way made of a query. */
+/** A query that was read in full: parsed and parameterized. */
 export interface ReadQuery {
-  /** The query's text, which was the whole body. */
+  /** The query's text, which is the whole body of its request. */
   readonly text: string;
-  /** The query with its values taken out, as Prisma's runtime did it. */
+  /** The query with its values taken out by Prisma's runtime. */
   readonly parameterized: unknown;
   readonly scope: Readonly<Record<string, unknown>>;
   readonly plan: QueryPlanNode;
 }
 
-/** Kinds of values that the runtime tells apart: what is of one kind is a parameter wherever another of the kind is. */
+/** The kinds of values that the runtime tells apart. Where a value of one kind is a parameter, every value of it is. */
 type Kind = 'text' | 'int' | 'bigint' | 'float';
 
-/** A place in the text whose value is a parameter, or an element of one that is a list. */
+/** A place in the text whose value is a parameter, or an element of a parameter that is a list. */
 interface Slot {
   readonly index: number;
   readonly kind: Kind;
   readonly name: string;
   readonly inList: boolean;
-  /** Of a tagged value: `DateTime` … */
+  /** The tag of a tagged value, such as `DateTime`. */
   readonly tag: string | undefined;
 }
 
-/** The form of a query's text, and the plan that texts of this form have. */
+/** The template of a query's text, and the plan that all texts of this template have. */
 export class QueryTemplate {
   readonly plan: QueryPlanNode;
   readonly head: QueryHead;
   readonly frame: ReplyFrame;
-  /** Estimates its memory. */
+  /** Characters of the text, from which the memory is estimated. */
   readonly length: number;
   readonly #schemaHash: string;
-  /** The text between the values, values that are no parameters included. One more than there are slots. */
+  /** The pieces of text between the slots, with the values that are no parameters. One more than there are slots. */
   readonly #texts: readonly string[];
   readonly #slots: readonly Slot[];
-  /** How many values a text has. */
+  /** How many values a text has, parameters or not. */
   readonly #values: number;
+  /** Parameters whose value is part of the template: a flag, an enum's value. */
   readonly #fixed: readonly (readonly [name: string, value: unknown])[];
-  /** Parameters of one type, which were different: were they equal, they would be one. */
+  /** Pairs of parameters of one type whose values must differ: two equal values would be one parameter. */
   readonly #different: readonly (readonly [string, string])[];
 
   constructor(
@@ -63,7 +64,7 @@ export class QueryTemplate {
     this.#different = parts.different;
   }
 
-  /** The parameters of a text of this form, or undefined for a text of another. */
+  /** The parameters of a text that fits this template; undefined for a text that does not fit. */
   match(schemaHash: string, scan: TextScan): Record<string, unknown> | undefined {
     if (scan.count !== this.#values || schemaHash !== this.#schemaHash) return undefined;
     const { text, from, to } = scan;
@@ -100,7 +101,9 @@ export class QueryTemplate {
   }
 }
 
-/** A string's value from the text between its quotes; undefined if that is not JSON, or has half a surrogate pair. */
+/**
+ * A string's value from the text between its quotes; undefined if the text is not JSON or has half a surrogate pair.
+ */
 function textOf(literal: string, escaped: boolean): string | undefined {
   if (!escaped || !literal.includes('\\')) return literal;
   try {
@@ -113,7 +116,7 @@ function textOf(literal: string, escaped: boolean): string | undefined {
 
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
-/** A number of the kind; undefined for another kind, or text that is no number of JSON. */
+/** A number of the kind; undefined for a number of another kind and for text that is no JSON number. */
 function numberOf(literal: string, kind: Kind): number | undefined {
   if (!NUMBER.test(literal)) return undefined;
   const value = Number(literal);
@@ -126,20 +129,20 @@ function kindOf(value: string | number): Kind {
   return value >= -(2 ** 31) && value < 2 ** 31 ? 'int' : 'bigint';
 }
 
-/** What was found of a query's values. */
+/** The values of a query by what becomes of them. */
 interface Found {
   readonly slots: readonly Slot[];
   readonly fixed: readonly (readonly [string, unknown])[];
   readonly different: readonly (readonly [string, string])[];
 }
 
-/** A value of a form that no template can stand for. */
+/** Thrown for a value that no template can stand for. */
 class NotLearned extends Error {}
 
-/** Makes a template; undefined for a query that none can stand for. `scan` has read the text. */
+/** Makes the template of a query; undefined for a query that no template can stand for. `scan` has read the text. */
 export function learnTemplate(schemaHash: string, read: ReadQuery, scan: TextScan): QueryTemplate | undefined {
   const body: unknown = JSON.parse(read.text);
-  // Written as the client writes: keys once, in an order that parsing keeps, and no space between.
+  // Only a text as the client writes it: each key once, in an order that parsing keeps, without spaces.
   if (!isObject(body) || JSON.stringify(body) !== read.text) return undefined;
   try {
     const finder = new ValueFinder(read.scope);
@@ -157,7 +160,7 @@ export function learnTemplate(schemaHash: string, read: ReadQuery, scan: TextSca
     const { modelName, action } = jsonQuery(body);
     const head = modelName === undefined ? { action } : { modelName, action };
     const template = new QueryTemplate(schemaHash, read, head, { ...found, values: scan.count, texts });
-    // It must give of this very text what the long way gave.
+    // The template must give, for this very text, the parameters that reading it in full gave.
     const scope = template.match(schemaHash, scan);
     return scope !== undefined && JSON.stringify(sorted(scope)) === JSON.stringify(sorted(read.scope))
       ? template
@@ -172,13 +175,13 @@ function sorted(scope: Readonly<Record<string, unknown>>): [string, unknown][] {
   return Object.entries(scope).sort(([one], [other]) => (one < other ? -1 : 1));
 }
 
-/** Walks a query beside what was made of it, in the order of its text, and notes what became of each value. */
+/** Walks a query beside its parameterized form, in the order of the text, and notes what became of each value. */
 class ValueFinder {
   readonly values: (string | number)[] = [];
   readonly #scope: Readonly<Record<string, unknown>>;
   readonly #slots: Slot[] = [];
   readonly #fixed = new Map<string, unknown>();
-  /** The type of each parameter, as the runtime tells equal ones by. */
+  /** The type of each parameter: the runtime makes one parameter of equal values of one type. */
   readonly #types = new Map<string, string>();
 
   constructor(scope: Readonly<Record<string, unknown>>) {
@@ -220,11 +223,12 @@ class ValueFinder {
     if (isList && known !== undefined) throw new NotLearned();
     this.#types.set(name, isList ? `List ${inner}` : type);
     if (isList) {
-      // Of an enum's values the list has the names of the schema; of others the database's may be taken out.
+      // A list of enum values stays in the query with the schema's names, while a single value may be taken out by the
+      // database's name.
       if (type !== 'List' || inner === 'Enum' || value.length === 0) throw new NotLearned();
       for (const element of value) this.#scalar(element, name, true);
     } else if (typeof value === 'boolean' || type === 'Enum') {
-      // It stands in the text as it is.
+      // The value is part of the template's text.
       if (typeof value === 'string') this.values.push(value);
       this.#fixed.set(name, this.#scope[name]);
     } else {
@@ -238,7 +242,7 @@ class ValueFinder {
       this.values.push(value);
       return;
     }
-    // `{"$type":"DateTime","value":"…"}`: the type stays in the text, the value is taken out as it is.
+    // `{"$type":"DateTime","value":"…"}`: the type is part of the template's text, the value becomes the parameter.
     const keys = isObject(value) ? Object.keys(value) : [];
     if (!isObject(value) || keys.length !== 2 || keys[0] !== '$type' || typeof value.value !== 'string') {
       throw new NotLearned();

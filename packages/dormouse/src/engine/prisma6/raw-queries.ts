@@ -3,7 +3,7 @@ import type { ArgScalarType, ArgType } from '@prisma/driver-adapter-utils';
 import { QueryRefused } from '../compiler/index.ts';
 import { isObject } from '../request/index.ts';
 
-/** How Prisma's clients tag the parameters that JSON has no type for. */
+/** The tags by which Prisma's clients write parameters of types that JSON does not have. */
 const TAGGED_TYPES: ReadonlyMap<unknown, ArgScalarType> = new Map<unknown, ArgScalarType>([
   ['bigint', 'bigint'],
   ['date', 'datetime'],
@@ -70,7 +70,7 @@ function notParameters(action: string, underlyingError: string): QueryRefused {
   });
 }
 
-/** The query's own error, as the compiler says it of other queries: the client words it anew by the `meta`. */
+/** An error as the compiler tells it of other queries: the client makes its own message from the `meta`. */
 function refused(action: string, name: string, code: 'P2009' | 'P2012', message: string, meta: object): QueryRefused {
   return new QueryRefused({ code, message, meta: { ...meta, argumentPath: [name], selectionPath: [action] } });
 }

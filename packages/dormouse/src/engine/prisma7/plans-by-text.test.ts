@@ -43,12 +43,12 @@ describe('PlansByText', () => {
     expect(known?.comments).toEqual({ x: 'y' });
   });
 
-  it('is not misled by text that looks like the parameters', () => {
+  it('does not take text that looks like the parameters for them', () => {
     const texts = new PlansByText(new MemoryBudget(2 ** 24));
     const tricky = body('SELECT \',"params":{}\'');
     twice(texts, tricky);
     expect(texts.find(tricky)?.plan).toEqual(plan('SELECT \',"params":{}\''));
-    // A member of that name inside of the parameters hides where they begin: it is read in full then.
+    // A member of that name inside the parameters hides where they begin: such a body is parsed in full.
     expect(texts.find(body('SELECT \',"params":{}\'', { x: { y: 1, params: 2 } }))).toBeUndefined();
   });
 
@@ -65,7 +65,7 @@ describe('PlansByText', () => {
     expect(texts.find(Buffer.from(change(known.toString())))).toBeUndefined();
   });
 
-  it('does not take parameters that are no UTF-8', () => {
+  it('does not know a request whose parameters are not UTF-8', () => {
     const texts = new PlansByText(new MemoryBudget(2 ** 24));
     const known = body('SELECT 1', { a: 'é' });
     twice(texts, known);
@@ -75,7 +75,7 @@ describe('PlansByText', () => {
     expect(texts.find(known)).toBeDefined();
   });
 
-  it('drops what was not used for longest when it is full', () => {
+  it('drops the least recently used plans when it is full', () => {
     const texts = new PlansByText(new MemoryBudget(400_000));
     const kept = body('SELECT 0');
     twice(texts, kept);
@@ -87,14 +87,14 @@ describe('PlansByText', () => {
     expect(texts.find(body('SELECT 299'))).toBeDefined();
   });
 
-  it('keeps plans apart that differ in a byte that nobody looks at', () => {
+  it('keeps plans apart that differ in a byte that no fingerprint reads', () => {
     const texts = new PlansByText(new MemoryBudget(2 ** 24));
     const sqls = Array.from({ length: 50 }, (_, n) => `SELECT ${'x'.repeat(3000)}${n + 10}${'y'.repeat(3000)}`);
     for (const sql of sqls) twice(texts, body(sql));
     for (const sql of sqls) expect(texts.find(body(sql))?.plan).toEqual(plan(sql));
   });
 
-  it('weighs the texts that a plan gathers for the lengths of its lists', async () => {
+  it("adds the texts that a program keeps for lists of other lengths to the plan's weight", async () => {
     const budget = new MemoryBudget(2 ** 24);
     const texts = new PlansByText(budget);
     const listing = JSON.parse(body('SELECT 1 WHERE 1 IN ').toString());
@@ -117,7 +117,7 @@ describe('PlansByText', () => {
       await texts.find(bytes)?.program?.evaluate(run);
     }
     texts.find(bytes);
-    // The last is of a length that was there.
+    // The last list has a length that came before.
     expect(budget.bytes - atFirst).toBe(sent - 'SELECT 1 WHERE 1 IN ($1,$2)'.length);
     expect(sent).toBeGreaterThan(80);
   });

@@ -8,7 +8,7 @@ const request = (headers: Record<string, string>) => ({
   body: new Uint8Array(),
 });
 
-describe('the limits of a client', () => {
+describe('the headers by which a client lowers limits', () => {
   it.each([
     ['PT10S', 10_000],
     ['PT0.5S', 500],
@@ -16,7 +16,7 @@ describe('the limits of a client', () => {
     ['P1DT1H', 90_000_000],
     ['P1W', 604_800_000],
     ['250', 250],
-  ])('the duration %s', (text, ms) => {
+  ])('read the duration %s', (text, ms) => {
     expect(parseDurationMs(text)).toBe(ms);
   });
 
@@ -31,11 +31,11 @@ describe('the limits of a client', () => {
     ['5', 5],
     ['5MB', 5_000_000],
     ['1.5 KiB', 1536],
-  ])('the size %s', (text, bytes) => {
+  ])('read the size %s', (text, bytes) => {
     expect(parseSizeBytes(text)).toBe(bytes);
   });
 
-  it('lower ours and never raise them', () => {
+  it('lower the limits of the platform and never raise them', () => {
     fc.assert(
       fc.property(fc.nat(), fc.nat(), fc.nat(), (query, transaction, reply) => {
         const headers = {

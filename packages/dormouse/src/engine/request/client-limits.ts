@@ -1,7 +1,7 @@
 import { DormouseError } from '../../base/index.ts';
 import type { RequestContent } from './request-content.ts';
 
-/** Bounds that a client may set lower for one request, never higher. Milliseconds and bytes. */
+/** Bounds that a client may lower for one request, and never raise. Milliseconds and bytes. */
 export interface ClientLimits {
   readonly queryMs: number;
   readonly transactionMs: number;
@@ -10,7 +10,7 @@ export interface ClientLimits {
 
 const DURATION =
   /^P(?:(\d+(?:[.,]\d+)?)W)?(?:(\d+(?:[.,]\d+)?)D)?(?:T(?:(\d+(?:[.,]\d+)?)H)?(?:(\d+(?:[.,]\d+)?)M)?(?:(\d+(?:[.,]\d+)?)S)?)?$/i;
-/** Milliseconds of the units of {@link DURATION}, in its order. */
+/** Milliseconds of the units in {@link DURATION}, in the same order. */
 const DURATION_UNITS_MS = [604_800_000, 86_400_000, 3_600_000, 60_000, 1000];
 const SIZE = /^(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)?$/;
 const SIZE_UNITS: Readonly<Record<string, number>> = {
@@ -26,8 +26,8 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
 };
 
 /**
- * The limits of one request: ours, or what its headers lower them to. Throws `request_invalid` for a header it cannot
- * read.
+ * The limits of one request: the platform's, lowered by the request's headers. Throws `request_invalid` for a header
+ * that cannot be read.
  */
 export function limitsOf(request: Pick<RequestContent, 'header'>, limits: ClientLimits): ClientLimits {
   const query = request.header('x-query-timeout');
@@ -53,7 +53,7 @@ function lower(
   return Math.min(limit, wanted);
 }
 
-/** Milliseconds of an ISO 8601 duration (weeks and shorter) or of a plain number of milliseconds. */
+/** Milliseconds of an ISO 8601 duration (of weeks and shorter units) or of a plain number of milliseconds. */
 export function parseDurationMs(text: string): number | undefined {
   if (/^\d{1,15}$/.test(text)) return Number(text);
   if (text.length > 64) return undefined;

@@ -1,14 +1,14 @@
 import type { RequestContent } from './request-content.ts';
 
-/** Younger than any: for a client that does not say its version, or says one that is not known here. */
+/** Newer than every version: for a client that does not send its version, or sends one that is not known here. */
 const NEWEST = Number.POSITIVE_INFINITY;
 
-/** A release, or what comes before it (`7.9.0-dev.12`), which answers as the release will. */
+/** A release, or a version before it (`7.9.0-dev.12`), which is treated as the release. */
 const VERSION = /^(\d{1,4})\.(\d{1,4})\.\d{1,4}(?:[-+].{0,100})?$/;
 
 /**
- * The commits of Prisma's engines that the clients of 7 were released with, and the minor version of each. 7.6 and 7.7
- * share one; what differs between versions does not differ between these two.
+ * The commits of Prisma's engines that the clients of Prisma 7 were released with, and the minor version of each. 7.6
+ * and 7.7 share one commit; no reply differs between these two versions.
  */
 const COMMITS: ReadonlyMap<string, number> = new Map([
   ['0c19ccc313cf9911a90d99d2ac2eb0280c76c513', 0],
@@ -27,9 +27,10 @@ const COMMITS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * The minor version of Prisma 7 that a request's client is of. The client says its own version as `prisma-engine-hash`,
- * and the commit of its engines as `prisma-engine-version`, here also in the form `7.9.0-1.COMMIT` of their package.
- * Infinity for a client that says neither, or what cannot be read; 0 for one of an earlier major version.
+ * The minor version of a request's client, if that is Prisma 7. The client sends its own version as
+ * `prisma-engine-hash`, and the commit of its engines as `prisma-engine-version`; the form `7.9.0-1.COMMIT` of the
+ * engines' package is read too. Infinity for a client that sends neither or something unreadable; 0 for a client of an
+ * earlier major version.
  */
 export function prisma7MinorOf(request: Pick<RequestContent, 'header'>): number {
   return (

@@ -1,5 +1,5 @@
 /**
- * Owns: what every request to the engine has: its body, limits, client version, telemetry and reply.
+ * Owns: the parts that every request to the engine has: its body, limits, client version, telemetry and reply.
  * Never: plans or executes a query.
  */
 export { type ClientLimits, limitsOf } from './client-limits.ts';

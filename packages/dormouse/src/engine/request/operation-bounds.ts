@@ -2,7 +2,7 @@ import type { Call, Clock } from '../../base/index.ts';
 import type { OperationBounds } from '../statements/index.ts';
 import type { ClientLimits } from './client-limits.ts';
 
-/** What bounds one operation of a call. */
+/** The bounds of one operation of a call. */
 export function operationBounds(clock: Clock, call: Call, limits: ClientLimits): OperationBounds {
   return {
     clock,

@@ -1,7 +1,7 @@
 import type { ArgType } from '@prisma/driver-adapter-utils';
 
 /**
- * Parameters of a statement as Prisma 6 logs them, in the words of its Postgres connector (`quaint`): texts in quotes
+ * The parameters of a statement as Prisma 6 logs them, in the form of its Postgres connector `quaint`: texts in quotes
  * with nothing escaped, instants in UTC, bytes by their number.
  */
 export function quaintParameters(args: readonly unknown[], types: readonly (ArgType | undefined)[]): string {
@@ -38,7 +38,7 @@ function bytes(count: number): string {
   return `<${count} bytes blob>`;
 }
 
-/** Dates and times of day too: as a whole. */
+/** An instant. Dates and times of day are written as whole instants too. */
 function instant(value: unknown): string {
   const date = value instanceof Date ? value : new Date(String(value));
   if (Number.isNaN(date.getTime())) return String(value);

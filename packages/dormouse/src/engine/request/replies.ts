@@ -9,25 +9,25 @@ export function jsonReply(status: number, value: unknown, bytesMax: number = Num
   return { status, headers: { 'content-type': JSON_TYPE }, body };
 }
 
-/** A reply whose JSON text is written already. Throws `reply_too_large`. */
+/** A reply whose JSON text is written already. Throws `reply_too_large` when it has more than `bytesMax` bytes. */
 export function writtenReply(body: string | Uint8Array, bytesMax: number): MinimalReply {
   if ((typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength) > bytesMax)
     throw new DormouseError('reply_too_large');
   return { status: 200, headers: { 'content-type': JSON_TYPE }, body };
 }
 
-/** A JSON object that is written already, with more members at its end. */
+/** Adds members at the end of a JSON object that is written already. */
 export function writtenWith(body: string | Uint8Array, members: object): Uint8Array {
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
   return Buffer.concat([bytes.subarray(0, -1), Buffer.from(`,${jsonText(members).slice(1)}`)]);
 }
 
-/** What makes a Prisma 6 client upload its schema and try again. */
+/** The reply that makes a Prisma 6 client upload its schema and send the query again. */
 export function schemaMissing(): MinimalReply {
   return jsonReply(404, { EngineNotStarted: { reason: 'SchemaMissing' } });
 }
 
-/** A UTF-16 unit is at most three bytes of UTF-8: most replies need no count. */
+/** A UTF-16 unit takes at most three bytes of UTF-8, so that the bytes of most replies need not be counted. */
 function tooLong(text: string, bytesMax: number): boolean {
   return text.length * 3 > bytesMax && Buffer.byteLength(text) > bytesMax;
 }
@@ -37,7 +37,7 @@ export function jsonText(value: unknown): string {
   try {
     return JSON.stringify(value);
   } catch (error) {
-    // V8 ends strings at 512 MiB.
+    // A string of V8 has at most 512 MiB.
     if (error instanceof RangeError) throw new DormouseError('reply_too_large', { cause: error });
     throw error;
   }

@@ -1,13 +1,13 @@
 import { isUtf8 } from 'node:buffer';
 import { DormouseError } from '../../base/index.ts';
 
-/** A JSON object whose members are not looked at yet. */
+/** A JSON object whose members are not checked yet. */
 export type JsonObject = { readonly [key: string]: unknown };
 
 /**
- * Deepest nesting that is let in. Prisma's own engine ends at 128 levels; a Prisma 7 plan of a deeply nested write
- * needs more, since each level of the query is several of the plan. Every walk over a body is recursive and relies on
- * this bound.
+ * Levels of nesting that a body may have. Prisma's own engine accepts 128 levels of a query; the Prisma 7 plan of a
+ * deeply nested write has more, since each level of the query becomes several of the plan. Every walk over a body is
+ * recursive and relies on this bound.
  */
 export const DEPTH_MAX = 400;
 
@@ -17,7 +17,7 @@ export function bodyText(body: Uint8Array): string {
   return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
 }
 
-/** Reads a body that must be one JSON object. Throws `request_invalid`. */
+/** Parses a body that must be one JSON object. Throws `request_invalid`. */
 export function parseBody(text: string): JsonObject {
   checkDepth(text);
   let value: unknown;
@@ -36,10 +36,10 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Text shorter than this cannot nest deeper than the bound. */
+/** A text shorter than this cannot nest deeper than the bound. */
 const SHORT = DEPTH_MAX;
 
-/** Refuses text that nests too deep, before anything recursive sees it. */
+/** Refuses a text that nests too deep, before any recursive code reads it. */
 function checkDepth(text: string): void {
   if (text.length < SHORT) return;
   let depth = 0;
@@ -60,7 +60,7 @@ function checkDepth(text: string): void {
   }
 }
 
-/** A request that is JSON, but not as the route takes it. */
+/** The error for a body that is JSON but not what its route takes. */
 export function requestInvalid(reason: string): DormouseError {
   return new DormouseError('request_invalid', { message: `The request cannot be understood: ${reason}.` });
 }

@@ -21,25 +21,25 @@ interface ReplySpan {
   readonly attributes?: Readonly<Record<string, string>>;
 }
 
-/** What the client wants to hear of its operation, from its header `x-capture-telemetry`. */
+/** The telemetry that a client asks for by the header `x-capture-telemetry`. */
 interface TelemetryWish {
   readonly queries: boolean;
   readonly spans: boolean;
-  /** Whether a level of logs is named, be it one that nothing is said on. */
+  /** Whether a level of logs is named, even one on which nothing is logged. */
   readonly logs: boolean;
 }
 
 /**
- * Logs, and spans, that a reply may carry: the largest batch has 10 000 queries. What is beyond is left out, not its
- * client refused.
+ * Log entries, and spans, that a reply may carry: the largest batch has 10 000 queries. Entries beyond the bound are
+ * left out, and the query is answered.
  */
 const ENTRIES_MAX = 30_000;
 /** Characters of SQL and parameters in a reply's logs and spans together. */
 const TEXT_CHARS_MAX = 8 * 2 ** 20;
 
 /**
- * Reads `x-capture-telemetry`: levels and the word `tracing`, comma-joined. Undefined if it asks for nothing that we
- * have.
+ * Reads `x-capture-telemetry`: levels of logs and the word `tracing`, separated by commas. Undefined if the header asks
+ * for nothing that the engine has.
  */
 function parseTelemetryWish(header: string | undefined): TelemetryWish | undefined {
   if (header === undefined) return undefined;
@@ -51,33 +51,35 @@ function parseTelemetryWish(header: string | undefined): TelemetryWish | undefin
     : undefined;
 }
 
-/** A statement that has been run, or failed. */
-interface Told {
+/** A statement that has run or failed. */
+interface EndedStatement {
   readonly query: SqlQuery;
   readonly failed: boolean;
   readonly startedAt: HrTime;
   readonly durationMs: number;
 }
 
-/** How the vendor's engine of a version tells. */
+/** The form in which the vendor's engine of one major version writes telemetry. */
 interface TelemetryDialect {
-  /** Family of span names that the client's version knows. */
+  /** The prefix of the span names that the client's version knows. */
   readonly spanPrefix: string;
-  /** Engine operations and pieces of work that are spans. */
+  /** The names of operations and steps that become spans. */
   readonly spans: ReadonlySet<string>;
   readonly databaseSystem: string;
   /** See `StatementObserver`. */
   readonly whole: boolean;
-  /** SQL as it stands in a span. */
+  /** The SQL of a statement as a span shows it. */
   spanText(sql: string): string;
-  /** The entry of a statement in the logs, but for what all have; undefined for one that is not logged. */
-  log(told: Told): { readonly attributes: Record<string, unknown>; readonly [name: string]: unknown } | undefined;
+  /** The log entry of a statement, without the members that all entries have; undefined if it is not logged. */
+  log(
+    statement: EndedStatement,
+  ): { readonly attributes: Record<string, unknown>; readonly [name: string]: unknown } | undefined;
   extensions(wish: TelemetryWish, logs: readonly object[], spans: readonly ReplySpan[]): Record<string, unknown>;
 }
 
 const STEPS: readonly TransactionStep[] = ['start_transaction', 'commit_transaction', 'rollback_transaction'];
 
-/** As the query engine of Prisma 6 with its Postgres connector (`quaint`). */
+/** Telemetry as the query engine of Prisma 6 writes it, with its Postgres connector `quaint`. */
 export const PRISMA6_TELEMETRY: TelemetryDialect = {
   spanPrefix: 'prisma:engine:',
   spans: new Set(['query', ...STEPS, 'connection', 'serialize']),
@@ -98,7 +100,8 @@ export const PRISMA6_TELEMETRY: TelemetryDialect = {
 };
 
 /**
- * As the query plan executor of Prisma 7. It gives a duration under a name that no client reads: we give it under both.
+ * Telemetry as the query plan executor of Prisma 7 writes it. The executor names a duration as no client reads it: here
+ * it is given under both names.
  */
 export const PRISMA7_TELEMETRY: TelemetryDialect = {
   spanPrefix: 'prisma:accelerate:',
@@ -122,7 +125,7 @@ export const PRISMA7_TELEMETRY: TelemetryDialect = {
   extensions: (wish, logs, spans) => ({ ...(wish.logs ? { logs } : {}), ...(wish.spans ? { spans } : {}) }),
 };
 
-/** What gathers a request's telemetry, if its client asked for any. */
+/** The gatherer of a request's telemetry, if its client asked for any. */
 export function telemetryOf(
   request: Pick<RequestContent, 'header'>,
   dialect: TelemetryDialect,
@@ -132,12 +135,12 @@ export function telemetryOf(
   return wish === undefined ? undefined : new Telemetry(wish, dialect, clock, random);
 }
 
-/** The same bounds, under which the statements are seen by `telemetry`. */
+/** The same bounds, with `telemetry` as the observer of the statements. */
 export function observed(bounds: OperationBounds, telemetry: Telemetry | undefined): OperationBounds {
   return telemetry === undefined ? bounds : { ...bounds, observer: telemetry };
 }
 
-/** Does the whole of a request's work, as a span if the client wants it. */
+/** Runs the whole work of a request, as a span if the client asked for spans. */
 export function operation<T>(
   telemetry: Telemetry | undefined,
   name: 'query' | TransactionStep,
@@ -146,19 +149,19 @@ export function operation<T>(
   return telemetry === undefined ? work() : telemetry.operation(name, work);
 }
 
-/** Gathers the queries and spans of one operation for its reply. */
+/** Gathers the log entries and spans of one operation for its reply. */
 export class Telemetry implements StatementObserver {
   readonly whole: boolean;
   readonly #wish: TelemetryWish;
   readonly #dialect: TelemetryDialect;
   readonly #random: RandomBytes;
-  /** Adds to the monotonic clock to give the time of day, finer than the wall clock. */
+  /** The difference between the wall clock and the monotonic clock, which is finer. */
   readonly #epochMs: number;
   readonly #clock: Clock;
   readonly #logs: object[] = [];
   readonly #spans: ReplySpan[] = [];
   #textLeft = TEXT_CHARS_MAX;
-  /** The span that has begun last and holds others. */
+  /** The innermost open span that holds others. */
   #parentId: string | null = null;
 
   constructor(wish: TelemetryWish, dialect: TelemetryDialect, clock: Clock, random: RandomBytes) {
@@ -170,7 +173,7 @@ export class Telemetry implements StatementObserver {
     this.#epochMs = clock.now() - clock.monotonic();
   }
 
-  /** The whole of a request's work. */
+  /** Runs the whole work of a request. */
   async operation<T>(name: 'query' | TransactionStep, work: () => Promise<T>): Promise<T> {
     if (!this.#tells(name)) return work();
     const outer = this.#parentId;
@@ -180,14 +183,14 @@ export class Telemetry implements StatementObserver {
       return await work();
     } finally {
       this.#parentId = outer;
-      // Always told: those in it hang from it.
+      // Never left out for lack of room: the spans inside it name it as their parent.
       this.#spans.push({ ...span, endTime: this.#now() });
     }
   }
 
-  /** A part of a plan's own transaction. */
+  /** Runs a step of a plan's own transaction. */
   step<T>(name: TransactionStep, work: () => Promise<T>): Promise<T> {
-    // For Prisma 6 these are spans of interactive transactions only.
+    // In Prisma 6 only interactive transactions have these spans.
     return this.whole ? work() : this.operation(name, work);
   }
 
@@ -195,7 +198,7 @@ export class Telemetry implements StatementObserver {
     return this.#piece('connection', { [this.#dialect.databaseSystem]: 'postgresql' }, work);
   }
 
-  /** Writing what a query gives. */
+  /** Runs the writing of a query's result. */
   serialize<T>(work: () => T | Promise<T>): Promise<T> {
     return this.#piece('serialize', undefined, async () => work());
   }
@@ -210,7 +213,7 @@ export class Telemetry implements StatementObserver {
       failed = false;
       return result;
     } catch (error) {
-      // What we stopped has no answer to log.
+      // A statement that the engine stopped has no answer to log.
       isAnswered = !(error instanceof DormouseError);
       throw error;
     } finally {
@@ -239,8 +242,8 @@ export class Telemetry implements StatementObserver {
     }
   }
 
-  #log(spanId: string, told: Told): void {
-    const entry = this.#dialect.log(told);
+  #log(spanId: string, statement: EndedStatement): void {
+    const entry = this.#dialect.log(statement);
     if (entry === undefined) return;
     const { query, params } = entry.attributes as { query: string; params: string };
     if (!this.#hasRoom(this.#logs, query.length + params.length)) return;

@@ -4,32 +4,32 @@ const BACKSLASH = 0x5c;
 const MINUS = 0x2d;
 const ZERO = 0x30;
 const NINE = 0x39;
-/** More values than this are a write of many rows, or a list. */
+/** Values that a text may have. A text with more is a write of many rows, or has a list. */
 export const SLOTS_MAX = 96;
-/** The first values of a query are its model and its action. */
+/** The first values of a query, which are part of the hash: its model and its action. */
 const NAMING_SLOTS = 2;
-/** What may not stand unescaped in a JSON string, and what the client never writes between tokens. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for.
+/** Characters that must be escaped in a JSON string, and that the client never writes between tokens. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern looks for control characters.
 const CONTROL = /[\u0000-\u001f]/;
 
 /**
- * One walk over the text of a JSON query: where its values stand (strings and numbers, not keys), and a number for all
- * that is between them. It proves nothing of the text: a text is only what a template makes of it that it equals.
+ * One walk over the text of a JSON query: finds where its values stand (strings and numbers, not keys), and hashes the
+ * text between them. The walk proves nothing about the text: only a template that equals the text does.
  */
 export class TextScan {
   text = '';
-  /** Whether a string has an escape. */
+  /** Whether any string of the text has an escape. */
   escaped = false;
-  /** A number by what is between the values and by the first two values. */
+  /** The hash of the text between the values and of the first two values. */
   hash = 0;
   /** How many values there are. */
   count = 0;
-  /** Where each value begins: a string behind its quote. */
+  /** Where each value begins. A string begins after its opening quote. */
   readonly from: Int32Array = new Int32Array(SLOTS_MAX);
-  /** Where each value has ended: a string before its quote. */
+  /** Where each value ends. A string ends before its closing quote. */
   readonly to: Int32Array = new Int32Array(SLOTS_MAX);
 
-  /** False for a text that is not of the form. */
+  /** Reads a text. False for a text that is not of the form that the client writes, or has too many values. */
   read(text: string): boolean {
     if (CONTROL.test(text)) return false;
     this.text = text;

@@ -5,20 +5,20 @@ const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const SPAN = '00f067aa0ba902b7';
 
 describe('traceComment', () => {
-  it('is there for a trace that is sampled, whatever else its flags say', () => {
+  it('gives a comment for a trace that is sampled, whatever its other flags are', () => {
     for (const flags of ['01', '03', '05', 'ff']) {
       const header = `00-${TRACE}-${SPAN}-${flags}`;
       expect(traceComment(header)).toBe(` /* traceparent='${header}' */`);
     }
   });
 
-  it('is nothing for a trace that is not sampled', () => {
+  it('gives nothing for a trace that is not sampled', () => {
     for (const flags of ['00', '02', 'fe']) expect(traceComment(`00-${TRACE}-${SPAN}-${flags}`)).toBe('');
-    // What Prisma's instrumentation sends where there is no trace.
+    // The header that Prisma's instrumentation sends without a trace.
     expect(traceComment('00-10-10-00')).toBe('');
   });
 
-  it('is nothing for what is no header of version 00', () => {
+  it('gives nothing for a header that is not of version 00', () => {
     const valid = `00-${TRACE}-${SPAN}-01`;
     for (const header of [
       undefined,
@@ -38,7 +38,7 @@ describe('traceComment', () => {
       `00-${TRACE}-${SPAN}`,
       `00-${TRACE}-${SPAN}-0x`,
       `00-${TRACE}-${SPAN}-01' */ DROP TABLE users; /*`,
-      // Two headers of that name, as Node joins them.
+      // Two headers of the same name, as Node joins them.
       `${valid}, ${valid}`,
     ]) {
       expect(traceComment(header), String(header)).toBe('');
@@ -47,7 +47,7 @@ describe('traceComment', () => {
 });
 
 describe('withoutTrace', () => {
-  it('takes the comment at the end away, and nothing that looks like it elsewhere', () => {
+  it('removes the comment at the end, and nothing that looks like it elsewhere', () => {
     const comment = traceComment(`00-${TRACE}-${SPAN}-01`);
     expect(withoutTrace(`SELECT 1${comment}`)).toBe('SELECT 1');
     expect(withoutTrace(`SELECT '${comment}'`)).toBe(`SELECT '${comment}'`);

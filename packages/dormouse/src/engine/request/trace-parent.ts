@@ -3,10 +3,10 @@ const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]([0-9a-f])$/;
 const NO_ID = /^0+$/;
 
 /**
- * What stands behind the SQL of a client of Prisma 6 that traces, so that it finds its trace in Postgres' own logs; ''
- * for a trace that is not sampled, which nobody would look for, and whose number would make each text unlike all before
- * it. A header that is none of version 00, that has an id of zeros, or that came twice, says nothing: so does the
- * engine of Prisma 6.
+ * The comment after the SQL of a Prisma 6 client that traces, by which a trace is found in Postgres' own logs. Empty
+ * for a trace that is not sampled: no one would look for it, and its id would make each SQL text unlike all others.
+ * Empty, as with the engine of Prisma 6, for a header that is not of version 00, that has an id of zeros, or that came
+ * twice.
  */
 export function traceComment(header: string | undefined): string {
   const [, trace, span, flags] = TRACEPARENT.exec(header ?? '') ?? [];
@@ -18,7 +18,7 @@ export function traceComment(header: string | undefined): string {
 
 const COMMENT = / \/\* traceparent='[^']*' \*\/$/;
 
-/** SQL without that comment. */
+/** The SQL without the comment that `traceComment` has added. */
 export function withoutTrace(sql: string): string {
   return sql.endsWith("' */") ? sql.replace(COMMENT, '') : sql;
 }

@@ -1,5 +1,5 @@
 import { UserFacingError } from '@prisma/client-engine-runtime';
-import { DormouseError } from '../../base/index.ts';
+import { requestInvalid } from '../request/index.ts';
 import type { IsolationLevel } from '../statements/index.ts';
 
 /** How an interactive transaction is started. */
@@ -42,7 +42,9 @@ export function transactionOptions(
 /** A duration: a positive number of milliseconds, or absent. */
 function milliseconds(value: unknown, name: string, fallback: number): number {
   if (value === undefined || value === null) return fallback;
-  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) invalid(`${name} must be a positive number`);
+  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
+    throw requestInvalid(`${name} must be a positive number`);
+  }
   return value;
 }
 
@@ -59,7 +61,7 @@ const LEVELS: ReadonlyMap<string, IsolationLevel> = new Map([
  */
 export function isolationLevel(value: unknown): IsolationLevel | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== 'string') invalid('the isolation level must be a string');
+  if (typeof value !== 'string') throw requestInvalid('the isolation level must be a string');
   const level = LEVELS.get(value.toUpperCase().replaceAll(' ', ''));
   if (level === undefined) throw unknownLevel(value.slice(0, 80));
   return level;
@@ -68,8 +70,4 @@ export function isolationLevel(value: unknown): IsolationLevel | undefined {
 function unknownLevel(level: string): UserFacingError {
   const message = `Inconsistent column data: Conversion failed: Invalid isolation level \`${level}\``;
   return new UserFacingError(message, 'P2023', { providedIsolationLevel: level });
-}
-
-function invalid(message: string): never {
-  throw new DormouseError('request_invalid', { message: `The request cannot be understood: ${message}.` });
 }
