@@ -7,5 +7,5 @@
  *   `interrupted`, and what the platform answers.
  */
 
-export { nodeWorld, run } from './command-line/index.ts';
+export { nodeProcessContext, run } from './command-line/index.ts';
 export { allCommands } from './commands/index.ts';

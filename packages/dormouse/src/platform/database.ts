@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Clock, DatabaseRecord, Logger, RandomBytes, Role } from '../base/index.ts';
-import { ROLES } from '../base/index.ts';
+import { DormouseError, ROLES } from '../base/index.ts';
 import type { Engine, EngineDatabase, EngineDatabaseOptions } from '../engine/index.ts';
 import type { DatabaseEvents, Events } from '../events/index.ts';
 import type { Instance } from '../instance/index.ts';
@@ -16,7 +16,8 @@ export interface DatabaseOptions {
   /** The database's own directory. */
   readonly directory: string;
   readonly engine: Engine;
-  readonly events: Events;
+  /** Undefined for a kind of database without events. */
+  readonly events: Events | undefined;
   readonly publicUrl: string;
   readonly onOperation: EngineDatabaseOptions['onOperation'];
   readonly connectionsMax: number;
@@ -31,7 +32,7 @@ export class Database {
   readonly record: DatabaseRecord;
   readonly instance: Instance;
   readonly engine: EngineDatabase;
-  readonly events: DatabaseEvents;
+  readonly #events: DatabaseEvents | undefined;
   /** Noted by the pools and by the TCP door. */
   readonly schemaChanges: SchemaChanges = new SchemaChanges();
   readonly #pools: Readonly<Record<Role, Pool>>;
@@ -55,14 +56,20 @@ export class Database {
       onOperation: options.onOperation,
     });
     const { id: databaseId, throwAway = false } = record;
-    this.events = options.events.openDatabase({
+    this.#events = options.events?.openDatabase({
       databaseId,
       directory,
       instance,
       throwAway,
       ask: (sql) => this.#askIdle(sql),
     });
-    this.#detach = instance.attach(this.events.attachment);
+    this.#detach = this.#events === undefined ? () => {} : instance.attach(this.#events.attachment);
+  }
+
+  /** Fails with `streams_disabled` for a kind of database without events. */
+  get events(): DatabaseEvents {
+    if (this.#events === undefined) throw new DormouseError('streams_disabled');
+    return this.#events;
   }
 
   /** Any pool's: the server says the same to all roles. */
@@ -80,7 +87,7 @@ export class Database {
       generation: this.instance.generation,
       pools: Object.fromEntries(ROLES.map((role) => [role, this.#pools[role].stats])),
       transactions: this.engine.openTransactions,
-      events: await this.events.status(),
+      events: (await this.#events?.status()) ?? null,
     };
   }
 
@@ -93,6 +100,6 @@ export class Database {
   /** After the server is gone. */
   async closeEvents(): Promise<void> {
     this.#detach();
-    await this.events.close();
+    await this.#events?.close();
   }
 }

@@ -11,18 +11,24 @@ import type {
 } from '../base/index.ts';
 import { DormouseError } from '../base/index.ts';
 import type { Fleet } from '../control/index.ts';
+import type { Events } from '../events/index.ts';
 import type { BranchOptions, ForkResult, Instance, InstanceState, Instances } from '../instance/index.ts';
 import type { InstanceView } from '../management-api/index.ts';
 import { Database, type DatabaseOptions } from './database.ts';
 
 /** What all databases of this machine share. */
-export type Shared = Omit<DatabaseOptions, 'record' | 'instance' | 'directory'>;
+export type Shared = Omit<DatabaseOptions, 'record' | 'instance' | 'directory' | 'events'>;
 
-/** Runs the servers of one kind of database and keeps their files. */
-export type Provider = Pick<
-  Instances,
-  'open' | 'create' | 'branch' | 'destroy' | 'directory' | 'setRest' | 'setLimits' | 'memoryOf' | 'maintenanceOf'
->;
+/** What one kind of database consists of. */
+export interface Provider {
+  /** Runs the servers and keeps their files. */
+  readonly servers: Pick<
+    Instances,
+    'open' | 'create' | 'branch' | 'destroy' | 'directory' | 'setRest' | 'setLimits' | 'memoryOf' | 'maintenanceOf'
+  >;
+  /** Undefined for a kind without events: their streams answer `streams_disabled`. */
+  readonly events: Events | undefined;
+}
 
 /**
  * The open databases of this machine: control manages them, the edge sends queries to them, and the TCP door opens
@@ -47,10 +53,10 @@ export class MachineFleet implements Fleet, Origin {
   open(record: DatabaseRecord): Database {
     const known = this.#databases.get(record.id);
     if (known !== undefined) return known;
-    const provider = this.#providers[record.kind];
-    const instance = provider.open(record);
-    const directory = provider.directory(record.id);
-    const database = new Database({ ...this.#shared, record, instance, directory });
+    const { servers, events } = this.#providers[record.kind];
+    const instance = servers.open(record);
+    const directory = servers.directory(record.id);
+    const database = new Database({ ...this.#shared, record, instance, directory, events });
     instance.onChange((state) => {
       for (const listener of this.#listeners) listener(record.id, state);
     });
@@ -63,12 +69,12 @@ export class MachineFleet implements Fleet, Origin {
   }
 
   async create(record: DatabaseRecord): Promise<void> {
-    await this.#providers[record.kind].create(record);
+    await this.#providers[record.kind].servers.create(record);
     this.open(record);
   }
 
   async branch(source: DatabaseRecord, record: DatabaseRecord, options: BranchOptions): Promise<ForkResult> {
-    const result = await this.#providers[record.kind].branch(source, record, options);
+    const result = await this.#providers[record.kind].servers.branch(source, record, options);
     this.open(record);
     return result;
   }
@@ -79,7 +85,7 @@ export class MachineFleet implements Fleet, Origin {
     // Sessions and leases must not outlive the server; its end is not waited for by them.
     const clients = database?.closeClients();
     await database?.closeEvents();
-    await this.#providers[kind].destroy(id);
+    await this.#providers[kind].servers.destroy(id);
     await clients;
   }
 
@@ -93,21 +99,21 @@ export class MachineFleet implements Fleet, Origin {
     return this.#instance(id).wake();
   }
   setRest(id: DatabaseId, own: RestOverrides): void {
-    this.#providerOf(id)?.setRest(id, own);
+    this.#serversOf(id)?.setRest(id, own);
   }
   async setLimits(id: DatabaseId, own: LimitOverrides): Promise<void> {
-    await this.#providerOf(id)?.setLimits(id, own);
+    await this.#serversOf(id)?.setLimits(id, own);
   }
   memoryBytes(id: DatabaseId): number | undefined {
-    const provider = this.#providerOf(id);
-    return provider === undefined ? 0 : provider.memoryOf(id);
+    const servers = this.#serversOf(id);
+    return servers === undefined ? 0 : servers.memoryOf(id);
   }
   state(id: DatabaseId): InstanceState {
     return this.#databases.get(id)?.instance.state ?? 'stopped';
   }
   async describe(id: DatabaseId): Promise<InstanceView> {
     const details = await this.#databases.get(id)?.describe();
-    return { ...details, maintenance: this.#providerOf(id)?.maintenanceOf(id) ?? null };
+    return { ...details, maintenance: this.#serversOf(id)?.maintenanceOf(id) ?? null };
   }
 
   onState(listener: (id: DatabaseId, state: InstanceState) => void): () => void {
@@ -126,9 +132,9 @@ export class MachineFleet implements Fleet, Origin {
   }
 
   /** Undefined for a database that was deleted meanwhile. */
-  #providerOf(id: DatabaseId): Provider | undefined {
+  #serversOf(id: DatabaseId): Provider['servers'] | undefined {
     const database = this.#databases.get(id);
-    return database && this.#providers[database.record.kind];
+    return database && this.#providers[database.record.kind].servers;
   }
 
   #instance(id: DatabaseId): Instance {

@@ -153,10 +153,9 @@ async function open(
     logger: log,
   });
   const fleet = new MachineFleet(
-    { managed: instances },
+    { managed: { servers: instances, events } },
     {
       engine,
-      events,
       publicUrl: addresses.publicUrl,
       onOperation: ({ principal }, operations) =>
         control.catalog.count(principal.keyId, principal.databaseId, operations),

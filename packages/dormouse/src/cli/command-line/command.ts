@@ -1,14 +1,14 @@
 import { DormouseError } from '../../base/index.ts';
 import type { FlagTable, ValuesOf } from './flag.ts';
 import { parseFlags } from './parse.ts';
-import type { World } from './world.ts';
+import type { ProcessContext } from './process-context.ts';
 
 /** What a command is given. */
 interface Invocation<Table extends FlagTable> {
   readonly values: ValuesOf<Table>;
   readonly given: ReadonlySet<string>;
   readonly arguments: readonly string[];
-  readonly world: World;
+  readonly context: ProcessContext;
   /** Fires when the command is interrupted. */
   readonly signal: AbortSignal;
 }
@@ -30,17 +30,17 @@ export interface CommandSpec<Table extends FlagTable> {
 
 /** A command with the types of its flags folded away, as the table of commands holds it. */
 export interface Command extends Omit<CommandSpec<FlagTable>, 'run'> {
-  run(words: readonly string[], world: World, signal: AbortSignal): Promise<number | undefined>;
+  run(words: readonly string[], context: ProcessContext, signal: AbortSignal): Promise<number | undefined>;
 }
 
 /** Makes a command: reads flags and arguments, then runs it. */
 export function defineCommand<Table extends FlagTable>(spec: CommandSpec<Table>): Command {
   return {
     ...spec,
-    async run(words, world, signal) {
-      const { values, positionals, given } = parseFlags(words, spec.flags, world.environment, spec.name);
+    async run(words, context, signal) {
+      const { values, positionals, given } = parseFlags(words, spec.flags, context.environment, spec.name);
       checkArguments(spec, positionals);
-      return spec.run({ values, given, arguments: positionals, world, signal });
+      return spec.run({ values, given, arguments: positionals, context, signal });
     },
   };
 }

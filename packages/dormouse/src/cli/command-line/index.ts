@@ -1,5 +1,5 @@
 /**
- * Owns: the command line: flags, parsing, help, output, and the process around a command as an argument (`World`).
+ * Owns: the command line: flags, parsing, help, output, and the process around a command as an argument (`ProcessContext`).
  * Never: knows a particular command.
  */
 export { type Command, defineCommand } from './command.ts';
@@ -19,8 +19,9 @@ export {
   toggle,
 } from './flag.ts';
 export { textLogger } from './log.ts';
-export { nodeWorld } from './node-world.ts';
+export { nodeProcessContext } from './node-process-context.ts';
 export { bold, formatAge, formatPairs, formatSize, formatTable, printJson } from './output.ts';
+export type { ProcessContext } from './process-context.ts';
 export { run } from './run.ts';
 export {
   formatBytes,
@@ -31,4 +32,3 @@ export {
   parseLogLevel,
   parseRegion,
 } from './values.ts';
-export type { World } from './world.ts';

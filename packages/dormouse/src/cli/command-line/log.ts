@@ -1,5 +1,5 @@
 import type { Logger, LogLevel } from '../../base/index.ts';
-import { LEVELS, type Sink } from './world.ts';
+import { LEVELS, type Sink } from './process-context.ts';
 
 /** Longest value a log line shows of one field; a line is for reading. */
 const VALUE_LENGTH_MAX = 4000;

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { recordedWorld } from '../../../test/support/recorded-world.ts';
+import { recordedContext } from '../../../test/support/recorded-context.ts';
 import { textLogger } from './log.ts';
 import { bold, formatAge, formatPairs, formatTable } from './output.ts';
 
@@ -35,8 +35,8 @@ it('shows an age in one unit', () => {
 });
 
 it('is bold on a terminal only, and not where NO_COLOR asks for none', () => {
-  const pipe = recordedWorld().stdout;
-  const terminal = recordedWorld({ tty: true }).stdout;
+  const pipe = recordedContext().stdout;
+  const terminal = recordedContext({ tty: true }).stdout;
   expect(bold(pipe, {}, 'x')).toBe('x');
   expect(bold(terminal, {}, 'x')).toBe('\u001b[1mx\u001b[22m');
   expect(bold(terminal, { NO_COLOR: '1' }, 'x')).toBe('x');
@@ -44,12 +44,12 @@ it('is bold on a terminal only, and not where NO_COLOR asks for none', () => {
 });
 
 it('logs from its level up, one line each', () => {
-  const world = recordedWorld();
-  const log = textLogger(world.stderr, 'warn', () => 0);
+  const context = recordedContext();
+  const log = textLogger(context.stderr, 'warn', () => 0);
   log.log('info', 'not shown');
   log.log('warn', 'slow', { ms: 12, why: 'a "big"\nquery', nothing: undefined });
   log.log('error', 'failed', { error: new Error('no') });
-  const lines = world.err().split('\n');
+  const lines = context.err().split('\n');
   expect(lines[0]).toBe('1970-01-01T00:00:00.000Z warn  slow ms=12 why="a \\"big\\"\\nquery"');
   expect(lines[1]).toMatch(/^1970-01-01T00:00:00.000Z error failed error="Error: no\\n/);
   expect(lines).toHaveLength(3);

@@ -1,4 +1,4 @@
-import type { Sink } from './world.ts';
+import type { Sink } from './process-context.ts';
 
 /** Control characters in data could move the cursor or colour the terminal; they are shown as `?`. */
 function plain(text: string): string {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { recordedWorld } from '../../../test/support/recorded-world.ts';
+import { recordedContext } from '../../../test/support/recorded-context.ts';
 import { DormouseError } from '../../base/index.ts';
 import { allCommands } from '../commands/index.ts';
 import { type Command, defineCommand } from './command.ts';
@@ -11,9 +11,9 @@ const commands = allCommands(async () => {
 });
 
 async function tried(line: string, list: readonly Command[] = commands) {
-  const world = recordedWorld();
-  const code = await run(line === '' ? [] : line.split(' '), list, world);
-  return { code, out: world.out(), err: world.err() };
+  const context = recordedContext();
+  const code = await run(line === '' ? [] : line.split(' '), list, context);
+  return { code, out: context.out(), err: context.err() };
 }
 
 function failing(thrown: unknown): readonly Command[] {
@@ -136,11 +136,11 @@ describe('exit codes', () => {
           signal.addEventListener('abort', () => reject(new DormouseError('interrupted')));
         }),
     });
-    const world = recordedWorld();
-    const code = run(['wait'], [waiting], world);
-    expect(world.press('SIGINT')).toBe(true);
+    const context = recordedContext();
+    const code = run(['wait'], [waiting], context);
+    expect(context.press('SIGINT')).toBe(true);
     expect(await code).toBe(3);
     expect(told?.aborted).toBe(true);
-    expect(world.press('SIGINT')).toBe(false);
+    expect(context.press('SIGINT')).toBe(false);
   });
 });

@@ -2,7 +2,7 @@ import { DormouseError, toDormouseError } from '../../base/index.ts';
 import type { Command } from './command.ts';
 import { commandHelp, overview } from './help.ts';
 import { nearest } from './nearest.ts';
-import type { World } from './world.ts';
+import type { ProcessContext } from './process-context.ts';
 
 /** A command interrupted: see the exit codes of the CLI. */
 const EXIT_INTERRUPTED = 3;
@@ -11,21 +11,25 @@ const EXIT_INTERRUPTED = 3;
  * Runs one command line (without node and script) and gives its exit code:
  * 0 done, 1 our bug, 2 the user's mistake, 3 interrupted. Never throws; what went wrong is said on stderr.
  */
-export async function run(words: readonly string[], commands: readonly Command[], world: World): Promise<number> {
+export async function run(
+  words: readonly string[],
+  commands: readonly Command[],
+  context: ProcessContext,
+): Promise<number> {
   try {
-    const code = (await dispatch(words, commands, world)) ?? 0;
-    await world.stdout.flush();
+    const code = (await dispatch(words, commands, context)) ?? 0;
+    await context.stdout.flush();
     return code;
   } catch (thrown) {
     const error = toDormouseError(thrown);
     // Without a cause it is the platform's failure, which its own log tells.
     if (error.code === 'internal' && error.cause !== undefined) {
       const cause = error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : String(error.cause);
-      world.stderr.write(`dormouse: this is a bug of ours; please report it with what follows.\n${cause}\n`);
+      context.stderr.write(`dormouse: this is a bug of ours; please report it with what follows.\n${cause}\n`);
     } else {
       // The code is what docs/ERRORS.md and people who search go by.
       const [first, ...rest] = error.operatorMessage.split('\n');
-      world.stderr.write(`dormouse: ${[`${first} [${error.code}]`, ...rest].join('\n')}\n`);
+      context.stderr.write(`dormouse: ${[`${first} [${error.code}]`, ...rest].join('\n')}\n`);
     }
     return error.row.exit;
   }
@@ -34,16 +38,16 @@ export async function run(words: readonly string[], commands: readonly Command[]
 async function dispatch(
   words: readonly string[],
   commands: readonly Command[],
-  world: World,
+  context: ProcessContext,
 ): Promise<number | undefined> {
   const [first] = words;
   if (first === undefined || first === '--help' || first === '-h') {
-    world.stdout.write(overview(commands));
+    context.stdout.write(overview(commands));
     return 0;
   }
-  if (first === '--version' || first === '-v') return dispatch(['version', ...words.slice(1)], commands, world);
+  if (first === '--version' || first === '-v') return dispatch(['version', ...words.slice(1)], commands, context);
   if (first === 'help') {
-    world.stdout.write(helpOn(words.slice(1), commands));
+    context.stdout.write(helpOn(words.slice(1), commands));
     return 0;
   }
   if (first.startsWith('-')) {
@@ -53,7 +57,7 @@ async function dispatch(
   }
 
   if (isGroup(first, commands) && ['help', '--help', '-h'].includes(words[1] ?? '')) {
-    world.stdout.write(helpOn([first, ...words.slice(2)], commands));
+    context.stdout.write(helpOn([first, ...words.slice(2)], commands));
     return 0;
   }
   const command = find(words, commands);
@@ -61,22 +65,22 @@ async function dispatch(
   const end = rest.indexOf('--');
   const flags = end < 0 ? rest : rest.slice(0, end);
   if (flags.includes('--help') || flags.includes('-h')) {
-    world.stdout.write(commandHelp(command));
+    context.stdout.write(commandHelp(command));
     return 0;
   }
   return command.handlesSignals
-    ? command.run(rest, world, new AbortController().signal)
-    : interruptible(world, (signal) => command.run(rest, world, signal));
+    ? command.run(rest, context, new AbortController().signal)
+    : interruptible(context, (signal) => command.run(rest, context, signal));
 }
 
 /** Runs until done or until a signal: then the command is told, and a second signal ends the process. */
 async function interruptible(
-  world: World,
+  context: ProcessContext,
   body: (signal: AbortSignal) => Promise<number | undefined>,
 ): Promise<number | undefined> {
   const controller = new AbortController();
-  const unsubscribe = world.onStopSignal(() => {
-    if (controller.signal.aborted) world.exitNow(EXIT_INTERRUPTED);
+  const unsubscribe = context.onStopSignal(() => {
+    if (controller.signal.aborted) context.exitNow(EXIT_INTERRUPTED);
     controller.abort();
   });
   try {

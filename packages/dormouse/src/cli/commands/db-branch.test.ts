@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { recordedWorld } from '../../../test/support/recorded-world.ts';
+import { recordedContext } from '../../../test/support/recorded-context.ts';
+import type { ProcessContext } from '../command-line/process-context.ts';
 import { run } from '../command-line/run.ts';
-import type { World } from '../command-line/world.ts';
 import { dbBranch } from './db-branch.ts';
 
 const BRANCH = {
@@ -29,7 +29,7 @@ const GIB = 2 ** 30;
 function platform(looks: readonly object[], onLook: (look: number) => void = () => {}) {
   const asked: string[] = [];
   let look = 0;
-  const answer: World['fetch'] = async (url, init) => {
+  const answer: ProcessContext['fetch'] = async (url, init) => {
     const { method = 'GET', signal, body } = init ?? {};
     signal?.throwIfAborted();
     asked.push(`${method} ${new URL(String(url)).pathname}${body === undefined ? '' : ` ${String(body)}`}`);
@@ -48,15 +48,15 @@ describe('db branch', () => {
       { progress: { doneBytes: 0.5 * GIB, totalBytes: 2 * GIB } },
       { state: 'stopped', branched: { way: 'stream', pausedMs: 0 } },
     ]);
-    const world = { ...recordedWorld({ tty: true }), fetch: answer };
-    expect(await run(LINE, [dbBranch], world)).toBe(0);
+    const context = { ...recordedContext({ tty: true }), fetch: answer };
+    expect(await run(LINE, [dbBranch], context)).toBe(0);
     expect(asked).toEqual([
       'POST /api/databases/shop/branches {"name":"copy","atRest":false,"wait":false}',
       'GET /api/databases/db_2',
       'GET /api/databases/db_2',
     ]);
-    expect(world.err()).toMatch(/^\rCopying: 512 MiB of about 2\.0 GiB\r +\r$/);
-    expect(world.out()).toContain('It was copied while it served on. Unlogged tables arrive empty.');
+    expect(context.err()).toMatch(/^\rCopying: 512 MiB of about 2\.0 GiB\r +\r$/);
+    expect(context.out()).toContain('It was copied while it served on. Unlogged tables arrive empty.');
   });
 
   it('prints only the result as JSON, and shows no progress where nobody looks', async () => {
@@ -66,11 +66,11 @@ describe('db branch', () => {
     ];
     for (const [more, tty] of [[['--json', '--at-rest'], true] as const, [[], false] as const]) {
       const { answer } = platform(looks);
-      const world = { ...recordedWorld({ tty }), fetch: answer };
-      expect(await run([...LINE, ...more], [dbBranch], world)).toBe(0);
-      expect(world.err()).toBe('');
+      const context = { ...recordedContext({ tty }), fetch: answer };
+      expect(await run([...LINE, ...more], [dbBranch], context)).toBe(0);
+      expect(context.err()).toBe('');
       if (more.length > 0) {
-        expect(Object.keys(JSON.parse(world.out()))).toEqual([
+        expect(Object.keys(JSON.parse(context.out()))).toEqual([
           'id',
           'name',
           'prismaUrl',
@@ -83,12 +83,12 @@ describe('db branch', () => {
   });
 
   it('gives the branch up when it is interrupted', async () => {
-    const world = recordedWorld();
+    const context = recordedContext();
     const { asked, answer } = platform([{}], (look) => {
-      if (look === 2) world.press('SIGINT');
+      if (look === 2) context.press('SIGINT');
     });
-    expect(await run(LINE, [dbBranch], { ...world, fetch: answer })).toBe(3);
+    expect(await run(LINE, [dbBranch], { ...context, fetch: answer })).toBe(3);
     expect(asked.at(-1)).toBe('DELETE /api/databases/db_2');
-    expect(world.err()).toContain('Nothing of copy is left.');
+    expect(context.err()).toContain('Nothing of copy is left.');
   });
 });

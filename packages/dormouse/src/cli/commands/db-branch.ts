@@ -1,5 +1,5 @@
 import { checkDatabaseName, DormouseError } from '../../base/index.ts';
-import type { World } from '../command-line/index.ts';
+import type { ProcessContext } from '../command-line/index.ts';
 import { type Command, defineCommand, formatPairs, formatSize, printJson } from '../command-line/index.ts';
 import type { PlatformClient } from '../platform-api/index.ts';
 import {
@@ -25,28 +25,28 @@ export const dbBranch: Command = defineCommand({
   arguments: ['SOURCE', 'NAME'],
   flags: { atRest: AT_REST_FLAG, ...CONNECTION_FLAGS, json: JSON_FLAG },
   examples: ['dormouse db branch shop shop-try', 'dormouse db branch shop shop-try --json | jq -r .prismaUrl'],
-  async run({ values, given, arguments: [source = '', name = ''], world, signal }) {
+  async run({ values, given, arguments: [source = '', name = ''], context, signal }) {
     checkDatabaseName(name);
-    const platform = await findPlatform(values, given, world, signal);
-    const began = world.monotonic();
+    const platform = await findPlatform(values, given, context, signal);
+    const began = context.monotonic();
     const begun = readBranchDetail(
       await platform.request('POST', `${databasePath(source)}/branches`, { name, atRest: values.atRest, wait: false }),
     );
     let branch: BranchDetail;
     try {
-      branch = await follow(begun, platform, world, signal, values.json);
+      branch = await follow(begun, platform, context, signal, values.json);
     } catch (error) {
       if (!signal.aborted) throw error;
       const late = AbortSignal.timeout(GIVE_UP_MS);
-      await (await findPlatform(values, given, world, late)).request('DELETE', databasePath(begun.id));
+      await (await findPlatform(values, given, context, late)).request('DELETE', databasePath(begun.id));
       throw new DormouseError('interrupted', { message: `Interrupted. Nothing of ${name} is left.` });
     }
     const { id, prismaUrl, postgresUrl, pulseUrl, apiKey } = branch;
     if (values.json) {
-      printJson(world.stdout, { id, name: branch.name, prismaUrl, postgresUrl, pulseUrl, apiKey });
+      printJson(context.stdout, { id, name: branch.name, prismaUrl, postgresUrl, pulseUrl, apiKey });
     } else {
-      const seconds = ((world.monotonic() - began) / 1000).toFixed(1);
-      world.stdout.write(
+      const seconds = ((context.monotonic() - began) / 1000).toFixed(1);
+      context.stdout.write(
         `Branched ${source} as ${name} in ${seconds} s. ${describe(branch)}\n\n${formatPairs(urlPairs(branch))}`,
       );
     }
@@ -58,25 +58,25 @@ export const dbBranch: Command = defineCommand({
 async function follow(
   begun: BranchDetail,
   platform: PlatformClient,
-  world: World,
+  context: ProcessContext,
   signal: AbortSignal,
   silent: boolean,
 ): Promise<BranchDetail> {
-  const shows = world.stderr.isTTY && !silent;
+  const shows = context.stderr.isTTY && !silent;
   let branch = begun;
   let shown = '';
   try {
     for (let waitMs = FIRST_LOOK_MS; branch.state === 'creating'; waitMs = Math.min(2 * waitMs, LOOK_MS_MAX)) {
-      await world.sleep(waitMs, signal);
+      await context.sleep(waitMs, signal);
       branch = readBranchDetail(await platform.request('GET', databasePath(begun.id)));
       if (!shows || branch.progress === null) continue;
       const { doneBytes, totalBytes } = branch.progress;
       const line = `Copying: ${formatSize(doneBytes)} of about ${formatSize(totalBytes)}`;
-      world.stderr.write(`\r${line.padEnd(shown.length)}`);
+      context.stderr.write(`\r${line.padEnd(shown.length)}`);
       shown = line;
     }
   } finally {
-    if (shown !== '') world.stderr.write(`\r${' '.repeat(shown.length)}\r`);
+    if (shown !== '') context.stderr.write(`\r${' '.repeat(shown.length)}\r`);
   }
   return branch;
 }

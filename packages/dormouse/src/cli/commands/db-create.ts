@@ -8,15 +8,15 @@ export const dbCreate: Command = defineCommand({
   arguments: ['NAME'],
   flags: { ...CONNECTION_FLAGS, json: JSON_FLAG },
   examples: ['dormouse db create shop', 'dormouse db create shop --json | jq -r .prismaUrl'],
-  async run({ values, given, arguments: [name = ''], world, signal }) {
+  async run({ values, given, arguments: [name = ''], context, signal }) {
     checkDatabaseName(name);
-    const platform = await findPlatform(values, given, world, signal);
+    const platform = await findPlatform(values, given, context, signal);
     const database = readDatabaseDetail(await platform.request('POST', '/api/databases', { name }));
     if (values.json) {
       const { id, prismaUrl, postgresUrl, pulseUrl, apiKey } = database;
-      printJson(world.stdout, { id, name: database.name, prismaUrl, postgresUrl, pulseUrl, apiKey });
+      printJson(context.stdout, { id, name: database.name, prismaUrl, postgresUrl, pulseUrl, apiKey });
     } else {
-      world.stdout.write(`Created ${database.name}.\n\n${formatPairs(urlPairs(database))}`);
+      context.stdout.write(`Created ${database.name}.\n\n${formatPairs(urlPairs(database))}`);
     }
     return 0;
   },

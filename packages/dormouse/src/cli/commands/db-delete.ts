@@ -14,16 +14,16 @@ export const dbDelete: Command = defineCommand({
   summary: 'Delete a database with all its data',
   arguments: ['NAME'],
   flags: { yes: YES_FLAG, ...CONNECTION_FLAGS, json: JSON_FLAG },
-  async run({ values, given, arguments: [name = ''], world, signal }) {
-    const platform = await findPlatform(values, given, world, signal);
+  async run({ values, given, arguments: [name = ''], context, signal }) {
+    const platform = await findPlatform(values, given, context, signal);
     const database = readDatabaseDetail(await platform.request('GET', databasePath(name)));
     if (!values.yes) {
-      if (!world.interactive) {
+      if (!context.interactive) {
         throw new DormouseError('usage_invalid', {
           message: `Nobody can be asked here, so nothing was deleted. To delete ${database.name} with all its data, add --yes.`,
         });
       }
-      const answer = await world.ask(
+      const answer = await context.ask(
         `This deletes the database ${database.name} with all its data, for good. Type its name to go on: `,
         signal,
       );
@@ -33,8 +33,8 @@ export const dbDelete: Command = defineCommand({
     }
     // By id: a database of the same name made in between is another one.
     await platform.request('DELETE', databasePath(database.id));
-    if (values.json) printJson(world.stdout, { id: database.id, name: database.name });
-    else world.stdout.write(`Deleted ${database.name}.\n`);
+    if (values.json) printJson(context.stdout, { id: database.id, name: database.name });
+    else context.stdout.write(`Deleted ${database.name}.\n`);
     return 0;
   },
 });

@@ -5,15 +5,15 @@ export const dbList: Command = defineCommand({
   name: 'db list',
   summary: 'List the databases and their states',
   flags: { ...CONNECTION_FLAGS, json: JSON_FLAG },
-  async run({ values, given, world, signal }) {
-    const platform = await findPlatform(values, given, world, signal);
+  async run({ values, given, context, signal }) {
+    const platform = await findPlatform(values, given, context, signal);
     const databases = readDatabases(await platform.request('GET', '/api/databases'));
     if (values.json) {
-      printJson(world.stdout, databases);
+      printJson(context.stdout, databases);
     } else if (databases.length === 0) {
-      world.stdout.write('There are no databases. Create one: dormouse db create NAME\n');
+      context.stdout.write('There are no databases. Create one: dormouse db create NAME\n');
     } else {
-      const now = world.now();
+      const now = context.now();
       const rows = databases.map((one) => [
         one.name,
         one.state,
@@ -24,7 +24,7 @@ export const dbList: Command = defineCommand({
         formatAge(now - one.createdAtMs),
         one.id,
       ]);
-      world.stdout.write(
+      context.stdout.write(
         formatTable([['NAME', 'STATE', 'RESTS AFTER', 'MEMORY', 'KEYS', 'QUERIES TODAY', 'AGE', 'ID'], ...rows]),
       );
     }

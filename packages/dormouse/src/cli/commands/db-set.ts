@@ -69,15 +69,15 @@ export const dbSet: Command = defineCommand({
     'dormouse db set main --memory-limit 512MiB --cpu-limit 1.5',
     'dormouse db set main --no-always-on --suspend-after default --stop-after default',
   ],
-  async run({ values, given, arguments: [name = ''], world, signal }) {
+  async run({ values, given, arguments: [name = ''], context, signal }) {
     const patch = patchOf(values);
-    const platform = await findPlatform(values, given, world, signal);
+    const platform = await findPlatform(values, given, context, signal);
     const reply = await platform.request('PATCH', databasePath(name), patch);
     const database = readDatabaseDetail(reply);
-    if (values.json) printJson(world.stdout, reply);
+    if (values.json) printJson(context.stdout, reply);
     else {
       const pairs = [...restPairs(database.rest), ...limitPairs(database.limits)];
-      world.stdout.write(`${database.name} is ${database.state}.\n${formatPairs(pairs)}`);
+      context.stdout.write(`${database.name} is ${database.state}.\n${formatPairs(pairs)}`);
     }
     return 0;
   },

@@ -17,16 +17,16 @@ export const dbShow: Command = defineCommand({
   arguments: ['NAME'],
   flags: { ...CONNECTION_FLAGS, json: JSON_FLAG },
   examples: ['dormouse db show main', 'psql "$(dormouse db show main --json | jq -r .postgresUrl)"'],
-  async run({ values, given, arguments: [name = ''], world, signal }) {
-    const platform = await findPlatform(values, given, world, signal);
+  async run({ values, given, arguments: [name = ''], context, signal }) {
+    const platform = await findPlatform(values, given, context, signal);
     const reply = await platform.request('GET', databasePath(name));
     const database = readDatabaseDetail(reply);
     if (values.json) {
-      printJson(world.stdout, reply);
+      printJson(context.stdout, reply);
       return 0;
     }
     const age = database.instance?.maintenance;
-    world.stdout.write(
+    context.stdout.write(
       formatPairs(
         [
           ['Name', database.name],
@@ -36,7 +36,7 @@ export const dbShow: Command = defineCommand({
           ...restPairs(database.rest),
           ...limitPairs(database.limits),
           ...(age === undefined || age === null ? [] : [['Transaction age', ageText(age)] as const]),
-          ['Created', `${formatAge(world.now() - database.createdAtMs)} ago`],
+          ['Created', `${formatAge(context.now() - database.createdAtMs)} ago`],
           ...(database.parent ? [['Branch of', database.parent.name] as const] : []),
           ['Keys', String(database.keys)],
           ['Queries today', String(database.operationsToday)],

@@ -8,13 +8,13 @@ function stateCommand(action: 'suspend' | 'stop' | 'wake', summary: string): Com
     summary,
     arguments: ['NAME'],
     flags: { ...CONNECTION_FLAGS, json: JSON_FLAG },
-    async run({ values, given, arguments: [name = ''], world, signal }) {
-      const platform = await findPlatform(values, given, world, signal);
-      const began = world.monotonic();
+    async run({ values, given, arguments: [name = ''], context, signal }) {
+      const platform = await findPlatform(values, given, context, signal);
+      const began = context.monotonic();
       const database = readDatabaseDetail(await platform.request('POST', `${databasePath(name)}/${action}`));
-      const ms = Math.round((world.monotonic() - began) * 10) / 10;
-      if (values.json) printJson(world.stdout, { id: database.id, name: database.name, state: database.state });
-      else world.stdout.write(`${database.name} is ${database.state} (${ms} ms).${deeper(action, database.state)}\n`);
+      const ms = Math.round((context.monotonic() - began) * 10) / 10;
+      if (values.json) printJson(context.stdout, { id: database.id, name: database.name, state: database.state });
+      else context.stdout.write(`${database.name} is ${database.state} (${ms} ms).${deeper(action, database.state)}\n`);
       return 0;
     },
   });

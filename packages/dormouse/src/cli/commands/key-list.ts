@@ -6,15 +6,15 @@ export const keyList: Command = defineCommand({
   summary: 'List the keys of a database',
   arguments: ['DATABASE'],
   flags: { ...CONNECTION_FLAGS, json: JSON_FLAG },
-  async run({ values, given, arguments: [name = ''], world, signal }) {
-    const platform = await findPlatform(values, given, world, signal);
+  async run({ values, given, arguments: [name = ''], context, signal }) {
+    const platform = await findPlatform(values, given, context, signal);
     const keys = readKeys(await platform.request('GET', `${databasePath(name)}/keys`));
     if (values.json) {
-      printJson(world.stdout, keys);
+      printJson(context.stdout, keys);
     } else if (keys.length === 0) {
-      world.stdout.write(`There are no keys. Create one: dormouse key create ${name}\n`);
+      context.stdout.write(`There are no keys. Create one: dormouse key create ${name}\n`);
     } else {
-      const now = world.now();
+      const now = context.now();
       const rows = keys.map((key) => [
         key.id,
         key.role,
@@ -23,7 +23,7 @@ export const keyList: Command = defineCommand({
         formatAge(now - key.createdAtMs),
         key.label ?? '',
       ]);
-      world.stdout.write(formatTable([['ID', 'ROLE', 'STATE', 'QUERIES TODAY', 'AGE', 'LABEL'], ...rows]));
+      context.stdout.write(formatTable([['ID', 'ROLE', 'STATE', 'QUERIES TODAY', 'AGE', 'LABEL'], ...rows]));
     }
     return 0;
   },

@@ -6,12 +6,12 @@ export const keyRevoke: Command = defineCommand({
   summary: 'Revoke a key: it is refused from now on',
   arguments: ['DATABASE', 'KEY'],
   flags: { ...CONNECTION_FLAGS, json: JSON_FLAG },
-  async run({ values, given, arguments: [name = '', id = ''], world, signal }) {
-    const platform = await findPlatform(values, given, world, signal);
+  async run({ values, given, arguments: [name = '', id = ''], context, signal }) {
+    const platform = await findPlatform(values, given, context, signal);
     const reply = await platform.request('DELETE', keyPath(name, id));
     const key = readKey(reply);
-    if (values.json) printJson(world.stdout, reply);
-    else world.stdout.write(`Revoked ${key.id} (${key.role}).\n`);
+    if (values.json) printJson(context.stdout, reply);
+    else context.stdout.write(`Revoked ${key.id} (${key.role}).\n`);
     return 0;
   },
 });

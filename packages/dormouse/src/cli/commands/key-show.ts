@@ -6,15 +6,15 @@ export const keyShow: Command = defineCommand({
   summary: 'Show one key of a database with its URLs',
   arguments: ['DATABASE', 'KEY'],
   flags: { ...CONNECTION_FLAGS, json: JSON_FLAG },
-  async run({ values, given, arguments: [name = '', id = ''], world, signal }) {
-    const platform = await findPlatform(values, given, world, signal);
+  async run({ values, given, arguments: [name = '', id = ''], context, signal }) {
+    const platform = await findPlatform(values, given, context, signal);
     const reply = await platform.request('GET', keyPath(name, id));
     const key = readKeyDetail(reply);
     if (values.json) {
-      printJson(world.stdout, reply);
+      printJson(context.stdout, reply);
     } else {
       const state = key.revokedAtMs === null ? 'live' : 'revoked';
-      world.stdout.write(formatPairs([['Key', key.id], ['Role', key.role], ['State', state], ...urlPairs(key)], 0));
+      context.stdout.write(formatPairs([['Key', key.id], ['Role', key.role], ['State', state], ...urlPairs(key)], 0));
     }
     return 0;
   },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Exited, recordedWorld } from '../../../test/support/recorded-world.ts';
+import { Exited, recordedContext } from '../../../test/support/recorded-context.ts';
 import { DormouseError } from '../../base/index.ts';
 import { run } from '../command-line/run.ts';
 import type { Platform, PlatformOptions, StartPlatform } from '../start-platform.ts';
@@ -58,9 +58,9 @@ function handmade() {
 
 function launch(words: readonly string[]) {
   const platform = handmade();
-  const world = recordedWorld();
-  const code = run(['start', ...words], [startCommand(platform.start)], world);
-  return { platform, world, code };
+  const context = recordedContext();
+  const code = run(['start', ...words], [startCommand(platform.start)], context);
+  return { platform, context, code };
 }
 
 /** Lets every promise that can move, move. */
@@ -68,12 +68,12 @@ const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('dormouse start', () => {
   it('prints exactly one JSON object on stdout and talks on stderr', async () => {
-    const { platform, world, code } = launch(['--json']);
+    const { platform, context, code } = launch(['--json']);
     platform.gates.start.resolve();
     platform.gates.close.resolve();
     await platform.up;
     await settle();
-    expect(world.out()).toBe(
+    expect(context.out()).toBe(
       `${JSON.stringify({
         http: started.http,
         postgres: started.postgres,
@@ -82,15 +82,15 @@ describe('dormouse start', () => {
         databases: started.databases.map(({ extra: _, ...rest }) => rest),
       })}\n`,
     );
-    expect(world.err()).toContain('Preparing Postgres.');
-    world.press('SIGTERM');
+    expect(context.err()).toContain('Preparing Postgres.');
+    context.press('SIGTERM');
     expect(await code).toBe(0);
-    expect(world.out().split('\n')).toHaveLength(2);
+    expect(context.out().split('\n')).toHaveLength(2);
     expect(platform.log).toEqual(['started', 'closing', 'closed']);
   });
 
   it('tells a newcomer where everything is', async () => {
-    const { platform, world, code } = launch([]);
+    const { platform, context, code } = launch([]);
     platform.gates.start.resolve();
     platform.gates.close.resolve();
     await platform.up;
@@ -106,16 +106,16 @@ describe('dormouse start', () => {
       'stream(',
       'npx dormouse db create NAME',
     ]) {
-      expect(world.out()).toContain(text);
+      expect(context.out()).toContain(text);
     }
-    expect(world.err()).toBe('');
-    expect(world.out()).not.toContain('\u001b');
-    world.press('SIGINT');
+    expect(context.err()).toBe('');
+    expect(context.out()).not.toContain('\u001b');
+    context.press('SIGINT');
     expect(await code).toBe(0);
   });
 
   it('hands on its flags, and the data directory as an absolute path', async () => {
-    const { platform, world, code } = launch(['--data', 'here', '--stop-after', 'never', '--body-max', '1MiB']);
+    const { platform, context, code } = launch(['--data', 'here', '--stop-after', 'never', '--body-max', '1MiB']);
     expect(platform.options()).toMatchObject({
       data: '/home/ada/here',
       port: 4400,
@@ -131,54 +131,54 @@ describe('dormouse start', () => {
       tcpConnections: 20,
       version: '9.9.9',
     });
-    world.press('SIGTERM');
+    context.press('SIGTERM');
     platform.gates.start.resolve();
     platform.gates.close.resolve();
     expect(await code).toBe(0);
   });
 
   it('stops cleanly when told so while it starts, without printing what is already over', async () => {
-    const { platform, world, code } = launch(['--json']);
-    world.press('SIGTERM');
+    const { platform, context, code } = launch(['--json']);
+    context.press('SIGTERM');
     platform.gates.start.resolve();
     platform.gates.close.resolve();
     expect(await code).toBe(0);
-    expect(world.out()).toBe('');
+    expect(context.out()).toBe('');
     expect(platform.log).toEqual(['started', 'closing', 'closed']);
   });
 
   it('ends at once on a second Ctrl-C, but not on a second SIGTERM', async () => {
-    const { platform, world, code } = launch([]);
+    const { platform, context, code } = launch([]);
     platform.gates.start.resolve();
     await platform.up;
-    world.press('SIGINT');
+    context.press('SIGINT');
     // npm sends the same Ctrl-C a second time.
-    world.pass(20);
-    world.press('SIGINT');
+    context.pass(20);
+    context.press('SIGINT');
     await settle();
-    world.pass(2000);
-    world.press('SIGTERM');
-    expect(() => world.press('SIGINT')).toThrow(new Exited(3));
+    context.pass(2000);
+    context.press('SIGTERM');
+    expect(() => context.press('SIGINT')).toThrow(new Exited(3));
     platform.gates.close.resolve();
     expect(await code).toBe(0);
   });
 
   it('says why it did not start, and exits with 2', async () => {
-    const world = recordedWorld();
+    const context = recordedContext();
     const failing: StartPlatform = async () => {
       throw new DormouseError('port_in_use', { message: 'Port 4400 is in use.' });
     };
-    expect(await run(['start'], [startCommand(failing)], world)).toBe(2);
-    expect(world.err()).toBe('dormouse: Port 4400 is in use. [port_in_use]\n');
-    expect(world.press('SIGINT')).toBe(false);
+    expect(await run(['start'], [startCommand(failing)], context)).toBe(2);
+    expect(context.err()).toBe('dormouse: Port 4400 is in use. [port_in_use]\n');
+    expect(context.press('SIGINT')).toBe(false);
   });
 
   it('says which disk is full', async () => {
-    const world = recordedWorld();
+    const context = recordedContext();
     const full = async (): Promise<never> => {
       throw new DormouseError('disk_full');
     };
-    expect(await run(['start', '--data', '/srv/dormouse'], [startCommand(full)], world)).toBe(2);
-    expect(world.err()).toMatch(/The disk that holds \/srv\/dormouse is full\..*--data.*\[disk_full\]/);
+    expect(await run(['start', '--data', '/srv/dormouse'], [startCommand(full)], context)).toBe(2);
+    expect(context.err()).toMatch(/The disk that holds \/srv\/dormouse is full\..*--data.*\[disk_full\]/);
   });
 });

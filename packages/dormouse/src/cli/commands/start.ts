@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { DormouseError, toDormouseError } from '../../base/index.ts';
-import type { World } from '../command-line/index.ts';
+import type { ProcessContext } from '../command-line/index.ts';
 import { bold, type Command, defineCommand, formatPairs, printJson, textLogger } from '../command-line/index.ts';
 import { dataDirectory, START_FLAGS, type StartValues, urlPairs } from '../platform-api/index.ts';
 import type { Platform, StartPlatform } from '../start-platform.ts';
@@ -27,31 +27,33 @@ export function startCommand(startPlatform: StartPlatform): Command {
       'dormouse start --data /srv/dormouse --suspend-after 30s --stop-after never',
       'dormouse start --host 0.0.0.0 --public-url https://db.example.com',
     ],
-    run: ({ values, world }) => start(values, world, startPlatform),
+    run: ({ values, context }) => start(values, context, startPlatform),
   });
 }
 
-async function start(values: StartValues, world: World, startPlatform: StartPlatform): Promise<number> {
+async function start(values: StartValues, context: ProcessContext, startPlatform: StartPlatform): Promise<number> {
   // With --json stdout carries the one object and nothing else.
-  const talk = values.json ? world.stderr : world.stdout;
-  const began = world.monotonic();
-  const directory = dataDirectory(values.data, world);
-  const stop = stopRequest(world, (line) => talk.write(`${line}\n`));
+  const talk = values.json ? context.stderr : context.stdout;
+  const began = context.monotonic();
+  const directory = dataDirectory(values.data, context);
+  const stop = stopRequest(context, (line) => talk.write(`${line}\n`));
   try {
-    talk.write(`${bold(talk, world.environment, `Dormouse ${world.version}`)} starts on ${near(directory, world)}\n`);
+    talk.write(
+      `${bold(talk, context.environment, `Dormouse ${context.version}`)} starts on ${near(directory, context)}\n`,
+    );
     const platform = await startPlatform(
-      { ...values, data: directory, version: world.version },
-      textLogger(world.stderr, values.logLevel, world.now),
+      { ...values, data: directory, version: context.version },
+      textLogger(context.stderr, values.logLevel, context.now),
       (line) => talk.write(`  ${line}\n`),
     ).catch((error: unknown) => {
       throw toDormouseError(error).code === 'disk_full' ? diskFull(directory, error) : error;
     });
     try {
-      const seconds = ((world.monotonic() - began) / 1000).toFixed(1);
+      const seconds = ((context.monotonic() - began) / 1000).toFixed(1);
       // A stop that came while it started: say nothing more, only end.
       if (!stop.asked()) {
-        if (values.json) printJson(world.stdout, summary(platform));
-        else world.stdout.write(welcome(platform, seconds, world));
+        if (values.json) printJson(context.stdout, summary(platform));
+        else context.stdout.write(welcome(platform, seconds, context));
       }
       await stop.wait;
     } finally {
@@ -73,21 +75,21 @@ function diskFull(directory: string, cause: unknown): DormouseError {
 }
 
 /** Waits for the first signal; the second ends the process at once. */
-function stopRequest(world: World, say: (line: string) => void) {
+function stopRequest(context: ProcessContext, say: (line: string) => void) {
   let askedAtMs: number | undefined;
   let resolve: () => void = () => {};
   const wait = new Promise<void>((done) => {
     resolve = done;
   });
-  const forget = world.onStopSignal((signal) => {
-    const nowMs = world.monotonic();
+  const forget = context.onStopSignal((signal) => {
+    const nowMs = context.monotonic();
     if (askedAtMs === undefined) {
       askedAtMs = nowMs;
       say(signal === 'SIGINT' ? '\nStopping. Ctrl-C again ends at once.' : 'Stopping.');
       resolve();
     } else if (signal === 'SIGINT' && nowMs - askedAtMs > SAME_PRESS_MS) {
       say('Ended at once. The next start puts in order what was left.');
-      world.exitNow(EXIT_INTERRUPTED);
+      context.exitNow(EXIT_INTERRUPTED);
     }
   });
   return { wait, asked: () => askedAtMs !== undefined, forget };
@@ -103,8 +105,8 @@ function summary(platform: Platform): object {
 }
 
 /** What a newcomer reads first: where everything is, and what to do with it. */
-function welcome(platform: Platform, seconds: string, world: World): string {
-  const strong = (text: string) => bold(world.stdout, world.environment, text);
+function welcome(platform: Platform, seconds: string, context: ProcessContext): string {
+  const strong = (text: string) => bold(context.stdout, context.environment, text);
   const shown = platform.databases.slice(0, DATABASES_SHOWN_MAX);
   const more = platform.databases.length - shown.length;
   let out = `  Ready in ${seconds} s.\n`;
@@ -142,7 +144,7 @@ function nextSteps(database: Platform['databases'][number] | undefined): string 
 }
 
 /** A path as a person would write it from here. */
-function near(directory: string, world: World): string {
-  const relative = path.relative(world.workingDirectory, directory);
+function near(directory: string, context: ProcessContext): string {
+  const relative = path.relative(context.workingDirectory, directory);
   return relative !== '' && !relative.startsWith('..') && !path.isAbsolute(relative) ? `./${relative}` : directory;
 }

@@ -13,17 +13,17 @@ export const status: Command = defineCommand({
   name: 'status',
   summary: 'Show whether the platform runs, and its dashboard',
   flags: { ...CONNECTION_FLAGS, json: JSON_FLAG },
-  async run({ values, given, world, signal }) {
-    const platform = await findPlatform(values, given, world, signal);
+  async run({ values, given, context, signal }) {
+    const platform = await findPlatform(values, given, context, signal);
     const reply = await platform.request('GET', '/api/status');
     const now = readStatus(reply);
     const dashboard = dashboardUrl(platform.address.url, platform.address.token);
     if (values.json) {
-      printJson(world.stdout, { ...(reply as object), dashboard });
+      printJson(context.stdout, { ...(reply as object), dashboard });
       return 0;
     }
     const states = Object.entries(now.databases.byState).map(([state, count]) => `${count} ${state}`);
-    world.stdout.write(
+    context.stdout.write(
       formatPairs(
         [
           ['Dormouse', `${now.version}, running for ${formatAge(now.nowMs - now.startedAtMs)}`],

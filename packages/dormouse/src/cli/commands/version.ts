@@ -5,9 +5,9 @@ export const version: Command = defineCommand({
   name: 'version',
   summary: 'Print the version',
   flags: { json: JSON_FLAG },
-  async run({ values, world }) {
-    if (values.json) printJson(world.stdout, { version: world.version });
-    else world.stdout.write(`dormouse ${world.version}\n`);
+  async run({ values, context }) {
+    if (values.json) printJson(context.stdout, { version: context.version });
+    else context.stdout.write(`dormouse ${context.version}\n`);
     return 0;
   },
 });

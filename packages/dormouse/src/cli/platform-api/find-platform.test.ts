@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { recordedWorld } from '../../../test/support/recorded-world.ts';
+import { recordedContext } from '../../../test/support/recorded-context.ts';
 import { run } from '../command-line/run.ts';
 import { allCommands } from '../commands/index.ts';
 
@@ -29,17 +29,17 @@ async function answering(status: number, body: string, headers: Record<string, s
 const admin = (url: string) => JSON.stringify({ url, adminToken: 'secret' });
 const empty = '{"databases":[]}';
 
-async function listing(words: readonly string[], world: ReturnType<typeof recordedWorld>) {
-  const code = await run(['db', 'list', '--json', ...words], commands, world);
-  return { code, out: world.out(), err: world.err() };
+async function listing(words: readonly string[], context: ReturnType<typeof recordedContext>) {
+  const code = await run(['db', 'list', '--json', ...words], commands, context);
+  return { code, out: context.out(), err: context.err() };
 }
 
 describe('where the platform is', () => {
   it('reads it from the default data directory, which for root is another', async () => {
     const { url, seen } = await answering(200, empty);
-    const user = recordedWorld({ files: { '/home/ada/.dormouse/admin.json': admin(url) } });
+    const user = recordedContext({ files: { '/home/ada/.dormouse/admin.json': admin(url) } });
     expect(await listing([], user)).toEqual({ code: 0, out: '[]\n', err: '' });
-    const root = recordedWorld({ userId: 0, files: { '/var/lib/dormouse/admin.json': admin(url) } });
+    const root = recordedContext({ userId: 0, files: { '/var/lib/dormouse/admin.json': admin(url) } });
     expect(await listing([], root)).toMatchObject({ code: 0 });
     expect(seen).toEqual([
       { method: 'GET', url: '/api/databases', authorization: 'Bearer secret' },
@@ -49,24 +49,26 @@ describe('where the platform is', () => {
 
   it('reads it from --data, relative to here', async () => {
     const { url } = await answering(200, empty);
-    const world = recordedWorld({ files: { '/home/ada/d/admin.json': admin(url) } });
-    expect(await listing(['--data', 'd'], world)).toMatchObject({ code: 0 });
+    const context = recordedContext({ files: { '/home/ada/d/admin.json': admin(url) } });
+    expect(await listing(['--data', 'd'], context)).toMatchObject({ code: 0 });
   });
 
   it('takes flags over the environment over the file', async () => {
     const { url, seen } = await answering(200, empty);
     const files = { '/home/ada/.dormouse/admin.json': admin('http://127.0.0.1:1') };
     const environment = { DORMOUSE_URL: 'http://127.0.0.1:2', DORMOUSE_TOKEN: 'theirs' };
-    expect(await listing(['--url', url], recordedWorld({ files, environment }))).toMatchObject({ code: 0 });
+    expect(await listing(['--url', url], recordedContext({ files, environment }))).toMatchObject({ code: 0 });
     const named = { DORMOUSE_URL: url, DORMOUSE_TOKEN: 'theirs' };
-    expect(await listing(['--token', 'mine'], recordedWorld({ files, environment: named }))).toMatchObject({ code: 0 });
+    expect(await listing(['--token', 'mine'], recordedContext({ files, environment: named }))).toMatchObject({
+      code: 0,
+    });
     expect(seen.map((one) => one.authorization)).toEqual(['Bearer theirs', 'Bearer mine']);
   });
 
   it('never sends the token of a data directory to a foreign address', async () => {
-    const world = recordedWorld({ files: { '/home/ada/.dormouse/admin.json': admin('http://127.0.0.1:1') } });
+    const context = recordedContext({ files: { '/home/ada/.dormouse/admin.json': admin('http://127.0.0.1:1') } });
     const sent: unknown[] = [];
-    const watched = { ...world, fetch: (async (...input: unknown[]) => sent.push(input)) as unknown as typeof fetch };
+    const watched = { ...context, fetch: (async (...input: unknown[]) => sent.push(input)) as unknown as typeof fetch };
     const { code, err } = await listing(['--url', 'https://db.example.com'], watched);
     expect(code).toBe(2);
     expect(err).toContain('There is no admin token for https://db.example.com');
@@ -91,7 +93,7 @@ describe('nothing there', () => {
       'cannot be read (EACCES)',
     ],
   ])('%s', async (_name, files, words, message) => {
-    const { code, out, err } = await listing(words, recordedWorld({ files }));
+    const { code, out, err } = await listing(words, recordedContext({ files }));
     expect(err).toContain(message);
     expect([code, out]).toEqual([2, '']);
   });
@@ -100,7 +102,7 @@ describe('nothing there', () => {
 describe('what answers is not as it should be', () => {
   const asking = async (status: number, body: string, headers?: Record<string, string>) => {
     const { url } = await answering(status, body, headers);
-    return listing(['--url', url, '--token', 't'], recordedWorld());
+    return listing(['--url', url, '--token', 't'], recordedContext());
   };
 
   it('says that another program is there', async () => {
@@ -148,9 +150,9 @@ describe('db delete', () => {
   });
   const deleting = async (words: readonly string[], answers?: readonly string[]) => {
     const { url, seen } = await answering(200, detail);
-    const world = recordedWorld(answers === undefined ? {} : { answers });
-    const code = await run(['db', 'delete', 'shop', '--url', url, '--token', 't', ...words], commands, world);
-    return { code, err: world.err(), out: world.out(), methods: seen.map((one) => `${one.method} ${one.url}`) };
+    const context = recordedContext(answers === undefined ? {} : { answers });
+    const code = await run(['db', 'delete', 'shop', '--url', url, '--token', 't', ...words], commands, context);
+    return { code, err: context.err(), out: context.out(), methods: seen.map((one) => `${one.method} ${one.url}`) };
   };
   const asked = 'GET /api/databases/shop';
   const deleted = 'DELETE /api/databases/db_1';

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { DormouseError } from '../../base/index.ts';
-import type { World } from '../command-line/index.ts';
+import type { ProcessContext } from '../command-line/index.ts';
 import type { ConnectionValues } from './flags.ts';
 import { type PlatformClient, platformClient } from './platform-client.ts';
 
@@ -8,13 +8,16 @@ import { type PlatformClient, platformClient } from './platform-client.ts';
 const ADMIN_FILE = 'admin.json';
 
 /** The data directory when none is named: root's own home is closed to the account that Postgres runs as. */
-function defaultDataDirectory(world: Pick<World, 'userId' | 'workingDirectory'>): string {
-  return world.userId === 0 ? '/var/lib/dormouse' : path.join(world.workingDirectory, '.dormouse');
+function defaultDataDirectory(context: Pick<ProcessContext, 'userId' | 'workingDirectory'>): string {
+  return context.userId === 0 ? '/var/lib/dormouse' : path.join(context.workingDirectory, '.dormouse');
 }
 
 /** The data directory that the flags name, absolute. */
-export function dataDirectory(data: string | undefined, world: Pick<World, 'userId' | 'workingDirectory'>): string {
-  return data === undefined ? defaultDataDirectory(world) : path.resolve(world.workingDirectory, data);
+export function dataDirectory(
+  data: string | undefined,
+  context: Pick<ProcessContext, 'userId' | 'workingDirectory'>,
+): string {
+  return data === undefined ? defaultDataDirectory(context) : path.resolve(context.workingDirectory, data);
 }
 
 /**
@@ -25,13 +28,13 @@ export function dataDirectory(data: string | undefined, world: Pick<World, 'user
 export async function findPlatform(
   values: ConnectionValues,
   given: ReadonlySet<string>,
-  world: World,
+  context: ProcessContext,
   signal: AbortSignal,
 ): Promise<PlatformClient> {
-  const directory = dataDirectory(values.data, world);
+  const directory = dataDirectory(values.data, context);
   const file = path.join(directory, ADMIN_FILE);
   const complete = values.url !== undefined && values.token !== undefined;
-  const written = complete ? undefined : await readAdminFile(file, world);
+  const written = complete ? undefined : await readAdminFile(file, context);
 
   const url = values.url ?? written?.url;
   if (url === undefined) {
@@ -47,17 +50,20 @@ export async function findPlatform(
     });
   }
   const source = given.has('url') ? '--url' : values.url !== undefined ? 'DORMOUSE_URL' : file;
-  return platformClient({ url, token, source }, world.fetch, signal);
+  return platformClient({ url, token, source }, context.fetch, signal);
 }
 
 function isLoopback(url: string): boolean {
   return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
 }
 
-async function readAdminFile(file: string, world: World): Promise<{ url: string; adminToken: string } | undefined> {
+async function readAdminFile(
+  file: string,
+  context: ProcessContext,
+): Promise<{ url: string; adminToken: string } | undefined> {
   let text: string | undefined;
   try {
-    text = await world.readFile(file);
+    text = await context.readFile(file);
   } catch (cause) {
     throw new DormouseError('data_unusable', {
       cause,

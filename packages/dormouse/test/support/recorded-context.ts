@@ -1,7 +1,7 @@
-import type { Sink, StopSignal, World } from '../../src/cli/command-line/world.ts';
+import type { ProcessContext, Sink, StopSignal } from '../../src/cli/command-line/process-context.ts';
 
-/** A world for the CLI that keeps what was printed and lets the test press keys. */
-export interface RecordedWorld extends World {
+/** A context for the CLI that keeps what was printed and lets the test press keys. */
+export interface RecordedWorld extends ProcessContext {
   readonly out: () => string;
   readonly err: () => string;
   /** Sends a stop signal; false if nobody listens for one. */
@@ -19,7 +19,7 @@ export class Exited extends Error {
   }
 }
 
-export function recordedWorld(
+export function recordedContext(
   options: {
     readonly environment?: Readonly<Record<string, string>>;
     readonly files?: Readonly<Record<string, string | Error>>;

@@ -14,7 +14,7 @@ export interface Sink {
 export type StopSignal = 'SIGINT' | 'SIGTERM';
 
 /** Everything of the machine that a command touches. */
-export interface World {
+export interface ProcessContext {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly workingDirectory: string;
   /** Effective user id; undefined where there are none. */

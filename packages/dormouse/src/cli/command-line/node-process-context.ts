@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
 import { setTimeout } from 'node:timers/promises';
 import { DormouseError, diskFailure } from '../../base/index.ts';
-import type { Sink, StopSignal, World } from './world.ts';
+import type { ProcessContext, Sink, StopSignal } from './process-context.ts';
 
 const SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM'];
 
@@ -29,7 +29,7 @@ function sink(stream: NodeJS.WriteStream): Sink {
 }
 
 /** The machine that this process runs on. */
-export function nodeWorld(version: string): World {
+export function nodeProcessContext(version: string): ProcessContext {
   return {
     environment: process.env,
     workingDirectory: process.cwd(),
