@@ -114,7 +114,7 @@ describe('Control', () => {
     return key.id;
   };
 
-  it('creates a database that is found by name and id, with the URLs of its first key', async () => {
+  it('a created database is found by its name and by its id, and has the URLs of its first key', async () => {
     const made = await control.createDatabase('main');
     expect(made).toMatchObject({
       name: 'main',
@@ -140,7 +140,7 @@ describe('Control', () => {
     expect(made.postgresUrl).toContain(`:${control.catalog.secret(firstKey())}@`);
   });
 
-  it('prints the same URLs after a restart', async () => {
+  it('a database has the same URLs after a restart of the platform', async () => {
     const made = await control.createDatabase('main');
     control.catalog.count(firstKey(), made.id, 7);
     control.close();
@@ -155,7 +155,7 @@ describe('Control', () => {
     ]);
   });
 
-  it('refuses names that are none or taken, one of two at once too', async () => {
+  it('an invalid name and a name in use are refused, also when two databases of one name are created at once', async () => {
     await expect(control.createDatabase('Main!')).rejects.toMatchObject({ code: 'name_invalid' });
     const both = await Promise.allSettled([control.createDatabase('main'), control.createDatabase('main')]);
     expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
@@ -163,7 +163,7 @@ describe('Control', () => {
     expect(control.listDatabases()).toHaveLength(1);
   });
 
-  it('leaves nothing of a creation that fails', async () => {
+  it('a creation that fails leaves nothing of the database', async () => {
     fleet.failing = 'create';
     await expect(control.createDatabase('main')).rejects.toMatchObject({ code: 'disk_full' });
     expect(fleet.calls.map((call) => call.split(' ')[0])).toEqual(['create', 'destroy']);
@@ -172,7 +172,7 @@ describe('Control', () => {
     await control.createDatabase('main');
   });
 
-  it('changes when a database rests: kept, told to the server and to who watches', async () => {
+  it('a change of the times of rest is stored, applied to the server and sent to watchers', async () => {
     const events: ControlEvent[] = [];
     control.watchers.add({ tell: (event) => events.push(event), end() {} });
     const { id, rest } = await control.createDatabase('main');
@@ -205,14 +205,14 @@ describe('Control', () => {
     { stopAfterMs: 2 ** 31 },
     { alwaysOn: 'yes' },
     { name: 'other' },
-  ])('refuses what cannot be set: %o', async (patch) => {
+  ])('a change that cannot be made is refused and changes nothing: %o', async (patch) => {
     await control.createDatabase('main');
     await expect(control.change('main', patch)).rejects.toMatchObject({ code: 'request_invalid' });
     expect(control.listDatabases()[0]?.rest.own).toEqual([]);
   });
 
   it.each(['creating', 'deleting'] as const)(
-    'clears away at the next start what a crash left %s',
+    'a database that a crash left %s is deleted at the next start',
     async (lifecycle) => {
       control.close();
       const registry = new Registry(path.join(directory, 'registry.db'));
@@ -229,7 +229,7 @@ describe('Control', () => {
     },
   );
 
-  it('deletes throw-away databases when the machine has booted, and only then', async () => {
+  it('the first start after a boot of the machine deletes the throw-away databases, and no other start does', async () => {
     await control.createDatabase('main');
     const { done } = control.beginBranch('main', 'thrown-away', { atRest: false, throwAway: true });
     const { id, throwAway } = await done;
@@ -242,7 +242,7 @@ describe('Control', () => {
     fleet.calls.length = 0;
     control.close();
     await openControl('boot-2');
-    // Nobody was let near it before it was gone.
+    // Nothing else was done with the database before it was destroyed.
     expect(fleet.calls).toEqual([`destroy ${id}`]);
     expect(
       control
@@ -252,7 +252,7 @@ describe('Control', () => {
     ).toEqual(['kept false', 'main false']);
   });
 
-  it('starts although something cannot be cleared away', async () => {
+  it('the platform starts although an unfinished database cannot be deleted', async () => {
     await control.createDatabase('main');
     fleet.failing = 'destroy';
     await expect(control.deleteDatabase('main')).rejects.toThrow();
@@ -265,7 +265,7 @@ describe('Control', () => {
     expect(control.listDatabases()).toEqual([]);
   });
 
-  it('deletes for good: keys end at once, and a failure is taken up again', async () => {
+  it('the keys of a deleted database stop working at once, and a deletion that failed goes on when it is repeated', async () => {
     const made = await control.createDatabase('main');
     const key = firstKey();
     fleet.failing = 'destroy';
@@ -282,7 +282,7 @@ describe('Control', () => {
     await control.createDatabase('main');
   });
 
-  it('creates and revokes keys; what is revoked is known to the catalog at once and stays so', async () => {
+  it('keys are created and revoked, and the catalog knows at once and for good that a key is revoked', async () => {
     const made = await control.createDatabase('main');
     const reader = control.createKey('main', 'reader', 'report');
     expect(reader.prismaUrl).not.toBe(made.prismaUrl);
@@ -313,7 +313,7 @@ describe('Control', () => {
     expect(() => control.revokeKey(other.id, reader.id)).toThrow(expect.objectContaining({ code: 'key_unknown' }));
   });
 
-  it('forces states and tells who watches', async () => {
+  it('a forced state is reached and sent to watchers', async () => {
     const seen: ControlEvent[] = [];
     control.watchers.add({ tell: (event) => seen.push(event), end: () => {} });
     const { id } = await control.createDatabase('main');

@@ -29,9 +29,9 @@ import {
 import type { KeyRow, Registry, Secrets } from './registry/index.ts';
 import { MemoryCatalog, Usage } from './registry/index.ts';
 
-/** Keys a database may have, revoked ones too: all of them stand in memory. */
+/** Most keys per database. Revoked keys count, because all keys are in memory. */
 export const KEYS_MAX = 1_000;
-/** Longest label of a key. */
+/** Most characters in the label of a key. */
 const LABEL_CHARS_MAX = 200;
 
 export interface ControlOptions {
@@ -40,18 +40,18 @@ export interface ControlOptions {
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly log: Logger;
-  /** How databases rest that have nothing of their own. */
+  /** The times of rest of databases that have none of their own. */
   readonly rest: RestDefaults;
-  /** Which boot of the machine this is. */
+  /** Identifies the current boot of the machine. */
   readonly bootId: string;
-  /** What databases may take that have no limits of their own. */
+  /** The limits of databases that have none of their own. */
   readonly limits: LimitDefaults;
   readonly addresses: Addresses;
 }
 
 /**
- * What may be asked about databases and keys, and done to them. The catalog is ready from the start; the fleet is
- * attached once it exists.
+ * Shows and changes databases and keys. The catalog is ready from the construction; what needs servers works after
+ * `start`.
  */
 export class Control {
   readonly #options: ControlOptions;
@@ -64,7 +64,7 @@ export class Control {
   /** The major version that new databases get. */
   #pgMajor = 0;
   readonly #revokedListeners = new Set<(id: KeyId) => void>();
-  /** Changes of databases are taken one after the other. */
+  /** The last change of a database; changes are made one after the other. */
   #lastChange: Promise<unknown> = Promise.resolve();
 
   constructor(options: ControlOptions) {
@@ -95,12 +95,12 @@ export class Control {
     for (const key of registry.keys()) directory.enterKey(key);
   }
 
-  /** What the data plane may know. */
+  /** The databases and keys that queries may use. */
   get catalog(): Catalog {
     return this.#directory.catalog;
   }
 
-  /** Databases that are ready, for the platform to open. */
+  /** The databases that are ready, which the platform opens at its start. */
   databases(): readonly DatabaseRecord[] {
     return this.#directory.records();
   }
@@ -153,8 +153,8 @@ export class Control {
   }
 
   /**
-   * Deletes for good; its keys stop working at once. Repeated, it goes on with what is left. A branch in the making is
-   * given up.
+   * Deletes a database; its keys stop working at once. A repeated call continues a deletion that failed. The making of
+   * a branch is aborted.
    */
   async deleteDatabase(nameOrId: string): Promise<{ readonly id: DatabaseId; readonly name: string }> {
     const row = this.#directory.find(nameOrId);
@@ -170,8 +170,8 @@ export class Control {
   }
 
   /**
-   * Changes when a database rests and what it may take: durable, and in effect at once. Fails with `request_invalid`,
-   * `limits_unavailable`, and then nothing has changed.
+   * Changes the times of rest and the limits of a database. The change is durable and applies at once. Fails with
+   * `request_invalid`, `limits_unavailable`, and then nothing has changed.
    */
   change(nameOrId: string, patch: Readonly<Record<string, unknown>>): Promise<DatabaseDetail> {
     const done = this.#lastChange.then(() => this.#change(nameOrId, patch));
@@ -211,8 +211,9 @@ export class Control {
   }
 
   /**
-   * Revokes a key: no request that comes after this returns gets in by it, also if it cannot be written (`disk_full`):
-   * then it holds until the platform ends, and a repetition writes it. Repeated otherwise, it changes nothing.
+   * Revokes a key: once this returns or throws, no request is admitted by the key. When the revocation cannot be
+   * written (`disk_full`), it holds until the platform ends, and a repeated call writes it. Other repeated calls change
+   * nothing.
    */
   revokeKey(nameOrId: string, keyId: string): KeySummary {
     const key = this.#directory.findKey(nameOrId, keyId);
@@ -226,14 +227,14 @@ export class Control {
       if (toDormouseError(cause).code !== 'disk_full') throw cause;
       throw new DormouseError('disk_full', {
         message:
-          'The key is refused from now on, but the disk is full: once Dormouse starts again, it would work again. Free some space and revoke it again.',
+          'The key is refused from now on, but the disk is full: after a restart of Dormouse the key would work again. Free some space and revoke the key again.',
         cause,
       });
     }
     return this.#views.key(revoked);
   }
 
-  /** Calls `listener` for each key at once after it was revoked, so that the sessions of the key can be ended. */
+  /** Calls `listener` with each key that is revoked, so that its sessions can be ended. */
   onRevoked(listener: (id: KeyId) => void): void {
     this.#revokedListeners.add(listener);
   }
@@ -243,7 +244,7 @@ export class Control {
     return this.#views.totals();
   }
 
-  /** Writes the counts and closes the registry. */
+  /** Writes the usage counts and closes the registry. */
   close(): void {
     this.watchers.close();
     try {
@@ -260,7 +261,7 @@ export class Control {
     const limits = patchLimits(old.limits, patch);
     if (LIMITS.some((name) => limits[name] !== old.limits[name])) {
       await this.#servers().setLimits(id, limits);
-      // It may have been deleted meanwhile.
+      // The database may have been deleted meanwhile.
       this.#directory.findReady(id);
       registry.setLimits(id, limits);
     }

@@ -1,13 +1,13 @@
-/** What was opened, closed in reverse order: once, and to the end even when a step fails. */
+/** Closes resources in the reverse order of their opening, each once, and continues when a step fails. */
 export class ClosingStack {
   readonly #steps: (() => void | Promise<void>)[] = [];
 
-  /** Adds what closes the thing opened last. */
+  /** Adds the step that closes the resource opened last. */
   push(step: () => void | Promise<void>): void {
     this.#steps.push(step);
   }
 
-  /** Runs every step; then throws the first failure, if there was one. Called again, it has nothing left to do. */
+  /** Runs every step, then throws the first failure if there was one. A second call does nothing. */
   async close(): Promise<void> {
     const failures: unknown[] = [];
     for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {

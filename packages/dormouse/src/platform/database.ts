@@ -27,13 +27,13 @@ export interface DatabaseOptions {
   readonly log: Logger;
 }
 
-/** Everything of one database on this machine hangs from here: its server, pools, schemas and transactions, events. */
+/** One open database on this machine: its server, connection pools, Prisma schemas, transactions and events. */
 export class Database {
   readonly record: DatabaseRecord;
   readonly instance: Instance;
   readonly engine: EngineDatabase;
   readonly #events: DatabaseEvents | undefined;
-  /** Noted by the pools and by the TCP door. */
+  /** The pools and the TCP door note changes of tables here. */
   readonly schemaChanges: SchemaChanges = new SchemaChanges();
   readonly #pools: Readonly<Record<Role, Pool>>;
   readonly #detach: () => void;
@@ -72,7 +72,7 @@ export class Database {
     return this.#events;
   }
 
-  /** Any pool's: the server says the same to all roles. */
+  /** Asks over an idle connection of any pool, because the server gives all roles the same answer. */
   async #askIdle(sql: string): Promise<string | undefined> {
     for (const role of ROLES) {
       const answer = await this.#pools[role].askIdle(sql);
@@ -81,7 +81,7 @@ export class Database {
     return undefined;
   }
 
-  /** Details for status and dashboard. */
+  /** Details for `dormouse db show` and the dashboard. */
   async describe(): Promise<Readonly<Record<string, unknown>>> {
     return {
       generation: this.instance.generation,
@@ -91,13 +91,13 @@ export class Database {
     };
   }
 
-  /** Ends what uses the server: transactions are rolled back, leases given up. The server itself stays as it is. */
+  /** Rolls back the transactions and closes the pools. The server keeps its state. */
   async closeClients(): Promise<void> {
     await this.engine.close();
     await Promise.all(ROLES.map((role) => this.#pools[role].close()));
   }
 
-  /** After the server is gone. */
+  /** Closes the event log. Must come after the server has ended, because capture writes until then. */
   async closeEvents(): Promise<void> {
     this.#detach();
     await this.#events?.close();

@@ -10,7 +10,7 @@ import type { Database } from './database.ts';
 import type { PlatformOptions } from './platform-options.ts';
 import type { Ports } from './ports.ts';
 
-/** A call may wait for its database as long as it may run, and a little for what lies between. */
+/** Time of a call beyond the wake and query timeouts, for the work between them. */
 const CALL_MARGIN_MS = 5_000;
 
 export interface DoorsOptions {
@@ -19,7 +19,7 @@ export interface DoorsOptions {
   readonly control: Control;
   readonly secrets: Secrets;
   readonly events: Events;
-  /** Where queries go once a key is proven. Throws while the platform starts. */
+  /** Takes queries after their key was checked. While the platform starts, a call waits. */
   readonly origin: Origin;
   readonly database: (id: DatabaseId) => Database | undefined;
   readonly memory: () => PlatformStatus['memory'];
@@ -81,7 +81,7 @@ export function createDoors(parts: DoorsOptions): Doors {
   const http = createHttpDoor({
     handle: (request, cancellation) => edge.handle(request, cancellation),
     mounts: [
-      // For a person who opens the bare address.
+      // For a person who opens the address without a path.
       { path: '/', reply: redirect('/dashboard/') },
       { path: '/api', reply: createApi({ control, admission, log, status }) },
       { path: '/api/events', stream: createApiEvents({ control, admission, clock }) },

@@ -49,7 +49,9 @@ export class MachineFleet implements Fleet, Origin {
     return this.#databases.get(id);
   }
 
-  /** Opens a database whose storage is there. Must come before its server is adopted, so that capture is told of it. */
+  /**
+   * Opens a database whose files exist. Must come before its server is adopted, so that capture is attached by then.
+   */
   open(record: DatabaseRecord): Database {
     const known = this.#databases.get(record.id);
     if (known !== undefined) return known;
@@ -82,7 +84,7 @@ export class MachineFleet implements Fleet, Origin {
   async destroy({ id, kind }: DatabaseRecord): Promise<void> {
     const database = this.#databases.get(id);
     this.#databases.delete(id);
-    // Sessions and leases must not outlive the server; its end is not waited for by them.
+    // Sessions and leases end with the server; the server's end does not wait for them.
     const clients = database?.closeClients();
     await database?.closeEvents();
     await this.#providers[kind].servers.destroy(id);
@@ -121,12 +123,12 @@ export class MachineFleet implements Fleet, Origin {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Ends what uses the servers, before they are stopped. */
+  /** Ends the transactions and pools of all databases. Must come before the servers stop. */
   async closeClients(): Promise<void> {
     await Promise.all([...this.#databases.values()].map((database) => database.closeClients()));
   }
 
-  /** Closes the logs, after the servers are stopped: capture has had its last words. */
+  /** Closes the event logs. Must come after the servers have stopped, because capture writes until then. */
   async closeEvents(): Promise<void> {
     await Promise.all([...this.#databases.values()].map((database) => database.closeEvents()));
   }

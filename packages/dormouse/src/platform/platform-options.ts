@@ -10,11 +10,11 @@ export interface PlatformOptions {
   readonly suspendAfter: number;
   readonly stopAfter: number;
   readonly listenKeepsAwake: boolean;
-  /** Of all servers together; undefined for a share of the machine's. */
+  /** Memory of all servers together; undefined for a share of the machine's memory. */
   readonly memoryMax: number | undefined;
-  /** Of each database that has none of its own; Infinity for no limit. */
+  /** The limits of each database that has no limit of its own; Infinity for no limit. */
   readonly memoryLimit: number;
-  /** Processors. */
+  /** Number of processors. */
   readonly cpuLimit: number;
   readonly cpuWeight: number;
   readonly processLimit: number;
@@ -51,10 +51,10 @@ export interface PlatformDatabase {
 export interface Platform {
   readonly http: string;
   readonly postgres: string;
-  /** With the admin token in its fragment, which browsers do not send. */
+  /** The dashboard's URL with the admin token in its fragment, which browsers do not send. */
   readonly dashboard: string;
   readonly adminToken: string;
   readonly databases: readonly PlatformDatabase[];
-  /** Stops everything cleanly; resolves when the last process has ended. */
+  /** Stops all servers cleanly; resolves when the last process has ended. */
   close(): Promise<void>;
 }

@@ -20,7 +20,7 @@ import { StartGate } from './start-gate.ts';
 
 export type { Platform, PlatformDatabase, PlatformOptions } from './platform-options.ts';
 
-/** Databases of a platform that has none get this one, so that a newcomer has something to connect to. */
+/** A platform without databases creates this one, so that a new user has a database to connect to. */
 const FIRST_DATABASE = 'main';
 
 /** What the doors serve once the platform has started. */
@@ -31,9 +31,9 @@ interface Started {
 }
 
 /**
- * Puts one machine together, in the order of the life of a query, and starts it. What was opened is closed again when a
- * step fails. Fails with `data_*`, `port_in_use`, `binaries_missing`, `account_unusable`, `start_failed`, `disk_full`,
- * `usage_invalid`.
+ * Assembles and starts one server process, in the order in which a query passes its parts. When a step fails,
+ * everything that was opened is closed again. Fails with `data_*`, `port_in_use`, `binaries_missing`,
+ * `account_unusable`, `start_failed`, `disk_full`, `usage_invalid`.
  */
 export async function startPlatform(
   options: PlatformOptions,
@@ -44,7 +44,9 @@ export async function startPlatform(
   try {
     return await open(options, log, progress, opened);
   } catch (error) {
-    await opened.close().catch((cause: unknown) => log.log('error', 'cleaning up after a failed start', { cause }));
+    await opened
+      .close()
+      .catch((cause: unknown) => log.log('error', 'a failed start could not be cleaned up completely', { cause }));
     throw error;
   }
 }
@@ -62,12 +64,12 @@ async function open(
   const { memoryLimit, cpuLimit, cpuWeight, processLimit, tempLimit } = options;
   const limits = { memoryLimitBytes: memoryLimit, cpuLimit, cpuWeight, processLimit, tempLimitBytes: tempLimit };
 
-  // Before a directory is made that nothing could then be started in.
+  // First, so that no data directory is made that no server could start in.
   await checkBuilds(options.pgBin, options.pgUser);
-  // The lock comes first: nothing is touched that another platform uses.
+  // The lock of the directory comes before any other change: another platform may use the directory.
   const data = openDataDirectory(options.data, { userId: process.getuid?.() });
   opened.push(() => data.close());
-  // The ports come next: an error that one is in use comes before anything is prepared. Connections wait there until
+  // The ports come next, so that a port in use is reported before anything is prepared. Connections wait there until
   // the doors listen.
   const ports = await openPorts(options, publicUrl, log);
   opened.push(() => ports.close());
@@ -115,7 +117,7 @@ async function open(
   const databases = new ClosingStack();
   opened.push(() => databases.close());
 
-  // The doors listen before the databases are opened: a query that comes meanwhile waits at the gate.
+  // The doors listen before the databases are opened. A query that arrives in between waits at the gate.
   const gate = new StartGate<Started>();
   const doors = createDoors({
     options,

@@ -4,7 +4,7 @@ import { Deadline } from '../base/index.ts';
 import { StartGate } from './start-gate.ts';
 
 describe('StartGate', () => {
-  it('holds who comes early until there is something to give', async () => {
+  it('a caller that comes before the start is over waits for its end', async () => {
     const clock = new ManualClock();
     const gate = new StartGate<string>();
     const waiting = [gate.wait(Deadline.in(clock, 1000)), gate.wait(Deadline.in(clock, 2000))];
@@ -14,7 +14,7 @@ describe('StartGate', () => {
     expect(await gate.wait(Deadline.in(clock, 0))).toBe('fleet');
   });
 
-  it('lets nobody wait past his deadline', async () => {
+  it('no caller waits past its deadline', async () => {
     const clock = new ManualClock();
     const gate = new StartGate<string>();
     const waiting = gate.wait(Deadline.in(clock, 1000));
@@ -22,7 +22,7 @@ describe('StartGate', () => {
     await expect(waiting).rejects.toMatchObject({ code: 'shutting_down' });
   });
 
-  it('sends everybody away when the start fails', async () => {
+  it('all callers fail when the start fails', async () => {
     const clock = new ManualClock();
     const gate = new StartGate<string>();
     const waiting = gate.wait(Deadline.in(clock, 1000));

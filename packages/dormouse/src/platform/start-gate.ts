@@ -4,7 +4,7 @@ function starting(): DormouseError {
   return new DormouseError('shutting_down', { message: 'Dormouse is starting. Try again in a moment.' });
 }
 
-/** Holds who comes while the platform starts: a client that never tries again must not meet a closed door. */
+/** Holds calls while the platform starts, because some clients never try again after an error. */
 export class StartGate<T> {
   #value: T | undefined;
   #failed = false;
@@ -41,7 +41,7 @@ export class StartGate<T> {
     this.#release();
   }
 
-  /** The start failed, or the platform closes before it was over: nobody waits any longer. */
+  /** The start failed, or the platform closes before the start was over: all waiting calls fail. */
   fail(): void {
     this.#failed = true;
     this.#release();

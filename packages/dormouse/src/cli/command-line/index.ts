@@ -1,5 +1,6 @@
 /**
- * Owns: the command line: flags, parsing, help, output, and the process around a command as an argument (`ProcessContext`).
+ * Owns: the command line: flags, parsing, help, output, and the process around a command as an argument
+ *   (`ProcessContext`).
  * Never: knows a particular command.
  */
 export { type Command, defineCommand } from './command.ts';

@@ -3,7 +3,7 @@ import { type Clock, DormouseError } from '../../base/index.ts';
 import type { Addresses } from '../databases/index.ts';
 import type { Secrets } from '../registry/index.ts';
 
-/** A day's work at the dashboard; the token in its address opens the next. */
+/** A week. Afterwards the dashboard's URL, which holds the token, opens a new session. */
 const SESSION_MS = 7 * 86_400_000;
 
 export interface AdmissionOptions {
@@ -12,15 +12,16 @@ export interface AdmissionOptions {
   readonly clock: Clock;
 }
 
-/** The parts of a request that say who sends it, and from which page. */
+/** The parts of a request that identify its sender and the page that it comes from. */
 export interface Sender {
   readonly method: string;
   header(name: string): string | undefined;
 }
 
 /**
- * Who may manage: the bearer of the admin token (the CLI), or a browser session begun with it (the dashboard).
- * Host is checked against DNS rebinding, Origin against requests that another site makes a browser send.
+ * Admits requests to the management API: with the admin token (the CLI), or with a browser session that the token
+ * opened (the dashboard). Host is checked against DNS rebinding, Origin against requests that another site makes a
+ * browser send.
  */
 export class Admission {
   readonly #options: AdmissionOptions;
@@ -28,13 +29,12 @@ export class Admission {
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
-    // Cookies know no ports: two platforms on one host need two names.
+    // Browsers share cookies between the ports of a host, so two platforms on one host need two names.
     this.#cookie = `dormouse_${createHash('sha256').update(options.secrets.adminToken).digest('hex').slice(0, 8)}`;
   }
 
   /**
-   * Throws `origin_refused` unless the request names this platform as its host and comes from its own page or from no
-   * page.
+   * Throws `origin_refused` unless the Host of the request is this platform, and its Origin is absent or this platform.
    */
   checkOrigin(sender: Sender): void {
     const { httpPort, publicUrl } = this.#options.addresses;
@@ -49,7 +49,7 @@ export class Admission {
     if (!known || !own) throw new DormouseError('origin_refused');
   }
 
-  /** Throws `admin_token_invalid`, or `origin_refused` for a write by cookie that names no page. */
+  /** Throws `admin_token_invalid`, or `origin_refused` for a write by cookie without an Origin. */
   checkSender(sender: Sender): void {
     const { secrets, clock } = this.#options;
     const authorization = sender.header('authorization');
@@ -61,11 +61,11 @@ export class Admission {
     if (session === undefined || !secrets.isSession(session, clock.now()))
       throw new DormouseError('admin_token_invalid');
     const reads = sender.method === 'GET' || sender.method === 'HEAD';
-    // Browsers name the page in every request that may change something.
+    // Browsers send an Origin with every request that may change something.
     if (!reads && sender.header('origin') === undefined) throw new DormouseError('origin_refused');
   }
 
-  /** Begins a session for who knows the token; gives the Set-Cookie value. */
+  /** Begins a session for the sender of the admin token, and gives the Set-Cookie value. */
   begin(token: string): string {
     const { secrets, clock } = this.#options;
     if (!secrets.isAdminToken(token)) throw new DormouseError('admin_token_invalid');

@@ -78,7 +78,7 @@ describe('createApiEvents', () => {
     headers: Record<string, string> = { authorization: `Bearer ${secrets.adminToken}` },
   ): Promise<Response> => fetch(`http://127.0.0.1:${port}/api/events`, { headers, signal: reading.signal });
 
-  it('shows all databases first, then every change, and ends with the platform', async () => {
+  it('the event stream holds all databases first, then every change, and ends when the platform stops', async () => {
     const made = await control.createDatabase('main');
     const reply = await open();
     expect(reply.headers.get('content-type')).toBe('text/event-stream');
@@ -99,14 +99,14 @@ describe('createApiEvents', () => {
     await ended;
   });
 
-  it('forgets who hangs up', async () => {
+  it('a watcher that hangs up is forgotten', async () => {
     const reply = await open();
     await expect.poll(() => control.watchers.size).toBe(1);
     await reply.body?.cancel();
     await expect.poll(() => control.watchers.size).toBe(0);
   });
 
-  it('lets in nobody without the token, and no page of another site', async () => {
+  it('a request without the token and a page of another site are refused', async () => {
     expect((await open({})).status).toBe(401);
     expect((await open({ authorization: `Bearer ${secrets.adminToken}`, origin: 'http://evil.example' })).status).toBe(
       403,

@@ -4,11 +4,11 @@ import type { Control } from '../control.ts';
 import type { Admission } from './admission.ts';
 import { apiError } from './api.ts';
 
-/** Pages that may watch at once. */
+/** Most pages that watch at the same time. */
 const WATCHERS_MAX = 100;
-/** A page that does not read is let go at this backlog; its browser comes back by itself. */
+/** The connection of a page that does not read is cut at this backlog; its browser connects again by itself. */
 const BACKLOG_BYTES_MAX = 256 * 1024;
-/** Proxies cut connections that stay silent for a minute. */
+/** Shorter than the minute after which proxies cut silent connections. */
 const HEARTBEAT_MS = 15_000;
 
 export interface ApiEventsOptions {
@@ -18,8 +18,8 @@ export interface ApiEventsOptions {
 }
 
 /**
- * `GET /api/events`: what happens to the databases, as server-sent events (HTML standard, section 9.2).
- * First `databases` with all of them, then `state`, `created`, `changed`, `deleted` as they come.
+ * `GET /api/events`: the changes of databases as server-sent events (HTML standard, section 9.2). The first event is
+ * `databases` with all of them; `state`, `created`, `changed` and `deleted` follow as changes happen.
  */
 export function createApiEvents(
   options: ApiEventsOptions,
@@ -29,7 +29,7 @@ export function createApiEvents(
     let first: string;
     try {
       admit(incoming, admission, control);
-      // Fails while the platform starts; the watcher is added below in the same turn, so no change is missed.
+      // Fails while the platform starts. The watcher is added below in the same turn, so no change is missed.
       first = frame('databases', { databases: control.listDatabases() });
     } catch (thrown) {
       const { status, headers, body } = apiError(toDormouseError(thrown));
@@ -76,7 +76,7 @@ function admit(incoming: IncomingMessage, admission: Admission, control: Control
   admission.checkSender(sender);
   if (method !== 'GET') throw new DormouseError('method_not_allowed', { meta: { allow: 'GET' } });
   if (control.watchers.size >= WATCHERS_MAX) {
-    throw new DormouseError('queue_full', { message: `${WATCHERS_MAX} pages watch already. Close some.` });
+    throw new DormouseError('queue_full', { message: `${WATCHERS_MAX} pages watch already. Close some of them.` });
   }
 }
 

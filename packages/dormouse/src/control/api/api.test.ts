@@ -82,7 +82,7 @@ describe('createApi', () => {
     return { status: reply.status, json: JSON.parse(reply.body === '' ? '{}' : String(reply.body)) as Body, reply };
   };
 
-  it('manages databases and keys', async () => {
+  it('the API creates, shows, changes and deletes databases and keys', async () => {
     const created = await send('POST', '/api/databases', { name: 'main' });
     expect(created).toMatchObject({ status: 201, json: { name: 'main', state: 'stopped' } });
     expect((await send('GET', '/api/databases')).json).toEqual({
@@ -126,15 +126,15 @@ describe('createApi', () => {
     ['GET', '/api/nothing', '', 404, 'route_unknown'],
     ['GET', '/api', '', 404, 'route_unknown'],
     ['GET', '/api/databases/a/b/c/d', '', 404, 'route_unknown'],
-  ])('%s %s %s gives %s %s', async (method, url, body, status, code) => {
+  ])('%s %s with the body %s is refused with %s and %s', async (method, url, body, status, code) => {
     expect(await send(method, url, body)).toMatchObject({ status, json: { code, message: expect.any(String) } });
   });
 
-  it('says what a route takes', async () => {
+  it('a method that a route does not take is answered with the methods that it takes', async () => {
     expect((await send('PATCH', '/api/databases')).reply.headers.allow).toBe('GET, POST');
   });
 
-  it('lets in who has the token, and nobody else', async () => {
+  it('only requests with the admin token are admitted', async () => {
     for (const authorization of ['Bearer x', 'Bearer ', secrets.adminToken, `Basic ${secrets.adminToken}`]) {
       expect(await send('GET', '/api/databases', undefined, { ...admin, authorization })).toMatchObject({
         status: 401,
@@ -160,13 +160,13 @@ describe('createApi', () => {
     ['127.0.0.1:4400', 'http://127.0.0.1:4401', 403],
     ['127.0.0.1:4400', 'null', 403],
     ['127.0.0.1:4400', 'http://db.example.com', 403],
-  ])('with Host %s and Origin %s answers %s', async (host, origin, status) => {
+  ])('a request with the Host %s and the Origin %s is answered with %s', async (host, origin, status) => {
     openApi('https://db.example.com');
     const headers = { ...admin, host, ...(origin === undefined ? {} : { origin }) };
     expect((await send('GET', '/api/databases', undefined, headers)).status).toBe(status);
   });
 
-  it('opens a session for the dashboard with the token, which a page of another site cannot use', async () => {
+  it('the admin token opens a session for the dashboard, and a page of another site cannot use that session', async () => {
     const browser = { host: 'localhost:4400', origin: 'http://localhost:4400' };
     expect(await send('POST', '/api/session', { token: 'wrong' }, browser)).toMatchObject({ status: 401 });
     const opened = await send('POST', '/api/session', { token: secrets.adminToken }, browser);

@@ -19,7 +19,7 @@ export interface ApiOptions {
 /** One request of the management API, admitted and split. */
 interface ApiRequest {
   readonly control: Control;
-  /** Path segments that a route's `:` stand for, decoded. */
+  /** The path segments in place of a route's `:`, decoded. */
   readonly names: readonly string[];
   /** The body as an object; empty if there is none. */
   readonly body: Readonly<Record<string, unknown>>;
@@ -28,7 +28,7 @@ interface ApiRequest {
 interface ApiRoute {
   readonly method: string;
   readonly path: string;
-  /** Status of a good reply; 200 if absent. */
+  /** HTTP status of a reply without an error; 200 if absent. */
   readonly status?: number;
   readonly answer: (request: ApiRequest) => unknown;
 }
@@ -81,7 +81,7 @@ const ROUTES: readonly ApiRoute[] = [
   },
 ];
 
-/** With `wait: false` the reply comes at once: a database in the state `creating`, to be asked for by its id. */
+/** With `wait: false` the reply comes at once, with a database in the state `creating`; its id shows its progress. */
 async function branch({ control, names, body }: ApiRequest): Promise<unknown> {
   const { id, done } = control.beginBranch(first(names), text(body, 'name'), {
     atRest: toggle(body, 'atRest', false),
@@ -93,8 +93,8 @@ async function branch({ control, names, body }: ApiRequest): Promise<unknown> {
 }
 
 /**
- * The management API: JSON, for the CLI and the dashboard. Never throws; errors are `{code, message}` with the table's
- * status.
+ * The management API: JSON, for the CLI and the dashboard. Never throws: an error becomes `{code, message}` with the
+ * HTTP status of its row in the error table.
  */
 export function createApi(options: ApiOptions): (request: MinimalRequest) => Promise<MinimalReply> {
   const { admission, control, log } = options;
@@ -203,7 +203,7 @@ function first(names: readonly string[]): string {
 }
 
 function json(status: number, value: unknown): MinimalReply {
-  // What the API says is of this moment and may hold keys.
+  // Not stored by browsers: a reply is true for its moment only, and may hold keys.
   return {
     status,
     headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },

@@ -1,6 +1,6 @@
 /**
- * Owns: the control API over HTTP: admission by token, routes, and the stream of changes.
- * Never: decides what an operation does.
+ * Owns: the management API over HTTP: admission by token or session, routes, and the stream of changes.
+ * Never: carries out an operation itself (`Control` does).
  */
 export { Admission, type AdmissionOptions } from './admission.ts';
 export { type ApiOptions, apiError, createApi } from './api.ts';

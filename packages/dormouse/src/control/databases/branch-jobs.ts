@@ -2,10 +2,10 @@ import { type DatabaseId, DormouseError, toDormouseError } from '../../base/inde
 import type { ForkResult } from '../../instance/index.ts';
 import type { BranchProgress } from '../../management-api/index.ts';
 
-/** How branches ended is told to who asks afterwards; of the last so many. */
+/** Most branches whose outcome is kept for later questions. */
 const ENDED_MAX = 64;
 
-/** A branch in the making. */
+/** What the making of a branch listens to and reports. */
 export interface BranchJob {
   readonly signal: AbortSignal;
   readonly onProgress: (doneBytes: number, totalBytes: number) => void;
@@ -17,12 +17,12 @@ interface Running {
   done: Promise<unknown>;
 }
 
-/** The branches in the making, and how the last ones ended. */
+/** The branches that are being made, and the outcomes of the latest ones. */
 export class BranchJobs {
   readonly #running = new Map<DatabaseId, Running>();
   readonly #ended = new Map<DatabaseId, ForkResult | DormouseError>();
 
-  /** Runs `work` as the making of `id`. */
+  /** Runs `work`, which makes the branch `id`. */
   async run(id: DatabaseId, work: (job: BranchJob) => Promise<ForkResult>): Promise<void> {
     const running: Running = { aborter: new AbortController(), progress: null, done: Promise.resolve() };
     const { signal } = running.aborter;
@@ -48,14 +48,14 @@ export class BranchJobs {
     return this.#running.get(id)?.progress ?? null;
   }
 
-  /** How a branch was made, if that was not long ago. Throws what it failed with. */
+  /** The outcome of a recent branch; undefined for any other. Throws the error that a recent branch failed with. */
   resultOf(id: DatabaseId): ForkResult | undefined {
     const ended = this.#ended.get(id);
     if (ended instanceof DormouseError) throw ended;
     return ended;
   }
 
-  /** Ends a branch in the making and waits until nothing of it is left; false if it is none. */
+  /** Aborts the making of a branch and waits until nothing of it is left; false when `id` is not being made. */
   async abort(id: DatabaseId): Promise<boolean> {
     const running = this.#running.get(id);
     if (running === undefined) return false;

@@ -10,8 +10,8 @@ import type { DatabaseRow, KeyRow, MemoryCatalog } from '../registry/index.ts';
 import type { BranchJobs } from './branch-jobs.ts';
 
 /**
- * Every database and key in memory, whatever state they are in; those of databases that are ready stand in the catalog
- * too. Written after the registry: what is seen here is always on disk.
+ * All databases and keys in memory, in every state; the catalog has those of databases that are ready. The registry is
+ * always written first, so everything in the directory is also on disk.
  */
 export class DatabaseDirectory {
   readonly #catalog: MemoryCatalog;
@@ -24,7 +24,7 @@ export class DatabaseDirectory {
     this.#branches = branches;
   }
 
-  /** What the data plane may know. */
+  /** The databases and keys that queries may use. */
   get catalog(): Catalog {
     return this.#catalog;
   }
@@ -37,7 +37,7 @@ export class DatabaseDirectory {
     return [...this.#databases.values()];
   }
 
-  /** Those that are ready. */
+  /** The databases that are ready. */
   records(): readonly DatabaseRecord[] {
     return this.all().flatMap(({ id }) => this.#catalog.database(id) ?? []);
   }
@@ -47,13 +47,13 @@ export class DatabaseDirectory {
   }
 
   /**
-   * By id first: a name never looks like one. Fails with `database_unknown`, or with what a branch of this id failed
-   * with.
+   * Finds a database by its id or else by its name; a name never looks like an id. Fails with `database_unknown`, or
+   * with the error that the making of the branch with this id failed with.
    */
   find(nameOrId: string): DatabaseRow {
     const row = this.#databases.get(nameOrId as DatabaseId) ?? this.all().find(({ name }) => name === nameOrId);
     if (row) return row;
-    // Who asks for a branch that failed learns why.
+    // For a branch whose making failed this throws the reason.
     this.#branches.resultOf(nameOrId as DatabaseId);
     throw new DormouseError('database_unknown', {
       message: `There is no database ${JSON.stringify(nameOrId.slice(0, 80))}. \`dormouse db list\` shows those that exist.`,
@@ -79,7 +79,7 @@ export class DatabaseDirectory {
     });
   }
 
-  /** Revoked ones too. */
+  /** All keys of a database, with the revoked ones. */
   keysOf(id: DatabaseId): readonly KeyRow[] {
     return [...(this.#keys.get(id)?.values() ?? [])];
   }
@@ -95,7 +95,7 @@ export class DatabaseDirectory {
     if (this.#catalog.database(key.databaseId)) this.#catalog.putKey(key);
   }
 
-  /** Its keys stop working at once. */
+  /** Takes a database out of the catalog: its keys stop working at once. */
   shutOut(id: DatabaseId): void {
     this.#catalog.removeDatabase(id);
   }

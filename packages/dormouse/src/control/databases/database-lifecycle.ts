@@ -20,7 +20,7 @@ import type { Fleet } from './fleet.ts';
 import type { Views } from './views.ts';
 import type { Watchers } from './watchers.ts';
 
-/** Databases a platform may have: each is a directory, a few files and, awake, a dozen processes. */
+/** Most databases per platform: each is a directory, a few files and, while it is awake, a dozen processes. */
 export const DATABASES_MAX = 10_000;
 
 /** The kind of every database that is no branch; a branch is of its source's kind. */
@@ -35,22 +35,24 @@ export interface DatabaseLifecycleOptions {
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly log: Logger;
-  /** Which boot of the machine this is. */
+  /** Identifies the current boot of the machine. */
   readonly bootId: string;
   readonly fleet: () => Fleet;
 }
 
-/** How a branch is to be made. */
+/** How a branch shall be made. */
 export interface BranchRequest {
-  /** Its source is stopped first. */
+  /** Whether the source is stopped first. */
   readonly atRest: boolean;
-  /** It is made faster and never synced: the first start after a boot of the machine deletes it. */
+  /**
+   * Whether the branch is made faster and never synced; the first start after a boot of the machine then deletes it.
+   */
   readonly throwAway: boolean;
 }
 
 /**
- * How databases come to be, new or as a branch, and how they end: each step durable, and safe to repeat after a kill
- * between two.
+ * Creates databases, makes branches and deletes both. Each step is durable and can be repeated after the process was
+ * killed between two steps.
  */
 export class DatabaseLifecycle {
   readonly #options: DatabaseLifecycleOptions;
@@ -61,8 +63,8 @@ export class DatabaseLifecycle {
   }
 
   /**
-   * Enters what is on record. A throw-away database of an earlier boot is at its end: nobody knows what of it had
-   * reached the disk.
+   * Enters a database of the registry. A throw-away database of an earlier boot is to be deleted: it was never synced,
+   * so its files may be incomplete.
    */
   enter(row: DatabaseRow): void {
     const { directory, bootId } = this.#options;
@@ -70,21 +72,21 @@ export class DatabaseLifecycle {
     directory.enter(lost ? { ...row, lifecycle: 'deleting' } : row);
   }
 
-  /** Ends what an earlier run left half created or half deleted. */
+  /** Deletes the databases that an earlier run left half created or half deleted. */
   async clearUnfinished(): Promise<void> {
     const { directory, log } = this.#options;
     for (const row of directory.all()) {
       if (row.lifecycle === 'ready') continue;
       log.log('info', 'clearing away an unfinished database', { id: row.id, lifecycle: row.lifecycle });
-      // What cannot be cleared away now keeps its name and is tried at the next start; the others are not kept waiting
-      // for it.
+      // A database that cannot be deleted now keeps its name and is tried again at the next start. The other databases
+      // do not wait for it.
       await this.#end(row).catch((cause: unknown) =>
         log.log('error', 'an unfinished database stays', { id: row.id, cause }),
       );
     }
   }
 
-  /** Makes a database with a first key of the owner. */
+  /** Creates a database with a first key of the role owner. */
   async create(name: string, pgMajor: number): Promise<DatabaseId> {
     const fleet = this.#options.fleet();
     const row = this.#begin(name, pgMajor);
@@ -92,7 +94,7 @@ export class DatabaseLifecycle {
     return row.id;
   }
 
-  /** Begins a copy of a database that is ready; `done` rejects when it fails, and nothing of it is left then. */
+  /** Begins a copy of a database that is ready. When the copy fails, `done` rejects and nothing of the copy is left. */
   branch(
     source: DatabaseRow,
     name: string,
@@ -120,7 +122,7 @@ export class DatabaseLifecycle {
     return { id: row.id, done };
   }
 
-  /** Ends a database for good. Repeated, it goes on with what is left. A branch in the making is given up. */
+  /** Deletes a database. A repeated call continues a deletion that failed. The making of a branch is aborted. */
   async delete(row: DatabaseRow): Promise<void> {
     if (row.lifecycle !== 'creating') await this.#end(row);
     else if (!(await this.#options.branches.abort(row.id))) throw stillCreating(row.name);
@@ -131,7 +133,7 @@ export class DatabaseLifecycle {
     return { id: newKeyId(random), databaseId, role, label, createdAtMs: clock.now(), revokedAtMs: null };
   }
 
-  /** Enters a database that is about to be made. */
+  /** Records a database that is about to be made. */
   #begin(name: string, pgMajor: number, parent?: DatabaseRow, throwAway = false): DatabaseRow {
     checkDatabaseName(name);
     const { registry, directory, clock, random, bootId } = this.#options;
@@ -155,7 +157,7 @@ export class DatabaseLifecycle {
     return row;
   }
 
-  /** Makes a database that was entered, and its first key; takes all of it back if that fails. */
+  /** Makes a recorded database and its first key; removes both when that fails. */
   async #make(row: DatabaseRow, makeFiles: () => Promise<void>): Promise<void> {
     const { registry, directory, views, watchers, log } = this.#options;
     const { id } = row;
@@ -168,7 +170,7 @@ export class DatabaseLifecycle {
       directory.enter({ ...row, lifecycle: 'ready' });
       directory.enterKey(key);
     } catch (error) {
-      // The next start clears away what this does not.
+      // When this fails, the next start removes the database.
       await this.#end(row).catch((cause: unknown) => {
         const ending = toDormouseError(error).code === 'shutting_down';
         log.log(ending ? 'info' : 'error', 'an unfinished database stays', { id, cause });
@@ -178,7 +180,10 @@ export class DatabaseLifecycle {
     watchers.tell({ event: 'created', data: views.database(directory.find(id)) });
   }
 
-  /** Takes a database away, each step safe to repeat: marked, shut out, destroyed, forgotten. One at a time. */
+  /**
+   * Deletes a database in steps that can be repeated: marked, shut out, destroyed, forgotten. Calls for one database
+   * share one deletion.
+   */
   #end(row: DatabaseRow): Promise<void> {
     const running = this.#ending.get(row.id);
     if (running) return running;

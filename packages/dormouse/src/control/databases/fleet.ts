@@ -5,31 +5,31 @@ import type { InstanceView } from '../../management-api/index.ts';
 /** The servers of all databases, as far as management needs them. The platform implements it over instance/. */
 export interface Fleet {
   /**
-   * Makes the database's files and its server ready. Runs once a database; what it leaves when it fails, `destroy`
-   * removes.
+   * Makes the files and the server of a database. Called once per database; when it fails, `destroy` removes what it
+   * left.
    */
   create(database: DatabaseRecord): Promise<void>;
   /**
-   * Makes the files of `database` as a copy of `source` at one moment; both are of one kind. What it leaves when it
-   * fails, `destroy` removes. Fails with `disk_full`, `branch_failed`, the signal's reason, and what waking the source
+   * Makes the files of `database` as a copy of `source` at one moment; both are of one kind. When it fails, `destroy`
+   * removes what it left. Fails with `disk_full`, `branch_failed`, the signal's reason, and what waking the source
    * fails with.
    */
   branch(source: DatabaseRecord, database: DatabaseRecord, options: BranchOptions): Promise<ForkResult>;
-  /** Ends the server and removes every file. Idempotent: also for what `create` left half made, and what never was. */
+  /** Ends the server and removes every file. Idempotent, also for a database that is half made or was never made. */
   destroy(database: DatabaseRecord): Promise<void>;
-  /** Each returns when the state is reached. */
+  /** Suspends the server. Resolves, as `stop` and `wake` do, when the state is reached. */
   suspend(id: DatabaseId): Promise<void>;
   stop(id: DatabaseId): Promise<void>;
   wake(id: DatabaseId): Promise<void>;
-  /** Changes when a database rests, at once. */
+  /** Changes the times of rest of a database at once. */
   setRest(id: DatabaseId, own: RestOverrides): void;
   /**
-   * Changes what a database may take, at once. Fails with `limits_unavailable`, and then what held before still does.
+   * Changes the limits of a database at once. Fails with `limits_unavailable`, and then the earlier limits still apply.
    */
   setLimits(id: DatabaseId, own: LimitOverrides): Promise<void>;
-  /** What its server takes, as measured last: 0 if it is stopped, undefined if that is not known (yet). */
+  /** Memory of the server as measured last: 0 while it is stopped, undefined while it has not been measured. */
   memoryBytes(id: DatabaseId): number | undefined;
-  /** At once, from memory. */
+  /** The state in memory. */
   state(id: DatabaseId): InstanceState;
   /** Details worth showing (bytes, pids, last activity), JSON-able; at once or soon. */
   describe(id: DatabaseId): InstanceView | Promise<InstanceView>;

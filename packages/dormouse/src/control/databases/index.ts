@@ -1,5 +1,5 @@
 /**
- * Owns: creating, branching, changing and deleting databases, and how the API shows them.
+ * Owns: the directory of databases; creating, branching, changing and deleting them; their views in the API.
  * Never: stores anything itself, speaks HTTP.
  */
 export { BranchJobs } from './branch-jobs.ts';

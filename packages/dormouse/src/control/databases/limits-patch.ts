@@ -1,13 +1,13 @@
 import { DormouseError, LIMIT_BOUNDS, type LimitOverrides, limitFits } from '../../base/index.ts';
 import type { LimitsView } from '../../management-api/index.ts';
 
-/** What the flags of the platform say. */
+/** The limits that the platform's flags set. */
 export type LimitDefaults = Required<LimitOverrides>;
 
 /** The names of all limits. */
 export const LIMITS: readonly (keyof LimitDefaults)[] = Object.keys(LIMIT_BOUNDS) as readonly (keyof LimitDefaults)[];
 
-/** Whether a change of a database concerns a limit. */
+/** Whether `name` is the name of a limit. */
 export function isLimit(name: string): boolean {
   return Object.hasOwn(LIMIT_BOUNDS, name);
 }
@@ -28,8 +28,8 @@ export function viewLimits(defaults: LimitDefaults, own: LimitOverrides): Limits
 }
 
 /**
- * A database's own limits after a change that names what changes: a number, `"none"` for no limit, null for the
- * platform's. Fails with `request_invalid`.
+ * A database's own limits after a change. Each limit that the change names becomes a number, `"none"` for no limit, or
+ * null for the platform's default. Fails with `request_invalid`.
  */
 export function patchLimits(own: LimitOverrides, body: Readonly<Record<string, unknown>>): LimitOverrides {
   const next: { -readonly [Name in keyof LimitOverrides]: LimitOverrides[Name] } = { ...own };

@@ -2,7 +2,7 @@ import { DormouseError, type RestOverrides } from '../../base/index.ts';
 import type { RestView } from '../../management-api/index.ts';
 import { isLimit, LIMITS } from './limits-patch.ts';
 
-/** What the flags of the platform say. */
+/** The times of rest that the platform's flags set. */
 export type RestDefaults = Required<RestOverrides>;
 
 const TIMES = ['suspendAfterMs', 'stopAfterMs'] as const;
@@ -22,8 +22,9 @@ export function viewRest(defaults: RestDefaults, own: RestOverrides): RestView {
 }
 
 /**
- * A database's own times of rest after a change that names what changes: milliseconds or `"never"`, true or false, null
- * for the platform's. Limits are passed over: `patchLimits` reads them. Fails with `request_invalid`.
+ * A database's own times of rest after a change. Each setting that the change names becomes milliseconds or `"never"`,
+ * true or false, or null for the platform's default. Limits are skipped here, because `patchLimits` reads them. Fails
+ * with `request_invalid`.
  */
 export function patchRest(own: RestOverrides, body: Readonly<Record<string, unknown>>): RestOverrides {
   const next: { -readonly [Name in keyof RestOverrides]: RestOverrides[Name] } = { ...own };
@@ -32,7 +33,7 @@ export function patchRest(own: RestOverrides, body: Readonly<Record<string, unkn
     const time = TIMES.find((known) => known === name);
     const turn = SWITCHES.find((known) => known === name);
     if (time === undefined && turn === undefined) {
-      refuse(`"${name.slice(0, 80)}" cannot be set. What can: ${[...TIMES, ...SWITCHES, ...LIMITS].join(', ')}.`);
+      refuse(`"${name.slice(0, 80)}" cannot be set. These can: ${[...TIMES, ...SWITCHES, ...LIMITS].join(', ')}.`);
     } else if (value === null) {
       delete next[name as keyof RestOverrides];
     } else if (time !== undefined) {

@@ -16,14 +16,14 @@ describe('databaseUrls', () => {
       'wss://db.example.com',
     ],
     ['http://[::1]:80', 'prisma+postgres://[::1]/?api_key=J', 'postgres://key_1:S@[::1]:5440/postgres', 'ws://[::1]'],
-  ])('builds on %s', (publicUrl, prismaUrl, postgresUrl, pulseUrl) => {
+  ])('the URLs of a database begin with the public URL %s', (publicUrl, prismaUrl, postgresUrl, pulseUrl) => {
     const addresses = { publicUrl: parsePublicUrl(publicUrl), httpPort: 4400, postgresPort: 5440 };
     expect(databaseUrls(addresses, 'key_1', 'J', 'S')).toEqual({ prismaUrl, postgresUrl, pulseUrl, apiKey: 'J' });
   });
 });
 
 describe('parsePublicUrl', () => {
-  it('takes an origin, with or without its slash', () => {
+  it('a public URL is an origin, with or without a slash at its end', () => {
     expect(parsePublicUrl('https://db.example.com/')).toBe('https://db.example.com');
     expect(parsePublicUrl('http://localhost:4400')).toBe('http://localhost:4400');
   });
@@ -36,7 +36,7 @@ describe('parsePublicUrl', () => {
     'https://x/#a',
     'https://user:pw@x',
     'postgres://x',
-  ])('refuses %s', (text) => {
+  ])('the text "%s" is refused as a public URL', (text) => {
     expect(() => parsePublicUrl(text)).toThrow(expect.objectContaining({ code: 'usage_invalid' }));
   });
 });

@@ -1,16 +1,19 @@
 import { DormouseError } from '../../base/index.ts';
 import type { DatabaseUrls } from '../../management-api/index.ts';
 
-/** Where clients reach the platform. From flags and open ports, never from a request's Host header. */
+/** The addresses that clients reach the platform by. They come from flags and ports, never from a Host header. */
 export interface Addresses {
   /** Scheme, host and port, without a slash at the end: `http://127.0.0.1:4400`. */
   readonly publicUrl: string;
-  /** The port that the HTTP door listens on here; differs from the public one behind a proxy. */
+  /** The port that the HTTP door listens on; behind a proxy it differs from the port of the public URL. */
   readonly httpPort: number;
   readonly postgresPort: number;
 }
 
-/** Checks `--public-url`; gives it without a slash at the end. Clients append absolute paths, so it has none itself. */
+/**
+ * Checks `--public-url` and gives it without a slash at the end. The URL must have no path, because clients append
+ * absolute paths.
+ */
 export function parsePublicUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const bare =
@@ -34,7 +37,7 @@ export function databaseUrls(addresses: Addresses, keyId: string, apiKey: string
   };
 }
 
-/** The events' address, the same for every database: the key says which. */
+/** The address of events. It is the same for every database, because the key identifies the database. */
 export function pulseUrlOf(addresses: Addresses): string {
   const { protocol, host } = new URL(addresses.publicUrl);
   return pulseUrl(protocol, host);

@@ -20,9 +20,9 @@ export interface ViewsOptions {
   readonly branches: BranchJobs;
   readonly secrets: Secrets;
   readonly addresses: Addresses;
-  /** How databases rest that have nothing of their own. */
+  /** The times of rest of databases that have none of their own. */
   readonly rest: RestDefaults;
-  /** What databases may take that have no limits of their own. */
+  /** The limits of databases that have none of their own. */
   readonly limits: LimitDefaults;
   readonly fleet: () => Fleet;
 }

@@ -1,6 +1,6 @@
 import type { DatabaseId } from '../../base/index.ts';
 
-/** What changes among the databases, for whoever watches. */
+/** A change of a database, as watchers get it. */
 export type ControlEvent =
   | {
       readonly event: 'state';
@@ -11,11 +11,11 @@ export type ControlEvent =
 
 export interface Watcher {
   tell(event: ControlEvent): void;
-  /** No more will come. */
+  /** No further event comes. */
   end(): void;
 }
 
-/** Those who watch, each told of every change; bounded where they are let in. */
+/** Sends every change to all watchers. `createApiEvents` bounds their number. */
 export class Watchers {
   readonly #watchers = new Set<Watcher>();
 

@@ -50,7 +50,7 @@ describe('openDataDirectory', () => {
     return { said: String(line).trim(), kill };
   };
 
-  it('makes a directory, keeps its key, and shows nobody its secrets', () => {
+  it('a new data directory keeps its master key, and other accounts cannot read its secrets', () => {
     const first = open();
     expect(statSync(root).mode & 0o777).toBe(ROOT ? 0o711 : 0o700);
     expect(first.masterKey).toHaveLength(32);
@@ -72,7 +72,7 @@ describe('openDataDirectory', () => {
     expect(open().masterKey).toEqual(first.masterKey);
   });
 
-  it('is held by one platform at a time: within a process, by another process, and never by a dead one', async () => {
+  it('one platform at a time holds a data directory, in one process or in several, and a dead process holds none', async () => {
     const first = open();
     expect(() => openDataDirectory(root, OPTIONS)).toThrow(
       expect.objectContaining({ code: 'data_locked', message: expect.stringContaining(root) }),
@@ -87,7 +87,7 @@ describe('openDataDirectory', () => {
     open();
   });
 
-  it('refuses another format, before it changes anything', () => {
+  it('a directory of another format is refused before anything in it is changed', () => {
     open().close();
     writeFileSync(path.join(root, 'format'), '999\n');
     expect(() => open()).toThrow(
@@ -98,7 +98,7 @@ describe('openDataDirectory', () => {
     expect(() => open()).toThrow(expect.objectContaining({ code: 'data_version' }));
   });
 
-  it('refuses a directory of something else, and leaves it untouched', () => {
+  it('a directory with files of another program is refused and left untouched', () => {
     mkdirSync(root, { recursive: true });
     writeFileSync(path.join(root, 'thesis.txt'), 'x');
     expect(() => open()).toThrow(
@@ -107,7 +107,7 @@ describe('openDataDirectory', () => {
     expect(existsSync(path.join(root, 'dormouse.lock'))).toBe(false);
   });
 
-  it('never makes a new key where one was lost or damaged', () => {
+  it('a master key that was lost or damaged is never replaced by a new one', () => {
     open().close();
     writeFileSync(path.join(root, 'master.key'), 'short');
     expect(() => open()).toThrow(
@@ -119,7 +119,7 @@ describe('openDataDirectory', () => {
     );
   });
 
-  it('goes on where a first start was cut off', () => {
+  it('a first start that was cut off is completed by the next start', () => {
     const { masterKey } = open();
     ending.splice(0).map((end) => end());
     // Cut between the key and the format.
@@ -133,7 +133,7 @@ describe('openDataDirectory', () => {
     expect(open().masterKey).toHaveLength(32);
   });
 
-  it('says that a path is no directory', () => {
+  it('a path that is no directory is refused with that reason', () => {
     mkdirSync(path.dirname(root), { recursive: true });
     writeFileSync(root, '');
     expect(() => open()).toThrow(
@@ -147,7 +147,7 @@ describe('openDataDirectory', () => {
     }
   });
 
-  it('says that there is no permission', () => {
+  it('a directory without permission is refused with that reason', () => {
     mkdirSync(root, { recursive: true });
     chmodSync(root, 0o500);
     // Root may write anywhere: the attempt is made as an account that may not.
@@ -161,7 +161,7 @@ describe('openDataDirectory', () => {
     }
   });
 
-  it('lets the account of Postgres pass through a directory of root that was made closed', () => {
+  it('a data directory that root made with closed modes is opened so that the account of Postgres can pass through', () => {
     mkdirSync(root, { recursive: true, mode: 0o700 });
     const directory = openDataDirectory(root, { userId: 0 });
     ending.push(() => directory.close());

@@ -17,7 +17,7 @@ import path from 'node:path';
 import { DormouseError, diskFailure } from '../../base/index.ts';
 import { lockDirectory } from '../../instance/index.ts';
 
-/** Number of the layout below; a directory of another number is refused. */
+/** Version of the directory's layout; a directory of another version is refused. */
 export const DATA_FORMAT = 1;
 
 const LOCK_FILE = 'dormouse.lock';
@@ -25,35 +25,35 @@ const FORMAT_FILE = 'format';
 const MASTER_KEY_FILE = 'master.key';
 const ADMIN_FILE = 'admin.json';
 const MASTER_KEY_BYTES = 32;
-/** Directories made above the data directory: as `mkdir -p` makes them. */
+/** Mode of directories that are made above the data directory, as `mkdir -p` makes them. */
 const PARENT_MODE = 0o777;
 
 export interface DataDirectoryOptions {
-  /** The account we run as; root's directory must let the unprivileged Postgres account pass through. */
+  /** The account of this process. The directory of root must let the unprivileged account of Postgres pass through. */
   readonly userId: number | undefined;
 }
 
-/** The one directory of a platform, held by this process alone until closed. */
+/** The data directory of a platform, locked by this process until it is closed. */
 export interface DataDirectory {
   readonly path: string;
-  /** 32 bytes from which every other secret is derived. Backups must include its file. */
+  /** 32 bytes from which every other secret is derived. Backups must include the file of the master key. */
   readonly masterKey: Uint8Array;
-  /** The registry's file; made with mode 0600 before SQLite opens it. */
+  /** Path of the registry's file, which is made with mode 0600 before SQLite opens it. */
   readonly registryFile: string;
-  /** Tells the CLI where the platform is and how to command it; readable by this account only. */
+  /** Writes the platform's URL and admin token for the CLI; only this account can read the file. */
   writeAdminFile(content: { readonly url: string; readonly adminToken: string }): void;
-  /** Takes the admin file away and lets the directory go. Idempotent. */
+  /** Removes the admin file and releases the lock. Idempotent. */
   close(): void;
 }
 
 /**
- * Opens a data directory, making it if there is none. Fails with `data_locked` (another platform runs on it),
- * `data_version`, `data_unusable` (not ours, no permission, key lost).
+ * Opens a data directory and makes it first if it is missing. Fails with `data_locked` (another platform uses it),
+ * `data_version`, `data_unusable` (files of another program, no permission, master key lost).
  */
 export function openDataDirectory(directory: string, options: DataDirectoryOptions): DataDirectory {
   const root = path.resolve(directory);
   makeDirectory(root, options.userId === 0 ? 0o711 : 0o700);
-  // Before a lock is made there: another program's directory stays untouched.
+  // Checked before the lock file is made, so that a directory of another program stays untouched.
   checkOwnership(root);
   const lock = lockDirectory(path.join(root, LOCK_FILE), root);
   try {
@@ -82,7 +82,7 @@ export function openDataDirectory(directory: string, options: DataDirectoryOptio
 
 function makeDirectory(root: string, mode: number): void {
   within(root, () => {
-    // mkdir's mode is cut by the umask, and Postgres's account must be able to pass through root's.
+    // The umask restricts the mode of mkdir, but the account of Postgres must be able to pass through root's directory.
     if (makeWithParents(root, mode)) chmodSync(root, mode);
     const { mode: present } = statSync(root);
     if (mode === 0o711 && (present & 0o111) !== 0o111) chmodSync(root, (present & 0o777) | 0o111);
@@ -90,8 +90,8 @@ function makeDirectory(root: string, mode: number): void {
 }
 
 /**
- * Makes a directory and those above it; says whether it was missing. Node's own `recursive` never returns where a file
- * system answers ENOENT for a parent that is there (`/proc`).
+ * Makes a directory and the missing ones above it, and tells whether it was missing. Node's own `recursive` never
+ * returns where a file system answers ENOENT for a parent that is there (`/proc`).
  */
 function makeWithParents(directory: string, mode: number): boolean {
   if (existsSync(directory)) return false;
@@ -117,8 +117,8 @@ function checkOwnership(root: string): void {
 }
 
 /**
- * Reads the format and the master key, or makes both. The format comes last: without it the directory was never
- * finished.
+ * Reads the format and the master key, or makes both. The format is written last, so a directory without it was never
+ * completed.
  */
 function openContents(root: string): Uint8Array {
   const format = readIfThere(root, FORMAT_FILE)?.toString('utf8').trim();
@@ -134,7 +134,7 @@ function openContents(root: string): Uint8Array {
     return new Uint8Array(present);
   }
   if (format !== undefined) {
-    // A new key would silently make every URL given out invalid.
+    // A new master key would make every URL of a database invalid without any message.
     throw new DormouseError('data_unusable', {
       message: `${path.join(root, MASTER_KEY_FILE)} is ${present ? 'damaged' : 'missing'}. Restore it from a backup: every key and URL derives from it.`,
     });
@@ -158,7 +158,10 @@ function readIfThere(root: string, name: string): Buffer | undefined {
   });
 }
 
-/** Whole or not at all, also over a power cut: written beside, synced, renamed, the directory synced. Mode 0600. */
+/**
+ * Writes a file of mode 0600 completely or not at all, also when the power fails: it is written beside its place,
+ * synced and renamed, and the directory is synced.
+ */
 function writeDurably(root: string, name: string, content: string | Uint8Array): void {
   const target = path.join(root, name);
   const beside = `${target}.new`;
@@ -180,7 +183,7 @@ function writeDurably(root: string, name: string, content: string | Uint8Array):
   }
 }
 
-/** Runs file work; what the system refuses becomes one message that says what to do. */
+/** Runs work on files; an error of the system becomes one message that says what to do. */
 function within<T>(root: string, work: () => T): T {
   try {
     return work();

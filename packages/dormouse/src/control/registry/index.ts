@@ -1,6 +1,6 @@
 /**
- * Owns: what is stored of databases, keys and usage: the registry file, the catalog in memory, secrets, the data
- *   directory.
+ * Owns: the stored records of databases, keys and usage: the data directory, the registry file, the catalog in
+ *   memory, and the secrets.
  * Never: starts a database.
  */
 export { DATA_FORMAT, type DataDirectory, type DataDirectoryOptions, openDataDirectory } from './data-directory.ts';

@@ -4,8 +4,8 @@ import type { Secrets } from './secrets.ts';
 import type { Usage } from './usage.ts';
 
 /**
- * The registry in memory, for the path of every query. Control writes the registry first and this after:
- * what is seen here is always on disk.
+ * Databases and keys in memory, for the path of every query. Control always writes the registry first, so everything in
+ * the catalog is also on disk.
  */
 export class MemoryCatalog implements Catalog {
   readonly #secrets: Pick<Secrets, 'tcpSecret'>;

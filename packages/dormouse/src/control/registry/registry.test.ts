@@ -48,7 +48,7 @@ describe('Registry', () => {
     registry = new Registry(file);
   };
 
-  it('is one whole file once closed: a backup that copies it alone has everything', () => {
+  it('a closed registry is one file, so a backup that copies only that file is complete', () => {
     registry.addDatabase(database('one'));
     registry.close();
     const copy = path.join(directory, 'copy.db');
@@ -59,7 +59,7 @@ describe('Registry', () => {
     registry = new Registry(file);
   });
 
-  it('keeps what it was told', () => {
+  it('databases and keys are read again as they were written', () => {
     registry.addDatabase(database('one'));
     registry.finishDatabase('db_one' as DatabaseId, key('a', 'one'));
     registry.addKey({ ...key('b', 'one'), role: 'reader', label: 'report' });
@@ -73,7 +73,7 @@ describe('Registry', () => {
     ]);
   });
 
-  it('keeps what a database has of its own, never and nothing apart', () => {
+  it('the own times of rest of a database are stored, and "never" differs from "not set"', () => {
     const own = { suspendAfterMs: 0, stopAfterMs: Number.POSITIVE_INFINITY, alwaysOn: false, listenKeepsAwake: true };
     registry.addDatabase({ ...database('one'), rest: own });
     registry.addDatabase(database('two'));
@@ -84,7 +84,7 @@ describe('Registry', () => {
     expect(registry.databases().map(({ rest }) => rest)).toEqual([{ alwaysOn: true }, {}]);
   });
 
-  it('keeps limits of its own, none and nothing apart', () => {
+  it('the own limits of a database are stored, and "no limit" differs from "not set"', () => {
     const own = { memoryLimitBytes: 2 ** 40, cpuLimit: 0.25, cpuWeight: 10, processLimit: Number.POSITIVE_INFINITY };
     registry.addDatabase(database('one'));
     registry.addDatabase(database('two'));
@@ -95,7 +95,7 @@ describe('Registry', () => {
     expect(registry.databases().map(({ limits }) => limits)).toEqual([{ tempLimitBytes: 1024 }, {}]);
   });
 
-  it('takes over a registry from before that', () => {
+  it('a registry of the first version is taken over, and its databases have no settings of their own', () => {
     registry.addDatabase(database('one'));
     registry.close();
     const raw = new Database(file);
@@ -110,7 +110,7 @@ describe('Registry', () => {
     expect(registry.databases()).toEqual([database('one')]);
   });
 
-  it('holds each name once, also while its database is made or removed', () => {
+  it('a name is in use once, also while its database is created or deleted', () => {
     registry.addDatabase(database('one'));
     expect(() => registry.addDatabase({ ...database('two'), name: 'one' })).toThrow(
       expect.objectContaining({ code: 'name_taken' }),
@@ -123,7 +123,7 @@ describe('Registry', () => {
     registry.addDatabase({ ...database('two'), name: 'one' });
   });
 
-  it('removes a database with its keys, and keeps what it used', () => {
+  it('a database is removed with its keys, and its usage stays', () => {
     registry.addDatabase(database('one'));
     registry.finishDatabase('db_one' as DatabaseId, key('a', 'one'));
     registry.addUsage([
@@ -134,7 +134,7 @@ describe('Registry', () => {
     expect(registry.usageSince('2026-11-01')).toHaveLength(1);
   });
 
-  it('adds usage to what stands there', () => {
+  it('usage is added to the stored usage of the same key and day', () => {
     const row = { keyId: 'key_a' as KeyId, databaseId: 'db_one' as DatabaseId, day: '2026-11-23', operations: 3 };
     registry.addUsage([row, { ...row, day: '2026-11-22' }]);
     registry.addUsage([row]);
@@ -144,7 +144,7 @@ describe('Registry', () => {
     expect(registry.usageSince('2000-01-01')).toEqual([{ ...row, operations: 6 }]);
   });
 
-  it('makes a database ready and gives it its key together, or neither', () => {
+  it('a database becomes ready together with its first key, or neither happens', () => {
     registry.addDatabase(database('one'));
     registry.finishDatabase('db_one' as DatabaseId, key('a', 'one'));
     registry.addDatabase(database('two'));
@@ -152,7 +152,7 @@ describe('Registry', () => {
     expect(registry.databases().map(({ lifecycle }) => lifecycle)).toEqual(['ready', 'creating']);
   });
 
-  it('refuses the registry of a newer Dormouse, and a file that is none', () => {
+  it('a registry of a newer Dormouse and a file that is no registry are refused', () => {
     registry.close();
     const raw = new Database(file);
     raw.exec('PRAGMA user_version = 99');

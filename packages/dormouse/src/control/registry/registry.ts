@@ -13,7 +13,7 @@ import {
 } from '../../base/index.ts';
 import { diskError, sqliteError } from '../../instance/index.ts';
 
-/** Where a database stands in its life; what its server does meanwhile is the fleet's to say. */
+/** Where a database stands between its creation and its deletion. The fleet knows the state of its server. */
 export type Lifecycle = 'creating' | 'ready' | 'deleting';
 
 export interface DatabaseRow {
@@ -23,14 +23,16 @@ export interface DatabaseRow {
   readonly pgMajor: number;
   readonly lifecycle: Lifecycle;
   readonly createdAtMs: number;
-  /** Empty: nothing of its own. */
+  /** Empty for a database without settings of its own. */
   readonly rest: RestOverrides;
   readonly limits: LimitOverrides;
-  /** The database that this one is a branch of, as it was called then; it may be gone. Null if it is none. */
+  /** The database that this one is a branch of; it may be deleted since. Null for a database that is no branch. */
   readonly parentId: DatabaseId | null;
+  /** The parent's name when the branch was made. */
   readonly parentName: string | null;
   /**
-   * For a throw-away database the boot of the machine that it was made in: no other finds it whole. Null for any other.
+   * For a throw-away database the boot of the machine in which it was made: after another boot its files may be
+   * incomplete. Null for any other database.
    */
   readonly throwAwayBoot: string | null;
 }
@@ -52,7 +54,7 @@ export interface UsageRow {
   readonly operations: number;
 }
 
-// Forward only; the position in the list is the version before it, kept in user_version.
+// Migrations go forward only. The index of a migration is the version of the schema before it, kept in user_version.
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE databases (
      id TEXT PRIMARY KEY,
@@ -78,7 +80,7 @@ const MIGRATIONS: readonly string[] = [
      PRIMARY KEY (key_id, day)
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX usage_by_database ON usage (database_id, day);`,
-  // NULL: as the platform's flags say; -1: never.
+  // NULL: the platform's flags apply; -1: never.
   `ALTER TABLE databases ADD COLUMN suspend_after_ms INTEGER;
    ALTER TABLE databases ADD COLUMN stop_after_ms INTEGER;
    ALTER TABLE databases ADD COLUMN always_on INTEGER;
@@ -86,7 +88,7 @@ const MIGRATIONS: readonly string[] = [
   `ALTER TABLE databases ADD COLUMN parent_id TEXT;
    ALTER TABLE databases ADD COLUMN parent_name TEXT;`,
   'ALTER TABLE databases ADD COLUMN throw_away_boot TEXT;',
-  // NULL: as the platform's flags say; -1: no limit.
+  // NULL: the platform's flags apply; -1: no limit.
   `ALTER TABLE databases ADD COLUMN memory_limit_bytes INTEGER;
    ALTER TABLE databases ADD COLUMN cpu_limit REAL;
    ALTER TABLE databases ADD COLUMN cpu_weight INTEGER;
@@ -105,9 +107,9 @@ const KEY_COLUMNS =
   'id, database_id AS databaseId, role, label, created_at_ms AS createdAtMs, revoked_at_ms AS revokedAtMs';
 
 /**
- * Databases, keys and usage on disk (WAL). Nothing is a call that waits for the disk where it can be helped, since
- * everybody's queries wait with it: what is written of databases is durable once `synced` has resolved, of keys when
- * the call returns; usage, which is written every few seconds, once the kernel has written it.
+ * Databases, keys and usage on disk (SQLite in WAL mode). The calls are synchronous and every query of the process
+ * waits for them, so they wait for the disk only where they must. A change of a database is durable once `synced` has
+ * resolved, a change of a key when the call returns, and usage once the kernel has written it.
  */
 export class Registry {
   readonly #db: Database.Database;
@@ -116,7 +118,8 @@ export class Registry {
   #walFile: Promise<FileHandle> | undefined;
 
   /**
-   * Fails with `data_version` for a registry of a newer Dormouse, `data_unusable` for a file that is none, `disk_full`.
+   * Fails with `data_version` for a registry of a newer Dormouse, `data_unusable` for a file that is no registry, and
+   * `disk_full`.
    */
   constructor(file: string) {
     this.#file = file;
@@ -138,8 +141,8 @@ export class Registry {
   }
 
   /**
-   * All that was written before is durable. The file is SQLite's log, on which it holds no lock that a second
-   * descriptor could drop.
+   * Resolves when everything written before is durable. Syncs SQLite's log by a second descriptor, whose closing drops
+   * no lock because SQLite holds none on its log.
    */
   async synced(): Promise<void> {
     try {
@@ -187,7 +190,7 @@ export class Registry {
     }
   }
 
-  /** Replaces what a database has of its own. */
+  /** Replaces the own times of rest of a database. */
   setRest(id: DatabaseId, rest: RestOverrides): void {
     this.#atomically(() =>
       this.#db
@@ -198,7 +201,7 @@ export class Registry {
     );
   }
 
-  /** Replaces the limits that a database has of its own. */
+  /** Replaces the own limits of a database. */
   setLimits(id: DatabaseId, limits: LimitOverrides): void {
     const stored = LIMITS.map((name) => {
       const value = limits[name];
@@ -214,7 +217,7 @@ export class Registry {
     );
   }
 
-  /** Makes a created database ready together with its first key: neither is ever seen without the other. */
+  /** Makes a created database ready and adds its first key in one transaction. */
   finishDatabase(id: DatabaseId, firstKey: KeyRow): void {
     this.#atomically(() => {
       this.#setLifecycle(id, 'ready');
@@ -226,7 +229,7 @@ export class Registry {
     this.#atomically(() => this.#setLifecycle(id, 'deleting'));
   }
 
-  /** Removes a database and its keys; what it used stays, for metering. */
+  /** Removes a database and its keys; its usage stays, for metering. */
   removeDatabase(id: DatabaseId): void {
     this.#atomically(() => this.#db.prepare('DELETE FROM databases WHERE id = ?').run(id));
   }
@@ -241,7 +244,7 @@ export class Registry {
     );
   }
 
-  /** Adds to what stands there. */
+  /** Adds operations to the stored ones of the same key and day. */
   addUsage(rows: readonly UsageRow[]): void {
     this.#atomically(() => {
       const add = this.#db.prepare(
@@ -252,7 +255,7 @@ export class Registry {
     });
   }
 
-  /** Drops what was used before `day`. */
+  /** Deletes the usage of the days before `day`. */
   forgetUsageBefore(day: string): void {
     this.#atomically(() => this.#db.prepare('DELETE FROM usage WHERE day < ?').run(day));
   }
@@ -264,11 +267,11 @@ export class Registry {
   }
 
   close(): void {
-    // SQLite's own last checkpoint does not run here, and a backup may copy the file alone.
+    // The last checkpoint is explicit, because SQLite's own does not run here and a backup may copy this file alone.
     try {
       this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     } catch {
-      // A full disk: the log keeps what it has, and the next start reads it.
+      // The disk is full: the log keeps its content, and the next start reads it.
     }
     this.#db.close();
     void this.#walFile?.then((file) => file.close()).catch(() => {});
@@ -321,7 +324,7 @@ export class Registry {
 /** In the order of the columns. */
 const LIMITS = ['memoryLimitBytes', 'cpuLimit', 'cpuWeight', 'processLimit', 'tempLimitBytes'] as const;
 
-/** A row as SQLite gives it. */
+/** A row as it comes from SQLite. */
 interface StoredDatabase extends Omit<DatabaseRow, 'rest' | 'limits'>, Record<(typeof LIMITS)[number], number | null> {
   readonly suspendAfterMs: number | null;
   readonly stopAfterMs: number | null;
@@ -331,7 +334,7 @@ interface StoredDatabase extends Omit<DatabaseRow, 'rest' | 'limits'>, Record<(t
 
 function readDatabase(row: StoredDatabase): DatabaseRow {
   const { suspendAfterMs, stopAfterMs, alwaysOn, listenKeepsAwake, ...others } = row;
-  const { memoryLimitBytes, cpuLimit, cpuWeight, processLimit, tempLimitBytes, ...rest } = others;
+  const { memoryLimitBytes, cpuLimit, cpuWeight, processLimit, tempLimitBytes, ...columns } = others;
   const stored = { memoryLimitBytes, cpuLimit, cpuWeight, processLimit, tempLimitBytes };
   const limits: { -readonly [Name in keyof LimitOverrides]: LimitOverrides[Name] } = {};
   for (const name of LIMITS) {
@@ -340,7 +343,7 @@ function readDatabase(row: StoredDatabase): DatabaseRow {
   }
   const ms = (stored: number): number => (stored < 0 ? Number.POSITIVE_INFINITY : stored);
   return {
-    ...rest,
+    ...columns,
     limits,
     rest: {
       ...(suspendAfterMs === null ? {} : { suspendAfterMs: ms(suspendAfterMs) }),

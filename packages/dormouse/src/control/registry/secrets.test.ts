@@ -15,7 +15,7 @@ describe('Secrets', () => {
   const same = new Secrets(new Uint8Array(32).fill(1));
   const other = new Secrets(new Uint8Array(32).fill(2));
 
-  it('signs keys that anybody with the public half can check, always the same', async () => {
+  it('API keys are signed so that the public key checks them, and one key always has the same text', async () => {
     const token = secrets.apiKey(KEY);
     const { kid, x } = secrets.edgeKey;
     const { payload, protectedHeader } = await jwtVerify(
@@ -31,7 +31,7 @@ describe('Secrets', () => {
     ).rejects.toThrow();
   });
 
-  it('derives each secret apart', () => {
+  it('each secret derived from the master key differs from the others', () => {
     expect(same.tcpSecret(KEY.id)).toBe(secrets.tcpSecret(KEY.id));
     expect(secrets.tcpSecret(KEY.id)).toMatch(/^[A-Za-z0-9_-]{43}$/);
     expect(secrets.adminToken).toMatch(/^[A-Za-z0-9_-]{43}$/);
@@ -45,7 +45,7 @@ describe('Secrets', () => {
     expect(new Set(all).size).toBe(all.length);
   });
 
-  it('knows its admin token and its sessions, and no others', () => {
+  it('only the own admin token and own sessions are accepted', () => {
     expect(secrets.isAdminToken(secrets.adminToken)).toBe(true);
     for (const wrong of ['', 'x', other.adminToken, `${secrets.adminToken}x`, secrets.adminToken.slice(1)])
       expect(secrets.isAdminToken(wrong)).toBe(false);

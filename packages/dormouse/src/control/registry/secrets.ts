@@ -13,9 +13,9 @@ import type { DatabaseId, KeyId, Role } from '../../base/index.ts';
 /** DER of a PKCS#8 Ed25519 private key up to its 32 bytes (RFC 8410, section 7). */
 const PKCS8_ED25519 = Buffer.from('302e020100300506032b657004220420', 'hex');
 
-/** Everything derived from the master key. Derivation is deterministic, so what was given out can be printed again. */
+/** The secrets derived from the master key. Derivation is deterministic, so a key's URLs can be printed again. */
 export class Secrets {
-  /** The public half of the key that signs API keys, as the edge wants it. */
+  /** The public half of the key pair that signs API keys, in the form that the edge takes. */
   readonly edgeKey: { readonly kid: string; readonly x: string };
   readonly adminToken: string;
   readonly #masterKey: Uint8Array;
@@ -34,7 +34,7 @@ export class Secrets {
     this.#sessionKey = derive('session/1');
   }
 
-  /** The API key: a JWT (RFC 7519), signed with Ed25519. The same key always gives the same text. */
+  /** The API key as text: a JWT (RFC 7519), signed with Ed25519. One key always has the same text. */
   apiKey(key: {
     readonly id: KeyId;
     readonly databaseId: DatabaseId;
@@ -57,7 +57,8 @@ export class Secrets {
   }
 
   /**
-   * A dashboard session that ends at `expiresAtMs`: nothing of it is stored, and it says nothing of the admin token.
+   * A dashboard session that ends at `expiresAtMs`. The platform does not store sessions, and a session does not reveal
+   * the admin token.
    */
   session(expiresAtMs: number): string {
     return `${expiresAtMs}.${this.#sessionMac(expiresAtMs)}`;
@@ -79,7 +80,7 @@ function encode(value: unknown): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
-/** Compares in a time that says nothing about where two texts differ, nor about their lengths. */
+/** Compares two texts in a time that reveals neither where they differ nor how long they are. */
 function sameText(a: string, b: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(a), digest(b));

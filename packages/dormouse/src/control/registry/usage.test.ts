@@ -29,7 +29,7 @@ function world(stored: readonly UsageRow[] = []) {
 }
 
 describe('Usage', () => {
-  it('writes counts every few seconds, each once', () => {
+  it('counts are written every few seconds, and each operation is written once', () => {
     const { clock, written, usage } = world();
     usage.count(A, ONE, 1);
     usage.count(A, ONE, 2);
@@ -52,14 +52,14 @@ describe('Usage', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('goes on from what was stored', () => {
+  it('counts go on from the stored counts', () => {
     const { usage } = world([{ keyId: A, databaseId: ONE, day: '2026-11-23', operations: 10 }]);
     usage.count(A, ONE, 1);
     expect(usage.ofDatabase(ONE)).toEqual([{ day: '2026-11-23', operations: 11 }]);
     expect(usage.todayBy(({ keyId }) => keyId).get(A)).toBe(11);
   });
 
-  it('changes the day at midnight UTC', () => {
+  it('a new day of counts begins at midnight UTC', () => {
     const { clock, usage } = world();
     usage.count(A, ONE, 1);
     clock.advance(60_000);
@@ -72,7 +72,7 @@ describe('Usage', () => {
     expect([...usage.todayBy(() => 'all')]).toEqual([['all', 5]]);
   });
 
-  it('keeps what could not be written, and tries again', () => {
+  it('counts that could not be written are kept and written later', () => {
     const { clock, written, usage, fill } = world();
     usage.count(A, ONE, 1);
     fill(true);
@@ -83,7 +83,7 @@ describe('Usage', () => {
     expect(written).toEqual([[{ keyId: A, databaseId: ONE, day: '2026-11-23', operations: 2 }]]);
   });
 
-  it('forgets days that are no longer shown', () => {
+  it('days that are no longer shown are forgotten', () => {
     const { clock, usage } = world();
     usage.count(A, ONE, 1);
     clock.advance(40 * 86_400_000);

@@ -1,22 +1,22 @@
 import type { Clock, DatabaseId, KeyId, Logger, Timer } from '../../base/index.ts';
 import type { Registry, UsageRow } from './registry.ts';
 
-/** How much a kill -9 may lose of the counts, and how often the registry is written. */
+/** Time between two writes of the registry: a kill -9 loses the counts of this time at most. */
 const FLUSH_MS = 5_000;
-/** Days kept in the registry: a year to bill and compare by, and a month to do it in. */
+/** Days kept in the registry: a year for bills and comparisons, and a month to write the bills in. */
 const USAGE_DAYS_KEPT = 400;
 /** Days kept in memory for display. */
 export const USAGE_DAYS_SHOWN = 31;
 const DAY_MS = 86_400_000;
 
-/** One day of one key. */
+/** The operations of one key on one day. */
 interface Count {
   readonly keyId: KeyId;
   readonly databaseId: DatabaseId;
   readonly day: string;
-  /** All of that day. */
+  /** All operations of that day. */
   operations: number;
-  /** What of it the registry does not have yet. */
+  /** The part that is not in the registry yet. */
   unwritten: number;
 }
 
@@ -27,13 +27,13 @@ export interface UsageOptions {
 }
 
 /**
- * Counts operations by key, database and UTC day: in memory where queries pass, written every few seconds and on close.
- * A kill -9 loses at most the last seconds of counts, never a count already written.
+ * Counts operations per key, database and UTC day. Counts are kept in memory and written every few seconds and on
+ * close; a kill -9 loses the counts of the last seconds only.
  */
 export class Usage {
   readonly #options: UsageOptions;
   readonly #counts = new Map<string, Count>();
-  /** Where the last operation was counted; the next one is mostly of the same key. */
+  /** The count of the last operation; the next operation is mostly of the same key. */
   #last: Count | undefined;
   #dirty = new Set<Count>();
   #timer: Timer | undefined;
@@ -49,7 +49,7 @@ export class Usage {
     }
   }
 
-  /** The hot path: a map look-up and two additions. */
+  /** Called for every query: a look-up in a map and two additions. */
   count(keyId: KeyId, databaseId: DatabaseId, operations: number): void {
     const day = this.today();
     let count = this.#last;
@@ -83,7 +83,7 @@ export class Usage {
     return this.#today;
   }
 
-  /** Operations a day of one database, newest first. */
+  /** Operations per day of one database, newest day first. */
   ofDatabase(databaseId: DatabaseId): readonly { readonly day: string; readonly operations: number }[] {
     const days = new Map<string, number>();
     for (const count of this.#counts.values()) {
@@ -92,7 +92,7 @@ export class Usage {
     return [...days].map(([day, operations]) => ({ day, operations })).sort((a, b) => (a.day < b.day ? 1 : -1));
   }
 
-  /** Today's operations of all keys, by what `select` says of each. */
+  /** Today's operations of all keys, added up per value of `select`. */
   todayBy(
     select: (count: { readonly keyId: KeyId; readonly databaseId: DatabaseId }) => string,
   ): ReadonlyMap<string, number> {
@@ -104,7 +104,9 @@ export class Usage {
     return sums;
   }
 
-  /** Writes what is not written yet; throws what the registry throws, and keeps the counts then. */
+  /**
+   * Writes the counts that are not written yet. When the registry throws, the counts are kept and the error passes on.
+   */
   flush(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
@@ -126,8 +128,8 @@ export class Usage {
     try {
       this.flush();
     } catch (cause) {
-      // A full disk must not end the platform over a count: it stays in memory for the next time.
-      this.#options.log.log('warn', 'usage could not be written; it is tried again', { cause });
+      // A full disk must not end the platform because of counts: they stay in memory until the next write.
+      this.#options.log.log('warn', 'usage could not be written; the write is tried again', { cause });
       this.#timer = this.#options.clock.after(FLUSH_MS, () => this.#flushLater());
     }
   }
