@@ -63,10 +63,10 @@ type Known = Map<string, Promise<HeldSchema> | undefined>;
  * Invariants:
  * - Each schema is a file whose name is its hash: the SHA-256 of the schema's base64 text. A file with another hash is
  *   never used.
- * - A file is complete and on disk before its upload is answered. - At most `schemasMax` schemas are kept on disk. The
- * order of the map is the order of use, the least recent first. - What is in memory is counted in the memory budget. A
- * schema that the budget drops stays on disk and is read again by
- *   its next use.
+ * - A file is complete and on disk before its upload is answered.
+ * - At most `schemasMax` schemas are kept on disk. The map is in the order of use, the least recent first.
+ * - What is in memory is counted in the memory budget. A schema that the budget drops stays on disk, and its next use
+ *   reads it again.
  */
 export class SchemaStore {
   readonly #options: SchemaStoreOptions;

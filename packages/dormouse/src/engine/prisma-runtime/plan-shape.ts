@@ -8,7 +8,7 @@ import { isObject, type JsonObject } from '../request/index.ts';
  * Invariants:
  * - After the check, every node has a known type, and every member that the runtime reads has the right shape. So the
  *   runtime and `buildProgram` never meet a value of another type.
- * - No object has a member `__proto__`, and no placeholder hides within plain data.
+ * - No map and no plain data has a member `__proto__`, and no placeholder hides within plain data.
  * - Plans of clients before 7.5 are converted in place to the form of later clients.
  * - The recursion is bounded, because the nesting of a request's body is bounded when the body is read.
  */
