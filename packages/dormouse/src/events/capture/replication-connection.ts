@@ -1,10 +1,8 @@
-import type { Duplex } from 'node:stream';
 import { DormouseError } from '../../base/index.ts';
-import { type Endpoint, REPLICATION_ROLE } from '../../instance/index.ts';
-import { type CopyReader, SimpleSession, type TextRow } from '../../session/index.ts';
+import { REPLICATION_ROLE } from '../../instance/index.ts';
+import { type Connect, type CopyReader, type Endpoint, SimpleSession, type TextRow } from '../../session/index.ts';
 
-/** Opens a byte stream to a server; `error` and `close` events tell of its end. */
-export type Connect = (endpoint: Endpoint) => Duplex;
+export type { Connect };
 
 /** The main database of every server. */
 const MAIN_DATABASE = 'postgres';

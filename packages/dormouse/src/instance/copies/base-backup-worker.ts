@@ -1,5 +1,5 @@
-import { connect } from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';
+import { connectSocket } from '../../session/index.ts';
 import type { BackupOrder, BackupReport } from './base-backup-protocol.ts';
 import { streamBackup } from './base-backup-stream.ts';
 import { TreeWriter } from './tree-writer.ts';
@@ -17,7 +17,7 @@ const into = new TreeWriter(order.directory, order.owner);
 let toldMs = 0;
 try {
   await streamBackup({
-    socket: endpoint.kind === 'unix' ? connect({ path: endpoint.path }) : connect(endpoint.port, endpoint.host),
+    socket: connectSocket(endpoint),
     user: order.user,
     slot: order.slot,
     into,
