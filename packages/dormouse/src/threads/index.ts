@@ -6,8 +6,7 @@
  * Fails with: `JobFailed`; `queue_full`, `query_timeout` and `shutting_down` for jobs that were not run; the thread's
  *   own error, `internal` and `shutting_down` for calls.
  */
-export { type Failure, JobFailed, type JobReply, JobThread, type NumberedJob } from './job-thread.ts';
+export { answerJobs, type Failure, type JobAnswer, JobFailed, JobThread } from './job-thread.ts';
 export { startThread } from './start-thread.ts';
 export { answerCalls, ThreadCalls } from './thread-calls.ts';
-export { ownKernelId } from './thread-cpu.ts';
 export { threadFile } from './thread-file.ts';

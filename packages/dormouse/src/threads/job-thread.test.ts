@@ -23,6 +23,7 @@ function open(limits?: 'processor time'): JobThread<Job> {
     memoryBytesMax: 1,
     heapMbMax: 64,
     waitingMax: 10,
+    messages: { late: 'The job is late.', full: 'Too many jobs wait.' },
     ...(limits === undefined ? {} : { limits }),
   });
   return thread;

@@ -1,14 +1,17 @@
-import type { Worker } from 'node:worker_threads';
+import type { MessagePort, Worker } from 'node:worker_threads';
 import { type Clock, type Deadline, DormouseError, type Logger, type Timer } from '../base/index.ts';
 import { startThread } from './start-thread.ts';
-import { threadCpuMs } from './thread-cpu.ts';
+import { ownKernelId, threadCpuMs } from './thread-cpu.ts';
 
-/** A job as it goes to the thread, and the thread's reply. `memoryBytes`: the size of its WebAssembly memory by now. */
-export type NumberedJob<Job> = Job & { readonly id: number };
-export type JobReply = { readonly id: number; readonly memoryBytes: number } & (
+/** What a thread answers to a job. `memoryBytes`: the size of the thread's WebAssembly memory by now. */
+export type JobAnswer = { readonly memoryBytes: number } & (
   | { readonly result: unknown }
   | { readonly failure: Failure }
 );
+
+/** A job as it goes to the thread, and the thread's reply. */
+type NumberedJob<Job> = Job & { readonly id: number };
+type JobReply = JobAnswer & { readonly id: number };
 
 export interface Failure {
   /**
@@ -36,14 +39,9 @@ export class JobFailed extends Error {
   }
 }
 
-const TOO_LATE = 'The time of this query was up before it was compiled.';
-
 export interface JobThreadOptions {
   readonly name: string;
-  /**
-   * The built JavaScript file of the thread. It posts one message when it is ready (its kernel id, or anything else if
-   * it knows none), then one {@link JobReply} per job.
-   */
+  /** The built JavaScript file of the thread, which calls {@link answerJobs}. */
   readonly file: string;
   /** Makes the data that every thread starts with; called once. */
   readonly prepare: () => Promise<object>;
@@ -54,6 +52,8 @@ export interface JobThreadOptions {
   readonly heapMbMax: number;
   /** Jobs that may wait. */
   readonly waitingMax: number;
+  /** What a caller is told whose job was not done in time, or was refused because too many wait. */
+  readonly messages: { readonly late: string; readonly full: string };
   /** The thread is ended after it has been idle for this long; absent: it is kept. */
   readonly idleMs?: number;
   /**
@@ -121,13 +121,13 @@ export class JobThread<Job extends object> {
    */
   submit(owner: string, job: Job, deadline: Deadline, limitMs: number, ran?: (ms: number) => void): Promise<unknown> {
     if (this.#closed) return Promise.reject(new DormouseError('shutting_down'));
-    if (this.#waiting >= this.#options.waitingMax && !this.#makeRoomFor(owner)) return Promise.reject(queueFull());
+    if (this.#waiting >= this.#options.waitingMax && !this.#makeRoomFor(owner)) return Promise.reject(this.#full());
     return new Promise((resolve, reject) => {
       const waiting: Waiting<Job> = { job, limitMs, ran, expiry: undefined, settled: false, resolve, reject };
       const leftMs = deadline.remainingMs();
       if (leftMs < Number.POSITIVE_INFINITY) {
         waiting.expiry = this.#options.clock.after(Math.ceil(leftMs), () => {
-          settle(waiting, () => reject(new DormouseError('query_timeout', { message: TOO_LATE })));
+          settle(waiting, () => reject(new DormouseError('query_timeout', { message: this.#options.messages.late })));
         });
       }
       this.#enqueue(owner, [waiting]);
@@ -146,8 +146,12 @@ export class JobThread<Job extends object> {
     const last = longest.pop();
     if (last === undefined) return false;
     this.#waiting--;
-    settle(last, () => last.reject(queueFull()));
+    settle(last, () => last.reject(this.#full()));
     return true;
+  }
+
+  #full(): DormouseError {
+    return new DormouseError('queue_full', { message: this.#options.messages.full });
   }
 
   /** Gives an owner's waiting jobs to another thread. */
@@ -334,6 +338,11 @@ function settle(waiting: Waiting<object>, tell: () => void): void {
   tell();
 }
 
-function queueFull(): DormouseError {
-  return new DormouseError('queue_full', { message: 'Too many queries wait to be compiled. Slow down.' });
+/** The thread's side of {@link JobThread}: tells that the thread is ready, then answers each job. */
+export function answerJobs<Job extends object>(port: MessagePort, answer: (job: Job) => JobAnswer): void {
+  port.on('message', (job: NumberedJob<Job>) => {
+    const reply: JobReply = { ...answer(job), id: job.id };
+    port.postMessage(reply);
+  });
+  port.postMessage(ownKernelId() ?? 'ready');
 }

@@ -1,16 +1,13 @@
 /** The worker thread of Prisma's query compiler. JobThread (src/threads/) starts, bounds and replaces it. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { JobReply, NumberedJob } from '../../threads/index.ts';
+import { answerJobs } from '../../threads/index.ts';
 import type { CompilerJob, CompilerModule } from './compiler-protocol.ts';
 import { QueryCompilers } from './query-compilers.ts';
 
-const port = parentPort;
-if (port !== null) {
+if (parentPort !== null) {
   const compilers = await QueryCompilers.open(workerData as CompilerModule);
-  port.on('message', (job: NumberedJob<CompilerJob>) => {
+  answerJobs<CompilerJob>(parentPort, (job) => {
     const outcome = compilers.compile(job);
-    const reply: JobReply = { id: job.id, memoryBytes: compilers.memoryBytes, ...outcome };
-    port.postMessage(reply);
+    return { memoryBytes: compilers.memoryBytes, ...outcome };
   });
-  port.postMessage('ready');
 }

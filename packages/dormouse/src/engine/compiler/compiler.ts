@@ -79,6 +79,11 @@ export interface CompilerOptions {
   readonly metadataBytesMax?: number | undefined;
 }
 
+const MESSAGES = {
+  late: 'The time of this query was up before it was compiled.',
+  full: 'Too many queries wait to be compiled. Slow down.',
+};
+
 /**
  * Prisma's query compiler and schema validator, in worker threads, so that neither blocks the main thread.
  *
@@ -116,6 +121,7 @@ export class Compiler {
         memoryBytesMax: options.compilerBytesMax ?? COMPILER_BYTES_MAX,
         heapMbMax: HEAP_MB_MAX,
         waitingMax: options.waitingMax ?? WAITING_MAX,
+        messages: MESSAGES,
         ...(idleMs === undefined ? {} : { idleMs }),
       });
     this.#compiler = compilerThread('dormouse-compiler');
@@ -133,6 +139,7 @@ export class Compiler {
         memoryBytesMax: VALIDATOR_BYTES_MAX,
         heapMbMax: READER_HEAP_MB_MAX,
         waitingMax: WAITING_MAX,
+        messages: MESSAGES,
         idleMs: VALIDATOR_IDLE_MS,
         limits: 'processor time',
       });

@@ -1,8 +1,7 @@
 /** The worker thread of Prisma's schema validator. JobThread (src/threads/) starts, bounds and replaces it. */
 import { createRequire } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { JobReply, NumberedJob } from '../../threads/index.ts';
-import { ownKernelId } from '../../threads/index.ts';
+import { answerJobs, type JobAnswer } from '../../threads/index.ts';
 import type { SchemaFacts, SchemaJob, SchemaThreadData } from './compiler-protocol.ts';
 import type { Metadata } from './metadata.ts';
 import { readMetadata } from './metadata-reader.ts';
@@ -36,14 +35,13 @@ class SchemaThread {
     this.#panics.listen();
   }
 
-  answer(job: NumberedJob<SchemaJob>): JobReply {
-    const { id } = job;
+  answer(job: SchemaJob): JobAnswer {
     try {
       const result = this.#do(job);
-      return { id, memoryBytes: this.#bindings.__wasm.memory.buffer.byteLength, result };
+      return { memoryBytes: this.#bindings.__wasm.memory.buffer.byteLength, result };
     } catch (error) {
       const failure = this.#panics.failureOf(error);
-      return { id, memoryBytes: this.#bindings.__wasm.memory.buffer.byteLength, failure };
+      return { memoryBytes: this.#bindings.__wasm.memory.buffer.byteLength, failure };
     }
   }
 
@@ -103,11 +101,9 @@ function limitModules(bytesMax: number): void {
   });
 }
 
-const port = parentPort;
-if (port !== null) {
+if (parentPort !== null) {
   const data = workerData as SchemaThreadData;
   limitModules(data.memoryBytesMax);
   const thread = new SchemaThread(data, createRequire(import.meta.url)('@prisma/prisma-schema-wasm') as SchemaBindings);
-  port.on('message', (job: NumberedJob<SchemaJob>) => port.postMessage(thread.answer(job)));
-  port.postMessage(ownKernelId() ?? 'ready');
+  answerJobs<SchemaJob>(parentPort, (job) => thread.answer(job));
 }

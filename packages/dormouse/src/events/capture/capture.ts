@@ -22,8 +22,8 @@ const RETRY_MS: readonly number[] = [20, 100, 500, 2000, 5000];
 /** After a thaw the first query goes before the stream is opened again, which forks a server process. */
 const RETURN_MS = 10;
 /**
- * How long the last drain before a stop may take (the controller gives 5 s). What was written before was read while the
- * server ran, for as long as that advanced; this is for what came in between.
+ * How long the last drain before a stop may take (the controller gives 5 s). Earlier changes were read before, by
+ * `settling`; this is for changes that came after it.
  */
 const DRAIN_MS = 3500;
 /**
@@ -110,7 +110,7 @@ export class Capture implements Attachment {
     if (await this.#drain(signal, Number.POSITIVE_INFINITY)) await this.#tables.note(this.#marks.serverLsn);
   }
 
-  /** Drains and closes the stream. What is not drained in time comes over the same stream after the thaw. */
+  /** Drains and closes the stream. If draining takes too long, the stream stays open and goes on after the thaw. */
   async suspending(): Promise<void> {
     if (!(await this.drain(SUSPEND_DRAIN_MS)) || this.#state === 'stopped') return;
     this.#send('drained');
@@ -138,13 +138,13 @@ export class Capture implements Attachment {
     this.#send('woke');
   }
 
-  /** The tables that are there, by the running server; undefined if it does not run, or does not say. */
+  /** The tables of the database, asked of the server; undefined if it does not run or does not answer. */
   async tables(): Promise<readonly CatalogEntry[] | undefined> {
     if (this.#state === 'stopped' || this.#options.instance.state !== 'running') return undefined;
     return this.#tables.now();
   }
 
-  /** The tables that there were when the server went to rest; undefined if there may be others by now. */
+  /** The tables of the database when its server went to rest; undefined if they may have changed since. */
   notedTables(): Promise<readonly CatalogEntry[] | undefined> {
     return this.#tables.atRest();
   }

@@ -46,8 +46,8 @@ export interface ChangeStreamOptions {
 }
 
 /**
- * One replication connection from its login to its end: decodes what comes, hands it to the log in batches, and
- * acknowledges what the log has stored: exactly that, never what was merely received.
+ * One replication connection from its login to its end: decodes the changes, hands them to the log in batches, and
+ * acknowledges exactly what the log has stored, never changes that were merely received.
  */
 export class ChangeStream {
   readonly #options: ChangeStreamOptions;
@@ -110,7 +110,7 @@ export class ChangeStream {
     this.#tables = new CapturedTables(await log.tables(), lookUp, () => clock.monotonic());
     this.#storedAtMs = clock.monotonic();
     await connection.stream(
-      // Also a transaction without changes of rows is sent: there may be other tables behind it.
+      // Transactions without changes of rows are sent too: they may have changed tables.
       `START_REPLICATION SLOT ${slot} LOGICAL ${formatLsn(storedLsn)}
          ("include-xids" 'on', "include-timestamp" 'on', "skip-empty-xacts" 'off')`,
       { onData: (payload, cut) => this.#onData(payload, cut), onChunkEnd: () => this.#onChunkEnd() },
@@ -133,7 +133,7 @@ export class ChangeStream {
     conditions.changed();
   }
 
-  /** Takes leave of the server, which closes the connection once it has what was acknowledged. */
+  /** Ends the session: the server closes the connection once it has processed the last acknowledgement. */
   async close(): Promise<void> {
     const connection = this.#connection;
     connection.terminate();
@@ -146,7 +146,7 @@ export class ChangeStream {
     this.#connection.destroy();
   }
 
-  /** The server runs again: the watchdog, which sleeps with a frozen server, goes on. */
+  /** The server runs again: the watchdog, which had no timer while the server was frozen, goes on. */
   awake(): void {
     this.#watchdog.awake();
   }
@@ -161,7 +161,7 @@ export class ChangeStream {
 
   /**
    * Stores how far the server is while no changes come: the server's own WAL (vacuum, checkpoints) would else be kept
-   * for ever. Does so now and then only, unless `atOnce`.
+   * for ever. Unless `atOnce`, this happens once per {@link IDLE_BYTES} or {@link IDLE_MS}.
    */
   async storeIdle(atOnce: boolean): Promise<void> {
     const { clock, log } = this.#options;

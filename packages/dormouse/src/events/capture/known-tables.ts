@@ -17,7 +17,7 @@ export interface KnownTablesOptions {
 }
 
 /**
- * Which tables a database has: by its running server, or, while the server sleeps, as noted when it went to rest. A
+ * The tables of a database: asked of its running server, or, while the server sleeps, as noted when it went to rest. A
  * sleeping server is not woken to be asked.
  */
 export class KnownTables {
@@ -30,7 +30,7 @@ export class KnownTables {
     this.#options = options;
   }
 
-  /** The tables by the running server; undefined if it does not answer in time. */
+  /** The tables, asked of the running server; undefined if it does not answer in time. */
   async now(): Promise<readonly CatalogEntry[] | undefined> {
     const { clock, logger, ask } = this.#options;
     const asked = ask().then(readCatalog);
@@ -40,7 +40,7 @@ export class KnownTables {
     return Promise.race([asked.catch(() => undefined), late]);
   }
 
-  /** The tables that there were when the server went to rest; undefined if there may be others by now. */
+  /** The tables when the server went to rest; undefined if they may have changed since. */
   async atRest(): Promise<readonly CatalogEntry[] | undefined> {
     if (this.#noted !== undefined && this.#noteHolds) return readCatalog(this.#noted.text);
     const { log } = this.#options;
@@ -50,7 +50,10 @@ export class KnownTables {
     return readCatalog(noted.text);
   }
 
-  /** Notes the tables before the server rests; everything up to `lsn` is in the log. After reads alone asks nothing. */
+  /**
+   * Notes the tables before the server rests; everything up to `lsn` is in the log. If nothing was written since the
+   * last note, the server is not asked.
+   */
   async note(lsn: Lsn): Promise<void> {
     const { log, logger, ask } = this.#options;
     this.#noteHolds = this.#noted !== undefined && lsn - this.#noted.atLsn <= REST_WAL_BYTES;

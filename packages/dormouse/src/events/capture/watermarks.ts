@@ -3,13 +3,13 @@ import type { Lsn } from '../../wire/index.ts';
 /** How far the changes of one database have come, over all of its streams. */
 export class Watermarks {
   /**
-   * The log holds everything up to here, and nothing behind. A stream begins here, and only this position is ever
-   * acknowledged to the server.
+   * Every transaction up to here is in the log. A stream begins here, and only this position is ever acknowledged to
+   * the server.
    */
   storedLsn: Lsn = 0n;
   /** How far the server has decoded, by the keepalives of this stream; 0 before the first. */
   serverLsn: Lsn = 0n;
-  /** Counts messages that came and batches that were stored: it grows as long as capture advances. */
+  /** Counts received messages and stored batches: it grows as long as capture advances. */
   steps = 0;
   /** Streams in a row that have not stored one whole transaction. */
   barrenStreams = 0;
@@ -33,7 +33,7 @@ export class Watermarks {
     this.storedLsn = lsn;
   }
 
-  /** Transactions up to here have left nothing to store: their WAL is let go as the server's own is. */
+  /** Transactions up to here have left nothing to store: their WAL is released like the server's own. */
   nothingUpTo(lsn: Lsn): void {
     this.barrenStreams = 0;
     if (lsn > this.serverLsn) this.serverLsn = lsn;

@@ -30,7 +30,7 @@ export async function replyWithBatch(
   }
 }
 
-/** Waits until the client has taken a reply that has ended; a client that takes too long is cut off. */
+/** Waits until the client has taken a reply that has ended; a client that takes too long is disconnected. */
 export async function untilTaken(response: ServerResponse, clock: Clock): Promise<void> {
   if (response.closed) return;
   const untaken = clock.after(REPLY_TAKEN_MS, () => response.destroy());

@@ -160,7 +160,7 @@ export class PulseDoor {
       this.#server.handleUpgrade(request, socket, head, (webSocket) => {
         void this.#serve(webSocket, events, subscription, start, prove).finally(left);
       });
-      // A handshake that ws refuses calls nobody back.
+      // If ws refuses the handshake, it does not call back: the place is given back when the socket closes.
       socket.once('close', left);
     } catch (thrown) {
       leave?.();

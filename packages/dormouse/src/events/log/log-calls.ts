@@ -39,7 +39,7 @@ export type LogFileCalls = {
 
 export type LogCallName = keyof LogFileCalls;
 
-/** Whose turn each call takes in the log's thread. */
+/** The kind of turn that each call takes in the log's thread; see {@link QueuedCall}. */
 export const LOG_CALL_KINDS: Readonly<Record<LogCallName, CallKind>> = {
   state: 'manage',
   epochs: 'manage',
