@@ -4,7 +4,7 @@ import { type Loose, loadClient, requireOf } from '../support/clients.ts';
 import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
 import { pushSchema, runSql } from '../support/push-schema.ts';
 import { postmasterPid } from '../support/server-processes.ts';
-import { type SteppedClock, steppedClock } from '../support/stepped-clock.ts';
+import { type SteppedWallClock, steppedWallClock } from '../support/stepped-wall-clock.ts';
 import { checkSubscriber, NamedSubscriber, readWholeLog, type StreamSource } from '../support/stream-reader.ts';
 import { clientOptions } from '../support/target.ts';
 import { until } from '../support/until.ts';
@@ -13,7 +13,7 @@ import { until } from '../support/until.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-let clock: SteppedClock | undefined;
+let clock: SteppedWallClock | undefined;
 let platform: Platform;
 let subscriber: NamedSubscriber | undefined;
 const clients: Loose[] = [];
@@ -50,7 +50,7 @@ function open(module: Loose, prismaUrl: string): Loose {
 }
 
 it('a step of the wall clock ends, stops, expires and loses nothing', async ({ skip }) => {
-  clock = steppedClock();
+  clock = steppedWallClock();
   if (clock === undefined) {
     console.warn('skipped: libfaketime is not installed, so that the clock of a process cannot be stepped');
     skip();

@@ -6,7 +6,7 @@ import { Controller } from '../../src/instance/life/controller.ts';
 import type { RestSettings } from '../../src/instance/life/idle-timer.ts';
 import { INSTANCE_EVENTS, INSTANCE_STATES, TRANSITIONS } from '../../src/instance/life/transitions.ts';
 import { FakeServer } from '../support/fake-server.ts';
-import { turn, virtualClock } from '../support/virtual-clock.ts';
+import { SettlingClock, settled } from '../support/manual-clock.ts';
 
 // Random sequences of everything that can happen to a controller, over a fake server and a clock that the test moves. A
 // failing sequence is printed with its seed; `fc.assert(…, { seed, path })` replays it.
@@ -115,7 +115,7 @@ interface Outcome {
 }
 
 async function simulate(steps: readonly Step[]): Promise<Outcome> {
-  const clock = virtualClock();
+  const clock = new SettlingClock();
   const server = new FakeServer(clock);
   const visited = new Set<string>();
   const problems: string[] = [];
@@ -279,7 +279,7 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
   };
   for (const each of steps) {
     await take(each);
-    await turn();
+    await settled();
   }
   // Everything gets well, everybody lets go: in the end it rests, and nobody waits.
   Object.assign(server.plan, { startMs: 1, otherMs: 1, startFails: false, suspendFails: false, wakeFails: false });

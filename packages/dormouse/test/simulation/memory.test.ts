@@ -4,7 +4,7 @@ import { type DatabaseId, Deadline, silentLogger } from '../../src/base/index.ts
 import { Controller } from '../../src/instance/life/controller.ts';
 import { ASSUMED_BYTES, MemoryKeeper } from '../../src/instance/memory/memory-keeper.ts';
 import { FakeServer } from '../support/fake-server.ts';
-import { turn, virtualClock } from '../support/virtual-clock.ts';
+import { SettlingClock, settled } from '../support/manual-clock.ts';
 
 // Several databases under one memory keeper, used at random while the machine's memory comes and goes. `fc.assert(…, {
 // seed, path })` replays a failing sequence.
@@ -31,7 +31,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 async function simulate(steps: readonly Step[], maxBytes: number): Promise<void> {
-  const clock = virtualClock();
+  const clock = new SettlingClock();
   const machine = { totalBytes: 2 ** 31, available: 2 ** 30, availableBytes: () => machine.available };
   const keeper = new MemoryKeeper({ maxBytes, machine, clock, logger: silentLogger });
   const problems: string[] = [];
@@ -72,7 +72,7 @@ async function simulate(steps: readonly Step[], maxBytes: number): Promise<void>
         await clock.advance(each.ms);
         break;
     }
-    await turn();
+    await settled();
   }
   machine.available = 2 ** 30;
   await clock.advance(60_000);
@@ -104,7 +104,7 @@ describe('the memory keeper, under random use', () => {
   });
 
   it('takes the least recently used, as many as the low-water mark asks for', async () => {
-    const clock = virtualClock();
+    const clock = new SettlingClock();
     const machine = { totalBytes: undefined, availableBytes: () => undefined };
     const keeper = new MemoryKeeper({
       maxBytes: 4 * SERVER_BYTES + ASSUMED_BYTES,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FakeServer } from '../../../test/support/fake-server.ts';
-import { type VirtualClock, virtualClock } from '../../../test/support/virtual-clock.ts';
+import { SettlingClock } from '../../../test/support/manual-clock.ts';
 import { type DatabaseId, Deadline, DormouseError, silentLogger } from '../../base/index.ts';
 import type { InstanceState } from '../contract/instance.ts';
 import { Controller } from './controller.ts';
@@ -10,7 +10,7 @@ import type { RestSettings } from './idle-timer.ts';
 const REST: RestSettings = { suspendAfterMs: 1000, stopAfterMs: 10_000, alwaysOn: false };
 
 interface World {
-  readonly clock: VirtualClock;
+  readonly clock: SettlingClock;
   readonly server: FakeServer;
   readonly controller: Controller;
   readonly states: InstanceState[];
@@ -18,7 +18,7 @@ interface World {
 }
 
 function world(rest: Partial<RestSettings> = {}, idleTasks?: IdleTasks): World {
-  const clock = virtualClock();
+  const clock = new SettlingClock();
   const server = new FakeServer(clock);
   const controller = new Controller({
     databaseId: 'db_00000000000000000000' as DatabaseId,
@@ -359,7 +359,7 @@ describe('scarce memory', () => {
 
 describe('idle tasks', () => {
   /** IdleTasks that take `ms` once, and `endMs` more when they are given up. */
-  function idleTasks(clock: () => VirtualClock, ms: number, endMs = 0) {
+  function idleTasks(clock: () => SettlingClock, ms: number, endMs = 0) {
     const seen = { begun: 0, ended: 0, givenUp: 0, due: true };
     const wait = (forMs: number) => new Promise<void>((resolve) => clock().after(forMs, resolve));
     const one: IdleTasks = {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FakeServer } from '../../../test/support/fake-server.ts';
-import { turn, virtualClock } from '../../../test/support/virtual-clock.ts';
+import { SettlingClock, settled } from '../../../test/support/manual-clock.ts';
 import { type DatabaseId, Deadline, silentLogger } from '../../base/index.ts';
 import { Controller } from '../life/controller.ts';
 import { type Ageing, AgeRound } from './age-round.ts';
@@ -9,7 +9,7 @@ const HOUR = 60 * 60_000;
 
 /** Databases whose age is due an hour after each look. */
 function some(count: number, alwaysOn: boolean) {
-  const clock = virtualClock();
+  const clock = new SettlingClock();
   const round = new AgeRound(clock);
   const databases = Array.from({ length: count }, (_, index) => {
     const server = new FakeServer(clock);
@@ -103,7 +103,7 @@ describe('the age of running databases', () => {
     await clock.advance(60_000);
     expect(begun).toBe(1);
     finish();
-    await turn();
+    await settled();
     await clock.advance(10_000);
     expect(other.ageing.looks).toHaveLength(1);
   });

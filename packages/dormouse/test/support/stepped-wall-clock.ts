@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Scratch, scratch } from './scratch.ts';
 
 /** A wall clock that steps, as by an operator's hand or a late time server; what is monotonic goes on evenly. */
-export interface SteppedClock {
+export interface SteppedWallClock {
   /** What a process that is to live by it needs in its environment. */
   readonly env: Readonly<Record<string, string>>;
   /** Moves it to so many days from the true time. */
@@ -14,7 +14,7 @@ export interface SteppedClock {
 }
 
 /** By libfaketime, which replaces the calls that ask for the time; undefined where it is not installed. */
-export function steppedClock(): SteppedClock | undefined {
+export function steppedWallClock(): SteppedWallClock | undefined {
   const library = libraryPath();
   if (library === undefined) return undefined;
   const home: Scratch = scratch('clock');
