@@ -14,7 +14,7 @@ export interface PeerProcess {
 /** Starts `bench/peers/NAME.ts` with arguments; it sends `{ready: …}` first, then one answer an order. */
 export async function startPeer(name: string, args: readonly string[]): Promise<PeerProcess> {
   const child = fork(fileURLToPath(new URL(`./peers/${name}.ts`, import.meta.url)), args, {
-    execArgv: ['--import', new URL('./typescript.mjs', import.meta.url).href],
+    execArgv: ['--import', new URL('../test/support/run-typescript.mjs', import.meta.url).href],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const message = (): Promise<Record<string, unknown>> =>

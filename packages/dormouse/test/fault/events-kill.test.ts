@@ -121,6 +121,25 @@ function killPostgres(): void {
   }
 }
 
+/** Wakes the database; a crash is seen by the owner in its own time, so a wake that meets a dying server is repeated. */
+async function wake(after: string): Promise<void> {
+  await until(
+    () =>
+      owner.ask('wake').then(
+        () => true,
+        () => false,
+      ),
+    { what: `a wake after ${after}` },
+  );
+}
+
+/** Runs statements in a session that is closed afterwards. */
+async function run(...statements: string[]): Promise<void> {
+  const client = await connect();
+  for (const sql of statements) await client.query(sql);
+  await client.end();
+}
+
 async function restartOwner(): Promise<void> {
   owner = await startEventsOwner(`${home.path}/data`, false);
 }
@@ -159,11 +178,11 @@ const FAULTS: Readonly<Record<string, () => Promise<void>>> = {
 
 test('every committed row is in the log once, in commit order, and reaches a named subscriber', async () => {
   const random = seeded(SEED);
-  const setup = await connect();
-  await setup.query('CREATE TABLE counter (n int PRIMARY KEY)');
-  await setup.query('CREATE TABLE ledger (n int, i int, PRIMARY KEY (n, i))');
-  await setup.query('INSERT INTO counter VALUES (0)');
-  await setup.end();
+  await run(
+    'CREATE TABLE counter (n int PRIMARY KEY)',
+    'CREATE TABLE ledger (n int, i int, PRIMARY KEY (n, i))',
+    'INSERT INTO counter VALUES (0)',
+  );
 
   const state = { ended: false, committed: 0 };
   const handled: string[] = [];
@@ -180,25 +199,10 @@ test('every committed row is in the log once, in commit order, and reaches a nam
     const name = names[round % names.length] as string;
     done.push(name);
     await FAULTS[name]?.();
-    // A crash is seen by the owner in its own time; a wake that meets a dying server is asked for again.
-    await until(
-      () =>
-        owner.ask('wake').then(
-          () => true,
-          () => false,
-        ),
-      { what: `a wake after ${name}` },
-    );
+    await wake(name);
   }
   state.ended = true;
-  await until(
-    () =>
-      owner.ask('wake').then(
-        () => true,
-        () => false,
-      ),
-    { what: 'the last wake' },
-  );
+  await wake('the last fault');
   await Promise.all(writers);
 
   const check = await connect();
@@ -224,21 +228,14 @@ test('every committed row is in the log once, in commit order, and reaches a nam
 test('a transaction that capture is torn from again and again is read by the first wake that is left alone', async () => {
   const random = seeded(SEED).branch('large transaction');
   const rows = 60_000;
-  const setup = await connect();
-  await setup.query('CREATE TABLE large (id int PRIMARY KEY, filler text)');
-  await setup.query(`INSERT INTO large SELECT i, repeat('x', 100) FROM generate_series(1, ${rows}) i`);
-  await setup.end();
+  await run(
+    'CREATE TABLE large (id int PRIMARY KEY, filler text)',
+    `INSERT INTO large SELECT i, repeat('x', 100) FROM generate_series(1, ${rows}) i`,
+  );
   for (const name of ['owner killed', 'both killed', 'postgres killed', 'owner killed while it stops']) {
     await new Promise((resolve) => setTimeout(resolve, random.below(300)));
     await FAULTS[name]?.();
-    await until(
-      () =>
-        owner.ask('wake').then(
-          () => true,
-          () => false,
-        ),
-      { what: `a wake after ${name}` },
-    );
+    await wake(name);
   }
   await owner.ask('suspend');
   const seen = new Map<string, number>();

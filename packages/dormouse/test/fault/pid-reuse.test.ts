@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 import { scratch } from '../support/scratch.ts';
 
-const HOOKS = fileURLToPath(new URL('../../bench/typescript.mjs', import.meta.url));
+const HOOKS = fileURLToPath(new URL('../support/run-typescript.mjs', import.meta.url));
 const INSIDE = fileURLToPath(new URL('../support/pid-reuse.ts', import.meta.url));
 /** A pid namespace of its own; its first process reaps what is orphaned in it, as init does. */
 const NAMESPACE = ['--pid', '--fork', '--mount-proc', '--kill-child', 'bash', '-c', '"$@" & wait $!', 'bash'];

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { type BareEngine, startBareEngine } from './bare-engine.ts';
 import { type Loose, loadClient } from './clients.ts';
-import { exchange, openEngineDoor } from './engine-door.ts';
+import { exchange, openEngineHttpDoor } from './engine-http-door.ts';
 import { seedLibrary } from './library.ts';
 import { pushSchema } from './push-schema.ts';
 
@@ -12,7 +12,7 @@ export async function startLibraryEngine(): Promise<{ readonly engine: BareEngin
   const directory = endpoint.kind === 'unix' ? dirname(endpoint.path) : '';
   await pushSchema(`postgresql://owner@localhost/postgres?host=${encodeURIComponent(directory)}`, 7);
   const module = await loadClient(7);
-  const door = await openEngineDoor((request) => exchange(engine.database, request));
+  const door = await openEngineHttpDoor((request) => exchange(engine.database, request));
   const seeding = new module.PrismaClient({ accelerateUrl: door.prismaUrl });
   await seedLibrary(seeding, module.Prisma);
   await seeding.$disconnect();

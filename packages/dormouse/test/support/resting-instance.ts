@@ -6,8 +6,8 @@ import { connectSocket } from '../../src/session/index.ts';
 import { decodeDataRow } from '../../src/wire/index.ts';
 import { prepareDataDirectory } from './data-directory.ts';
 import { openTestMachine } from './open-test-machine.ts';
+import { openPostgresTestDoor, type TestKey } from './postgres-test-door.ts';
 import { scratch } from './scratch.ts';
-import { openTestDoor, type TestKey } from './test-door.ts';
 
 /**
  * One database over the instances that the platform runs, with a pool and the door for Postgres clients; it rests by
@@ -44,7 +44,7 @@ export async function startRestingInstance(name: string, rest: Partial<RestSetti
       pgMajor,
       createdAtMs: 0,
     });
-    const door = await openTestDoor(instance, undefined);
+    const door = await openPostgresTestDoor(instance, undefined);
     const open = (): Pool =>
       createPool({
         ...{ instance, role: 'owner', clock: systemClock, random: cryptoRandom },

@@ -2,14 +2,15 @@ import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { type Owner, queryOnce, startOwner, testId } from '../support/instance-owner.ts';
+import { numberFrom } from '../support/seeded.ts';
 import { NoMount, reflinkDisk, type SmallDisk } from '../support/small-disk.ts';
 import { checkTransfers, identities, startTransfers, TRANSFERS_SQL } from '../support/transfers.ts';
 import { until } from '../support/until.ts';
 
 // Where files can share blocks, a database that runs stands still while its files are cloned.
 
-/** `REFLINK_ROUNDS=25` for a long run. */
-const ROUNDS = Number(process.env.REFLINK_ROUNDS ?? 3);
+/** `DORMOUSE_ROUNDS=25` for a long run. */
+const ROUNDS = numberFrom('DORMOUSE_ROUNDS', 3);
 /** What a clone may weigh by itself: its directories and what is written anew, beside some 30 MB of files. */
 const CLONE_BYTES_MAX = 16_000_000;
 

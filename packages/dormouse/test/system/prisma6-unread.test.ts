@@ -3,9 +3,9 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { EngineDatabase } from '../../src/engine/index.ts';
 import { type BareEngine, startBareEngine } from '../support/bare-engine.ts';
 import { type Loose, loadClient, schemaText } from '../support/clients.ts';
-import { exchange, openEngineDoor } from '../support/engine-door.ts';
-import { type JsonDoor, openJsonDoor } from '../support/json-door.ts';
+import { exchange, openEngineHttpDoor } from '../support/engine-http-door.ts';
 import { seedLibrary } from '../support/library.ts';
+import { openPrisma6Requests, type Prisma6Requests } from '../support/prisma6-requests.ts';
 import { pushSchema } from '../support/push-schema.ts';
 
 // While a schema's metadata is not read, queries of Prisma 6 are compiled as they are, values and all. They are
@@ -13,16 +13,16 @@ import { pushSchema } from '../support/push-schema.ts';
 
 let engine: BareEngine;
 let unread: EngineDatabase;
-let door: JsonDoor;
+let door: Prisma6Requests;
 beforeAll(async () => {
   engine = await startBareEngine({ limits: { queryMs: 60_000 } });
   const { endpoint } = engine.instance;
   const directory = endpoint.kind === 'unix' ? dirname(endpoint.path) : '';
   await pushSchema(`postgresql://owner@localhost/postgres?host=${encodeURIComponent(directory)}`, 6);
   unread = engine.reopenUnread();
-  door = await openJsonDoor([engine.database, unread], schemaText(6));
+  door = await openPrisma6Requests([engine.database, unread], schemaText(6));
   const module = await loadClient(6);
-  const seeding = await openEngineDoor((request) => exchange(engine.database, request));
+  const seeding = await openEngineHttpDoor((request) => exchange(engine.database, request));
   const prisma = new module.PrismaClient({ datasourceUrl: seeding.prismaUrl });
   await seedLibrary(prisma, module.Prisma);
   await prisma.$disconnect();

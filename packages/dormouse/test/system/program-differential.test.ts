@@ -5,12 +5,12 @@ import type { EngineDatabase } from '../../src/engine/index.ts';
 import { type Answer, type AskOptions, askEngine, type BareEngine } from '../support/bare-engine.ts';
 import { type Loose, loadClient } from '../support/clients.ts';
 import {
-  type EngineDoor,
+  type EngineHttpDoor,
   type Exchange,
   type ExchangeReply,
   exchange,
-  openEngineDoor,
-} from '../support/engine-door.ts';
+  openEngineHttpDoor,
+} from '../support/engine-http-door.ts';
 import {
   EVERY_TYPE_SCHEMA,
   everyTypeSql,
@@ -19,10 +19,10 @@ import {
   sampleRead,
   sampleWrite,
 } from '../support/every-type.ts';
-import { type JsonDoor, openJsonDoor } from '../support/json-door.ts';
 import { startLibraryEngine } from '../support/library-engine.ts';
 import { type Oracle, openOracle } from '../support/oracle.ts';
-import { sendPlan } from '../support/plan-door.ts';
+import { openPrisma6Requests, type Prisma6Requests } from '../support/prisma6-requests.ts';
+import { sendPlan } from '../support/prisma7-requests.ts';
 import { type RandomRead, randomRead } from '../support/random-queries.ts';
 import { recordPlan } from '../support/recorded-plan.ts';
 import { numberFrom, seeded } from '../support/seeded.ts';
@@ -33,7 +33,7 @@ import { numberFrom, seeded } from '../support/seeded.ts';
 
 let engine: BareEngine;
 let oracle: Oracle;
-let door: EngineDoor;
+let door: EngineHttpDoor;
 let prisma: Loose;
 /** The tags that the client's plugin adds to its queries. */
 let tags: Record<string, string> = {};
@@ -63,7 +63,7 @@ beforeAll(async () => {
   const library = await startLibraryEngine();
   engine = library.engine;
   oracle = openOracle(engine);
-  door = await openEngineDoor(both);
+  door = await openEngineHttpDoor(both);
   prisma = new library.module.PrismaClient({ accelerateUrl: door.prismaUrl, comments: [() => tags] });
 });
 afterAll(async () => {
@@ -377,7 +377,7 @@ describe('the execution of a program', () => {
   });
 });
 
-let samples: JsonDoor;
+let samples: Prisma6Requests;
 
 const isError = ({ status, body }: ExchangeReply): boolean => status !== 200 || body.startsWith('{"errors"');
 /**
@@ -401,7 +401,7 @@ async function bothSay(ask: (database: EngineDatabase) => Promise<ExchangeReply>
 describe('queries of every type by the JSON protocol', () => {
   beforeAll(async () => {
     for (const statement of everyTypeSql(seeded(SEED)).split(';\n')) await engine.sql(statement);
-    samples = await openJsonDoor([engine.database, oracle.runtimeDatabase], EVERY_TYPE_SCHEMA);
+    samples = await openPrisma6Requests([engine.database, oracle.runtimeDatabase], EVERY_TYPE_SCHEMA);
   });
 
   it.each<[string, fc.Arbitrary<SampleQuery>, 'ask' | 'askAndUndo', number]>([
@@ -454,7 +454,7 @@ describe('queries of every type by the JSON protocol', () => {
 
   it('get the same reply also in a thread for large bodies', async () => {
     const there = openOracle(engine, 0);
-    const doors = await openJsonDoor([there.database, there.runtimeDatabase], EVERY_TYPE_SCHEMA);
+    const doors = await openPrisma6Requests([there.database, there.runtimeDatabase], EVERY_TYPE_SCHEMA);
     const kinds: [fc.Arbitrary<SampleQuery>, 'ask' | 'askAndUndo'][] = [
       [sampleRead, 'ask'],
       [sampleWrite, 'askAndUndo'],

@@ -2,11 +2,11 @@ import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EngineDatabase } from '../../src/engine/index.ts';
 import { type BareEngine, startBareEngine } from '../support/bare-engine.ts';
-import type { ExchangeReply } from '../support/engine-door.ts';
-import { type JsonDoor, openJsonDoor } from '../support/json-door.ts';
+import type { ExchangeReply } from '../support/engine-http-door.ts';
 import { keepTables } from '../support/kept-tables.ts';
 import { type Oracle, openOracle } from '../support/oracle.ts';
-import { openPlanDoor, type PlanDoor, sendPlan, sendPlanWithin } from '../support/plan-door.ts';
+import { openPrisma6Requests, type Prisma6Requests } from '../support/prisma6-requests.ts';
+import { openPrisma7Requests, type Prisma7Requests, sendPlan, sendPlanWithin } from '../support/prisma7-requests.ts';
 import { pushSchemaText } from '../support/push-schema.ts';
 import { randomSchema } from '../support/random-schema.ts';
 import { type ModelQuery, ModelReads } from '../support/random-schema-reads.ts';
@@ -73,15 +73,15 @@ interface Asked {
 describe.each(Array.from({ length: ROUNDS }, (_, round) => round))('random schema %i', (round) => {
   const random = seeded(SEED).branch(`schema ${round}`);
   const schema = randomSchema(random.branch('models'));
-  let json: JsonDoor;
-  let plans: PlanDoor;
+  let json: Prisma6Requests;
+  let plans: Prisma7Requests;
 
   beforeAll(async () => {
     await engine.sql('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
     await pushSchemaText(postgresUrl, schema.text);
     await engine.sql(schema.rows);
-    json = await openJsonDoor([engine.database, oracle.runtimeDatabase], schema.text);
-    plans = openPlanDoor(schema.text);
+    json = await openPrisma6Requests([engine.database, oracle.runtimeDatabase], schema.text);
+    plans = openPrisma7Requests(schema.text);
   });
   afterAll(async () => {
     await plans?.close();

@@ -4,12 +4,12 @@ import type { EngineDatabase } from '../../src/engine/index.ts';
 import type { BareEngine } from '../support/bare-engine.ts';
 import type { Loose } from '../support/clients.ts';
 import {
-  type EngineDoor,
+  type EngineHttpDoor,
   type Exchange,
   type ExchangeReply,
   exchange,
-  openEngineDoor,
-} from '../support/engine-door.ts';
+  openEngineHttpDoor,
+} from '../support/engine-http-door.ts';
 import { type KeptTables, keepTables, LIBRARY_TABLES } from '../support/kept-tables.ts';
 import { startLibraryEngine } from '../support/library-engine.ts';
 import { type Oracle, openOracle } from '../support/oracle.ts';
@@ -23,7 +23,7 @@ import { numberFrom } from '../support/seeded.ts';
 
 let engine: BareEngine;
 let oracle: Oracle;
-let door: EngineDoor;
+let door: EngineHttpDoor;
 let prisma: Loose;
 let tables: KeptTables;
 /** Headers that are added to each request. */
@@ -74,7 +74,7 @@ beforeAll(async () => {
   engine = library.engine;
   oracle = openOracle(engine);
   tables = await keepTables(engine, LIBRARY_TABLES);
-  door = await openEngineDoor(both);
+  door = await openEngineHttpDoor(both);
   prisma = new library.module.PrismaClient({ accelerateUrl: door.prismaUrl });
 });
 afterAll(async () => {

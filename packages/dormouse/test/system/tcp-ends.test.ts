@@ -6,12 +6,18 @@ import { endBackend } from '../../src/pool/index.ts';
 import { connectSocket, openSession as openBackend } from '../../src/session/index.ts';
 import { ByteWriter, encodeParse, encodeQuery, PROTOCOL_3_0 } from '../../src/wire/index.ts';
 import { openSession } from '../support/pg-session.ts';
-import { RawClient, rawLogin, startTestDoor, type TestDoor, type TestKey } from '../support/test-door.ts';
+import {
+  type PostgresTestDoor,
+  RawClient,
+  rawLogin,
+  startPostgresTestDoor,
+  type TestKey,
+} from '../support/postgres-test-door.ts';
 import { until } from '../support/until.ts';
 
 // What is left of a session when its client is gone: nothing, and until then it has its place and keeps its database
 // awake.
-let test: TestDoor;
+let test: PostgresTestDoor;
 let owner: TestKey;
 let watcher: pg.Client;
 
@@ -27,7 +33,7 @@ async function watch(): Promise<pg.Client> {
 }
 
 beforeAll(async () => {
-  test = await startTestDoor({ limits: { sessionsMax: SESSIONS_MAX } });
+  test = await startPostgresTestDoor({ limits: { sessionsMax: SESSIONS_MAX } });
   owner = test.key('owner');
   watcher = await watch();
 });

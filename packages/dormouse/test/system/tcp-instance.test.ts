@@ -4,8 +4,8 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Instance, InstanceState } from '../../src/instance/index.ts';
 import { openSession } from '../support/pg-session.ts';
+import type { TestKey } from '../support/postgres-test-door.ts';
 import { type RestingInstance, startRestingInstance } from '../support/resting-instance.ts';
-import type { TestKey } from '../support/test-door.ts';
 import { until } from '../support/until.ts';
 
 // The pool and the door over the instances that the platform runs, resting by their own timers.

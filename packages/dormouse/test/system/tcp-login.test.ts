@@ -21,14 +21,20 @@ import {
   SCRAM_SHA_256,
   ScramClient,
 } from '../../src/wire/index.ts';
-import { DOOR_DATABASE, RawClient, rawLogin, startTestDoor, type TestDoor } from '../support/test-door.ts';
+import {
+  DOOR_DATABASE,
+  type PostgresTestDoor,
+  RawClient,
+  rawLogin,
+  startPostgresTestDoor,
+} from '../support/postgres-test-door.ts';
 import { until } from '../support/until.ts';
 
 const run = promisify(execFile);
-let test: TestDoor;
+let test: PostgresTestDoor;
 
 beforeAll(async () => {
-  test = await startTestDoor({ limits: { sessionsMax: 5, loginMs: 1_000 } });
+  test = await startPostgresTestDoor({ limits: { sessionsMax: 5, loginMs: 1_000 } });
 });
 afterAll(async () => {
   await test?.close();

@@ -19,21 +19,28 @@ import {
   encodeSync,
   PROTOCOL_3_0,
 } from '../../src/wire/index.ts';
-import { RawClient, rawLogin, startTestDoor, type TestDoor, type TestKey } from '../support/test-door.ts';
+import {
+  type PostgresTestDoor,
+  RawClient,
+  rawLogin,
+  startPostgresTestDoor,
+  type TestKey,
+} from '../support/postgres-test-door.ts';
+import { numberFrom, seedFromEnvironment } from '../support/seeded.ts';
 import { until } from '../support/until.ts';
 
 // Whether a session is at work, the door must know from the messages: Postgres itself is asked after each piece of a
 // pipeline.
-const SEED = process.env.DORMOUSE_SEED === undefined ? undefined : Number(process.env.DORMOUSE_SEED);
-const ROUNDS = Number(process.env.DORMOUSE_ROUNDS ?? 40);
+const SEED = seedFromEnvironment();
+const ROUNDS = numberFrom('DORMOUSE_ROUNDS', 40);
 
-let test: TestDoor;
+let test: PostgresTestDoor;
 let owner: TestKey;
 let watcher: pg.Client;
 let gate: pg.Client;
 
 beforeAll(async () => {
-  test = await startTestDoor();
+  test = await startPostgresTestDoor();
   owner = test.key('owner');
   const { endpoint } = test.instance;
   if (endpoint.kind !== 'unix') throw new Error('a socket file was expected');
@@ -233,7 +240,7 @@ describe('a pipeline', () => {
           await until(() => test.instance.holds === 0 && test.instance.sessions === 0, { what: 'nothing held' });
         }
       }),
-      { numRuns: ROUNDS, endOnFailure: true, ...(SEED === undefined ? {} : { seed: SEED }) },
+      { numRuns: ROUNDS, endOnFailure: true, seed: SEED },
     );
     expect(compared).toBeGreaterThan(ROUNDS);
   });

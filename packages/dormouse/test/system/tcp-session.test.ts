@@ -20,15 +20,21 @@ import {
   encodeTerminate,
   PROTOCOL_3_0,
 } from '../../src/wire/index.ts';
-import { RawClient, rawLogin, startTestDoor, type TestDoor, type TestKey } from '../support/test-door.ts';
+import {
+  type PostgresTestDoor,
+  RawClient,
+  rawLogin,
+  startPostgresTestDoor,
+  type TestKey,
+} from '../support/postgres-test-door.ts';
 import { until } from '../support/until.ts';
 
 const run = promisify(execFile);
-let test: TestDoor;
+let test: PostgresTestDoor;
 let owner: TestKey;
 
 beforeAll(async () => {
-  test = await startTestDoor();
+  test = await startPostgresTestDoor();
   owner = test.key('owner');
 });
 afterAll(async () => {

@@ -5,15 +5,21 @@ import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ByteWriter, decodeErrorFields, encodeFlush, encodeParse, PROTOCOL_3_0 } from '../../src/wire/index.ts';
 import { openSession } from '../support/pg-session.ts';
-import { RawClient, rawLogin, startTestDoor, type TestDoor, type TestKey } from '../support/test-door.ts';
+import {
+  type PostgresTestDoor,
+  RawClient,
+  rawLogin,
+  startPostgresTestDoor,
+  type TestKey,
+} from '../support/postgres-test-door.ts';
 import { until } from '../support/until.ts';
 
 const run = promisify(execFile);
-let test: TestDoor;
+let test: PostgresTestDoor;
 let owner: TestKey;
 
 beforeAll(async () => {
-  test = await startTestDoor();
+  test = await startPostgresTestDoor();
   owner = test.key('owner');
 });
 afterAll(async () => {
@@ -170,7 +176,7 @@ describe('a database that goes', () => {
 
 describe('the door', () => {
   it('closes with 57P01 for its sessions', async () => {
-    const other = await startTestDoor();
+    const other = await startPostgresTestDoor();
     const client = new pg.Client(other.key('owner').config);
     let lost: { code?: string } | undefined;
     client.on('error', (error) => {

@@ -47,14 +47,14 @@ export interface OpenedDoor {
 }
 
 /** A door and the bare server behind it. */
-export interface TestDoor extends OpenedDoor {
+export interface PostgresTestDoor extends OpenedDoor {
   readonly instance: BareInstance;
 }
 
 /** What Dormouse calls the database behind the door. */
 export const DOOR_DATABASE = 'shop';
 
-export async function openTestDoor(
+export async function openPostgresTestDoor(
   instance: Instance,
   limits: Partial<PostgresDoorLimits> | undefined,
 ): Promise<OpenedDoor> {
@@ -107,11 +107,11 @@ export async function openTestDoor(
   };
 }
 
-export async function startTestDoor(
+export async function startPostgresTestDoor(
   options: { readonly limits?: Partial<PostgresDoorLimits> } = {},
-): Promise<TestDoor> {
+): Promise<PostgresTestDoor> {
   const instance = await startBareInstance();
-  const opened = await openTestDoor(instance, options.limits);
+  const opened = await openPostgresTestDoor(instance, options.limits);
   return {
     door: opened.door,
     port: opened.port,

@@ -1,13 +1,13 @@
 import type { EngineDatabase } from '../../src/engine/index.ts';
 import { uploadOf } from './bare-engine.ts';
-import { type ExchangeReply, exchange } from './engine-door.ts';
+import { type ExchangeReply, exchange } from './engine-http-door.ts';
 
 // The JSON protocol of Prisma 6 without a generated client: a schema's text, and queries as objects.
 
 const VERSION = '6.19.0';
 const TIMES = '{"max_wait":60000,"timeout":60000}';
 
-export interface JsonDoor {
+export interface Prisma6Requests {
   /** Asks a database whose schema is known there. */
   ask(database: EngineDatabase, query: object): Promise<ExchangeReply>;
   /** Asks in a transaction that is rolled back, so that the next one finds what it found. */
@@ -15,7 +15,10 @@ export interface JsonDoor {
 }
 
 /** Uploads a schema to each of some databases, as a client does before its first query. */
-export async function openJsonDoor(databases: readonly EngineDatabase[], schema: string): Promise<JsonDoor> {
+export async function openPrisma6Requests(
+  databases: readonly EngineDatabase[],
+  schema: string,
+): Promise<Prisma6Requests> {
   const upload = uploadOf(schema);
   const base = `/${VERSION}/${upload.hash}`;
   const post = (database: EngineDatabase, path: string, body: string): Promise<ExchangeReply> =>

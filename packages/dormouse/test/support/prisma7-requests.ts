@@ -1,16 +1,16 @@
 import { Deadline, silentLogger, systemClock } from '../../src/base/index.ts';
 import { Compiler } from '../../src/engine/compiler/compiler.ts';
 import type { EngineDatabase } from '../../src/engine/index.ts';
-import { type ExchangeReply, exchange } from './engine-door.ts';
+import { type ExchangeReply, exchange } from './engine-http-door.ts';
 
 /** The plan protocol of Prisma 7 without a generated client: plans are compiled as its client does. */
-export interface PlanDoor {
+export interface Prisma7Requests {
   /** The body that its client would send for a query. Throws what the compiler refuses it with. */
   plan(query: { readonly modelName: string; readonly action: string }): Promise<string>;
   close(): Promise<void>;
 }
 
-export function openPlanDoor(schema: string): PlanDoor {
+export function openPrisma7Requests(schema: string): Prisma7Requests {
   const compiler = new Compiler({ clock: systemClock, log: silentLogger });
   const source = { hash: 'one', text: async () => schema };
   return {

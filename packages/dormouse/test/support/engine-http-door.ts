@@ -38,7 +38,7 @@ export async function exchange(database: EngineDatabase, asked: Exchange): Promi
 }
 
 /** An HTTP door to whatever answers, for a stock client. */
-export interface EngineDoor {
+export interface EngineHttpDoor {
   /** As the client takes it. */
   readonly prismaUrl: string;
   /** Throws what answering has thrown since: the client hears of a failed reply only. */
@@ -46,7 +46,7 @@ export interface EngineDoor {
   close(): Promise<void>;
 }
 
-export async function openEngineDoor(answer: (asked: Exchange) => Promise<ExchangeReply>): Promise<EngineDoor> {
+export async function openEngineHttpDoor(answer: (asked: Exchange) => Promise<ExchangeReply>): Promise<EngineHttpDoor> {
   const thrown: unknown[] = [];
   const rethrow = (): void => {
     if (thrown.length > 0) throw thrown.splice(0)[0];
