@@ -121,7 +121,7 @@ function killPostgres(): void {
   }
 }
 
-/** Wakes the database; a crash is seen by the owner in its own time, so a wake that meets a dying server is repeated. */
+/** Wakes the database. The owner sees a crash in its own time, so a wake that meets a dying server is repeated. */
 async function wake(after: string): Promise<void> {
   await until(
     () =>
