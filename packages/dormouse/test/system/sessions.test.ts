@@ -8,14 +8,14 @@ import {
   sendCancelRequest,
 } from '../../src/session/index.ts';
 import { PostgresError, ProtocolError } from '../../src/wire/index.ts';
-import { startTestDoor, type TestDoor, type TestKey } from '../support/test-door.ts';
+import { type PostgresTestDoor, startPostgresTestDoor, type TestKey } from '../support/postgres-test-door.ts';
 import { until } from '../support/until.ts';
 
-let test: TestDoor;
+let test: PostgresTestDoor;
 let owner: TestKey;
 
 beforeAll(async () => {
-  test = await startTestDoor();
+  test = await startPostgresTestDoor();
   owner = test.key('owner');
 });
 afterAll(() => test?.close());
