@@ -3,7 +3,7 @@ import type { ForkResult, Runtime } from '../contract/index.ts';
 import type { Controller } from '../life/index.ts';
 
 export interface BranchOptions {
-  /** Stops the source first, if it is up, and copies its files. */
+  /** Stops the source first if it is up, and copies its files. */
   readonly atRest?: boolean;
   /** The total is an estimate. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
@@ -15,15 +15,15 @@ interface BranchesOptions {
   readonly clock: Clock;
 }
 
-/** What is made. */
+/** The database that is made. */
 type Branch = Pick<DatabaseRecord, 'id' | 'throwAway'>;
 
-/** Each is a disk that reads and writes at full speed; the others wait for their turn. */
+/** Copies made at the same time: each reads and writes the disk at full speed. Further copies wait for their turn. */
 const TOGETHER = 4;
 /** A source that has to recover before it can be copied may take as long as any start. */
 const SOURCE_START_MS = 5 * 60_000;
 
-/** Copies of databases in the making. */
+/** Makes branches, a bounded number at a time. */
 export class Branches {
   readonly #runtime: Runtime;
   readonly #clock: Clock;
@@ -35,7 +35,7 @@ export class Branches {
     this.#clock = clock;
   }
 
-  /** Makes the storage of a branch from `source`, in its turn. */
+  /** Makes the storage of a branch from `source`, when its turn has come. */
   async make(source: Controller, branch: Branch, options: BranchOptions): Promise<ForkResult> {
     if (
       branch.throwAway &&
@@ -53,7 +53,7 @@ export class Branches {
     return work;
   }
 
-  /** Resolves when no copy is being made: those that were, were told to end by the end of their source. */
+  /** Resolves when no copy is being made. The close of its source has asked each copy to end. */
   async settled(): Promise<void> {
     while (this.#running.size > 0) await Promise.allSettled([...this.#running]);
   }
@@ -83,7 +83,7 @@ export class Branches {
           signal: signal === undefined ? ended : AbortSignal.any([signal, ended]),
         });
       } catch (error) {
-        // Somebody needs the source: it starts, and is copied while it runs.
+        // The source is needed: it starts, and is copied while it runs.
         if (ended.aborted && source.closed === undefined && signal?.aborted !== true) return 'yielded';
         throw error;
       }

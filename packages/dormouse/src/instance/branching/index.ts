@@ -1,5 +1,5 @@
 /**
- * Owns: branches: copies of a database for another one, and copies that lie ready.
- * Never: decides which database is branched, or who may.
+ * Owns: branches: databases that begin as a copy of another one.
+ * Never: decides which database is branched, or which caller may do so.
  */
 export { Branches, type BranchOptions } from './branches.ts';

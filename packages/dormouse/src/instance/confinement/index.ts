@@ -1,5 +1,6 @@
 /**
- * Owns: what keeps a server within bounds: its sandbox or account, and limits of memory, processor time and processes.
+ * Owns: what keeps a server within bounds: its sandbox or account, and its limits of memory, processor time, processes
+ *   and temporary files.
  * Never: starts a server.
  */
 export {

@@ -7,38 +7,40 @@ import type { Binaries } from '../postgres/index.ts';
 import { sandboxArguments } from './sandbox.ts';
 
 /**
- * What a server is kept apart by: a sandbox (bubblewrap) of its own, or only by being a process of an unprivileged
- * account.
+ * What keeps a server apart from the others: a sandbox (bubblewrap) of its own, or only that it is a process of an
+ * unprivileged account.
  */
 export type IsolationKind = 'sandbox' | 'process';
 
 /** How servers are started on this machine. */
 export interface Isolation {
   readonly kind: IsolationKind;
-  /** Why it is not the sandbox, for the user; undefined where it is, or where he asked for processes. */
+  /** Why servers are not in sandboxes, for the user; undefined where they are, or where processes were asked for. */
   readonly reason: string | undefined;
   /**
-   * The command that runs `postgres` of this build on this database. Its first process may be another's: see `keeper`.
+   * The command that runs `postgres` of this build on this database. The process that it starts may be the keeper of a
+   * sandbox, whose child is the postmaster (see process-tree).
    */
   command(binaries: Binaries, layout: DatabaseLayout, args: readonly string[]): readonly [string, ...string[]];
 }
 
-/** The program that makes a sandbox, and stays as the parent of the server in it. */
+/** The program that makes a sandbox, and stays as the parent of the server inside. */
 export const SANDBOX_PROGRAM = 'bwrap';
 
-/** The exit code of a start that found the lock of the data held by somebody: none of Postgres's own. */
+/** The exit code of a start that found the lock of the data taken. No exit code of Postgres itself. */
 export const DATA_LOCKED_EXIT = 75;
 
 /**
- * Why a server in a pid namespace of its own needs a lock: Postgres looks for another by pid and by shared memory, and
- * sees neither from there. The lock (flock(2)) is on a file of the data itself, is inherited by the whole tree, and
- * ends with its last process. A file, not the directory: a descriptor of a directory would lead out of the sandbox.
+ * A server in a pid namespace of its own needs a lock: Postgres looks for another server on its data by pid and by
+ * shared memory, and sees neither from there. The lock (flock(2)) is on a file of the data itself, is inherited by the
+ * whole tree of processes, and ends with its last process. It is on a file and not on the directory, because a
+ * descriptor of a directory would lead out of the sandbox.
  */
 function lockCommand(flock: string, layout: DatabaseLayout): readonly string[] {
   return [flock, '--nonblock', '--no-fork', '--conflict-exit-code', String(DATA_LOCKED_EXIT), lockFile(layout)];
 }
 
-/** The file of the data that a running server's processes hold a lock on. */
+/** The file in the data directory that a running server's processes hold a lock on. */
 export function lockFile(layout: DatabaseLayout): string {
   return join(layout.data, 'PG_VERSION');
 }
@@ -50,8 +52,8 @@ export interface IsolationOptions {
 }
 
 /**
- * Takes the best isolation that works here, tried with the very arguments and binaries of a start. Fails with
- * `usage_invalid` if the sandbox is asked for and does not work.
+ * Chooses the best isolation that works here, which is tried with the arguments and programs of a real start. Fails
+ * with `usage_invalid` if the sandbox is asked for and does not work.
  */
 export async function chooseIsolation({ wanted, account, binaries }: IsolationOptions): Promise<Isolation> {
   const flock = await findFlock(account);
@@ -85,7 +87,7 @@ export async function chooseIsolation({ wanted, account, binaries }: IsolationOp
   };
 }
 
-/** Through symlinks: only the target's own tree is to be seen in a sandbox. */
+/** The path without symlinks: a sandbox shows only the tree of the symlink's target. */
 function programOf({ bin }: Binaries): string {
   return realpathSync(join(bin, 'postgres'));
 }
@@ -102,7 +104,7 @@ async function trySandbox(account: Account, binaries: Binaries, lockable: boolea
   if (!lockable) return { reason: 'flock of util-linux is not installed' };
   const program = programOf(binaries);
   let reason = '';
-  // Closing the door to further user namespaces needs bwrap 0.8; the rest works with older ones.
+  // To forbid further user namespaces needs bwrap 0.8; everything else works with older versions.
   for (const more of [['--disable-userns'], []]) {
     try {
       const said = await runAs(account, bwrap, [...more, ...sandboxArguments(program, []), '--', program, '--version']);
@@ -116,7 +118,10 @@ async function trySandbox(account: Account, binaries: Binaries, lockable: boolea
   return { reason: `${reason} (user namespaces may be switched off for the account "${account.name}")` };
 }
 
-/** Only that of util-linux becomes the program it starts, which a lifeline and a record of its pid need. */
+/**
+ * Only the flock of util-linux replaces itself by the program that it starts, which the lifeline and the record of the
+ * pid rely on.
+ */
 async function findFlock(account: Account): Promise<string | undefined> {
   const flock = findProgram('flock');
   if (flock === undefined) return undefined;
@@ -127,7 +132,7 @@ async function findFlock(account: Account): Promise<string | undefined> {
   }
 }
 
-/** Where programs of the system lie that a service's short PATH may leave out. */
+/** Directories of system programs that the short PATH of a service may leave out. */
 const PROGRAM_DIRECTORIES = ['/usr/bin', '/bin', '/usr/local/bin'] as const;
 
 function findProgram(name: string): string | undefined {

@@ -15,17 +15,20 @@ import {
 } from '../machine/index.ts';
 import { type CgroupController, controllersOf, groupFiles, type Limits } from './limits.ts';
 
-/** How a limit that the kernel must enforce becomes possible, for the user. */
+/** What the user can do so that the kernel can enforce limits. */
 const REMEDY =
   'Start Dormouse where it has a control group of its own: as a systemd service with Delegate=yes, or by `systemd-run --scope -p Delegate=yes` (with --user if you are not root).';
 
-/** Between a look at who is in a group and the change that needs it empty, processes are forked. */
+/**
+ * How often a change is retried that needs a group to be empty: processes may be forked into the group after it was
+ * emptied.
+ */
 const ROUNDS = 20;
 
 export interface LimitGroupsOptions {
-  /** Undefined where there is no cgroup version 2. */
+  /** Undefined where there is no control group of version 2. */
   readonly place: CgroupPlace | undefined;
-  /** Of the group that holds those of the servers. */
+  /** The name of the group that holds the groups of the servers. */
   readonly name: string;
   readonly table: ProcessTable;
   readonly clock: Clock;
@@ -33,9 +36,10 @@ export interface LimitGroupsOptions {
 }
 
 /**
- * Limits of memory, processor time and processes, by groups of cgroup version 2: one a server, the same that the
- * freezer uses. While nobody has asked for one it is off and does nothing. From the first limit on every server is in
- * its group from its start, those without a limit too: only then the kernel weighs one against the other.
+ * Limits of memory, processor time and processes, by control groups of version 2: one group per server, which the
+ * freezer uses too. Until a limit is asked for, this is off and does nothing. From the first limit on every server is
+ * in its group from its start, also a server without a limit, because the kernel weighs servers against each other only
+ * then.
  */
 export class LimitGroups {
   readonly #options: LimitGroupsOptions;
@@ -43,11 +47,11 @@ export class LimitGroups {
   readonly #roots = new Map<string, ProcessIdentity>();
   /** The controllers that the servers' groups have. */
   readonly #enabled = new Set<CgroupController>();
-  /** Those of our own group that were not enabled before, by us or by a platform that was killed. */
+  /** The controllers of our own group that this platform, or one that was killed, has enabled. */
   readonly #ours = new Set<string>();
-  /** The last change of what is enabled: they are taken one after the other. */
+  /** The last change of the enabled controllers: changes run one after the other. */
   #last: Promise<unknown> = Promise.resolve();
-  /** Our own group, and in it that of the servers. */
+  /** The platform's own group, and in it the group of the servers. */
   readonly #parent: string;
   readonly #base: string;
 
@@ -58,12 +62,12 @@ export class LimitGroups {
     this.#base = join(this.#parent, name);
   }
 
-  /** Whether servers are placed from their start. */
+  /** Whether servers are put into their groups from their start. */
   get on(): boolean {
     return this.#enabled.size > 0;
   }
 
-  /** Whether some database has a limit that the kernel does not hold it to. */
+  /** Whether a database has a limit that the kernel does not enforce. */
   get unmet(): boolean {
     for (const limits of this.#limits.values()) {
       if (controllersOf(limits).some((controller) => !this.#enabled.has(controller))) return true;
@@ -81,12 +85,12 @@ export class LimitGroups {
     return root && this.#options.table.identify(root.pid)?.startTime === root.startTime ? root : undefined;
   }
 
-  /** Notes what a server may take; in effect with `enable`, `change` or its next start. */
+  /** Notes what a server may take. Takes effect with `enable`, with `change`, or at the server's next start. */
   note(server: string, limits: Limits): void {
     this.#limits.set(server, limits);
   }
 
-  /** Why these limits cannot be enforced here, as far as a look can tell; undefined if they can. Changes nothing. */
+  /** Why these limits cannot be enforced here, as far as can be told without a change; undefined if they can. */
   obstacle(limits: Limits): string | undefined {
     const wanted = controllersOf(limits);
     const { place } = this.#options;
@@ -110,8 +114,8 @@ export class LimitGroups {
   }
 
   /**
-   * Goes on with what a killed platform had enabled: the servers that it left may be held by limits that nobody wants
-   * any more. Before `enable`; what runs must be known.
+   * Takes over the controllers that a killed platform had enabled: the servers that it left may be under limits that
+   * have changed. Called before `enable`, when the running servers are known.
    */
   async resume(): Promise<void> {
     for (const controller of read(join(this.#base, 'cgroup.subtree_control')).trim().split(' ')) {
@@ -121,8 +125,8 @@ export class LimitGroups {
   }
 
   /**
-   * Makes the kernel enforce what limits like these ask for, and places every running server if that is new. Fails with
-   * `limits_unavailable`; what was enforced before still is.
+   * Makes the kernel enforce limits of these kinds, and puts every running server into its group if that is new. Fails
+   * with `limits_unavailable`, and then the kinds of limits before the call are still enforced.
    */
   enable(limits: Limits): Promise<void> {
     const result = this.#last.then(() => this.#enable(limits));
@@ -142,12 +146,12 @@ export class LimitGroups {
   }
 
   /**
-   * Puts the one process of a start, which waits, into the group of its server. All that it becomes and forks is a
-   * member by birth.
+   * Puts the one waiting process of a start into the group of its server. All processes that it forks are members from
+   * their start.
    */
   async admit(server: string, pid: number): Promise<void> {
     const group = this.#group(server);
-    // What was left of an earlier server is removed when it is found empty, which may be between two steps.
+    // The group of an earlier server is removed when it is found empty, which may be between two steps.
     for (let round = 0; ; round++) {
       try {
         await this.#prepare(group, server);
@@ -160,8 +164,8 @@ export class LimitGroups {
   }
 
   /**
-   * A server is up, ours or adopted. One that is in no group yet, or whose limits have changed meanwhile, is put right
-   * behind it.
+   * A server is up, started here or adopted. If it is in no group yet, or its limits have changed meanwhile, that is
+   * put right in the background.
    */
   started(server: string, root: ProcessIdentity): void {
     this.#roots.set(server, root);
@@ -171,7 +175,7 @@ export class LimitGroups {
     });
   }
 
-  /** The last process of a server is gone. Before its group is removed. */
+  /** The last process of a server is gone. Called before its group is removed. */
   ended(server: string): void {
     this.#roots.delete(server);
     if (!this.on) return;
@@ -190,7 +194,7 @@ export class LimitGroups {
     this.#roots.delete(server);
   }
 
-  /** Leaves our own group as it was found. After the groups of the servers are removed. */
+  /** Leaves our own group as it was found. Called after the groups of the servers were removed. */
   async close(): Promise<void> {
     await this.#last;
     const { place, clock } = this.#options;
@@ -198,7 +202,7 @@ export class LimitGroups {
     const home = join(parent, PLATFORM_GROUP);
     if (place === undefined || !(this.on || existsSync(home))) return;
     try {
-      // Only a platform of ours has divided a group whose processes had to move.
+      // The group exists only if a Dormouse platform has divided our own group and moved its processes.
       if (existsSync(home)) {
         for (const controller of read(join(parent, 'cgroup.subtree_control')).trim().split(' ')) {
           if (controller !== '') this.#ours.add(controller);
@@ -208,7 +212,7 @@ export class LimitGroups {
       for (const pid of await membersOf(home)) await moveProcess(parent, pid);
       await removeGroup(home, clock);
     } catch {
-      // Another platform in the same group needs it.
+      // Another platform in the same group still needs it.
     }
     this.#enabled.clear();
   }
@@ -238,8 +242,8 @@ export class LimitGroups {
   }
 
   /**
-   * A group that divides its resources holds no process itself, unless it is the root of all: what is in it moves
-   * below.
+   * Enables controllers for the groups below `parent`. A group that does so must hold no process itself, unless it is
+   * the root of all groups: its processes move to a group below.
    */
   async #delegate(parent: string, wanted: readonly CgroupController[]): Promise<void> {
     const home = join(parent, PLATFORM_GROUP);
@@ -263,7 +267,7 @@ export class LimitGroups {
     }
   }
 
-  /** One that is neither we, nor what started us, nor what we have started or adopted. */
+  /** A process that is neither this one, nor an ancestor of it, nor one that it has started or adopted. */
   #strangerIn(members: readonly number[]): number | undefined {
     const { table } = this.#options;
     const ours = new Set([process.pid, ...descendants(table, process.pid)]);
@@ -279,7 +283,8 @@ export class LimitGroups {
   }
 
   /**
-   * Puts a running server into its group, and the files of that right. Nothing if it does not run: its start does this.
+   * Puts a running server into its group and writes the limits of the group. Does nothing for a server that does not
+   * run: its start does this.
    */
   async #apply(server: string): Promise<void> {
     const { place, table, clock } = this.#options;
@@ -295,10 +300,10 @@ export class LimitGroups {
       if (gone()) return;
       throw limitsUnavailable(`the group ${group} cannot be used (${(error as Error).message})`, error);
     }
-    // It ended meanwhile, and so the group may have been made anew behind its removal.
+    // The server ended meanwhile, so the group may have been made again after its removal.
     if (gone() && this.#roots.get(server) === undefined) await removeGroup(group, clock);
     if (was === undefined || was === group) return;
-    // That of a platform that was started elsewhere.
+    // The group was made by a platform that was started in another group.
     await removeGroup(was, clock);
     await rmdir(dirname(was)).catch(() => {});
   }
@@ -309,7 +314,7 @@ export class LimitGroups {
     for (const controller of this.#enabled) {
       for (const [file, content] of files[controller]) {
         await writeFile(join(group, file), content).catch((error: NodeJS.ErrnoException) => {
-          // A kernel without swap, or an old one without group kills.
+          // The kernel has no swap, or is too old to kill whole groups.
           if (error.code !== 'ENOENT' && error.code !== 'EACCES') throw error;
           if (file !== 'memory.swap.max' && file !== 'memory.oom.group') throw error;
         });

@@ -1,9 +1,9 @@
 import { type LimitOverrides, NO_LIMITS } from '../../base/index.ts';
 
-/** What one database's server may take. Infinity for no limit. */
+/** What one database's server may take. Infinity means no limit. */
 export type Limits = Required<LimitOverrides>;
 
-/** What a database's own limits make of the platform's. */
+/** The platform's limits, with a database's own in their place where it has any. */
 export function limitsOf(defaults: Limits, own: LimitOverrides = {}): Limits {
   return {
     memoryLimitBytes: own.memoryLimitBytes ?? defaults.memoryLimitBytes,
@@ -17,7 +17,7 @@ export function limitsOf(defaults: Limits, own: LimitOverrides = {}): Limits {
 /** A controller of cgroup version 2. */
 export type CgroupController = 'memory' | 'cpu' | 'pids';
 
-/** The controllers that enforce these limits; none if they ask for nothing of the kernel. */
+/** The controllers that enforce these limits; none if the limits ask nothing of the kernel. */
 export function controllersOf(limits: Limits): readonly CgroupController[] {
   const wanted: CgroupController[] = [];
   if (limits.memoryLimitBytes !== Number.POSITIVE_INFINITY) wanted.push('memory');
@@ -26,10 +26,10 @@ export function controllersOf(limits: Limits): readonly CgroupController[] {
   return wanted;
 }
 
-/** The length of time that a share of the processor is of; the kernel's own choice. */
+/** The period that a limit of processor time refers to; the kernel's own default. */
 const CPU_PERIOD_US = 100_000;
 
-/** What stands in the files of a server's group, by controller. */
+/** The contents of the files of a server's group, per controller. */
 export function groupFiles(
   limits: Limits,
 ): Readonly<Record<CgroupController, readonly (readonly [file: string, content: string])[]>> {
@@ -37,10 +37,10 @@ export function groupFiles(
   const limited = limits.memoryLimitBytes !== Number.POSITIVE_INFINITY;
   return {
     memory: [
-      // The whole server or nothing: a postmaster whose backend was killed ends the others anyway, and a killed
+      // Kill the whole server: a postmaster whose backend was killed ends the other backends anyway, and a killed
       // postmaster leaves orphans.
       ['memory.oom.group', limited ? '1' : '0'],
-      // A limit that spills over into swap would make its tenant slow, and the disk that all share.
+      // Memory beyond the limit must not go to swap, which would slow down the tenant and the disk that all share.
       ['memory.swap.max', limited ? '0' : 'max'],
       ['memory.max', number(limits.memoryLimitBytes)],
     ],

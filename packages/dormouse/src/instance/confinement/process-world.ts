@@ -4,7 +4,7 @@ import type { Binaries } from '../postgres/index.ts';
 import type { Isolation } from './isolation.ts';
 import type { LimitGroups } from './limit-groups.ts';
 
-/** What every server of one machine shares. */
+/** What all servers of one machine share. */
 export interface ProcessWorld {
   readonly account: Account;
   readonly clock: Clock;
@@ -12,7 +12,7 @@ export interface ProcessWorld {
   readonly table: ProcessTable;
   readonly freezer: Freezer;
   readonly limits: LimitGroups;
-  /** Connections of clients that a server has room for. */
+  /** The number of client connections that a server has room for. */
   readonly clientsMax: number;
   readonly isolation: Isolation;
   binaries(pgMajor: number): Binaries;

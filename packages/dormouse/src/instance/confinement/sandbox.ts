@@ -1,12 +1,13 @@
 import { dirname } from 'node:path';
 
 /**
- * The arguments of bubblewrap: what a server in a sandbox sees and has. Everything else of the machine is not there for
- * it. It outlives the platform on purpose (no --die-with-parent): the next one adopts it.
+ * The arguments of bubblewrap: what a server in a sandbox sees and has. Nothing else of the machine exists for the
+ * server. It outlives the platform on purpose (no --die-with-parent), because the next platform adopts it.
  */
 
 /**
- * What a dynamic program and its locales need, wherever the distribution keeps it. Read only; absent ones are left out.
+ * The paths that a dynamically linked program and its locales need, on any distribution. Read only; absent paths are
+ * left out.
  */
 const SYSTEM_PATHS = [
   '/lib',
@@ -21,17 +22,17 @@ const SYSTEM_PATHS = [
   '/gnu/store',
 ] as const;
 
-/** All that Postgres and its libraries open. No terminal, no disk, no kernel log. */
+/** The devices that Postgres and its libraries open. No terminal, no disk, no kernel log. */
 const DEVICES = ['/dev/null', '/dev/urandom', '/dev/random'] as const;
 
 const NAMESPACES = [
   '--unshare-user',
-  // The postmaster is process 1 there: with it the kernel ends the whole tree, and nothing can be left behind.
+  // The postmaster is process 1 inside: when it ends, the kernel ends the whole tree, and no process is left behind.
   '--unshare-pid',
   '--as-pid-1',
-  // No interface but loopback. The socket is a file: clients connect to it from outside.
+  // No network interface but loopback. The server's socket is a file, which clients connect to from outside.
   '--unshare-net',
-  // Shared memory of its own, which ends with it.
+  // System V shared memory of its own, which ends with the sandbox.
   '--unshare-ipc',
   '--unshare-uts',
   '--unshare-cgroup-try',
@@ -39,8 +40,8 @@ const NAMESPACES = [
 
 /**
  * The arguments before `--` for `program`, an absolute path without symlinks (BIN/postgres). `writable` are the
- * directories that are its own, `readable` what it needs beside its build; they keep their paths. Capabilities are all
- * dropped, and no program can gain any (no_new_privs is always set).
+ * server's own directories, `readable` those that it needs beside its build; they keep their paths. All capabilities
+ * are dropped, and no program can gain any (no_new_privs is always set).
  */
 export function sandboxArguments(
   program: string,
@@ -53,19 +54,19 @@ export function sandboxArguments(
     ...['--cap-drop', 'ALL'],
     ...[...SYSTEM_PATHS, ...buildPaths(program), ...readable].flatMap((path) => ['--ro-bind-try', path, path]),
     ...['--proc', '/proc'],
-    // Shared memory of parallel queries.
+    // The shared memory of parallel queries.
     ...['--tmpfs', '/dev/shm'],
     ...DEVICES.flatMap((path) => ['--dev-bind-try', path, path]),
     ...writable.flatMap((path) => ['--bind', path, path]),
-    // What is left of the root is memory: a server must not fill it.
+    // The rest of the root file system is in memory, and a server must not fill it.
     ...['--remount-ro', '/'],
     ...['--chdir', '/'],
   ];
 }
 
 /**
- * A build below /usr has its files all over it (Debian: lib/postgresql/15/bin and share/postgresql/15); another lies in
- * one directory.
+ * The directory that a build needs. The files of a build below /usr are all over /usr (Debian: lib/postgresql/15/bin
+ * and share/postgresql/15); any other build is in one directory.
  */
 function buildPaths(program: string): string[] {
   if (program.startsWith('/usr/')) return ['/usr'];

@@ -1,12 +1,20 @@
-/** The backends of a running server, from outside: by a session of ours, for which connections are reserved. */
+/**
+ * Ends and observes the backends of a running server from outside: by a session of the platform's own, for which the
+ * server keeps connections free.
+ */
 export interface Backends {
-  /** Ends it, whatever it catches. Resolves when it was told so, not when it is gone. Never rejects. */
+  /**
+   * Ends a backend, whatever errors its statement catches. Resolves when the backend was signalled, not when it is
+   * gone. Never rejects.
+   */
   terminate(processId: number): Promise<void>;
   /**
-   * Ends those of tenants whose start takes longer than `ms`: their process ids nobody has been told. Who still waits
-   * for such a start hears 57P01 and tries again. Never rejects.
+   * Ends the backends of tenants whose start takes longer than `ms` and whose process ids therefore no client knows. A
+   * client that still waits for such a start gets 57P01 and tries again. Never rejects.
    */
   terminateStarting(ms: number): Promise<void>;
-  /** `state` of `pg_stat_activity`; undefined if there is none, or no answer. Never rejects. */
+  /**
+   * The backend's `state` in `pg_stat_activity`; undefined if there is no such backend, or no answer. Never rejects.
+   */
   stateOf(processId: number): Promise<string | undefined>;
 }

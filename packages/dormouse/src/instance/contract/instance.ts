@@ -2,7 +2,7 @@ import type { DatabaseId, Deadline, DormouseError, Role } from '../../base/index
 import type { Endpoint } from '../../session/index.ts';
 import type { Backends } from './backends.ts';
 
-/** Where a database's server stands. The transitions between them are one written table (see transitions). */
+/** The state of a database's server. One written table holds the transitions between the states (see transitions). */
 export type InstanceState =
   | 'stopped'
   | 'starting'
@@ -27,34 +27,36 @@ export interface Hold {
   release(): void;
 }
 
-/** A part that lives with the server: told before it goes and after it came. Never activity, never a reason to wake. */
+/**
+ * A part of the platform that follows one server: it is told after the server came up and before the server goes. An
+ * attachment never counts as activity and never wakes a server.
+ */
 export interface Attachment {
   /**
-   * The server accepts connections and nobody holds it yet (after a start, or an adoption, not after a thaw): the first
-   * look at a new history, before any user can write. Awaited, for a bounded time, before `started` and before the
+   * The server accepts connections and no hold is open yet (after a start or an adoption, not after a thaw): the time
+   * to look at a new history before any user can write. Awaited, for a bounded time, before `started` and before the
    * first hold. Resolves without a round trip except on the first start of a new database or branch.
    */
   preparing?(): Promise<void>;
-  /** The server accepts connections (after a start, or an adoption, not after a thaw). Must not throw; not awaited. */
+  /** The server accepts connections (after a start or an adoption, not after a thaw). Must not throw; not awaited. */
   started(): void;
   /**
-   * The server is to rest and still runs: finish what is under way for as long as that advances. Awaited before a rest
-   * for idleness or by hand without a bound of its own, before a stop with one; ends soon after the signal fires.
-   * Failing does not matter.
+   * The server is about to rest and still runs: finish what is under way, for as long as that advances. Awaited without
+   * a bound before a suspend, and with a bound before a stop; ends soon after the signal fires. A rejection is ignored.
    */
   settling?(signal: AbortSignal): Promise<void>;
   /**
-   * Last words before a freeze: take what was written and not yet read. Awaited, for a bounded time; failing does not
-   * matter.
+   * The server is about to be frozen: read what was written and not yet read. Awaited, for a bounded time; a rejection
+   * is ignored.
    */
   suspending?(): Promise<void>;
-  /** Last words before a clean stop: drain and close connections. Awaited, for a bounded time. */
+  /** The server is about to be stopped: drain and close connections. Awaited, for a bounded time. */
   stopping(): Promise<void>;
   /** The server is gone, cleanly or not. */
   stopped(): void;
 }
 
-/** One database's server as the rest of the platform sees it. */
+/** One database's server, as the rest of the platform sees it. */
 export interface Instance {
   readonly databaseId: DatabaseId;
   readonly state: InstanceState;
@@ -66,19 +68,19 @@ export interface Instance {
   credentials(role: Role): Credentials;
   /** Grows whenever a server is gone: a connection of an earlier generation is dead. */
   readonly generation: number;
-  /** What can be done to backends from outside while the server runs; for who holds it. */
+  /** Ends and observes backends of the running server; for callers that have a hold. */
   readonly backends: Backends;
   /** A hold at once if the server is running, else undefined. The hot path: no promise, no timer. */
   tryHold(): Hold | undefined;
   /**
-   * A hold once the server runs, waking or starting it; all callers share one wake.
-   * Fails with `wake_timeout`, `start_failed`, `disk_full`, `database_deleted`, `shutting_down`.
+   * A hold once the server runs: wakes or starts the server if need be, once for all callers that wait. Fails with
+   * `wake_timeout`, `start_failed`, `disk_full`, `database_deleted`, `shutting_down`.
    */
   hold(deadline: Deadline): Promise<Hold>;
-  /** Registers an open client session: lets the server suspend, keeps it from an idle stop. */
+  /** Registers an open client session: the server may still be suspended, but is not stopped for idleness. */
   openSession(): Hold;
   /**
-   * Forces a state and returns when it is reached. With holds open, `suspend` waits for them, bounded
+   * Forces a state and resolves when it is reached. `suspend` waits for open holds, for a bounded time
    * (`database_busy`); `stop` ends them.
    */
   suspend(): Promise<void>;
@@ -86,6 +88,6 @@ export interface Instance {
   wake(): Promise<void>;
   /** If the server is up already, `started` is called at once. */
   attach(attachment: Attachment): () => void;
-  /** Calls `listener` after every change of state; the result takes it back. */
+  /** Calls `listener` after every change of state; the result removes the listener. */
   onChange(listener: (state: InstanceState, previous: InstanceState) => void): () => void;
 }

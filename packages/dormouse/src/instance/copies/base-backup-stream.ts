@@ -26,7 +26,7 @@ export interface BackupStreamOptions {
  * complete. Rejects with `PostgresError`, `ProtocolError`, the socket's error, and what writing fails with.
  */
 export async function streamBackup({ socket, user, slot, into, onProgress }: BackupStreamOptions): Promise<void> {
-  // A walsender of no database: settings that a tenant gave the database do not hold in it.
+  // A session of no database, so that settings that a tenant gave the database do not apply.
   const session = await SimpleSession.open(socket, {
     parameters: [
       ['user', user],
@@ -44,7 +44,10 @@ export async function streamBackup({ socket, user, slot, into, onProgress }: Bac
   }
 }
 
-/** Without the slot (the tenant may use all of them), a copy under very many writes fails, and any other succeeds. */
+/**
+ * The slot may be refused, because the tenant may use all slots. Without it a copy under very many writes fails; any
+ * other copy succeeds.
+ */
 async function keepWal(session: SimpleSession, slot: string): Promise<void> {
   try {
     await session.query(`CREATE_REPLICATION_SLOT "${slot}" TEMPORARY PHYSICAL (RESERVE_WAL)`);

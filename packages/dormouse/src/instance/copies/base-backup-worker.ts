@@ -4,9 +4,9 @@ import type { BackupOrder, BackupReport } from './base-backup-protocol.ts';
 import { streamBackup } from './base-backup-stream.ts';
 import { TreeWriter } from './tree-writer.ts';
 
-// The thread of one backup: a gigabyte passes through it, and the platform's own thread has queries to answer.
+// The thread of one backup: gigabytes may pass through it, and the platform's main thread has queries to answer.
 
-/** How often progress is told. */
+/** How often progress is reported. */
 const PROGRESS_MS = 100;
 
 const order = workerData as BackupOrder;

@@ -7,7 +7,7 @@ import { type Account, spawnIdentity } from '../machine/index.ts';
 import type { BackupOrder, BackupReport } from './base-backup-protocol.ts';
 import type { Owner } from './tree-writer.ts';
 
-/** Why a backup ended; `code` is the system's (`ENOSPC`) or a SQLSTATE. */
+/** Why a backup failed; `code` is that of the operating system (`ENOSPC`) or a SQLSTATE. */
 export class BackupError extends Error {
   override readonly name = 'BackupError';
   readonly code: string | undefined;
@@ -19,9 +19,9 @@ export class BackupError extends Error {
 }
 
 export interface BaseBackupOptions {
-  /** A server that runs and stays so. */
+  /** The endpoint of a server that runs, and runs until the backup is done. */
   readonly endpoint: Endpoint;
-  /** The directory to fill; there and empty. */
+  /** The directory to fill, which exists and is empty. */
   readonly directory: string;
   readonly account: Account;
   readonly onProgress?: ((doneBytes: number, totalBytes: number) => void) | undefined;
@@ -29,9 +29,9 @@ export interface BaseBackupOptions {
 }
 
 /**
- * Copies a running server's data directory over the replication protocol, in a thread of its own; the server answers
- * queries all the while. Gives the bytes copied. Rejects with {@link BackupError} or the signal's reason; what is
- * half-made stays for the caller to remove.
+ * Copies a running server's data directory over the replication protocol, in a thread of its own, while the server
+ * answers queries. Gives the number of bytes copied. Rejects with {@link BackupError} or the signal's reason; the
+ * caller removes a half-made copy.
  */
 export async function baseBackup(options: BaseBackupOptions): Promise<number> {
   const { endpoint, directory, account, onProgress, signal } = options;
@@ -62,7 +62,7 @@ export async function baseBackup(options: BaseBackupOptions): Promise<number> {
     });
   } finally {
     if (abort) signal?.removeEventListener('abort', abort);
-    // Before the caller removes what is half-made: nothing writes into it any more.
+    // The thread must not write into the directory any more when the caller removes a half-made copy.
     await worker.terminate();
   }
 }

@@ -9,9 +9,9 @@ import { trimWal } from '../postgres/index.ts';
 import { BackupError, baseBackup } from './base-backup.ts';
 import { makeStorage, stripServerTraces } from './storage.ts';
 
-/** How often a copy of files is measured, for progress. */
+/** How often the size of a copy of files is measured, to report progress. */
 const MEASURE_MS = 250;
-/** What is dirty at a checkpoint is at most shared_buffers, but the disk may be slow. */
+/** How long the checkpoint before a clone may take: it writes at most shared_buffers, but the disk may be slow. */
 const CHECKPOINT_MS = 30_000;
 
 /** True if files below `directory` can share their blocks. */
@@ -36,14 +36,14 @@ export interface ForkWorld {
   readonly clones: boolean;
 }
 
-/** See `Runtime.fork`. */
+/** Does the work of `Runtime.fork`. */
 export async function forkStorage(order: ForkOrder, { layout, world, clones }: ForkWorld): Promise<ForkResult> {
   const { server, running, id, signal, onProgress } = order;
   const { account, clock } = world;
   const source = layout.database(order.source);
   const common = { databases: layout.databases, name: id, account, signal, throwAway: order.throwAway };
   if (!running) {
-    // Nothing of it may be alive: an earlier platform's server that could not be ended, say.
+    // No process of the source may be alive, such as an earlier platform's server that could not be ended.
     if (lifelineHeld(source.lifeline)) throw new DormouseError('database_busy');
     await makeStorage({
       ...common,
@@ -61,7 +61,8 @@ export async function forkStorage(order: ForkOrder, { layout, world, clones }: F
     return { way: 'files', pausedMs: 0 };
   }
   if (clones) {
-    // What is dirty now would be written while the source stands still. Without it the clone recovers all the same.
+    // Writes dirty pages before the source stands still, so that it stands still for less. If the checkpoint fails, the
+    // clone recovers all the same.
     await probe(server.endpoint, CHECKPOINT_MS, 'CHECKPOINT; SELECT 1');
     let pausedMs = 0;
     await makeStorage({
@@ -94,8 +95,8 @@ export async function forkStorage(order: ForkOrder, { layout, world, clones }: F
 }
 
 /**
- * With less than this on the disk the source itself fails at what a copy asks of it (a checkpoint, a segment of WAL),
- * each in words of its own.
+ * With less room than this on the disk the source itself fails at what a copy needs of it (a checkpoint, a segment of
+ * WAL), with varying messages.
  */
 const FULL_BYTES = 4 * 1024 * 1024;
 
@@ -115,7 +116,7 @@ async function backupFailure(error: unknown, path: string): Promise<unknown> {
   });
 }
 
-/** Tells how far a copy of files is by looking at what is there. Best effort; the result ends it. */
+/** Reports the progress of a copy of files by measuring what is there. Best effort; the result ends the measuring. */
 function measure(from: string, to: string, tell: ForkOrder['onProgress']): () => void {
   if (tell === undefined) return () => {};
   let over = false;

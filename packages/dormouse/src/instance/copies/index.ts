@@ -1,6 +1,6 @@
 /**
- * Owns: copies of a server's files: clones of a stopped directory, base backups of a running one, spare copies of the
- *   template.
+ * Owns: copies of a server's files: clones, copies of a stopped directory, base backups of a running server, spare
+ *   copies of the template, and ready copies of databases.
  * Never: decides what the copy is for.
  */
 export { canClone, forkStorage } from './fork.ts';

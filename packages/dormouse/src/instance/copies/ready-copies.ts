@@ -5,34 +5,37 @@ import { COPY_PREFIX, type DataLayout, treeBytes } from '../machine/index.ts';
 import { readControlFile } from '../postgres/index.ts';
 import { Spares } from './spares.ts';
 
-/** Sources that have copies ready, the least recently used go: the templates of a few suites at a time. */
+/**
+ * The most sources that have copies ready: the templates of a few test suites at a time. Beyond that the least recently
+ * used source loses its copies.
+ */
 const SOURCES_MAX = 4;
-/** Of a larger source no copy is made that nobody asked for. */
+/** No copy of a larger source is made in advance. */
 const SOURCE_BYTES_MAX = 256 * 1024 * 1024;
-/** When nobody has asked for so long, the suite is over. */
+/** After this long without a request the test suite is taken to be over. */
 const IDLE_MS = 5 * 60_000;
 
 export interface FileReadyCopiesOptions {
   readonly layout: DataLayout;
   /** Makes one copy; see `Runtime.fork`. */
   readonly fork: (order: ForkOrder) => Promise<ForkResult>;
-  /** How many a source; 0 for none. */
+  /** How many copies per source; 0 for none. */
   readonly count: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 interface Entry {
-  /** Of its pg_control: a server that only starts changes that. */
+  /** A hash of the source's pg_control, which every start of a server changes. */
   readonly mark: string;
   readonly spares: Spares;
   idle: Timer | undefined;
 }
 
 /**
- * Copies of stopped databases that lie ready to become throw-away ones: whoever asks for one is likely to ask again, a
- * test suite for each of its files. They are of one state of their source: once it starts, or is deleted, they go. Not
- * synced, and none outlives its platform.
+ * Copies of stopped databases that are ready to become throw-away databases: a request for one is likely to be
+ * repeated, by a test suite for each of its files. The copies hold one state of their source: once the source starts or
+ * is deleted, they are removed. They are not synced, and none outlives its platform.
  */
 export class FileReadyCopies implements ReadyCopies {
   readonly #options: FileReadyCopiesOptions;
@@ -45,11 +48,11 @@ export class FileReadyCopies implements ReadyCopies {
     this.#options = options;
   }
 
-  /** Gives a copy of the stopped source, as it is now, the name of a database; false if none lies ready. */
+  /** Gives a copy of the stopped source, as it is now, the name of a database; false if no copy is ready. */
   async take(source: DatabaseId, id: DatabaseId): Promise<boolean> {
     const entry = this.#entries.get(source);
     if (entry === undefined) return false;
-    // Whatever cannot be read now is said by who makes the copy.
+    // A source that cannot be read is reported when a copy of it is made.
     if ((await this.#markOf(source).catch(() => undefined)) !== entry.mark) {
       this.forget(source);
       return false;
@@ -68,7 +71,7 @@ export class FileReadyCopies implements ReadyCopies {
       if ((await treeBytes(layout.database(databaseId).data)) > SOURCE_BYTES_MAX) return;
       mark = await this.#markOf(databaseId);
     } catch {
-      // It is being deleted.
+      // The source is being deleted.
     }
     if (mark === undefined || this.#closed || this.#entries.has(databaseId) || source.state !== 'stopped') return;
     const spares = new Spares({
@@ -85,7 +88,7 @@ export class FileReadyCopies implements ReadyCopies {
     await spares.open(mark).catch((error: unknown) => this.#failed(databaseId, error));
   }
 
-  /** Its copies are not of what it is from now on. */
+  /** Removes the copies of a source whose state changes now. */
   forget(source: DatabaseId): void {
     const entry = this.#entries.get(source);
     if (entry === undefined) return;
@@ -93,13 +96,13 @@ export class FileReadyCopies implements ReadyCopies {
     entry.idle?.cancel();
     const ending = entry.spares
       .remove()
-      // What stays is removed by the next start.
+      // A copy that is not removed now is removed by the next start.
       .catch((error: unknown) => this.#options.logger.log('warn', 'a ready copy stays', { reason: String(error) }))
       .finally(() => this.#ending.delete(ending));
     this.#ending.add(ending);
   }
 
-  /** Removes all, and makes no more. */
+  /** Removes all copies and makes no more. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const source of [...this.#entries.keys()]) this.forget(source);
@@ -108,7 +111,7 @@ export class FileReadyCopies implements ReadyCopies {
 
   async #make(source: CopySource, name: string, signal: AbortSignal): Promise<void> {
     try {
-      assert(source.state === 'stopped', 'copies of what runs are made of nothing');
+      assert(source.state === 'stopped', 'copies are made of stopped databases only');
       await source.whileStopped(true, async (ended) => {
         await this.#options.fork({
           ...{ source: source.databaseId, server: source.server, running: false, id: name as DatabaseId },
@@ -121,7 +124,7 @@ export class FileReadyCopies implements ReadyCopies {
     }
   }
 
-  /** Somebody needs the source, or the disk is full: who asks next begins anew. */
+  /** The source is needed, or the disk is full: the next request begins anew. */
   #failed(source: DatabaseId, error: unknown): void {
     this.#options.logger.log('debug', 'no copies are made ready', { database: source, reason: String(error) });
     this.forget(source);
@@ -134,7 +137,7 @@ export class FileReadyCopies implements ReadyCopies {
     entry.idle = this.#options.clock.after(IDLE_MS, () => this.forget(source));
   }
 
-  /** Undefined for one that has to recover: its files are not all that it is. */
+  /** Undefined for a source that has to recover: its state is not in its files alone. */
   async #markOf(source: DatabaseId): Promise<string | undefined> {
     const { bytes, cleanlyStopped } = await readControlFile(this.#options.layout.database(source).data);
     return cleanlyStopped ? createHash('sha256').update(bytes).digest('hex').slice(0, 12) : undefined;

@@ -4,34 +4,34 @@ import { join } from 'node:path';
 import type { Clock, Logger, Timer } from '../../base/index.ts';
 import { removeTree, renameDurably } from '../machine/index.ts';
 
-/** After one could not be made (a full disk, say). */
+/** The pause after a spare could not be made (because of a full disk, say). */
 const RETRY_MS = 60_000;
 
 export interface SparesOptions {
-  /** Where databases lie, and spares beside them. */
+  /** The directory of the databases, in which spares are too. */
   readonly databases: string;
-  /** What their names begin with, before the mark of what they are copies of. */
+  /** The start of a spare's name, before the mark of what the spare is a copy of. */
   readonly prefix: string;
-  /** Whether a database made of one has to outlive a power cut. */
+  /** Whether a database made from a spare has to outlive a power cut. */
   readonly durable: boolean;
-  /** How long after the last one was taken, or the start, the next is made. */
+  /** How long after the start, and after a spare was taken, the next spare is made. */
   readonly quietMs: number;
-  /** How many lie ready; 0 for none. */
+  /** How many spares to keep ready; 0 for none. */
   readonly count: number;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Makes a database's storage under this name; whole, and durable if that is asked for, or not at all. */
+  /** Makes a database's storage under this name: whole, and durable if that is asked for, or not at all. */
   make(name: string, signal: AbortSignal): Promise<void>;
 }
 
 /**
- * Copies that lie ready, each with an identity of its own: creating a database from one is a rename. Made in the
- * background, one at a time. A spare is a name on the disk and nothing else, so that one outlives its platform, however
- * that ends.
+ * Copies that are kept ready, each with an identity of its own: creating a database from a spare is a rename. Made in
+ * the background, one at a time. A spare is a directory and nothing else, so it outlives its platform, whatever ends
+ * that.
  */
 export class Spares {
   readonly #options: SparesOptions;
-  /** Names of those that lie ready. */
+  /** The names of the spares that are ready. */
   readonly #ready: string[] = [];
   #mark: string | undefined;
   #timer: Timer | undefined;
@@ -42,14 +42,14 @@ export class Spares {
     this.#options = options;
   }
 
-  /** How many lie ready. */
+  /** How many spares are ready. */
   get ready(): number {
     return this.#ready.length;
   }
 
   /**
-   * Takes over the spares with this mark and removes all others, then begins to fill up. Once, under the platform's
-   * lock.
+   * Takes over the spares with this mark, removes all others, and begins to make more. Called once, under the
+   * platform's lock.
    */
   async open(mark: string): Promise<void> {
     const { databases, count, prefix, quietMs } = this.#options;
@@ -62,7 +62,9 @@ export class Spares {
     this.#later(quietMs);
   }
 
-  /** Gives a spare the name of a database; false if none lies ready. Durable when it returns, if that is asked for. */
+  /**
+   * Gives a spare the name of a database; false if no spare is ready. Durable when it returns, if that is asked for.
+   */
   async take(mark: string, name: string): Promise<boolean> {
     const { databases, durable, quietMs } = this.#options;
     if (mark !== this.#mark) return false;
@@ -72,21 +74,21 @@ export class Spares {
         await (durable ? renameDurably : rename)(join(databases, spare), join(databases, name));
         return true;
       } catch (error) {
-        // Somebody tidied up by hand: the next, or none.
+        // The spare was removed by hand: take the next one, if any.
         if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       }
     }
     return false;
   }
 
-  /** Makes no more; done when nothing is being made. What lies ready stays for the next start. */
+  /** Makes no more spares; resolves when none is being made. Ready spares stay for the next start. */
   async close(): Promise<void> {
     this.#timer?.cancel();
     this.#closing.abort(new Error('closed'));
     await this.#making;
   }
 
-  /** Makes no more, and removes what lies ready. */
+  /** Makes no more spares, and removes those that are ready. */
   async remove(): Promise<void> {
     const gone = this.#ready.splice(0);
     await this.close();

@@ -14,29 +14,29 @@ import {
 import { newSystemId, setSystemId } from '../postgres/index.ts';
 
 export interface StorageOrder {
-  /** Where databases lie. */
+  /** The directory of the databases. */
   readonly databases: string;
-  /** The new directory's name there, and what its draft is called after. */
+  /** The new directory's name in it, which is also a part of the draft's name. */
   readonly name: string;
   readonly account: Account;
   readonly signal?: AbortSignal | undefined;
-  /** Nothing is synced: a power cut may leave any part of it. */
+  /** Nothing is synced: a power cut may leave any part of the database. */
   readonly throwAway?: boolean | undefined;
-  /** Fills the data directory, which is there and empty. */
+  /** Fills the data directory, which exists and is empty. */
   fill(draft: DatabaseLayout): Promise<void>;
 }
 
 /**
- * Makes a database's directory: drafted under another name, filled, given a system identifier of its own, made durable,
- * and only then named. Nothing of it stays if a step fails. Fails with `disk_full`, `data_unusable`, the signal's
- * reason, and what `fill` throws of ours.
+ * Makes a database's directory: a draft under another name is filled, given a system identifier of its own, made
+ * durable, and only then renamed. Nothing of it is left if a step fails. Fails with `disk_full`, `data_unusable`, the
+ * signal's reason, and any `DormouseError` that `fill` throws.
  */
 export async function makeStorage(order: StorageOrder): Promise<void> {
   const { databases, name, account, signal, throwAway = false, fill } = order;
   const draft = databaseLayout(unfinishedPath(databases, name));
   try {
     await mkdir(draft.directory, { mode: 0o710 });
-    // The account passes through; what else lies here is not for it.
+    // Postgres's account may pass through the directory, and not read its other files.
     if (account.dropped) await chown(draft.directory, 0, account.gid);
     await chmod(draft.directory, 0o710);
     await mkdir(draft.data, { mode: 0o700 });
@@ -59,8 +59,8 @@ export async function makeStorage(order: StorageOrder): Promise<void> {
 }
 
 /**
- * What a server leaves beside its data that means nothing in a copy, or harm: its pid, and slots, which belong to
- * readers of the source.
+ * Removes the files of a server that are useless or harmful in a copy: its pid file, and slots, which belong to readers
+ * of the source.
  */
 export async function stripServerTraces(data: string): Promise<void> {
   for (const name of ['postmaster.pid', 'postmaster.opts']) await rm(join(data, name), { force: true });

@@ -37,8 +37,8 @@ function read(
   return { entries, ended: reader.ended };
 }
 
-describe('TarReader', () => {
-  it('reads what tar wrote, however it is cut into pieces', () => {
+describe('the tar reader', () => {
+  it('reads an archive that tar wrote, whatever pieces it comes in', () => {
     mkdirSync(join(directory, 'base'));
     writeFileSync(join(directory, 'base', 'empty'), '', { mode: 0o600 });
     writeFileSync(join(directory, 'base', 'block'), 'b'.repeat(512), { mode: 0o600 });
@@ -69,7 +69,7 @@ describe('TarReader', () => {
     expect(read(archive.subarray(0, archive.length - 9000), [512]).ended).toBe(false);
   });
 
-  it('refuses what is no archive', () => {
+  it('refuses bytes that are not an archive', () => {
     expect(() => read(Buffer.alloc(512, 7), [512])).toThrow(TarError);
   });
 });

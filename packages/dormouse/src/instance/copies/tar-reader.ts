@@ -7,16 +7,16 @@ export interface TarEntry {
   readonly linkName: string;
 }
 
-/** Told of what an archive holds, in its order. */
+/** Called for the content of an archive, in its order. */
 export interface TarHandlers {
   onEntry(entry: TarEntry): void;
-  /** A piece of the last entry's content; a view, not kept after the call. */
+  /** A piece of the last entry's content; a view that is valid during the call only. */
   onContent(piece: Buffer): void;
   /** The last entry's content is complete. */
   onEntryEnd(): void;
 }
 
-/** Bytes that are no tar archive. */
+/** The bytes are not a tar archive. */
 export class TarError extends Error {
   override readonly name = 'TarError';
 }
@@ -24,8 +24,8 @@ export class TarError extends Error {
 const BLOCK = 512;
 
 /**
- * Reads a tar archive (ustar, as Postgres writes it) from pieces of any size; holds one header at most. After the end
- * mark, which is an empty block, the rest is passed over.
+ * Reads a tar archive (ustar, as Postgres writes it) from pieces of any size; holds one header at most. Whatever
+ * follows the end mark, which is an empty block, is ignored.
  */
 export class TarReader {
   readonly #handlers: TarHandlers;
@@ -116,7 +116,7 @@ function readText(header: Buffer, start: number, length: number): string {
   return field.toString('utf8', 0, end < 0 ? length : end);
 }
 
-/** Octal digits; or, for what is too large for them, base 256 after a first byte of 0x80. */
+/** A number in octal digits or, where it is too large for them, in base 256 after a first byte of 0x80. */
 function readNumber(header: Buffer, start: number, length: number): number {
   if (header[start] === 0x80) {
     let value = 0;
@@ -129,7 +129,7 @@ function readNumber(header: Buffer, start: number, length: number): number {
   return text === '' ? 0 : Number.parseInt(text, 8);
 }
 
-/** The sum of all bytes, those of the checksum itself counted as spaces. */
+/** The sum of all bytes of a header, with the bytes of the checksum itself counted as spaces. */
 function checksum(header: Buffer): number {
   let sum = 8 * 0x20;
   for (let at = 0; at < BLOCK; at++) if (at < 148 || at >= 156) sum += header[at] as number;

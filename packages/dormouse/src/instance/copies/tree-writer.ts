@@ -2,15 +2,15 @@ import { closeSync, fchownSync, lchownSync, mkdirSync, openSync, symlinkSync, wr
 import { join } from 'node:path';
 import { type TarEntry, TarError, type TarHandlers } from './tar-reader.ts';
 
-/** Whom the written files belong to; absent if to us. */
+/** The owner of the written files; undefined for the account of this process. */
 export interface Owner {
   readonly uid: number;
   readonly gid: number;
 }
 
 /**
- * Writes the entries of an archive below `root`, which is there and empty. With plain calls that wait: for a thread of
- * its own, where they are what holds back the sender. Not durable. Throws what the system says.
+ * Writes the entries of an archive below `root`, which exists and is empty. Uses blocking calls, for a thread of its
+ * own, where they slow down the sender. Not durable. Throws the errors of the operating system.
  */
 export class TreeWriter implements TarHandlers {
   readonly #root: string;
@@ -28,7 +28,7 @@ export class TreeWriter implements TarHandlers {
     const path = join(this.#root, checked(entry.name));
     switch (entry.kind) {
       case 'directory':
-        // The archive names its own root too.
+        // The archive has an entry for its own root too.
         if (path !== join(this.#root, '.')) mkdirSync(path, { mode: entry.mode, recursive: true });
         if (this.#owner) lchownSync(path, this.#owner.uid, this.#owner.gid);
         break;
@@ -54,7 +54,7 @@ export class TreeWriter implements TarHandlers {
     this.#file = undefined;
   }
 
-  /** Lets go of a file that was not finished. */
+  /** Closes a file that was not finished. */
   close(): void {
     this.onEntryEnd();
   }

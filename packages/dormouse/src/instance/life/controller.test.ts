@@ -54,8 +54,8 @@ async function running(w: World): Promise<void> {
   expect(w.controller.state).toBe('running');
 }
 
-describe('holds', () => {
-  it('share one start', async () => {
+describe('holds on a database', () => {
+  it('share one start of the server', async () => {
     const w = world();
     const holds = Array.from({ length: 200 }, () => watch(w.controller.hold(w.in(1000))));
     await w.clock.advance(20);
@@ -64,7 +64,7 @@ describe('holds', () => {
     expect(w.controller.holds).toBe(200);
   });
 
-  it('are given at once while it runs, and not before', async () => {
+  it('are given at once while the server runs, and not before', async () => {
     const w = world();
     expect(w.controller.tryHold()).toBeUndefined();
     await running(w);
@@ -75,7 +75,7 @@ describe('holds', () => {
     expect(w.controller.holds).toBe(0);
   });
 
-  it('have a deadline each', async () => {
+  it('have a deadline each while they are waited for', async () => {
     const w = world();
     w.server.plan.startMs = 50;
     const short = watch(w.controller.hold(w.in(10)));
@@ -87,7 +87,7 @@ describe('holds', () => {
     expect(w.controller.holds).toBe(1);
   });
 
-  it('keep it from being frozen, however long', async () => {
+  it('keep the server from being frozen, however long they are open', async () => {
     const w = world();
     const hold = watch(w.controller.hold(w.in(1000)));
     await w.clock.advance(60_000);
@@ -99,7 +99,7 @@ describe('holds', () => {
     expect(w.controller.state).toBe('suspended');
   });
 
-  it('that arrive while it freezes wait and wake it', async () => {
+  it('that are asked for while the server freezes wait and wake it', async () => {
     const w = world();
     await running(w);
     w.server.plan.otherMs = 5;
@@ -111,7 +111,7 @@ describe('holds', () => {
     expect(w.states.slice(-3)).toEqual(['suspended', 'waking', 'running']);
   });
 
-  it('that arrive while it stops wait and start it', async () => {
+  it('that are asked for while the server stops wait and start it', async () => {
     const w = world();
     await running(w);
     const stop = watch(w.controller.stop());
@@ -124,15 +124,15 @@ describe('holds', () => {
   });
 });
 
-describe('rest', () => {
-  it('goes from running to suspended to stopped', async () => {
+describe('the rest of a database', () => {
+  it('leads from running to suspended to stopped', async () => {
     const w = world();
     await running(w);
     await w.clock.advance(20_000);
     expect(w.states).toEqual(['starting', 'running', 'suspending', 'suspended', 'stopping', 'stopped']);
   });
 
-  it('counts from the last activity', async () => {
+  it('begins a while after the last activity', async () => {
     const w = world();
     await running(w);
     for (let round = 0; round < 20; round++) {
@@ -142,7 +142,7 @@ describe('rest', () => {
     }
   });
 
-  it('stays suspended while a session is open, and stops after the last has ended', async () => {
+  it('stays at suspended while a session is open, and goes on to stopped after the last session has ended', async () => {
     const w = world();
     await running(w);
     const session = w.controller.openSession();
@@ -153,7 +153,7 @@ describe('rest', () => {
     expect(w.controller.state).toBe('stopped');
   });
 
-  it('can be forced', async () => {
+  it('can be forced by a caller', async () => {
     const w = world();
     await running(w);
     const suspended = watch(w.controller.suspend());
@@ -167,7 +167,7 @@ describe('rest', () => {
     expect('value' in stopped && w.controller.state === 'stopped').toBe(true);
   });
 
-  it('by force waits for holds, bounded, and lets nobody in before', async () => {
+  it('by force waits for open holds for a bounded time, and gives no hold meanwhile', async () => {
     const w = world();
     const held = watch(w.controller.hold(w.in(1000)));
     await w.clock.advance(20);
@@ -186,7 +186,7 @@ describe('rest', () => {
     expect(w.controller.tryHold()).toBeDefined();
   });
 
-  it('by force stops over open holds, which then mean nothing', async () => {
+  it('by a forced stop ends the open holds, whose release then does nothing', async () => {
     const w = world();
     const held = watch(w.controller.hold(w.in(1000)));
     await w.clock.advance(20);
@@ -200,7 +200,7 @@ describe('rest', () => {
     fresh?.release();
   });
 
-  it('that fails leaves it running', async () => {
+  it('leaves the server running if the freeze fails', async () => {
     const w = world();
     await running(w);
     w.server.plan.suspendFails = true;
@@ -210,8 +210,8 @@ describe('rest', () => {
   });
 });
 
-describe('a change of when it rests', () => {
-  it('is in effect at once, while running and while suspended', async () => {
+describe('a change of the settings of rest', () => {
+  it('takes effect at once, while the database runs and while it is suspended', async () => {
     const w = world({ suspendAfterMs: Number.POSITIVE_INFINITY, stopAfterMs: Number.POSITIVE_INFINITY });
     await running(w);
     await w.clock.advance(100_000);
@@ -233,7 +233,7 @@ describe('a change of when it rests', () => {
 describe('a database that is always on', () => {
   const on = { alwaysOn: true };
 
-  it('neither sleeps nor stops, and wakes or starts when it becomes so', async () => {
+  it('neither suspends nor stops, and wakes or starts when the setting is made', async () => {
     const w = world();
     w.controller.setRest({ ...REST, ...on });
     await w.clock.advance(1_000_000);
@@ -246,7 +246,7 @@ describe('a database that is always on', () => {
     expect(w.controller.state).toBe('running');
   });
 
-  it('starts after the look for an earlier server, not before', async () => {
+  it('starts after the search for an earlier server, not before', async () => {
     const w = world(on);
     w.server.plan.otherMs = 50;
     void w.controller.adopt();
@@ -256,7 +256,7 @@ describe('a database that is always on', () => {
     expect(w.controller.state).toBe('running');
   });
 
-  it('comes back after a crash without a query, ever later if it goes on crashing', async () => {
+  it('starts again after a crash without a query, ever later if it crashes again and again', async () => {
     const w = world();
     w.controller.setRest({ ...REST, ...on });
     await w.clock.advance(100_000);
@@ -273,7 +273,7 @@ describe('a database that is always on', () => {
     expect(w.server.starts - before).toBeLessThan(10);
   });
 
-  it('is tried again when it does not start, without anybody asking', async () => {
+  it('is started again after a failed start without a query', async () => {
     const w = world(on);
     w.server.plan.startFails = true;
     w.controller.setRest({ ...REST, ...on });
@@ -284,7 +284,7 @@ describe('a database that is always on', () => {
     expect(w.controller.state).toBe('running');
   });
 
-  it.each(['suspend', 'stop'] as const)('stays where `%s` put it until somebody needs it', async (verb) => {
+  it.each(['suspend', 'stop'] as const)('stays where `%s` put it until it is needed', async (verb) => {
     const w = world();
     w.controller.setRest({ ...REST, ...on });
     await w.clock.advance(100);
@@ -297,7 +297,7 @@ describe('a database that is always on', () => {
     expect(w.controller.state).toBe('running');
   });
 
-  it('comes back after work on its files, unless somebody had put it aside before', async () => {
+  it('starts again after work on its files, unless a caller had made it rest before', async () => {
     const w = world();
     w.controller.setRest({ ...REST, ...on });
     await w.clock.advance(100);
@@ -322,7 +322,7 @@ describe('a database that is always on', () => {
     expect(w.controller.state).toBe('stopped');
   });
 
-  it('ends when the platform does', async () => {
+  it('ends when the platform ends', async () => {
     const w = world();
     w.controller.setRest({ ...REST, ...on });
     await w.clock.advance(100);
@@ -333,7 +333,7 @@ describe('a database that is always on', () => {
 });
 
 describe('scarce memory', () => {
-  it('stops a suspended database, with sessions or not, and no other', async () => {
+  it('stops a suspended database, with or without sessions, and no other', async () => {
     const w = world();
     await running(w);
     w.controller.openSession();
@@ -345,7 +345,7 @@ describe('scarce memory', () => {
     expect([yielded.value, w.controller.state]).toEqual([true, 'stopped']);
   });
 
-  it('lets who comes meanwhile wait for the next start', async () => {
+  it('makes callers that need the database meanwhile wait for its next start', async () => {
     const w = world();
     await running(w);
     await w.clock.advance(2000);
@@ -381,7 +381,7 @@ describe('idle tasks', () => {
     return { one, seen };
   }
 
-  it('are done before the freeze, once', async () => {
+  it('are done once before the freeze', async () => {
     const { one, seen } = idleTasks(() => w.clock, 300);
     const w = world({}, one);
     await running(w);
@@ -391,7 +391,7 @@ describe('idle tasks', () => {
     expect([seen.begun, seen.ended, w.controller.state]).toEqual([1, 1, 'suspended']);
   });
 
-  it('are given up for a query, which does not wait', async () => {
+  it('are given up for a query, which does not wait for them', async () => {
     const { one, seen } = idleTasks(() => w.clock, 300, 50);
     const w = world({}, one);
     await running(w);
@@ -417,7 +417,7 @@ describe('idle tasks', () => {
 });
 
 describe('a server that cannot be frozen', () => {
-  it('is not tried again and again without a pause', async () => {
+  it('is tried again only after a pause', async () => {
     const w = world({ suspendAfterMs: 0 });
     w.server.plan.otherMs = 0;
     w.server.plan.suspendFails = true;
@@ -431,7 +431,7 @@ describe('a server that cannot be frozen', () => {
 });
 
 describe('a server that does not start', () => {
-  it('fails who waits, and is tried again by the next, not faster than the back-off', async () => {
+  it('fails its waiters, and is started again for the next caller after the pause of the back-off', async () => {
     const w = world();
     w.server.plan.startFails = true;
     w.server.plan.startMs = 1;
@@ -451,7 +451,7 @@ describe('a server that does not start', () => {
     expect(w.controller.failure).toBeUndefined();
   });
 
-  it('tells the reason to who waited through the back-off in vain', async () => {
+  it('tells the reason to a caller that waited through the back-off in vain', async () => {
     const w = world();
     w.server.plan.startFails = true;
     const first = watch(w.controller.hold(w.in(1000)));
@@ -463,8 +463,8 @@ describe('a server that does not start', () => {
   });
 });
 
-describe('a crash', () => {
-  it('ends the generation, is told, and the next hold starts anew', async () => {
+describe('a crash of the server', () => {
+  it('ends the generation, is told to listeners, and is followed by a start for the next hold', async () => {
     const w = world();
     const told: string[] = [];
     w.controller.attach({
@@ -482,33 +482,36 @@ describe('a crash', () => {
     expect(told).toEqual(['started', 'stopped', 'started']);
   });
 
-  it.each(['suspending', 'suspended', 'waking'] as const)('while %s does not keep anyone waiting', async (state) => {
-    const w = world();
-    await running(w);
-    void w.controller.suspend().catch(() => {});
-    let hold = watch(w.controller.hold(w.in(10_000)));
-    if (state === 'suspended') {
-      hold = {};
-      w.controller.onChange((now) => {
-        if (now === 'suspended') queueMicrotask(() => w.server.crash());
-      });
-    } else if (state === 'waking') {
-      w.controller.onChange((now) => {
-        if (now === 'waking') queueMicrotask(() => w.server.crash());
-      });
-    } else {
-      w.server.crash();
-    }
-    const later = watch(w.controller.hold(w.in(10_000)));
-    await w.clock.advance(100);
-    expect(later.value).toBeDefined();
-    if (state !== 'suspended') expect(hold.value).toBeDefined();
-    expect(w.server.actual).toBe('up');
-  });
+  it.each(['suspending', 'suspended', 'waking'] as const)(
+    'while the database is %s keeps no caller waiting',
+    async (state) => {
+      const w = world();
+      await running(w);
+      void w.controller.suspend().catch(() => {});
+      let hold = watch(w.controller.hold(w.in(10_000)));
+      if (state === 'suspended') {
+        hold = {};
+        w.controller.onChange((now) => {
+          if (now === 'suspended') queueMicrotask(() => w.server.crash());
+        });
+      } else if (state === 'waking') {
+        w.controller.onChange((now) => {
+          if (now === 'waking') queueMicrotask(() => w.server.crash());
+        });
+      } else {
+        w.server.crash();
+      }
+      const later = watch(w.controller.hold(w.in(10_000)));
+      await w.clock.advance(100);
+      expect(later.value).toBeDefined();
+      if (state !== 'suspended') expect(hold.value).toBeDefined();
+      expect(w.server.actual).toBe('up');
+    },
+  );
 });
 
 describe('attachments', () => {
-  it('hear of a stop before it, and hold it up for a bounded time only', async () => {
+  it('are told before a stop, and delay it for a bounded time only', async () => {
     const w = world();
     const told: string[] = [];
     w.controller.attach({ started() {}, stopping: () => new Promise(() => {}), stopped: () => told.push('stopped') });
@@ -538,7 +541,7 @@ describe('attachments', () => {
     return { turns };
   }
 
-  it('finish what is under way before a rest, while the server serves', async () => {
+  it('finish what is under way before a rest, while the server still serves', async () => {
     const w = world();
     const { turns } = settler(w, 120_000);
     await running(w);
@@ -558,7 +561,7 @@ describe('attachments', () => {
     expect(w.controller.state).toBe('stopping');
   });
 
-  it('finish before a rest by hand too, unless somebody needs the server', async () => {
+  it('finish what is under way before a forced rest too, unless the server is needed', async () => {
     const w = world();
     const { turns } = settler(w, 30_000);
     await running(w);
@@ -593,7 +596,7 @@ describe('attachments', () => {
     expect('value' in done).toBe(true);
   });
 
-  it('speak their last words to a server that moves', async () => {
+  it('are told of a stop while the server is not frozen', async () => {
     const w = world();
     const actual: string[] = [];
     w.controller.attach({ started() {}, stopping: async () => void actual.push(w.server.actual), stopped() {} });
@@ -603,7 +606,7 @@ describe('attachments', () => {
     expect(actual).toEqual(['up']);
   });
 
-  it('are not told of a thaw, and are told at once of a server that is up', async () => {
+  it('are not told of a thaw, and are told at once of a server that is up already', async () => {
     const w = world();
     await running(w);
     let started = 0;
@@ -617,7 +620,7 @@ describe('attachments', () => {
 });
 
 describe('an adopted server', () => {
-  it('runs, is announced, and rests when idle', async () => {
+  it('counts as running, is announced to attachments, and rests when idle', async () => {
     const w = world();
     w.server.adoptable = true;
     const adopted = watch(w.controller.adopt());
@@ -629,7 +632,7 @@ describe('an adopted server', () => {
 });
 
 describe('a server that recovers for long', () => {
-  it('of an earlier platform counts as starting, and is waited for', async () => {
+  it('and was started by an earlier platform counts as starting, and is waited for', async () => {
     const w = world();
     w.server.adoptable = 'starting';
     w.server.plan.startMs = 600_000;
@@ -659,8 +662,8 @@ describe('a server that recovers for long', () => {
   });
 });
 
-describe('a hold during the adoption', () => {
-  it.each([true, false])('waits for it (server found: %s)', async (adoptable) => {
+describe('a hold that is asked for during the adoption', () => {
+  it.each([true, false])('waits for the end of the adoption (server found: %s)', async (adoptable) => {
     const w = world();
     w.server.adoptable = adoptable;
     w.server.plan.otherMs = 50;
@@ -673,8 +676,8 @@ describe('a hold during the adoption', () => {
   });
 });
 
-describe('closing', () => {
-  it('stops it, refuses who waits and who comes later', async () => {
+describe('the close of a database', () => {
+  it('stops the server, and refuses waiters and later callers', async () => {
     const w = world();
     const waiting = watch(w.controller.hold(w.in(1000)));
     const close = watch(w.controller.close('shutting_down'));
@@ -707,7 +710,7 @@ describe('work on the files of a stopped server', () => {
     };
   }
 
-  it('stops it first, and makes who needs it wait', async () => {
+  it('begins after the stop, and makes callers that need the server wait', async () => {
     const w = world();
     await running(w);
     const files = work();
@@ -724,7 +727,7 @@ describe('work on the files of a stopped server', () => {
     expect(w.server.starts).toBe(2);
   });
 
-  it('gives way to who needs it, where it yields', async () => {
+  it('is asked to end for a caller that needs the server, where it yields', async () => {
     const w = world();
     const files = work();
     const done = watch(w.controller.whileStopped(true, files.run));
@@ -736,7 +739,7 @@ describe('work on the files of a stopped server', () => {
     expect(hold.value).toBeDefined();
   });
 
-  it('starts nothing before the last of several has ended', async () => {
+  it('keeps the server stopped until the last of several pieces of work has ended', async () => {
     const w = world();
     const [first, second] = [work(), work()];
     const done = [first, second].map((files) => watch(w.controller.whileStopped(false, files.run)));
@@ -750,7 +753,7 @@ describe('work on the files of a stopped server', () => {
     expect(hold.value).toBeDefined();
   });
 
-  it.each(['database_deleted', 'shutting_down'] as const)('ends at a close: %s', async (reason) => {
+  it.each(['database_deleted', 'shutting_down'] as const)('is asked to end at a close: %s', async (reason) => {
     const w = world();
     const done = watch(w.controller.whileStopped(false, work().run));
     await w.clock.advance(10);

@@ -1,15 +1,15 @@
 import type { Hold } from '../contract/index.ts';
 
 /**
- * Counts the open holds of one life of a server. Those of a server that is gone went with it, and mean nothing any
- * more.
+ * Counts the open holds of one generation of a server, which lasts from a start to the server's end. The end of the
+ * server ends its holds: their later release does nothing.
  */
 export class Holds {
   readonly #onLast: () => void;
   #generation = 1;
   #open = 0;
 
-  /** `onLast` is called when the last one is released. */
+  /** `onLast` is called when the last open hold is released. */
   constructor(onLast: () => void) {
     this.#onLast = onLast;
   }

@@ -13,7 +13,7 @@ export interface RestSettings {
 
 export const DEFAULT_REST: RestSettings = { suspendAfterMs: 5000, stopAfterMs: 5 * 60_000, alwaysOn: false };
 
-/** What a database's own settings make of the platform's. */
+/** The platform's settings, with a database's own in their place where it has any. */
 export function restOf(defaults: RestSettings, own: RestOverrides = {}): RestSettings {
   return {
     suspendAfterMs: own.suspendAfterMs ?? defaults.suspendAfterMs,
@@ -22,12 +22,12 @@ export function restOf(defaults: RestSettings, own: RestOverrides = {}): RestSet
   };
 }
 
-/** What could not be frozen is not tried again before this: a rest after no time at all would spin. */
+/** After a failed freeze the next one waits at least this long: with an idle time of zero it would spin. */
 const RETRY_MS = 1000;
-/** Timers hold 2^31-1 ms; a rest of weeks is none. */
+/** Timers hold 2^31-1 ms; a rest that is weeks away never comes. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
-/** Measures how long a database has been idle, and calls when that is long enough for its state to end. */
+/** Measures how long a database has been idle, and calls back when it may have been idle for long enough. */
 export class IdleTimer {
   readonly #clock: Clock;
   readonly #due: () => void;
@@ -49,7 +49,7 @@ export class IdleTimer {
     return this.#settings;
   }
 
-  /** Monotonic; the last activity. */
+  /** When the last activity ended, on the monotonic clock. */
   get usedAtMs(): number {
     return this.#usedAtMs;
   }
@@ -65,12 +65,12 @@ export class IdleTimer {
     this.#usedAtMs = this.#sinceMs;
   }
 
-  /** It rests from now on. */
+  /** The rest begins now. */
   rested(): void {
     this.#sinceMs = this.#clock.monotonic();
   }
 
-  /** The rest did not succeed. */
+  /** A freeze has failed. */
   failed(): void {
     this.#notBeforeMs = this.#clock.monotonic() + RETRY_MS;
   }
@@ -81,8 +81,8 @@ export class IdleTimer {
   }
 
   /**
-   * Calls `due` at the next moment at which this state may be over. A timer that is set stays: it looks again when it
-   * fires.
+   * Calls `due` at the next moment at which `over` may be true for this state. A timer that is set already stays as it
+   * is: `due` looks again when it fires.
    */
   arm(state: InstanceState): void {
     if (this.#timer !== undefined) return;

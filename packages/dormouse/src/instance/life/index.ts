@@ -1,5 +1,6 @@
 /**
- * Owns: when one server starts, is frozen, thawed and stopped: the state machine and the rules of its decisions.
+ * Owns: when one server starts, is frozen, thawed and stopped: the state machine, and the one function that decides
+ *   (next-step).
  * Never: touches a process or a file: it asks a `Server`.
  */
 export { Controller } from './controller.ts';

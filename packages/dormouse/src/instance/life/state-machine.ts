@@ -3,18 +3,18 @@ import type { InstanceState } from '../contract/index.ts';
 import { type InstanceEvent, TRANSITIONS } from './transitions.ts';
 
 export interface StateMachineOptions {
-  /** Does what entering a state takes, before others are told. */
+  /** Does what entering a state takes, before the listeners are told. */
   enter(state: InstanceState, previous: InstanceState): void;
-  /** Called after each change, when all were told: what arose meanwhile can be looked at now. */
+  /** Called after each change once all listeners were told: the next decision can be made now. */
   settled(): void;
 }
 
-/** One database's state, moved through TRANSITIONS and by nothing else. */
+/** One database's state. It changes through TRANSITIONS and by nothing else. */
 export class StateMachine {
   readonly #options: StateMachineOptions;
   readonly #listeners = new Set<(state: InstanceState, previous: InstanceState) => void>();
   #state: InstanceState = 'stopped';
-  /** Tells the report of what is under way from one that is overtaken. */
+  /** Numbers the states entered so far, so that the report of work whose state has ended is recognised and dropped. */
   #operation = 0;
   #dispatching = false;
 
@@ -26,7 +26,7 @@ export class StateMachine {
     return this.#state;
   }
 
-  /** True while a change of state is told around. */
+  /** True while the listeners are told of a change. */
   get dispatching(): boolean {
     return this.#dispatching;
   }
@@ -41,7 +41,7 @@ export class StateMachine {
     const next = TRANSITIONS[previous][event];
     assert(next !== 'bug', `${event} in state ${previous}`);
     if (next === previous) return;
-    assert(!this.#dispatching, `${event} while the last change was told around`);
+    assert(!this.#dispatching, `${event} while the listeners are told of the last change`);
     this.#dispatching = true;
     this.#state = next;
     this.#operation++;
@@ -52,8 +52,8 @@ export class StateMachine {
   }
 
   /**
-   * Begins what a state is for: `work` may ask whether it is still wanted. How it ends is told unless the state has
-   * ended before.
+   * Begins the work of a transient state. `work` may ask whether it is still wanted. Its end is reported unless the
+   * state has ended before.
    */
   begin(work: (wanted: () => boolean) => Promise<void>, ends: { done(): void; failed(thrown: unknown): void }): void {
     const mine = this.#operation;

@@ -12,7 +12,7 @@ describe('the table of transitions', () => {
     }
   });
 
-  it('takes every wish and every exit in every state', () => {
+  it('takes every order and every exit in every state', () => {
     for (const state of INSTANCE_STATES) {
       for (const event of ['run', 'suspend', 'stop', 'exited'] as const) {
         expect(TRANSITIONS[state][event], `${event} in ${state}`).not.toBe('bug');
@@ -20,7 +20,7 @@ describe('the table of transitions', () => {
     }
   });
 
-  it('expects a report exactly where something is under way, and both reports end it', () => {
+  it('expects a report exactly in the transient states, and each report ends the state', () => {
     for (const state of INSTANCE_STATES) {
       const transient = TRANSIENT.includes(state);
       for (const event of ['done', 'failed'] as const) {
@@ -31,15 +31,15 @@ describe('the table of transitions', () => {
     }
   });
 
-  it('leads from every state to running and to stopped, by wishes and good reports alone', () => {
-    for (const [goal, wish] of [
+  it('leads from every state to running and to stopped, by orders and reports of success alone', () => {
+    for (const [goal, order] of [
       ['running', 'run'],
       ['stopped', 'stop'],
     ] as const) {
       for (const from of INSTANCE_STATES) {
         let state: InstanceState = from;
         for (let step = 0; state !== goal && step < INSTANCE_STATES.length; step++) {
-          const next: InstanceState | 'bug' = TRANSITIONS[state][TRANSIENT.includes(state) ? 'done' : wish];
+          const next: InstanceState | 'bug' = TRANSITIONS[state][TRANSIENT.includes(state) ? 'done' : order];
           if (next === 'bug') throw new Error(`bug in ${state}`);
           state = next;
         }

@@ -1,19 +1,19 @@
 import type { InstanceState } from '../contract/index.ts';
 
-/** What may happen to an instance. The first three are wishes; the others are reports of what was begun. */
+/** What may happen to an instance. The first three are orders; the others are reports. */
 export type InstanceEvent =
-  /** Somebody needs the server. */
+  /** The server is needed. */
   | 'run'
-  /** It is idle, or somebody forces it to rest. */
+  /** The database is idle for long enough, or a caller forces it to rest. */
   | 'suspend'
   | 'stop'
   /** A server of an earlier platform was taken over. */
   | 'adopted'
-  /** What the transient state began is done. */
+  /** The work of the transient state is done. */
   | 'done'
-  /** What the transient state began did not succeed. */
+  /** The work of the transient state has failed. */
   | 'failed'
-  /** The server is gone without our doing. */
+  /** The server is gone without a stop of ours. */
   | 'exited';
 
 export const INSTANCE_STATES: readonly InstanceState[] = [
@@ -36,12 +36,12 @@ export const INSTANCE_EVENTS: readonly InstanceEvent[] = [
   'exited',
 ];
 
-/** States in which something is under way that reports `done` or `failed`. */
+/** States in which work is under way that reports `done` or `failed`. */
 export type TransientState = 'starting' | 'suspending' | 'waking' | 'stopping';
 
 /**
- * Where each event leads from each state: the same state if there is nothing to do now (a wish in a transient state is
- * looked at again when it is over), `bug` if the event cannot happen there.
+ * Where each event leads from each state: to the same state if there is nothing to do now (after a transient state the
+ * next step is decided anew), `bug` if the event cannot happen in that state.
  */
 export const TRANSITIONS: Readonly<Record<InstanceState, Readonly<Record<InstanceEvent, InstanceState | 'bug'>>>> = {
   stopped: {
@@ -60,7 +60,7 @@ export const TRANSITIONS: Readonly<Record<InstanceState, Readonly<Record<Instanc
     adopted: 'bug',
     done: 'running',
     failed: 'failed',
-    // The start itself fails of it.
+    // The start itself fails because of the exit.
     exited: 'starting',
   },
   running: {
@@ -78,7 +78,7 @@ export const TRANSITIONS: Readonly<Record<InstanceState, Readonly<Record<Instanc
     stop: 'suspending',
     adopted: 'bug',
     done: 'suspended',
-    // It could not be frozen and runs on.
+    // The server could not be frozen and runs on.
     failed: 'running',
     exited: 'stopped',
   },
@@ -97,7 +97,7 @@ export const TRANSITIONS: Readonly<Record<InstanceState, Readonly<Record<Instanc
     stop: 'waking',
     adopted: 'bug',
     done: 'running',
-    // It does not thaw: what is left of it is ended.
+    // The server does not thaw: what is left of it is ended.
     failed: 'stopping',
     exited: 'stopped',
   },
@@ -107,14 +107,14 @@ export const TRANSITIONS: Readonly<Record<InstanceState, Readonly<Record<Instanc
     stop: 'stopping',
     adopted: 'bug',
     done: 'stopped',
-    // Something of it is alive and cannot be ended: no server starts until it can be.
+    // A process of the server is alive and cannot be ended: no server starts until it can be.
     failed: 'failed',
     exited: 'stopping',
   },
   failed: {
     run: 'starting',
     suspend: 'failed',
-    // Perhaps something of it is still alive.
+    // A process of the server may still be alive.
     stop: 'stopping',
     adopted: 'bug',
     done: 'bug',

@@ -7,16 +7,16 @@ interface Waiter {
   reject(error: DormouseError): void;
 }
 
-/** A timer holds no more; a deadline beyond it fires early, after 24 days. */
+/** A timer holds no more; a deadline beyond this fires early, after 24 days. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
-/** Those who wait for a hold, each with a deadline of his own. */
+/** Callers that wait for a hold, each with a deadline of its own. */
 export class Waiters {
   readonly #clock: Clock;
   readonly #late: () => DormouseError;
   readonly #waiting = new Set<Waiter>();
 
-  /** `late` makes the error of who waited until his deadline. */
+  /** `late` makes the error for a caller whose deadline has passed. */
   constructor(clock: Clock, late: () => DormouseError) {
     this.#clock = clock;
     this.#late = late;
@@ -40,7 +40,7 @@ export class Waiters {
     });
   }
 
-  /** Gives each a hold of his own. */
+  /** Gives each waiter a hold of its own. */
   serve(take: () => Hold): void {
     for (const waiter of this.#drain()) waiter.resolve(take());
   }

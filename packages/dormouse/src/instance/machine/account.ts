@@ -15,7 +15,7 @@ export interface Account {
   readonly dropped: boolean;
 }
 
-/** What `spawn` needs to run a program as the account; nothing when we are it already. */
+/** What `spawn` needs to run a program as the account; nothing when this process runs as that account already. */
 export function spawnIdentity(account: Account): { uid: number; gid: number } | Record<string, never> {
   return account.dropped ? { uid: account.uid, gid: account.gid } : {};
 }
@@ -33,8 +33,8 @@ async function lookUp(name: string): Promise<Account | undefined> {
 }
 
 /**
- * Decides which account runs Postgres: ourselves, or for root `wanted`, else `postgres`, else `nobody`.
- * Fails with `account_unusable`.
+ * Decides which account runs Postgres: this process's own, or, if that is root, `wanted`, else `postgres`, else
+ * `nobody`. Fails with `account_unusable`.
  */
 export async function resolveAccount(wanted?: string): Promise<Account> {
   const uid = process.getuid?.();
@@ -70,8 +70,8 @@ export async function resolveAccount(wanted?: string): Promise<Account> {
 }
 
 /**
- * Checks that the account may pass through every directory down to `path`.
- * Fails with `account_unusable`, naming the first that is closed to it; `instead` says what else to choose.
+ * Checks that the account may pass through every directory down to `path`. Fails with `account_unusable`, naming the
+ * first directory that is closed to the account; `instead` says what else to choose.
  */
 export async function checkReachable(
   account: Account,

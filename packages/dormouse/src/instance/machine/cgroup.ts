@@ -4,15 +4,15 @@ import { basename, dirname, join } from 'node:path';
 import type { Clock } from '../../base/index.ts';
 import type { ProcessTable } from './process-table.ts';
 
-/** Where cgroup version 2 is mounted, and the path of our own group in it. */
+/** Where cgroup version 2 is mounted, and the path of the platform's own group in it. */
 export interface CgroupPlace {
   readonly mount: string;
   readonly own: string;
 }
 
 /**
- * Below our own group: the platform itself, once that had to move out of the way of limits. No group of servers is
- * called so.
+ * The group below our own that the platform itself moves to when our own is divided for limits. No group of servers has
+ * this name.
  */
 export const PLATFORM_GROUP = 'dormouse-platform';
 
@@ -24,7 +24,7 @@ export function findCgroup(): CgroupPlace | undefined {
       .map((line) => line.split(' '))
       .find((fields) => fields[2] === 'cgroup2')?.[1];
     const own = groupPath('self');
-    // A group outside of our namespace shows as a path upwards: not ours to make groups below.
+    // A group outside of our namespace shows as a path upwards: we may not make groups below it.
     if (mount === undefined || own === undefined || own.includes('..')) return undefined;
     return { mount, own: basename(own) === PLATFORM_GROUP ? dirname(own) : own };
   } catch {
@@ -36,12 +36,12 @@ function groupPath(pid: number | 'self'): string | undefined {
   return /^0::(?<path>.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'latin1'))?.groups?.path;
 }
 
-/** Groups of ours are called so, followed by a mark of the data directory: 12 hexadecimal digits. */
+/** The start of the names of our groups; after it come 12 hexadecimal digits that stand for the data directory. */
 export const CGROUP_PREFIX = 'dormouse-';
-/** Not merely the prefix: a service's own group may be called dormouse-something too. */
+/** The whole name is matched, because a service's own group may be called dormouse-something too. */
 const BASE_NAME = new RegExp(`^${CGROUP_PREFIX}[0-9a-f]{12}$`);
 
-/** The group of a process if some platform made it for a server, else undefined. */
+/** The group of a process if a platform made it for a server, else undefined. */
 export function serverGroup(place: CgroupPlace, pid: number): string | undefined {
   try {
     const path = groupPath(pid) ?? '';
@@ -57,7 +57,7 @@ export function descendants(table: ProcessTable, pid: number): number[] {
   return found;
 }
 
-/** Moves of one tree: what is forked in between by a parent that is moved already is a member by birth. */
+/** The most rounds of moving one tree. A process that is forked by a parent in the group is a member from its start. */
 const MOVE_ROUNDS = 10;
 
 /** The processes of a group; empty if there is no such group. */
@@ -67,8 +67,8 @@ export async function membersOf(group: string): Promise<number[]> {
 }
 
 /**
- * Moves one process; one that has ended meanwhile is none. Waits for a grace period of the kernel, away from our
- * thread.
+ * Moves one process; does nothing for a process that has ended meanwhile. The wait for a grace period of the kernel is
+ * not on this thread.
  */
 export async function moveProcess(group: string, pid: number): Promise<void> {
   await writeFile(join(group, 'cgroup.procs'), String(pid)).catch((error: NodeJS.ErrnoException) => {
@@ -76,12 +76,13 @@ export async function moveProcess(group: string, pid: number): Promise<void> {
   });
 }
 
-/** Moves the whole tree into the group, away from our thread; false if that cannot be. */
+/** Moves the whole tree into the group, off this thread; false if that is not possible. */
 export async function gather(table: ProcessTable, group: string, pid: number): Promise<boolean> {
   try {
     await mkdir(group, { recursive: true });
     for (let round = 0; round < MOVE_ROUNDS; round++) {
-      // In this order: a child that is forked in between is a member by birth, one that ends in between is no more.
+      // The tree is read before the members: a child that is forked in between is a member from its start, and one that
+      // ends in between is no longer in either.
       const tree = [pid, ...descendants(table, pid)];
       const members = new Set(await membersOf(group));
       const outside = tree.filter((one) => !members.has(one) && table.identify(one) !== undefined);
@@ -89,12 +90,12 @@ export async function gather(table: ProcessTable, group: string, pid: number): P
       for (const one of outside) await moveProcess(group, one);
     }
   } catch {
-    // Not ours to move.
+    // These processes are not ours to move.
   }
   return false;
 }
 
-/** A process leaves its group a little after its files are closed, which is when we hear of its end. */
+/** A process leaves its group a little after its files are closed, and their close is what tells us of its end. */
 const LEAVE_MS_MAX = 500;
 const LOOK_MS = 1;
 
@@ -110,7 +111,7 @@ export async function removeGroup(group: string, clock: Clock, waitMs: number = 
   }
 }
 
-/** Removes the groups of servers that have ended, and `base` if none is left. */
+/** Removes the groups of servers that have ended, and `base` if no group is left. */
 export async function removeEmptyGroups(base: string, clock: Clock, waitMs: number = LEAVE_MS_MAX): Promise<void> {
   try {
     for (const entry of readdirSync(base, { withFileTypes: true })) {

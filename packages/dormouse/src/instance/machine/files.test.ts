@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { scratch } from '../../../test/support/scratch.ts';
 import { readyClone } from './files.ts';
 
-it('a clone that waits for the word copies nothing before it, and nothing at all without it', async () => {
+it('a prepared clone copies nothing before it is told to, and nothing at all once it is cancelled', async () => {
   const home = scratch('clone');
   try {
     const [from, to] = ['from', 'to'].map((name) => join(home.path, name)) as [string, string];

@@ -10,7 +10,7 @@ import { UNFINISHED_PREFIX } from './layout.ts';
 
 const run = promisify(execFile);
 
-/** Output kept of a program that we run: enough for every error message of initdb. */
+/** The most output that is kept of a program: enough for every error message of initdb. */
 const OUTPUT_BYTES_MAX = 256 * 1024;
 
 /** Makes the entries of a directory durable. */
@@ -43,8 +43,8 @@ export async function writeDurably(path: string, content: string): Promise<void>
 }
 
 /**
- * Removes a tree. A program that a killed platform had started may still be writing into it: what it adds is removed in
- * the next round, and once its directory is gone it fails.
+ * Removes a tree. A program that a killed platform had started may still write into it: what the program adds is
+ * removed by a retry, and once its directory is gone the program fails.
  */
 export async function removeTree(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 25 });
@@ -61,7 +61,7 @@ export function unfinishedPath(directory: string, name: string): string {
   return join(directory, `${UNFINISHED_PREFIX}${name}-${randomBytes(4).toString('hex')}`);
 }
 
-/** Reads a file; undefined if there is none. */
+/** Reads a file; undefined if it does not exist. */
 export async function readIfPresent(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
@@ -71,7 +71,7 @@ export async function readIfPresent(path: string): Promise<string | undefined> {
   }
 }
 
-/** Writes a file unless it has that content already. Not durable: for what is written again before each use. */
+/** Writes a file unless it has that content already. Not durable: for files that are written again before each use. */
 export async function writeIfChanged(path: string, content: string, account: Account): Promise<void> {
   if ((await readIfPresent(path)) === content) return;
   const temporary = `${path}.new`;
@@ -88,35 +88,37 @@ export async function writeIfChanged(path: string, content: string, account: Acc
   await rename(temporary, path);
 }
 
-/** Makes everything below `path` durable in one go. Syncs its whole file system: one flush instead of a thousand. */
+/**
+ * Makes everything below `path` durable at once, by a sync of its whole file system: one flush instead of a thousand.
+ */
 export async function syncTree(path: string): Promise<void> {
   // coreutils' `sync -f` is syncfs(2); elsewhere plain sync(2).
   await run('sync', process.platform === 'linux' ? ['-f', path] : []);
 }
 
 /**
- * Copies a tree with its owners and modes, sharing blocks where the file system can. Runs as the account, away from our
- * threads.
+ * Copies a tree with its owners and modes, sharing blocks where the file system can. A process of the account does the
+ * work, so no thread of ours waits.
  */
 export async function copyTree(from: string, to: string, account: Account, signal?: AbortSignal): Promise<void> {
   await runCopy(process.platform === 'darwin' ? ['-cRp'] : ['-a', '--reflink=auto'], from, to, account, signal);
 }
 
 /**
- * A clone whose program waits for the word: who stands still for it does not wait for the program's start, which is
- * half of it.
+ * A clone whose program is started and waits to be told: a server that stands still for the clone does not wait for the
+ * program's start, which takes half of the time.
  */
 export interface ReadyClone {
-  /** Clones now. Once. */
+  /** Clones now. Called once. */
   go(): Promise<void>;
-  /** Ends one that is not wanted any more; of one that is done it does nothing. */
+  /** Ends a clone that was not begun; does nothing after the clone is done. */
   cancel(): void;
 }
 
-/** Makes ready to copy a tree by sharing all blocks. Where the file system cannot, `go` fails. */
+/** Prepares a copy of a tree that shares all blocks. Where the file system cannot share blocks, `go` fails. */
 export async function readyClone(from: string, to: string, account: Account): Promise<ReadyClone> {
   const flags = process.platform === 'darwin' ? ['-cRp'] : ['-a', '--reflink=always'];
-  // Without a word, ours or that of a platform that was killed, it ends.
+  // The program ends when its input ends without a line: at `cancel`, and when the platform is killed.
   const pending = run('sh', ['-c', 'echo && read -r word && exec cp "$@"', 'sh', ...flags, from, to], {
     ...spawnIdentity(account),
     maxBuffer: OUTPUT_BYTES_MAX,
@@ -179,10 +181,13 @@ export async function runAs(
   return (await pending).stdout;
 }
 
-/** A segment of WAL: with less room than this a server neither starts nor goes on. */
+/** A disk with less room than this counts as full: a server neither starts nor goes on. */
 const ROOM_BYTES_MIN = 2 ** 20;
 
-/** Whether the file system of a path, or of what would hold it, is as good as full, for who is not root. */
+/**
+ * Whether the file system of a path, or of the directory that would hold it, is as good as full for accounts other than
+ * root.
+ */
 function isFull(path: string): boolean {
   try {
     const { bavail, bsize } = statfsSync(path);
@@ -193,9 +198,9 @@ function isFull(path: string): boolean {
 }
 
 /**
- * Whether a full disk is why something failed at `path`: by the code of the system or of SQLite, by the words of a
- * program, or, where what failed could say nothing of it (a server whose log lies on that disk; SQLite when it maps its
- * index), by the disk itself.
+ * Whether a full disk is why an operation failed at `path`. Decided by the code of the operating system or of SQLite,
+ * by what a program wrote to stderr, or, where the failure could not name the cause (a server whose log is on that
+ * disk; SQLite when it maps its index), by a look at the disk.
  */
 function isForLackOfRoom(thrown: unknown, path: string): boolean {
   const { code, stderr } = (thrown ?? {}) as { code?: unknown; stderr?: unknown };
@@ -205,7 +210,7 @@ function isForLackOfRoom(thrown: unknown, path: string): boolean {
   return (name === '' || name.startsWith('SQLITE_IOERR')) && isFull(path);
 }
 
-/** An error of the operating system as one of ours: a full disk is `disk_full`, the rest what `otherwise` says. */
+/** Turns an error of the operating system into a `DormouseError`: `disk_full` for a full disk, else `otherwise`. */
 export function diskError(thrown: unknown, otherwise: 'data_unusable' | 'start_failed', path: string): DormouseError {
   if (thrown instanceof DormouseError) return thrown;
   const { code, stderr } = thrown as NodeJS.ErrnoException & { stderr?: string };
@@ -216,8 +221,8 @@ export function diskError(thrown: unknown, otherwise: 'data_unusable' | 'start_f
 }
 
 /**
- * A failure of SQLite on a file as one of ours: `disk_full`, or `data_unusable` for a file that cannot be read or
- * written. What is neither is given back as it is.
+ * Turns a failure of SQLite on a file into a `DormouseError`: `disk_full`, or `data_unusable` for a file that cannot be
+ * read or written. Any other error is returned as it is.
  */
 export function sqliteError(thrown: unknown, file: string): unknown {
   const code = String((thrown as { code?: unknown } | null)?.code);

@@ -16,7 +16,7 @@ const group = place && cgroupFreezer(procProcessTable(), systemClock, place, nam
 if (group === undefined) console.warn('skipped: freezing by cgroup needs a writable cgroup version 2');
 await group?.close();
 
-/** A parent with three children; each says something all the time, unless frozen. */
+/** A parent with three children. Each process writes all the time, unless it is frozen. */
 const CHILD = "setInterval(() => process.stdout.write('x'), 1)";
 const PARENT = `const { spawn } = require('node:child_process');
 for (let n = 0; n < 3; n++) spawn(process.execPath, ['-e', ${JSON.stringify(CHILD)}], { stdio: 'inherit' });
@@ -42,7 +42,7 @@ describe.each([
     await freezer?.close();
   });
 
-  it('stops every process of it, and continues them all', async () => {
+  it('stops every process of the tree, and the thaw continues them all', async () => {
     freezer = make();
     let lines = 0;
     child = spawn(process.execPath, ['-e', PARENT], { detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
@@ -74,8 +74,8 @@ describe.each([
   });
 });
 
-describe.runIf(group !== undefined)('a group', () => {
-  it('is gone after its server, and the place of all after close', async () => {
+describe.runIf(group !== undefined)('the control group of a server', () => {
+  it('is removed after its server has ended, and the group of all servers after close', async () => {
     if (!place) return;
     const freezer = cgroupFreezer(procProcessTable(), systemClock, place, name) as Freezer;
     const base = join(place.mount, place.own, name);
@@ -89,7 +89,7 @@ describe.runIf(group !== undefined)('a group', () => {
     expect(existsSync(base)).toBe(false);
   });
 
-  it('that another platform left is removed by one that freezes by signals', async () => {
+  it('is removed at its close by a platform that freezes by signals, if another platform left it', async () => {
     if (!place) return;
     const base = join(place.mount, place.own, name);
     const child = spawn('sleep', ['1000'], { stdio: 'ignore' });

@@ -13,8 +13,8 @@ import {
 import { type ProcessTable, signal } from './process-table.ts';
 
 /**
- * Continues the tree that was frozen; does not wait. It looks nothing up, since a query waits for it: the pids of a
- * frozen tree cannot be given to others while its root lives, for nobody else reaps them.
+ * Continues the tree that was frozen, without waiting. A query waits for this call, so it looks nothing up: the kernel
+ * does not reuse the pids of a frozen tree while its root lives, because only the root reaps them.
  */
 export type Thaw = () => void;
 
@@ -22,21 +22,21 @@ export type Thaw = () => void;
 export interface Freezer {
   readonly kind: 'cgroup' | 'signal';
   /**
-   * Freezes the tree of `name` below `pid`. Done once every process stands still; if it cannot be, thaws what it froze
-   * and rejects.
+   * Freezes the tree of `name` below `pid`. Resolves once every process stands still; if that fails, thaws what it
+   * froze and rejects.
    */
   freeze(name: string, pid: number): Promise<Thaw>;
-  /** Continues one process that an earlier platform may have frozen, in whichever way. */
+  /** Continues one process that an earlier platform may have frozen, by either way. */
   thawForeign(pid: number): void;
   /** Forgets a tree that has ended. */
   release(name: string): void;
   close(): Promise<void>;
 }
 
-/** A process in an uninterruptible wait (a slow disk) does not stand still until it ends. */
+/** How long a freeze waits: a process in an uninterruptible wait (a slow disk) stands still only when the wait ends. */
 const FREEZE_MS_MAX = 5000;
 
-/** Between two looks at whether all stand still; usually the first is enough. */
+/** The pause between two looks at whether all processes stand still; usually the first look is enough. */
 const LOOK_MS = 1;
 
 async function until(clock: Clock, condition: () => boolean): Promise<boolean> {
@@ -54,21 +54,21 @@ function thawForeign(place: CgroupPlace | undefined, table: ProcessTable, pid: n
   continueTree(table, pid);
 }
 
-/** Children first: who waits for the thaw waits for one of them. */
+/** Children first: a query that waits for the thaw waits for one of them. */
 function continueTree(table: ProcessTable, pid: number): void {
   for (const child of descendants(table, pid)) signal(child, 'SIGCONT');
   signal(pid, 'SIGCONT');
 }
 
 /**
- * By SIGSTOP and SIGCONT: works everywhere. At the end it removes what an earlier platform that froze by groups left in
- * `name`.
+ * Freezes by SIGSTOP and SIGCONT, which works everywhere. `close` removes the groups in `name` that an earlier platform
+ * left which froze by groups.
  */
 export function signalFreezer(table: ProcessTable, clock: Clock, place?: CgroupPlace, name?: string): Freezer {
   return {
     kind: 'signal',
     async freeze(_name, pid) {
-      // The parent first: once it stands still it makes no new children, so the enumeration ends.
+      // The parent first: once it stands still it forks no more children, so the enumeration ends.
       const frozen = new Set<number>();
       for (let fresh = [pid]; fresh.length > 0; fresh = descendants(table, pid).filter((child) => !frozen.has(child))) {
         for (const one of fresh) {
@@ -79,7 +79,7 @@ export function signalFreezer(table: ProcessTable, clock: Clock, place?: CgroupP
         continueTree(table, pid);
         throw new Error(`processes did not stand still within ${FREEZE_MS_MAX} ms`);
       }
-      // Children first: the query that waits for the thaw is with one of them.
+      // Children first: a query that waits for the thaw waits for one of them.
       const order = [...frozen].reverse();
       return () => {
         for (const one of order) signal(one, 'SIGCONT');
@@ -94,10 +94,10 @@ export function signalFreezer(table: ProcessTable, clock: Clock, place?: CgroupP
 }
 
 /**
- * By the freezer of cgroup version 2, one group a server below our own group, in `name`. A tree moves into its group
- * before its first freeze: a move waits for a grace period of the kernel (5 to 20 ms) and holds up every fork of the
- * machine meanwhile, which a start must not wait for. What cannot be moved is left to signals. Undefined where groups
- * cannot be made or have no freezer.
+ * Freezes by the freezer of cgroup version 2, with one group per server in the group `name` below our own. A tree moves
+ * into its group before its first freeze and not at its start: a move waits for a grace period of the kernel (5 to 20
+ * ms) and delays every fork on the machine meanwhile. A tree that cannot be moved is frozen by signals. Undefined where
+ * groups cannot be made or have no freezer.
  */
 export function cgroupFreezer(
   table: ProcessTable,
@@ -108,7 +108,7 @@ export function cgroupFreezer(
   const parent = join(place.mount, place.own);
   const base = join(parent, name);
   try {
-    // What killed platforms left. A group that has members stays: it cannot be removed.
+    // Groups that killed platforms left. A group that has members cannot be removed and stays.
     for (const other of readdirSync(parent)) {
       if (other.startsWith(CGROUP_PREFIX)) void removeEmptyGroups(join(parent, other), clock, 0);
     }

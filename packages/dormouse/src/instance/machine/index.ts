@@ -1,6 +1,6 @@
 /**
  * Owns: what the operating system offers: files made durable, process table, control groups, accounts, locks, memory.
- * Never: knows what a database is, except for where its files lie (layout).
+ * Never: knows what a database is, except for where its files are (layout).
  */
 export { type Account, checkReachable, resolveAccount, spawnIdentity } from './account.ts';
 export {

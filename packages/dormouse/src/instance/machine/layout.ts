@@ -1,23 +1,23 @@
 import { join } from 'node:path';
 import type { DatabaseId } from '../../base/index.ts';
 
-/** Where things lie below one database's directory. */
+/** The paths below one database's directory. */
 export interface DatabaseLayout {
-  /** The database's own directory; other parts keep their files of this database here too. */
+  /** The database's own directory; other stages keep their files of this database here too. */
   readonly directory: string;
   /** Postgres's data directory. */
   readonly data: string;
-  /** Private (0700) directory of the Unix socket. */
+  /** The private (0700) directory of the Unix socket. */
   readonly run: string;
   /** The FIFO whose write end every process of the server holds open. */
   readonly lifeline: string;
-  /** Which process was started last: see process-record. */
+  /** Names the process that was started last; see process-record. */
   readonly record: string;
-  /** What Postgres writes to stderr, bounded. */
+  /** What Postgres writes to stderr; its size is bounded. */
   readonly log: string;
 }
 
-/** Where things lie in one machine's data directory. */
+/** The paths in one machine's data directory. */
 export interface DataLayout {
   readonly root: string;
   readonly databases: string;
@@ -28,16 +28,16 @@ export interface DataLayout {
   database(id: DatabaseId): DatabaseLayout;
 }
 
-/** Half-made directories carry this prefix until they are renamed into place. */
+/** The prefix of half-made directories, until they are renamed into place. */
 export const UNFINISHED_PREFIX = '.new-';
-/** Copies of the template that wait to become databases carry this prefix, then the mark of their template. */
+/** The prefix of copies of the template that wait to become databases. The mark of their template follows it. */
 export const SPARE_PREFIX = '.spare-';
 /**
- * Copies of a stopped database that wait to become throw-away ones carry this prefix, then its id. No start finds one
- * of use.
+ * The prefix of copies of a stopped database that wait to become throw-away databases. The id of their source follows
+ * it. They are never synced, so no later start uses them.
  */
 export const COPY_PREFIX = '.copy-';
-/** Directories on their way out carry this prefix. */
+/** The prefix of directories that are being removed. */
 export const CONDEMNED_PREFIX = '.old-';
 
 /** The layout of the data directory `root` (absolute). Touches nothing. */
@@ -55,7 +55,7 @@ export function dataLayout(root: string): DataLayout {
   };
 }
 
-/** The layout below a database's directory, wherever it lies now. */
+/** The layout below a database's directory, wherever that is now. */
 export function databaseLayout(directory: string): DatabaseLayout {
   return {
     directory,

@@ -7,7 +7,7 @@ const run = promisify(execFile);
 
 /**
  * A FIFO whose write end every process of a server inherits. While one of them lives, frozen or not, a read would
- * block; once the last has ended, whoever killed it and whoever its parent was, a read gives end-of-file. This holds
+ * block; once the last has ended, by whatever cause and with whatever parent, a read gives end-of-file. This holds
  * across pid namespaces and after the platform that started the server is gone.
  */
 export async function makeLifeline(path: string): Promise<void> {
@@ -20,7 +20,7 @@ function openRead(path: string): number {
 
 function hasWriter(fd: number): boolean {
   try {
-    // Nobody writes into a lifeline, so 0 bytes means no writer.
+    // No process writes into a lifeline, so 0 bytes mean that there is no writer.
     return readSync(fd, Buffer.alloc(1)) > 0;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return true;
@@ -45,7 +45,7 @@ export interface LifelineWatch {
   close(): void;
 }
 
-/** An open write end, to be inherited; `close` ours right after the spawn. */
+/** Both ends of an open lifeline. The write end is there to be inherited; `closeWrite` right after the spawn. */
 export interface LifelineEnds {
   readonly writeFd: number;
   closeWrite(): void;
@@ -74,7 +74,7 @@ export function openLifeline(path: string): LifelineEnds {
   };
 }
 
-/** Watches the lifeline of a server that is there already. */
+/** Watches the lifeline of a server that was started already. */
 export function watchLifeline(path: string): LifelineWatch {
   return watchFd(openRead(path));
 }

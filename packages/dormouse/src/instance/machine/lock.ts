@@ -3,21 +3,22 @@ import Database from 'libsql';
 import { DormouseError } from '../../base/index.ts';
 
 /**
- * The right to be the only platform on a data directory, until `release` or the end of the process, however it ends.
+ * The right to be the only platform on a data directory, until `release` or the end of the process, whatever ends it.
  */
 export interface DirectoryLock {
   release(): void;
 }
 
 /**
- * Takes the lock `file` of the data directory `root`. Fails with `data_locked`, `data_unusable`.
- * SQLite's file locks end with the process that holds them, whatever ends it: no stale lock, no pid to trust.
- * The file must never be opened by other means in this process: closing any descriptor of it would drop the lock.
+ * Takes the lock `file` of the data directory `root`. Fails with `data_locked`, `data_unusable`. SQLite's file locks
+ * end with the process that holds them, whatever ends it: no stale lock, no pid to trust. The file must never be opened
+ * by other means in this process: closing any descriptor of it would drop the lock.
  */
 export function lockDirectory(file: string, root: string): DirectoryLock {
   let database: Database.Database | undefined;
   try {
-    // Made before SQLite opens it, for its mode; a lock that is held by this process is not opened again (see above).
+    // The file is made before SQLite opens it, so that it has the right mode; a file that exists already is not opened
+    // here, because it may be locked by this process (see above).
     database = new Database(create(file), { timeout: 0 });
     database.exec('BEGIN EXCLUSIVE');
   } catch (cause) {

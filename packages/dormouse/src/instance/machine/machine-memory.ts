@@ -5,7 +5,7 @@ import type { MachineMemory } from '../contract/index.ts';
 /** Reads a file whole; undefined if it cannot be read. */
 export type ReadFile = (path: string) => string | undefined;
 
-/** A group without a limit says `max` (version 2), or the largest number of pages there is (version 1). */
+/** A group without a limit shows `max` (version 2) or a huge number of bytes (version 1). */
 const NO_LIMIT_BYTES = 2 ** 62;
 
 /** A control group with a memory limit. */
@@ -13,7 +13,7 @@ interface LimitedGroup {
   readonly limitBytes: number;
   readonly usagePath: string;
   readonly statPath: string;
-  /** The part of the usage that the kernel gives back first: files that nobody has touched lately. */
+  /** The part of the usage that the kernel gives back first: cached files that were not used lately. */
   readonly reclaimable: RegExp;
 }
 
@@ -26,8 +26,8 @@ const systemFile: ReadFile = (path) => {
 };
 
 /**
- * Linux: /proc/meminfo and the memory limits of our control group and those above it, version 1 or 2. Elsewhere nothing
- * is known.
+ * Linux: by /proc/meminfo and the memory limits of our control group and of the groups above it, version 1 or 2. On
+ * other systems nothing is known.
  */
 export function machineMemory(read: ReadFile = systemFile): MachineMemory {
   const meminfo = (name: string): number | undefined => {
@@ -64,8 +64,8 @@ function limitedGroups(read: ReadFile): readonly LimitedGroup[] {
     limit: string,
   ) => {
     if (mount === undefined || path === undefined) return;
-    // In a container our own path may be another's view: what is not there is passed over, the root of the mount is
-    // always looked at.
+    // In a container our own path may be the path outside of the container: groups that do not exist are passed over,
+    // and the root of the mount is always looked at.
     for (let at = path.includes('..') ? '/' : path; ; at = dirname(at)) {
       const limitBytes = Number.parseInt(read(join(mount, at, limit)) ?? '', 10);
       if (limitBytes < NO_LIMIT_BYTES) {

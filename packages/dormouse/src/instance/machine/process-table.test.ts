@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { until } from '../../../test/support/until.ts';
 import { procProcessTable, psProcessTable, signal } from './process-table.ts';
 
-describe.runIf(process.platform === 'linux')('the two ways to ask about processes', () => {
-  it('agree', async () => {
+describe.runIf(process.platform === 'linux')('the two process tables, by /proc and by ps', () => {
+  it('give the same answers', async () => {
     const [proc, ps] = [procProcessTable(), psProcessTable()];
     const child = spawn('sh', ['-c', 'sleep 1000; true'], { detached: true, stdio: 'ignore' });
     const pid = child.pid as number;
@@ -34,7 +34,7 @@ describe.runIf(process.platform === 'linux')('the two ways to ask about processe
     expect(signal(pid, 'SIGCONT')).toBe(false);
   });
 
-  it('take a zombie for gone', async () => {
+  it('report a zombie as gone', async () => {
     const proc = procProcessTable();
     // The shell does not wait for its first child.
     const child = spawn('sh', ['-c', 'true & exec sleep 1000'], { detached: true, stdio: 'ignore' });

@@ -2,31 +2,31 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 
-/** One process, told apart from a later one of the same pid by when it started. */
+/** One process. Its start time distinguishes it from a later process with the same pid. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Opaque; equal only for the same process within one boot. */
+  /** Opaque; equal for the same process only, within one boot. */
   readonly startTime: string;
 }
 
-/** What we ask the operating system about processes. */
+/** What the platform asks the operating system about processes. */
 export interface ProcessTable {
   /** Changes with every boot of the machine. */
   readonly bootId: string;
-  /** Undefined if there is no such process, or only its remains (a zombie). */
+  /** Undefined if there is no such process, or only a zombie. */
   identify(pid: number): ProcessIdentity | undefined;
   /** Pids of the direct children. */
   children(pid: number): number[];
-  /** True once the process is stopped by a signal, or gone. */
+  /** True once the process is stopped by a signal or gone. */
   stopped(pid: number): boolean;
   /** True if the process holds `path` open for writing. */
   holds(pid: number, path: string): boolean;
   /** Pids of all other processes that hold `path` open for writing. Slow: looks at every process. */
   holders(path: string): number[];
   parent(pid: number): number | undefined;
-  /** What it was started as, without its directory. */
+  /** The name of the program that the process runs, without its directory. */
   name(pid: number): string | undefined;
-  /** The pid that the process itself sees: another one in a pid namespace of its own. */
+  /** The pid that the process itself sees, which is another one in a pid namespace of its own. */
   innerPid(pid: number): number | undefined;
 }
 
@@ -54,7 +54,7 @@ export function procProcessTable(): ProcessTable {
       try {
         return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean).map(Number);
       } catch {
-        // Gone, or a kernel without this file.
+        // The process is gone, or the kernel does not have this file.
         return statFields(pid) === undefined ? [] : allPids().filter((other) => statFields(other)?.[1] === String(pid));
       }
     },
@@ -81,7 +81,7 @@ export function procProcessTable(): ProcessTable {
     },
     innerPid(pid) {
       try {
-        // Ours first, then that of each namespace inside.
+        // The first pid is that in our namespace, then one per nested namespace follows.
         const pids = /^NSpid:\s*(?<pids>.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.groups?.pids;
         return pids === undefined ? pid : Number(pids.split('\t').at(-1));
       } catch {
@@ -103,12 +103,13 @@ function holds(pid: number, file: { readonly dev: number; readonly ino: number }
   try {
     numbers = readdirSync(directory);
   } catch {
-    // Gone, or of another account: none of our servers.
+    // The process is gone or of another account, and so is none of our servers.
     return false;
   }
   return numbers.some((number) => {
     try {
-      // The name first: asking every socket and file for its inode would be slow. Renamed above, the name stays.
+      // The name is compared first, because asking every socket and file for its inode would be slow. The last part of
+      // the name stays when a directory above is renamed.
       if (basename(readlinkSync(`${directory}/${number}`)) !== name) return false;
       const { dev, ino } = statSync(`${directory}/${number}`);
       return dev === file.dev && ino === file.ino && opensForWriting(pid, number);
@@ -118,13 +119,13 @@ function holds(pid: number, file: { readonly dev: number; readonly ino: number }
   });
 }
 
-/** From the octal open flags: O_WRONLY is 1, O_RDWR 2. */
+/** Read from the octal open flags: O_WRONLY is 1, O_RDWR is 2. */
 function opensForWriting(pid: number, number: string): boolean {
   const flags = /^flags:\s*(?<octal>[0-7]+)/m.exec(readFileSync(`/proc/${pid}/fdinfo/${number}`, 'latin1'));
   return (Number.parseInt(flags?.groups?.octal ?? '0', 8) & 3) !== 0;
 }
 
-/** Elsewhere (macOS): the programs `ps` and `lsof`. Slower, same answers. */
+/** Systems other than Linux (macOS): the programs `ps` and `lsof`, which give the same answers more slowly. */
 export function psProcessTable(): ProcessTable {
   const ask = (program: string, ...args: string[]): string => {
     try {
@@ -167,17 +168,17 @@ export function psProcessTable(): ProcessTable {
       return parent === '' ? undefined : Number(parent);
     },
     name: (pid) => basename(field(pid, 'comm')) || undefined,
-    // No pid namespaces.
+    // These systems have no pid namespaces.
     innerPid: (pid) => pid,
   };
 }
 
-/** The best one for this system. */
+/** The fastest process table that this system has. */
 export function systemProcessTable(): ProcessTable {
   return process.platform === 'linux' ? procProcessTable() : psProcessTable();
 }
 
-/** Which boot of the machine this is: another one after each. */
+/** Identifies this boot of the machine: differs after each boot. */
 export function machineBootId(): string {
   return systemProcessTable().bootId;
 }

@@ -1,24 +1,25 @@
 import type { Clock, Timer } from '../../base/index.ts';
 import type { InstanceState } from '../contract/index.ts';
 
-/** So often running databases are looked through for ones whose age is due; nothing ticks while none runs. */
+/** How often the running databases are searched for ones whose age is due; no timer ticks while none runs. */
 const ROUND_MS = 5000;
 /**
- * Looks in one round, one after the other: 7 200 databases an hour, and what began together comes due in small groups.
+ * Looks per round, one after the other: 7 200 databases per hour. Databases that started together come due in small
+ * groups.
  */
 const LOOKS_A_ROUND_MAX = 10;
 
 /** A database whose transaction age is shown. */
 export interface Ageing {
-  /** Monotonic: when the next look is worth it. */
+  /** When the next look is worthwhile, on the monotonic clock. */
   readonly ageDueAtMs: number;
-  /** Bounded, and never rejects. */
+  /** Looks at the age, for a bounded time. Never rejects. */
   lookAtAge(): Promise<void>;
 }
 
 /**
- * Has the age of running databases read now and then: one that never rests has no chores before a rest, which read it
- * elsewhere. It neither wakes a database nor counts as use of one.
+ * Has the age of running databases read now and then: a database that never rests has no maintenance before a rest,
+ * which reads the age of the others. A look neither wakes a database nor counts as a use of it.
  */
 export class AgeRound {
   readonly #clock: Clock;
@@ -59,7 +60,7 @@ export class AgeRound {
     const due = [...this.#running].filter(({ ageDueAtMs }) => ageDueAtMs <= nowMs);
     due.sort((one, other) => one.ageDueAtMs - other.ageDueAtMs);
     for (const one of due.slice(0, LOOKS_A_ROUND_MAX)) {
-      // It may have come to rest during the look at another.
+      // This database may have come to rest during the look at another.
       if (this.#running.has(one)) await one.lookAtAge();
     }
     this.#looking = false;

@@ -1,13 +1,14 @@
 import type { TextRow } from '../administration/index.ts';
 
 /**
- * What maintenance is due, asked of Postgres in its own terms: the thresholds of autovacuum, a table's storage
- * parameters before the server's settings. The functions below are SQL and its reading; nothing here talks to a server.
+ * What maintenance is due, by Postgres's own rules: the thresholds of autovacuum, where a table's storage parameters
+ * take precedence over the server's settings. The functions below build SQL and read its rows; nothing here talks to a
+ * server.
  */
 
-/** Databases of one server that are looked into: the main one and shadow databases. */
+/** The most databases of one server that are looked into: the main one and shadow databases. */
 const DATABASES_MAX = 50;
-/** Tables worked on in one turn; the others are due at the next. */
+/** The most tables processed in one turn; the others are due at the next. */
 const TABLES_MAX = 500;
 /**
  * Old transaction ids are frozen at this share of the age at which Postgres forces it (autovacuum_freeze_max_age, 200
@@ -15,7 +16,7 @@ const TABLES_MAX = 500;
  */
 const FREEZE_SHARE = 0.75;
 
-/** A template is written by nobody; at this age it is looked into all the same. */
+/** No session writes in a template; from this age on it is looked into all the same. */
 const TEMPLATE_AGE = 100_000_000;
 
 /** One database of a server. */
@@ -23,19 +24,19 @@ export interface DatabaseAge {
   readonly name: string;
   /** Transactions since the oldest row that is not frozen; at 2 100 million Postgres refuses writes. */
   readonly frozenXidAge: number;
-  /** Rows written since statistics began: if it has not grown, nothing but age is due. */
+  /** Rows written since statistics began: if the number has not grown, only the age can be due. */
   readonly written: number;
 }
 
 /** One statement of maintenance. */
-export interface Chore {
+export interface TableTask {
   readonly kind: 'vacuum' | 'analyze' | 'freeze';
   readonly sql: string;
 }
 
 /**
- * The oldest database of a server, also one that nobody may connect to: it ages with the others. -2 is what a broken
- * DROP leaves.
+ * The oldest database of a server. Databases that no session may connect to are included, because they age with the
+ * others; those with -2, which a broken-off DROP leaves, are not.
  */
 export const OLDEST_SQL = `
   SELECT datname, greatest(age(datfrozenxid), mxid_age(datminmxid)) FROM pg_database
@@ -55,7 +56,10 @@ export function readDatabases(rows: readonly TextRow[]): readonly DatabaseAge[] 
   }));
 }
 
-/** Through JSON where a column or setting came with PostgreSQL 18. */
+/**
+ * Columns and settings that came with PostgreSQL 18 are read through JSON, so that the statement works on older servers
+ * too.
+ */
 export const TABLES_SQL: string = `
   WITH parameter AS (
     SELECT c.oid, o.option_name AS name, o.option_value AS value
@@ -90,8 +94,8 @@ export const TABLES_SQL: string = `
   ORDER BY to_freeze DESC, dead DESC LIMIT ${TABLES_MAX}`;
 
 /** Locks that a session holds are not waited for: it is due at the next rest again. */
-export function readChores(rows: readonly TextRow[]): readonly Chore[] {
-  return rows.map(([name, vacuum, analyze, freeze]): Chore => {
+export function readTableTasks(rows: readonly TextRow[]): readonly TableTask[] {
+  return rows.map(([name, vacuum, analyze, freeze]): TableTask => {
     const options = ['SKIP_LOCKED', ...(freeze === 't' ? ['FREEZE'] : []), ...(analyze === 't' ? ['ANALYZE'] : [])];
     if (freeze !== 't' && vacuum !== 't') return { kind: 'analyze', sql: `ANALYZE (SKIP_LOCKED) ${name}` };
     return { kind: freeze === 't' ? 'freeze' : 'vacuum', sql: `VACUUM (${options.join(', ')}) ${name}` };

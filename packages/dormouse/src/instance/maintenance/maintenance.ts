@@ -4,47 +4,57 @@ import { AdminSession, MAINTENANCE_ROLE, NEUTRAL_DATABASE, SUPERUSER } from '../
 import type { Attachment, Endpoint } from '../contract/index.ts';
 import type { IdleTasks } from '../life/index.ts';
 import type { Ageing } from './age-round.ts';
-import { type Chore, DATABASES_SQL, OLDEST_SQL, readChores, readDatabases, TABLES_SQL } from './maintenance-due.ts';
+import {
+  DATABASES_SQL,
+  OLDEST_SQL,
+  readDatabases,
+  readTableTasks,
+  TABLES_SQL,
+  type TableTask,
+} from './maintenance-due.ts';
 
-/** A look costs a connection and a query: not at every rest of a database that naps between two requests. */
-const LOOK_MS = 60_000;
 /**
- * A turn is given up after this; what could not be done in it gets twice as long at the next, up to the second bound.
+ * How often maintenance looks at most: a look costs a connection and a query, too much for every rest of a database
+ * that suspends between two requests.
  */
+const LOOK_MS = 60_000;
+/** A turn is given up after this. The next turn gets twice as long for what is left, up to the second bound. */
 const TURN_MS = 30_000;
 const TURN_MS_MAX: number = 15 * 60_000;
-/** A statement that was cancelled has this long to say so before its session is ended, and that as long again. */
+/**
+ * A cancelled statement has this long to end before its session is terminated, and the termination has as long again.
+ */
 const CANCEL_MS = 2000;
-/** A warning is given from here on: Postgres refuses writes at 2 100 million. */
+/** From this age on a warning is logged: Postgres refuses writes at 2 100 million. */
 const AGE_WARN = 1_000_000_000;
 /**
- * The age of a database that runs on is read this often: at 10 000 transactions a second it grows by 36 million
+ * How often the age of a database that never rests is read: at 10 000 transactions per second it grows by 36 million in
  * between.
  */
 const AGE_LOOK_MS: number = 60 * 60_000;
-/** A look that failed is tried again after this. */
+/** A failed look is repeated after this. */
 const AGE_RETRY_MS = 60_000;
-/** The major version from which on a role that is not superuser may vacuum what is not its own. */
+/** From this major version on, a role that is not a superuser may vacuum tables of other roles. */
 const MAINTAIN_SINCE = 17;
-/** A server that is silent for so long is not waited for: a freeze has come between, or it is out of its mind. */
+/** A server that is silent for this long is not waited for: it was frozen meanwhile, or does not work. */
 const AGE_SILENCE_MS = 10_000;
 
-/** What is known of a database's maintenance, for people. */
+/** What users are told of a database's maintenance. */
 export interface MaintenanceView {
   /**
-   * Transactions since the oldest row that is not frozen, of all its databases; Postgres refuses writes at 2 100
-   * million.
+   * Transactions since the oldest row that is not frozen, in all databases of the server; Postgres refuses writes at 2
+   * 100 million.
    */
   readonly frozenXidAge: number;
-  /** Whether that is worth a warning: something keeps Postgres from freezing old rows. */
+  /** Whether the age is worth a warning: something keeps Postgres from freezing old rows. */
   readonly runningOut: boolean;
-  /** Milliseconds since 1970: when it was looked at last. */
+  /** The time of the last look, in milliseconds since 1970. */
   readonly lookedAtMs: number;
-  /** Tables done before rests since the platform started. */
+  /** Tables processed before rests since the platform started. */
   readonly vacuumed: number;
   readonly analyzed: number;
   readonly frozen: number;
-  /** Turns given up, for a query or because they took too long. */
+  /** Turns that were given up, for a query or because they took too long. */
   readonly givenUp: number;
 }
 
@@ -56,21 +66,21 @@ export interface MaintenanceOptions {
 }
 
 /**
- * The vacuum and analyze that a database would get from autovacuum if it ran for long enough: autovacuum looks once a
- * minute, and one that runs for seconds at a time is never looked at. Done before a rest, given up at once when
- * somebody needs the server.
+ * The vacuum and analyze that a database would get from autovacuum if it ran for long enough: autovacuum looks once per
+ * minute, and never finds a database that runs for seconds at a time. Done before a rest, and given up at once when the
+ * server is needed.
  */
 export class Maintenance implements IdleTasks, Ageing {
   readonly #options: MaintenanceOptions;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   #turnMs = TURN_MS;
-  /** How much was written in each database, and how old it was, when nothing was due in it any more. */
+  /** For each database, how much was written in it and how old it was when nothing was due in it any more. */
   readonly #doneAt = new Map<string, string>();
   readonly #done = { vacuum: 0, analyze: 0, freeze: 0, givenUp: 0 };
   #age: { readonly xids: number; readonly atMs: number } | undefined;
   #ageDueAtMs = 0;
   #looking: Promise<void> | undefined;
-  /** A look under way is let finish, which takes milliseconds, rather than be frozen with the server. */
+  /** A look that is under way may finish, which takes milliseconds, rather than be frozen with the server. */
   readonly attachment: Attachment = {
     started: () => {},
     suspending: async () => this.#looking,
@@ -99,7 +109,7 @@ export class Maintenance implements IdleTasks, Ageing {
     };
   }
 
-  /** The server has started anew: what it knows of its tables may be another thing. */
+  /** The server has started anew: its statistics of tables may differ from those seen before. */
   started(): void {
     this.#lookedAtMs = Number.NEGATIVE_INFINITY;
     this.#ageDueAtMs = 0;
@@ -126,7 +136,7 @@ export class Maintenance implements IdleTasks, Ageing {
       if (!signal.aborted) this.#turnMs = Math.min(this.#turnMs * 2, TURN_MS_MAX);
       logger.log('info', 'maintenance before a rest was given up', { database: databaseId, forQuery: signal.aborted });
     }
-    // Given up for somebody, it is tried again before the next rest.
+    // A turn that was given up for a query is repeated before the next rest.
     if (whole || !signal.aborted) this.#lookedAtMs = clock.monotonic();
   }
 
@@ -163,7 +173,7 @@ export class Maintenance implements IdleTasks, Ageing {
     }
   }
 
-  /** True if everything due was done. */
+  /** True if everything that was due was done. */
   async #turn(signal: AbortSignal): Promise<boolean> {
     let user = MAINTENANCE_ROLE;
     const databases = await this.#in(NEUTRAL_DATABASE, user, signal, async (session) => {
@@ -175,7 +185,7 @@ export class Maintenance implements IdleTasks, Ageing {
     for (const { name, written, frozenXidAge } of databases) {
       const now = `${written} ${frozenXidAge}`;
       if (this.#doneAt.get(name) === now) continue;
-      const done = await this.#in(name, user, signal, (session) => this.#chores(session, signal)).catch(
+      const done = await this.#in(name, user, signal, (session) => this.#maintainTables(session, signal)).catch(
         (error: unknown) => this.#passOver(name, error),
       );
       if (done !== true) return false;
@@ -184,7 +194,9 @@ export class Maintenance implements IdleTasks, Ageing {
     return true;
   }
 
-  /** Its owner may close one of his own to everybody, or drop it meanwhile: the others have their turn. */
+  /**
+   * The owner may close a database to all sessions, or drop it meanwhile: the other databases still have their turn.
+   */
   #passOver(name: string, error: unknown): true {
     if (!(error instanceof PostgresError)) throw error;
     const { databaseId, logger } = this.#options;
@@ -192,24 +204,25 @@ export class Maintenance implements IdleTasks, Ageing {
     return true;
   }
 
-  async #chores(session: AdminSession, signal: AbortSignal): Promise<boolean> {
+  async #maintainTables(session: AdminSession, signal: AbortSignal): Promise<boolean> {
     const { databaseId, logger } = this.#options;
-    const chores = readChores(await session.query(TABLES_SQL));
-    if (chores.length > 0)
-      logger.log('debug', 'maintenance before a rest', { database: databaseId, tables: chores.length });
-    for (const chore of chores) {
+    const tasks = readTableTasks(await session.query(TABLES_SQL));
+    if (tasks.length > 0)
+      logger.log('debug', 'maintenance before a rest', { database: databaseId, tables: tasks.length });
+    for (const task of tasks) {
       if (signal.aborted) return false;
-      await this.#do(session, chore, signal);
+      await this.#do(session, task, signal);
     }
     return !signal.aborted;
   }
 
-  async #do(session: AdminSession, { kind, sql }: Chore, signal: AbortSignal): Promise<void> {
+  async #do(session: AdminSession, { kind, sql }: TableTask, signal: AbortSignal): Promise<void> {
     try {
       await session.query(sql);
       this.#done[kind]++;
     } catch (error) {
-      // A table that cannot be done (its index calls what fails, it is gone) must not keep the others from it.
+      // A table that cannot be processed (a function in its index fails, or it is gone) must not keep the others from
+      // their turn.
       if (!signal.aborted) {
         const { databaseId, logger } = this.#options;
         logger.log('info', 'maintenance of a table failed', { database: databaseId, kind, reason: String(error) });
@@ -218,8 +231,8 @@ export class Maintenance implements IdleTasks, Ageing {
   }
 
   /**
-   * Work in a session of its own, broken off when `signal` fires: then undefined. The session has ended when this
-   * returns.
+   * Runs `work` in a session of its own. When `signal` fires, the work is broken off and the result is undefined. The
+   * session has ended when this resolves.
    */
   async #in<T>(
     database: string,

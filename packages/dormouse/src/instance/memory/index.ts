@@ -1,5 +1,5 @@
 /**
- * Owns: how much memory all servers use together, and which server rests first when memory runs short.
- * Never: stops a server itself: it asks its controller.
+ * Owns: how much memory all servers use together, and which server is stopped first when memory runs short.
+ * Never: stops a server itself: it asks the server's controller.
  */
 export { MemoryKeeper, type MemoryUse } from './memory-keeper.ts';

@@ -3,48 +3,50 @@ import type { InstanceState, MachineMemory } from '../contract/index.ts';
 import { chooseVictims } from './victims.ts';
 
 /**
- * A server that was not measured yet counts as much. Measured: 16 MB alone, 8 beside a hundred that share its binary.
+ * What a server that was not measured yet counts for. Measured: 16 MB for a server alone, 8 MB beside a hundred that
+ * share its program's pages.
  */
 export const ASSUMED_BYTES: number = 12 * 1024 * 1024;
 /**
- * By default databases may take so much of the machine's memory: the rest is for the platform, file caches and others.
+ * The share of the machine's memory that databases may take by default: the rest is for the platform, file caches and
+ * other programs.
  */
 const DEFAULT_SHARE = 0.7;
 /**
- * Over the mark as much is freed as brings it down to this share of it, so that the next start finds room without
- * waiting.
+ * When the servers exceed their maximum, memory is freed down to this share of it, so that the next start finds room
+ * without waiting.
  */
 const LOW_WATER = 0.9;
-/** The machine is short of memory when less than this share of it is available, or this much. */
+/** The machine is short of memory when less than this share of it, and less than this number of bytes, is available. */
 const SCARCE_SHARE = 0.05;
 const SCARCE_BYTES_MAX = 512 * 1024 * 1024;
-/** So often the machine is looked at while anything is up. */
+/** How often the machine is looked at while a server is up. */
 const LOOK_MS = 10_000;
-/** What was measured holds for so long: to measure one server takes 3 ms of a CPU, in the kernel. */
+/** How long a measurement holds: to measure one server takes 3 ms of a CPU, in the kernel. */
 const MEASURED_FOR_MS = 60_000;
-/** Running servers measured in one look, those measured longest ago. */
+/** Running servers measured in one look: those whose measurement is oldest. */
 const MEASURED_A_LOOK_MAX = 10;
-/** Stopped at the same time: each writes its last pages. */
+/** Servers stopped at the same time: each writes its last pages. */
 const TOGETHER = 4;
-/** A start waits so long for room; then it goes on as if there were. */
+/** How long a start waits for room; then it goes on without. */
 const MAKE_ROOM_MS = 2000;
-/** The complaint that nothing can be stopped is not repeated sooner. */
+/** The warning that no server is left to stop is repeated after this at the earliest. */
 const COMPLAIN_MS = 60_000;
 
-/** What the keeper needs of a database: its controller. */
+/** What the keeper needs of a database. Its controller provides it. */
 export interface Member {
   readonly databaseId: DatabaseId;
   readonly state: InstanceState;
   readonly rest: { readonly alwaysOn: boolean };
-  /** Monotonic. */
+  /** When the database was used last, on the monotonic clock. */
   readonly usedAtMs: number;
-  /** What its server takes now. Undefined where that is not known. */
+  /** The memory that its server takes now. Undefined where that is not known. */
   memoryBytes(): Promise<number | undefined>;
   yieldMemory(): Promise<boolean>;
 }
 
 export interface MemoryKeeperOptions {
-  /** What all servers together may take; by default a share of the machine's. */
+  /** What all servers together may take; by default a share of the machine's memory. */
   readonly maxBytes: number | undefined;
   readonly machine: MachineMemory;
   readonly clock: Clock;
@@ -52,7 +54,7 @@ export interface MemoryKeeperOptions {
 }
 
 export interface MemoryUse {
-  /** What all servers take: as measured last, each of those not measured counted as ASSUMED_BYTES. */
+  /** What all servers take by their last measurements; a server that was not measured counts as ASSUMED_BYTES. */
   readonly bytes: number;
   readonly maxBytes: number;
   /** Null where the system does not say. */
@@ -63,9 +65,9 @@ export interface MemoryUse {
 }
 
 /**
- * Knows what the servers cost, and stops suspended ones, the least recently used first, when together they cost too
- * much or the machine runs short. A server is measured after a freeze, and now and then while it runs; frozen it does
- * not change.
+ * Knows how much memory the servers take, and stops suspended servers, the least recently used first, when all together
+ * take too much or the machine runs short. A server is measured after a freeze, and now and then while it runs; a
+ * frozen server does not change.
  */
 export class MemoryKeeper {
   readonly #options: MemoryKeeperOptions;
@@ -92,7 +94,10 @@ export class MemoryKeeper {
     return { bytes: this.#bytes, maxBytes: this.#maxBytes, availableBytes, servers: this.#up.size, measured };
   }
 
-  /** What a server took when it was measured last; 0 for one that is not up, undefined if that is not known. */
+  /**
+   * What a server took when it was measured last; 0 for a server that is not up, undefined for one that was not
+   * measured.
+   */
   bytesOf(member: Member): number | undefined {
     const entry = this.#up.get(member);
     return entry === undefined ? 0 : entry.bytes;
@@ -117,7 +122,7 @@ export class MemoryKeeper {
     this.#unmeasured.delete(member);
   }
 
-  /** Waits, for a bounded time, until a server that starts has room. Nobody is refused for want of it. */
+  /** Waits, for a bounded time, until a server that starts has room. No start is refused for want of memory. */
   async makeRoom(member: Member): Promise<void> {
     this.changed(member, 'starting');
     if (this.#needBytes() <= 0) return;
@@ -144,7 +149,7 @@ export class MemoryKeeper {
     this.#up.set(member, { bytes, atMs: this.#options.clock.monotonic() });
   }
 
-  /** One at a time, off the main thread: measuring a thousand must not be felt by a query. */
+  /** Servers are measured one at a time, away from the main thread: measuring a thousand must not slow down a query. */
   #enqueue(member: Member): void {
     this.#unmeasured.add(member);
     if (this.#measuring) return;
@@ -158,7 +163,7 @@ export class MemoryKeeper {
     for (const member of this.#unmeasured) {
       this.#unmeasured.delete(member);
       const bytes = await member.memoryBytes().catch(() => undefined);
-      // Gone meanwhile, or not known here: then its place is taken by what is assumed.
+      // The server is gone meanwhile, or cannot be measured: then the assumed size stays.
       if (bytes === undefined || !this.#up.has(member)) continue;
       this.#note(member, bytes);
       if (this.#needBytes() > 0) void this.#free();
@@ -186,7 +191,7 @@ export class MemoryKeeper {
     if (this.#needBytes() > 0) void this.#free();
   }
 
-  /** What must come free: for our own mark, or because the machine has little left. */
+  /** The bytes to free: because the servers exceed their maximum, or because the machine has little left. */
   #needBytes(): number {
     const { machine } = this.#options;
     const over = this.#bytes > this.#maxBytes ? this.#bytes - this.#maxBytes * LOW_WATER : 0;
@@ -197,7 +202,7 @@ export class MemoryKeeper {
     return Math.max(over, available < scarce ? scarce - available : 0);
   }
 
-  /** Stops suspended servers until there is room, or none is left. One round at a time. */
+  /** Stops suspended servers until there is room or none is left. One call works at a time; others share it. */
   #free(): Promise<void> {
     this.#freeing ??= this.#freeRounds().finally(() => {
       this.#freeing = undefined;

@@ -8,19 +8,19 @@ const candidates = fc.array(
 );
 const sum = (some: readonly Candidate[]): number => some.reduce((total, { bytes }) => total + bytes, 0);
 
-describe('who goes for memory', () => {
-  it('is who was not used for longest, and nobody more than it takes', () => {
+describe('the choice of databases to stop for memory', () => {
+  it('takes the least recently used databases, and no more than are needed', () => {
     fc.assert(
       fc.property(candidates, fc.integer({ min: -10, max: 2000 }), (all, need) => {
         const victims = chooseVictims(all, need);
         const spared = all.filter((one) => !victims.includes(one));
         expect(new Set(victims).size).toBe(victims.length);
-        // Enough, or everybody.
+        // The chosen databases are enough, or all.
         expect(sum(victims) >= need || spared.length === 0).toBe(true);
-        // Without the last one it would not be.
+        // Without the last one they would not be enough.
         if (victims.length > 0) expect(sum(victims.slice(0, -1))).toBeLessThan(need);
         else expect(need <= 0 || all.length === 0).toBe(true);
-        // Nobody who is spared has slept for longer than one who goes.
+        // No spared database was used less recently than a chosen one.
         const latest = Math.max(...victims.map(({ usedAtMs }) => usedAtMs));
         expect(spared.every(({ usedAtMs }) => usedAtMs >= latest)).toBe(true);
       }),

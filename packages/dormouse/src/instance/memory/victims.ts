@@ -1,11 +1,11 @@
 /** A suspended database that may be stopped for its memory. */
 export interface Candidate {
   readonly bytes: number;
-  /** Monotonic; when it was used last. */
+  /** When the database was used last, on the monotonic clock. */
   readonly usedAtMs: number;
 }
 
-/** Those to stop so that `needBytes` come free: the least recently used first, and no more than it takes. */
+/** The databases to stop so that `needBytes` come free: the least recently used first, and no more than are needed. */
 export function chooseVictims<One extends Candidate>(candidates: readonly One[], needBytes: number): readonly One[] {
   if (needBytes <= 0) return [];
   const oldestFirst = [...candidates].sort((a, b) => a.usedAtMs - b.usedAtMs);

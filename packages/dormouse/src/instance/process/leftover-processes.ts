@@ -6,12 +6,12 @@ import { readRecord } from './process-record.ts';
 
 /** After SIGKILL only the kernel is left to wait for. */
 const KILL_MS = 10_000;
-/** New holders may be forked between a look and the kill. */
+/** How often the kill is repeated: new holders may be forked between a look and the kill. */
 const KILL_ROUNDS = 10;
 
 /**
- * The postmaster of a server that is alive: the recorded one if it is still that process, else the holder of the
- * lifeline whose parent is none. Undefined if it is gone and its children were given to init.
+ * The postmaster of a server that is alive: the recorded process if it still is that process, else the holder of the
+ * lifeline whose parent is no holder. Undefined if the postmaster is gone and its children were given to init.
  */
 export async function findPostmaster(
   table: ProcessTable,
@@ -21,24 +21,27 @@ export async function findPostmaster(
   const record = await readRecord(recordPath);
   if (record !== undefined && record.bootId === table.bootId) {
     const now = table.identify(record.pid);
-    // In another pid namespace the same number may be another process: it must hold the lifeline too.
+    // In another pid namespace the same pid may be another process, so it must hold the lifeline too.
     if (now?.startTime === record.startTime && table.holds(record.pid, lifeline)) return now;
   }
   const holders = new Set(table.holders(lifeline));
-  // Process 1 of a sandbox. Who made the sandbox may be its parent and hold the lifeline a moment longer: it would not
-  // obey for it.
+  // Process 1 of a sandbox. The program that made the sandbox may be its parent and hold the lifeline for a moment, but
+  // signals to that program would not reach the postmaster.
   const confined = [...holders].find((pid) => isNamespaceRoot(table, pid));
   if (confined !== undefined) return table.identify(confined);
   const roots = [...holders].filter((pid) => !holders.has(table.parent(pid) ?? 0));
   return roots.length === 1 && roots[0] !== undefined ? table.identify(roots[0]) : undefined;
 }
 
-/** Whether it is process 1 of a pid namespace below ours: with it the whole namespace ends. */
+/** Whether a process is process 1 of a pid namespace below ours: with it the whole namespace ends. */
 export function isNamespaceRoot(table: ProcessTable, pid: number): boolean {
   return pid !== 1 && table.innerPid(pid) === 1;
 }
 
-/** The process that made the sandbox of this postmaster, unless it has ended before it. */
+/**
+ * The process that made the sandbox of this postmaster; undefined if there is no sandbox, or the process has ended
+ * first.
+ */
 export function keeperOf(table: ProcessTable, postmaster: number): ProcessIdentity | undefined {
   const parent = table.parent(postmaster);
   if (parent === undefined || table.name(parent) !== SANDBOX_PROGRAM) return undefined;
@@ -46,8 +49,8 @@ export function keeperOf(table: ProcessTable, postmaster: number): ProcessIdenti
 }
 
 /**
- * Kills every process that holds the lifeline, frozen or not. Rejects if one lives on: then nothing may start on its
- * data.
+ * Kills every process that holds the lifeline, frozen or not. Rejects if one of them lives on: then no server may start
+ * on its data.
  */
 export async function killHolders(
   table: ProcessTable,

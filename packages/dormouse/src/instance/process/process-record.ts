@@ -2,14 +2,15 @@ import { rename, rm, writeFile } from 'node:fs/promises';
 import type { ProcessIdentity } from '../machine/index.ts';
 import { readIfPresent } from '../machine/index.ts';
 
-/** Which process was started last for a database. Written before anyone connects to it. */
+/** The process that was started last for a database. Written before a client can connect to the server. */
 export interface ProcessRecord extends ProcessIdentity {
   readonly bootId: string;
 }
 
 /**
- * Whole or not at all, for whoever reads it after our death. Not synced: a power cut ends the process with it, and the
- * boot id voids the record; a sync would only make the sync calls of the server that starts meanwhile wait.
+ * Written whole or not at all, for the next platform after this one was killed. Not synced: a power cut ends the
+ * process too, and the boot id then voids the record; a sync would only delay the sync calls of the server that starts
+ * meanwhile.
  */
 export async function writeRecord(path: string, record: ProcessRecord): Promise<void> {
   const temporary = `${path}.new`;
@@ -17,7 +18,7 @@ export async function writeRecord(path: string, record: ProcessRecord): Promise<
   await rename(temporary, path);
 }
 
-/** Undefined if there is none, or none that can be read: then the lifeline and /proc must tell. */
+/** Undefined if there is no record, or none that can be read: then the lifeline and /proc must answer. */
 export async function readRecord(path: string): Promise<ProcessRecord | undefined> {
   const text = await readIfPresent(path);
   if (text === undefined) return undefined;
@@ -30,7 +31,7 @@ export async function readRecord(path: string): Promise<ProcessRecord | undefine
   }
 }
 
-/** Not durable: a record of a process that is gone is recognised as such. */
+/** Not durable: a record whose process is gone is recognised as such. */
 export async function removeRecord(path: string): Promise<void> {
   await rm(path, { force: true });
 }

@@ -130,7 +130,7 @@ async function destroyStorage(id: DatabaseId, layout: DataLayout, world: Process
   await removeCondemned(condemned, world);
 }
 
-/** A deleted database whose server had crashed is not worth a longer recovery than this. */
+/** The recovery of a deleted database whose server had crashed is broken off after this. */
 const CLEAR_MS_MAX = 30_000;
 
 async function removeCondemned(directory: string, world: ProcessWorld): Promise<void> {
@@ -140,11 +140,12 @@ async function removeCondemned(directory: string, world: ProcessWorld): Promise<
 
 /**
  * A postmaster that was killed leaves shared memory outside of its directory, which only a start on the same data finds
- * and removes. The single-user mode is one. Best effort: what stays is some bytes until the machine boots.
+ * and removes. The single-user mode is such a start. Best effort: what is left takes a few bytes until the machine
+ * boots.
  */
 async function clearSharedMemory(data: string, world: ProcessWorld): Promise<void> {
   const traces = join(data, 'postmaster.pid');
-  // That of a sandbox ended with it; and what its tenant left in there is not run outside of one.
+  // The shared memory of a sandbox ended with the sandbox; and data of a sandboxed server is never run outside of one.
   if (world.isolation.kind === 'sandbox' || (await readIfPresent(traces)) === undefined) return;
   try {
     await rm(traces);
@@ -161,19 +162,19 @@ async function clearSharedMemory(data: string, world: ProcessWorld): Promise<voi
 }
 
 /**
- * Removes what a killed create or destroy left, and copies that lay ready for its throw-away databases. For the start
- * of a platform, under its lock.
+ * Removes what a killed create or destroy left, and copies that were ready to become throw-away databases. For the
+ * start of a platform, under its lock.
  */
 async function removeLeftovers(layout: DataLayout, world: ProcessWorld): Promise<void> {
   await removeUnfinished(layout.databases);
   for (const name of await readdir(layout.databases)) {
     if (name.startsWith(CONDEMNED_PREFIX)) await removeCondemned(join(layout.databases, name), world);
-    // Never synced: after a power cut nobody knows what is in one.
+    // Copies are never synced: after a power cut their content is unknown.
     else if (name.startsWith(COPY_PREFIX)) await removeTree(join(layout.databases, name));
   }
 }
 
-/** Ids of the databases whose storage is there. */
+/** The ids of the databases whose storage exists. */
 async function storedDatabases(layout: DataLayout): Promise<DatabaseId[]> {
   const names = await readdir(layout.databases);
   const found: DatabaseId[] = [];

@@ -12,11 +12,11 @@ import { ServerWatch } from './server-watch.ts';
 import { postmasterSays, spawnPostgres } from './spawn-postgres.ts';
 import { ensureLifeline, ensureRun, followStart, startError } from './start-server.ts';
 
-/** A server of an earlier platform has this long to answer one query. */
+/** How long a server of an earlier platform may take to answer one query. */
 const ADOPT_MS = 10_000;
-/** Between two questions to one that recovers. */
+/** The pause between two questions to a server that recovers. */
 const RECOVERING_LOOK_MS = 50;
-/** As initdb names it. */
+/** The name that initdb gives. */
 const MAIN_DATABASE = 'postgres';
 const NEVER = (): boolean => false;
 
@@ -30,10 +30,10 @@ export class ProcessServer implements Server {
   readonly #world: ProcessWorld;
   readonly #throwAway: boolean;
   readonly #tree: ProcessTree;
-  readonly #looks: ServerWatch;
-  /** One of an earlier platform is alive and does not accept yet. */
+  readonly #watch: ServerWatch;
+  /** A server of an earlier platform is alive and does not accept connections yet. */
   #recovering = false;
-  /** The last operation: they are taken one after the other. */
+  /** The last operation: operations run one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(name: string, layout: DatabaseLayout, endpoint: Endpoint, world: ProcessWorld, throwAway = false) {
@@ -43,12 +43,12 @@ export class ProcessServer implements Server {
     this.#world = world;
     this.#throwAway = throwAway;
     this.#tree = new ProcessTree(name, layout, world);
-    this.#looks = new ServerWatch(name, layout, world, this.#tree, {
-      onDeaf: (life) => this.#endDeaf(life),
+    this.#watch = new ServerWatch(name, layout, world, this.#tree, {
+      onUnreachable: (life) => this.#endUnreachable(life),
       onDied: (life) => this.#postmasterDied(life),
     });
     this.#tree.onGone = (meant) => {
-      this.#looks.end();
+      this.#watch.end();
       if (!meant) this.onExit?.();
     };
   }
@@ -65,12 +65,12 @@ export class ProcessServer implements Server {
   suspend(): Promise<void> {
     return this.#exclusive(async () => {
       this.#tree.alive();
-      this.#looks.end();
-      await this.#looks.cutLog();
+      this.#watch.end();
+      await this.#watch.cutLog();
       try {
         await this.#tree.freeze();
       } catch (error) {
-        this.#looks.begin();
+        this.#watch.begin();
         throw error;
       }
     });
@@ -80,7 +80,7 @@ export class ProcessServer implements Server {
     return this.#exclusive(async () => {
       if (!this.#tree.unreaped()) this.#tree.alive();
       this.#tree.thaw();
-      this.#looks.beginAfterThaw();
+      this.#watch.beginAfterThaw();
     });
   }
 
@@ -123,7 +123,7 @@ export class ProcessServer implements Server {
     try {
       const binaries = world.binaries(dataMajor(layout.data));
       if (await this.#takeOver(deadline, givenUp)) return;
-      await this.#looks.cutLog();
+      await this.#watch.cutLog();
       ensureRun(layout, world.account);
       const name = this.#name;
       const { tempLimitBytes } = world.limits.of(name);
@@ -135,10 +135,10 @@ export class ProcessServer implements Server {
       logOffset = spawned.logOffset;
       tree.watch(spawned.life);
       const onDied = (): void => this.#postmasterDied(spawned.life);
-      const onKeeperLost = (root: ProcessIdentity): void => this.#looks.beginAtAdopted(root);
+      const onKeeperLost = (root: ProcessIdentity): void => this.#watch.beginAtAdopted(root);
       await followStart({ name, spawned, tree, layout, world, deadline, givenUp, onDied, onKeeperLost });
       await this.#upgrade();
-      this.#looks.begin();
+      this.#watch.begin();
     } catch (error) {
       await this.#stop('immediate');
       throw startError(error, layout, logOffset);
@@ -146,8 +146,9 @@ export class ProcessServer implements Server {
   }
 
   /**
-   * One that was found recovering is waited for, which would begin anew if it were ended; any other of an earlier start
-   * is ended. False once no process of one is alive: nothing else may start a server on this data.
+   * A server that was found recovering is waited for, because its recovery would begin anew if it were ended; any other
+   * server of an earlier start is ended. True if the recovered server is taken over; false once no process of an
+   * earlier server is alive, and only then a server may be started on this data.
    */
   async #takeOver(deadline: Deadline, givenUp: () => boolean): Promise<boolean> {
     await ensureLifeline(this.#layout);
@@ -171,7 +172,7 @@ export class ProcessServer implements Server {
     await tree.keeperGone();
     await removeRecord(this.#layout.record);
     if (result === 'gone') return result;
-    // Ended at once where that was asked for, it did as told.
+    // An immediate stop that was asked for is no reason to warn.
     if (result !== 'clean' && result !== how) {
       this.#world.logger.log('warn', 'postgres was not stopped cleanly; the next start recovers', {
         database: this.#name,
@@ -191,7 +192,7 @@ export class ProcessServer implements Server {
     return found;
   }
 
-  /** Asks a server of an earlier platform how it is, and looks after it if it works; `gone` if it is of no use. */
+  /** Asks a server of an earlier platform whether it works, and watches it if so; `gone` if it cannot be used. */
   async #meet(): Promise<Adoption> {
     const { root, life } = this.#tree;
     const known = this.#recovering;
@@ -201,22 +202,23 @@ export class ProcessServer implements Server {
     const { table } = this.#world;
     const says = postmasterSays(isNamespaceRoot(table, root.pid) ? 1 : root.pid, this.#layout);
     const said = says === 'stopping' ? 'refuses' : await probe(this.endpoint, ADOPT_MS);
-    // One that only begins may not listen yet.
+    // A server that is only starting may not listen yet.
     if (said === 'refuses' && says !== 'starting') return 'gone';
     await writeRecord(this.#layout.record, { ...root, bootId: table.bootId });
-    // Also one that recovers is ours: it is held to its limits from now on, and no stranger among our groups.
+    // A server that recovers is ours too: it is held to its limits from now on, and counts as known in our control
+    // groups.
     if (!known) this.#world.limits.started(this.#name, root);
     if (said !== 'answers') {
       this.#recovering = true;
       return 'starting';
     }
     await this.#upgrade();
-    this.#looks.beginAtAdopted(root);
-    this.#looks.begin();
+    this.#watch.beginAtAdopted(root);
+    this.#watch.begin();
     return 'running';
   }
 
-  /** Before anybody of the tenant's may connect. */
+  /** Runs before a session of the tenant may connect. */
   #upgrade(): Promise<void> {
     const { account, logger } = this.#world;
     return upgradeServer({
@@ -225,7 +227,7 @@ export class ProcessServer implements Server {
     });
   }
 
-  /** The news may come when another server has taken its place already: that one is left alone. */
+  /** The report may come after another server has taken the place of the dead one: the new server is left alone. */
   #postmasterDied(life: LifelineWatch): void {
     this.#exclusive(async () => {
       if (this.#tree.goesOn(life)) await this.#tree.endOrphans(life);
@@ -236,12 +238,12 @@ export class ProcessServer implements Server {
   }
 
   /**
-   * Postgres does not make a lost socket anew. Ended without a stop of ours, it counts as crashed, and the next who
-   * needs it starts it.
+   * Postgres does not create a lost socket again. The server is ended without a stop of the controller, so it counts as
+   * crashed and is started when it is needed next.
    */
-  #endDeaf(life: LifelineWatch): void {
+  #endUnreachable(life: LifelineWatch): void {
     this.#exclusive(async () => {
-      if (!this.#tree.goesOn(life) || this.#tree.frozen || this.#looks.reachable()) return;
+      if (!this.#tree.goesOn(life) || this.#tree.frozen || this.#watch.reachable()) return;
       this.#world.logger.log('warn', 'the socket of a server is gone; the server is ended', { database: this.#name });
       await this.#tree.end(life, 'clean');
       await removeRecord(this.#layout.record);

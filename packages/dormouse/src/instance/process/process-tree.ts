@@ -5,41 +5,47 @@ import type { DatabaseLayout, Thaw } from '../machine/index.ts';
 import { type LifelineWatch, lifelineHeld, type ProcessIdentity, signal, watchLifeline } from '../machine/index.ts';
 import { findPostmaster, goneWithin, isNamespaceRoot, keeperOf, killHolders } from './leftover-processes.ts';
 
-/** A clean stop ends all backends, which each see to it as soon as they can. */
+/** How long a clean stop waits for the backends, which end as soon as they can. */
 const CLEAN_STOP_MS = 30_000;
 /**
- * Then the checkpointer, alone, writes all dirty pages: at most shared_buffers. The recovery that a harder stop brings
- * would write them too.
+ * After that the checkpointer, alone, writes all dirty pages, at most shared_buffers. It may take this long: the
+ * recovery after a harder stop would have to write them too.
  */
 const WRITE_OUT_MS_MAX = 5 * 60_000;
-/** A stopping postmaster takes the same signal again for nothing. */
+/** The pause between two signals. A postmaster that is stopping ignores the same signal. */
 const REPEAT_MS = 500;
-/** An immediate stop writes nothing. */
+/** How long an immediate stop may take, which writes nothing. */
 const IMMEDIATE_STOP_MS = 5000;
-/** When the postmaster has died its children end by themselves within milliseconds, unless frozen or computing. */
+/**
+ * How long the children of a dead postmaster may take: they end by themselves within milliseconds, unless they are
+ * frozen or compute.
+ */
 const ORPHAN_MS = 200;
-/** The keeper of a sandbox ends when the server has; it waits for nothing else. */
+/** How long the keeper of a sandbox may take to end after the server; it waits for nothing else. */
 const KEEPER_MS = 2000;
 
 /**
- * The processes of one server, of our start or of an earlier platform's: who they are, whether they live, their freeze
- * and their end.
+ * The processes of one server, started by this platform or an earlier one: which they are, whether they are alive,
+ * their freeze and their end.
  */
 export class ProcessTree {
-  /** Called when the last process has ended, with whether that was our doing. */
+  /** Called when the last process has ended; `meant` tells whether this platform ended it. */
   onGone: ((meant: boolean) => void) | undefined;
   readonly #name: string;
   readonly #layout: DatabaseLayout;
   readonly #world: ProcessWorld;
   #root: ProcessIdentity | undefined;
-  /** The parent of a sandbox's postmaster: made the sandbox, waits for its end, holds nothing. */
+  /**
+   * The parent of a sandbox's postmaster: it made the sandbox, waits for the sandbox's end, and holds nothing of the
+   * server.
+   */
   #keeper: ProcessIdentity | undefined;
   #life: LifelineWatch | undefined;
-  /** What continues it, while it is frozen. */
+  /** Continues the processes; set while they are frozen. */
   #thaw: Thaw | undefined;
-  /** The postmaster or its keeper, if we are the parent. */
+  /** The postmaster or its keeper, if this process is the parent. */
   #child: ChildProcess | undefined;
-  /** True while we end the server ourselves. */
+  /** True while this platform ends the server. */
   #ending = false;
 
   constructor(name: string, layout: DatabaseLayout, world: ProcessWorld) {
@@ -53,7 +59,7 @@ export class ProcessTree {
     return this.#root;
   }
 
-  /** The life that is watched, or was last. */
+  /** The lifeline that is watched, or was watched last. */
   get life(): LifelineWatch | undefined {
     return this.#life;
   }
@@ -62,22 +68,22 @@ export class ProcessTree {
     return this.#thaw !== undefined;
   }
 
-  /** Whether `life` is that of the server that is there now, and nobody ends it. */
+  /** Whether `life` belongs to the present server, and this platform is not ending that. */
   goesOn(life: LifelineWatch | undefined): boolean {
     return this.lives(life) && !this.#ending;
   }
 
-  /** Whether `life` is that of the server that is there now. */
+  /** Whether `life` belongs to the present server, which is alive. */
   lives(life: LifelineWatch | undefined): boolean {
     return this.#life === life && life?.ended === false;
   }
 
-  /** Whether a process is still the one that it was. */
+  /** Whether the pid still belongs to that process. */
   is(process: ProcessIdentity): boolean {
     return this.#world.table.identify(process.pid)?.startTime === process.startTime;
   }
 
-  /** The postmaster; throws if it is gone. */
+  /** The postmaster. Throws if it is gone. */
   alive(): ProcessIdentity {
     const root = this.#root;
     if (root === undefined || !this.is(root)) throw new Error('the server is gone');
@@ -102,19 +108,19 @@ export class ProcessTree {
     });
   }
 
-  /** Takes note of who makes the sandbox, as soon as it is there. */
+  /** Notes the process that makes the sandbox, as soon as it exists. */
   keptBy(keeper: ProcessIdentity): void {
     this.#keeper = keeper;
   }
 
-  /** Takes note of the postmaster of our own start; `child` is it or its keeper. */
+  /** Notes the postmaster of our own start; `child` is the postmaster or its keeper. */
   startedAs(root: ProcessIdentity, child: ChildProcess): void {
     this.#root = root;
     this.#child = child;
     this.#world.limits.started(this.#name, root);
   }
 
-  /** Watches a server that an earlier platform started, if one is alive. */
+  /** Watches the server that an earlier platform started, if it is alive. */
   async meetStranger(): Promise<LifelineWatch | undefined> {
     try {
       if (!lifelineHeld(this.#layout.lifeline)) return undefined;
@@ -138,29 +144,29 @@ export class ProcessTree {
     this.#thaw = await this.#world.freezer.freeze(this.#name, pid);
   }
 
-  /** Nothing, if it is not frozen or has died meanwhile. */
+  /** Does nothing if the server is not frozen or has died meanwhile. */
   thaw(): void {
     this.#thaw?.();
     this.#thaw = undefined;
   }
 
   /**
-   * We are its parent and have not heard of its end, so its pid is its own: known without a look, which a wake would
-   * wait for.
+   * Whether this process is the parent and has not seen the exit: then the pid still belongs to that process. This is
+   * known without a look into /proc, which a wake would have to wait for.
    */
   unreaped(): boolean {
     const child = this.#child;
-    // A sandbox's keeper reaps it and ends in one go.
+    // A sandbox's keeper reaps the postmaster and ends at the same time.
     const ours = (this.#keeper ?? this.#root)?.pid;
     return child !== undefined && child.pid === ours && child.exitCode === null && child.signalCode === null;
   }
 
-  /** From here on its end is meant. */
+  /** From now on the end of the server is meant. */
   endMeant(): void {
     this.#ending = true;
   }
 
-  /** Ends it as asked for, and as hard as it takes. */
+  /** Ends the server in the way asked for, and turns to stronger means until it is gone. */
   async end(life: LifelineWatch, how: 'clean' | 'immediate'): Promise<StopResult> {
     const steps = [
       ['clean', 'SIGINT', CLEAN_STOP_MS],
@@ -175,8 +181,8 @@ export class ProcessTree {
         break;
       }
       this.#world.freezer.thawForeign(root.pid);
-      // Again and again: process 1 of a namespace hears nothing before it listens, which one that is just starting does
-      // not yet.
+      // The signal is repeated: process 1 of a pid namespace gets no signal before it has installed a handler, which a
+      // postmaster that is just starting has not done.
       const writesOut = (): boolean => result === 'clean' && table.children(root.pid).length === 1;
       for (let waitedMs = 0; waitedMs < waitMs || (waitedMs < WRITE_OUT_MS_MAX && writesOut()); waitedMs += REPEAT_MS) {
         if (this.is(root)) signal(root.pid, name);
@@ -188,20 +194,23 @@ export class ProcessTree {
   }
 
   /**
-   * After the death of the postmaster: its children see it too and end, but frozen ones cannot, and one that computes
-   * does so late.
+   * Ends the children of a dead postmaster. They notice its death and end by themselves, but frozen children cannot,
+   * and one that computes ends late.
    */
   async endOrphans(life: LifelineWatch): Promise<void> {
     if (!this.frozen && (await goneWithin(this.#world.clock, life, ORPHAN_MS))) return;
     await this.#kill(life);
   }
 
-  /** Not a part of the proof: the keeper holds nothing of the server. But what is over leaves no process. */
+  /**
+   * Waits for the end of the keeper, and kills it if need be. This is no part of the proof that the server is gone,
+   * because the keeper holds nothing of it; but an ended server must leave no process.
+   */
   async keeperGone(): Promise<void> {
     const { clock } = this.#world;
     const keeper = this.#keeper;
     if (keeper === undefined) return;
-    // In the group of the server from its start, it stands still with it.
+    // A keeper that was put into the server's group at the start is frozen with the server.
     if (this.frozen && this.is(keeper)) this.#world.freezer.thawForeign(keeper.pid);
     const untilMs = clock.monotonic() + KEEPER_MS;
     while (this.is(keeper) && clock.monotonic() < untilMs) {

@@ -6,43 +6,45 @@ import type { DatabaseLayout, LifelineWatch, ProcessIdentity } from '../machine/
 import { rotateLog, SOCKET_PORT } from '../postgres/index.ts';
 import type { ProcessTree } from './process-tree.ts';
 
-/** How often the log and the socket of a running server are looked at. */
+/** How often the log and the socket of a running server are checked. */
 const LOOK_MS = 10_000;
-/** After a thaw, which might have been long, once this soon; not at once, since a query is waiting. */
+/**
+ * After a thaw, which may follow a long freeze, the first check is this soon; not at once, because a query is waiting.
+ */
 const FIRST_LOOK_MS = 50;
-/** How often an adopted postmaster, whose exit the kernel tells to others, is looked at. */
+/** How often an adopted postmaster is checked: the kernel reports its exit to another process. */
 const ADOPTED_LOOK_MS = 1000;
 const ADOPTED_FROZEN_LOOK_MS = 10_000;
 
-/** What is told of what was seen. */
-export interface ServerNews {
-  /** Its socket is gone: nobody can reach it. */
-  readonly onDeaf: (life: LifelineWatch) => void;
-  /** Its postmaster has died. */
+/** What to call when a check has found something. */
+export interface ServerWatchEvents {
+  /** The server's socket is gone: no client can reach the server. */
+  readonly onUnreachable: (life: LifelineWatch) => void;
+  /** The server's postmaster has died. */
   readonly onDied: (life: LifelineWatch) => void;
 }
 
-/** Looks now and then at a server that is up, for what nobody tells us. */
+/** Checks a server that is up now and then, for events that no process reports to us. */
 export class ServerWatch {
   readonly #name: string;
   readonly #layout: DatabaseLayout;
   readonly #world: ProcessWorld;
   readonly #tree: ProcessTree;
-  readonly #news: ServerNews;
-  /** The next look at log and socket; none while frozen. */
+  readonly #events: ServerWatchEvents;
+  /** The next check of log and socket; none while the server is frozen. */
   #timer: Timer | undefined;
 
-  constructor(name: string, layout: DatabaseLayout, world: ProcessWorld, tree: ProcessTree, news: ServerNews) {
+  constructor(name: string, layout: DatabaseLayout, world: ProcessWorld, tree: ProcessTree, events: ServerWatchEvents) {
     this.#name = name;
     this.#layout = layout;
     this.#world = world;
     this.#tree = tree;
-    this.#news = news;
+    this.#events = events;
   }
 
   /**
-   * A busy server that never rests must not fill the disk by what its tenant makes it log, nor stay when nobody can
-   * reach it.
+   * A busy server that never rests must not fill the disk with what its tenant makes it log, and must not stay up when
+   * no client can reach it.
    */
   begin(ms: number = LOOK_MS): void {
     this.#timer?.cancel();
@@ -51,7 +53,7 @@ export class ServerWatch {
       if (life === undefined || !this.#tree.lives(life)) return;
       void this.cutLog();
       if (this.reachable()) this.begin();
-      else this.#news.onDeaf(life);
+      else this.#events.onUnreachable(life);
     });
   }
 
@@ -64,15 +66,16 @@ export class ServerWatch {
   }
 
   /**
-   * We are not its parent: if the postmaster dies alone while its children are frozen or computing, nothing tells us.
+   * This process is not the parent of an adopted postmaster: if the postmaster dies alone while its children are frozen
+   * or computing, nothing reports that.
    */
   beginAtAdopted(root: ProcessIdentity): void {
     const { life } = this.#tree;
-    // Frozen, it is in nobody's way: a wake finds out.
+    // A dead postmaster among frozen processes does no harm until the next wake, which notices.
     this.#world.clock.after(this.#tree.frozen ? ADOPTED_FROZEN_LOOK_MS : ADOPTED_LOOK_MS, () => {
       if (life === undefined || !this.#tree.lives(life)) return;
       if (this.#tree.is(root)) this.beginAtAdopted(root);
-      else this.#news.onDied(life);
+      else this.#events.onDied(life);
     });
   }
 

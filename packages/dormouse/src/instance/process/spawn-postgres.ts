@@ -9,7 +9,7 @@ import type { Binaries } from '../postgres/index.ts';
 import { logSize, openLog } from '../postgres/index.ts';
 import { isNamespaceRoot } from './leftover-processes.ts';
 
-/** A clean start takes some 15 ms: for so long we look every millisecond. A recovery takes seconds. */
+/** A clean start takes some 15 ms: at first the wait looks every millisecond. A recovery takes seconds. */
 const EAGER_MS = 100;
 const EAGER_LOOK_MS = 1;
 const PATIENT_LOOK_MS = 10;
@@ -17,36 +17,38 @@ const PATIENT_LOOK_MS = 10;
 export interface Spawned {
   readonly child: ChildProcess;
   readonly life: LifelineWatch;
-  /** What the log holds from here on is of this start. */
+  /** The part of the log from this offset on is of this start. */
   readonly logOffset: number;
-  /** Lets a held start go on. */
+  /** Lets a held start go on; undefined where the start was not held. */
   readonly go: (() => void) | undefined;
 }
 
 /**
- * Becomes the program after it was told to: it keeps the pid. Without the word, because we have died, it ends. A group
- * must be entered before, by us: the account of the server may not, and what was charged elsewhere stays charged there.
+ * A shell that waits for a line and then becomes the program, with the same pid. Without the line, because the platform
+ * has died, it ends. It waits so that the platform can move it into its control group first: the server's account may
+ * not do that, and memory that was charged to another group stays charged there.
  */
 const GATE: readonly string[] = ['/bin/sh', '-c', 'read -r go && exec "$@" </dev/null', 'sh'];
 
-/** What every start of one machine shares. */
+/** What all starts on one machine share. */
 export interface SpawnWorld {
   readonly account: Account;
   readonly isolation: Isolation;
 }
 
 /**
- * What is lost when the machine loses power is not worth a wait; what is lost when only Postgres dies is nothing still.
+ * Settings of a database that may be thrown away: a power cut may lose its data, so nothing waits for the disk. A crash
+ * of Postgres alone still loses nothing.
  */
 const THROW_AWAY: readonly string[] = ['-c', 'fsync=off', '-c', 'full_page_writes=off'];
 
 export interface SpawnOptions {
   readonly throwAway: boolean;
-  /** Whether it waits for `go`. */
+  /** Whether the start waits for `go`. */
   readonly held: boolean;
 }
 
-/** Starts a postmaster in a session of its own. Before: proof that none is alive on this data. */
+/** Starts a postmaster in a session of its own. The caller has proven that no other is alive on this data. */
 export function spawnPostgres(
   name: string,
   layout: DatabaseLayout,
@@ -73,7 +75,7 @@ export function spawnPostgres(
     const [program = '', ...args] = held ? [...GATE, ...command] : command;
     const child = spawn(program, args, {
       ...spawnIdentity(account),
-      // A session of its own: Ctrl-C does not reach it, and our death does not thaw it.
+      // A session of its own, so that Ctrl-C does not reach the server and the platform's death does not thaw it.
       detached: true,
       stdio: [held ? 'pipe' : 'ignore', log, log, lifeline.writeFd],
       cwd: '/',
@@ -81,7 +83,7 @@ export function spawnPostgres(
     });
     child.unref();
     const { stdin } = child;
-    // It ends before it has read: its exit says so.
+    // If the process ends before it has read the line, its exit tells.
     stdin?.on('error', () => {});
     return { child, logOffset, life: lifeline.watch(), go: stdin === null ? undefined : () => stdin.end('go\n') };
   } finally {
@@ -90,13 +92,16 @@ export function spawnPostgres(
   }
 }
 
-/** What an ended postmaster left would make the next one ask whether its pid is alive: the proof has answered that. */
+/**
+ * The files that an ended postmaster left would make the next one check whether that pid is alive, which the caller has
+ * done.
+ */
 function clearTraces(layout: DatabaseLayout): void {
   rmSync(join(layout.data, 'postmaster.pid'), { force: true });
   for (const name of readdirSync(layout.run)) rmSync(join(layout.run, name), { force: true });
 }
 
-/** What a wait for a step of a start ends by. */
+/** What ends the wait for a step of a start. */
 export interface StartWait {
   readonly clock: Clock;
   readonly deadline: Deadline;
@@ -105,8 +110,8 @@ export interface StartWait {
 }
 
 /**
- * Waits until the process that was spawned has made the postmaster: its one child, in a sandbox. Rejects with
- * `failure()` once that gives an error, and at the deadline.
+ * Waits until the process that was spawned has made the sandbox's postmaster, its one child. Rejects with `failure()`
+ * once that gives an error, and at the deadline.
  */
 export async function untilConfined(table: ProcessTable, keeperPid: number, wait: StartWait): Promise<ProcessIdentity> {
   return until(wait, () => {
@@ -115,7 +120,10 @@ export async function untilConfined(table: ProcessTable, keeperPid: number, wait
   });
 }
 
-/** Waits until the postmaster accepts connections; `innerPid` is what it calls itself. Rejects as above. */
+/**
+ * Waits until the postmaster accepts connections; `innerPid` is the pid that it sees itself. Rejects as `untilConfined`
+ * does.
+ */
 export async function untilReady(innerPid: number, layout: DatabaseLayout, wait: StartWait): Promise<void> {
   await until(wait, () => isReady(innerPid, layout) || undefined);
 }
@@ -138,8 +146,8 @@ function isReady(innerPid: number, layout: DatabaseLayout): boolean {
 }
 
 /**
- * What a postmaster says of itself in the eighth line of its pid file, `ready` once it accepts; undefined where the
- * first line is not the one that was spawned, or nothing is said yet.
+ * The status that a postmaster writes into the eighth line of its pid file: `ready` once it accepts connections.
+ * Undefined where the first line names another process, or no status was written yet.
  */
 export function postmasterSays(innerPid: number, layout: DatabaseLayout): string | undefined {
   try {

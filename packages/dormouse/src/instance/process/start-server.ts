@@ -18,15 +18,15 @@ export interface Start {
   readonly world: ProcessWorld;
   readonly deadline: Deadline;
   readonly givenUp: () => boolean;
-  /** The process that we spawned has ended, during the start or any time after it, and with it the server. */
+  /** The process that was spawned has ended, during the start or at any time after it, and with it the server. */
   readonly onDied: () => void;
-  /** The keeper alone has ended; the server goes on. */
+  /** The sandbox's keeper alone has ended; the server goes on. */
   readonly onKeeperLost: (root: ProcessIdentity) => void;
 }
 
 /**
- * Without the lifeline nothing proves that no earlier server is alive; one that is new to this machine gets it. Fails
- * with `start_failed` where it has been replaced or removed.
+ * Makes sure that the lifeline exists: without it nothing proves that no earlier server is alive. Data that is new to
+ * this machine gets one. Fails with `start_failed` where the lifeline was replaced or removed.
  */
 export async function ensureLifeline({ lifeline, data, record }: DatabaseLayout): Promise<void> {
   let kind: 'missing' | 'fifo' | 'other' = 'missing';
@@ -38,7 +38,7 @@ export async function ensureLifeline({ lifeline, data, record }: DatabaseLayout)
   if (kind === 'fifo') return;
   statSync(data);
   if (kind === 'missing' && (await readIfPresent(record)) === undefined) {
-    // Restored from a copy that left it out: nothing was started here yet.
+    // The data was restored from a copy without the FIFO: no server was started here yet.
     await makeLifeline(lifeline);
     return;
   }
@@ -47,7 +47,7 @@ export async function ensureLifeline({ lifeline, data, record }: DatabaseLayout)
   });
 }
 
-/** The directory of the socket. Removed by somebody, it is made again: a start needs it. */
+/** Makes the directory of the socket again if it was removed: a start needs it. */
 export function ensureRun({ run }: DatabaseLayout, account: Account): void {
   if (existsSync(run)) return;
   mkdirSync(run, { mode: 0o700 });
@@ -67,7 +67,7 @@ export async function followStart(start: Start): Promise<void> {
     failure ??=
       code === DATA_LOCKED_EXIT ? lockedError(layout) : new Error(`postgres ended with ${name ?? `exit code ${code}`}`);
     const root = tree.life === life ? tree.root : undefined;
-    // Somebody ended the keeper alone: the server goes on, and we hear of its end like any later platform.
+    // The keeper alone was ended: the server goes on, and its end is noticed as for an adopted server.
     if (root !== undefined && root.pid !== child.pid && tree.is(root)) start.onKeeperLost(root);
     else start.onDied();
   });
@@ -79,7 +79,7 @@ export async function followStart(start: Start): Promise<void> {
   }
   const first = table.identify(pid);
   if (first === undefined) {
-    // Its end is known before the news of it, which says why.
+    // The process is gone, but its exit event, which has the reason, is still to come.
     await exited;
     throw failure ?? new Error('postgres ended at once');
   }
@@ -94,20 +94,22 @@ export async function followStart(start: Start): Promise<void> {
     root = await untilConfined(table, pid, wait);
   }
   tree.startedAs(root, child);
-  // While it starts. Nobody connects before both are done.
+  // The record is written while the server starts. No client connects before both are done.
   const recorded = writeRecord(layout.record, { ...root, bootId: table.bootId });
   const innerPid = isolation.kind === 'sandbox' ? 1 : root.pid;
   await Promise.all([recorded, untilReady(innerPid, layout, wait)]);
 }
 
-/** Somebody wants it to rest. */
+/** The error of a start that a forced stop broke off. */
 function startGivenUp(): DormouseError {
   return new DormouseError('start_failed', {
     message: 'The start of this database was broken off, because it is to be stopped. The next query starts it again.',
   });
 }
 
-/** What a start failed with, in words that help; what the log says from `logOffset` on is of this start. */
+/**
+ * The error of a failed start, with the reason from the log; the part of the log from `logOffset` on is of this start.
+ */
 export function startError(error: unknown, layout: DatabaseLayout, logOffset: number): DormouseError {
   if (error instanceof DormouseError) return error;
   const tail = logTail(layout.log, logOffset);
