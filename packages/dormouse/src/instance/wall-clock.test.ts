@@ -9,7 +9,7 @@ const FOLDERS = ['instance', 'pool', 'front'];
 /** Dates for people: when a database was last looked over. */
 const DATES = ['instance/maintenance/maintenance.ts'];
 
-it('no step of the wall clock moves a deadline: nothing between door and server waits by it', () => {
+it('nothing between the doors and the servers waits by the wall clock, so a step of that clock moves no deadline', () => {
   const files = FOLDERS.flatMap((folder) =>
     readdirSync(join(SRC, folder), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))

@@ -3,18 +3,21 @@ import { AdminSession, NEUTRAL_DATABASE } from './admin-session.ts';
 import { MAINTENANCE_ROLE, SUPERUSER } from './roles.ts';
 
 /**
- * For a server that is busy; a CREATE DATABASE that waits for others keeps everybody out of the database we use for 5
- * s.
+ * How long a busy server may be silent; a CREATE DATABASE that waits for other sessions locks the database that is used
+ * here for 5 s.
  */
 const SILENCE_MS = 10_000;
 
-/** Numbers of ours, so nothing is to be quoted. */
+/** The numbers are the platform's own, so nothing has to be quoted. */
 const array = (numbers: Iterable<number>): string => `'{${[...numbers].join(',')}}'::pg_catalog.int4[]`;
 
 const terminateSql = (processIds: Iterable<number>): string =>
   `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.unnest(${array(processIds)}) AS pid`;
 
-/** Before PostgreSQL 18 a backend that starts is not in pg_stat_activity, but waits for a lock that is in pg_locks. */
+/**
+ * Before PostgreSQL 18 a backend that is starting is not in pg_stat_activity, but the lock that it waits for is in
+ * pg_locks.
+ */
 const terminateStartingSql = (ms: number): string => `SELECT pg_catalog.pg_terminate_backend(pid)
   FROM pg_catalog.pg_stat_activity
  WHERE backend_type OPERATOR(pg_catalog.=) 'client backend' AND state OPERATOR(pg_catalog.=) 'starting'
@@ -29,17 +32,20 @@ SELECT pg_catalog.pg_terminate_backend(l.pid)
 const statesSql = (processIds: Iterable<number>): string =>
   `SELECT pid, state FROM pg_catalog.pg_stat_activity WHERE pid OPERATOR(pg_catalog.=) ANY (${array(processIds)})`;
 
-/** What waits for the next session of ours. */
+/** The work that waits for the next session. */
 interface Round {
   readonly terminate: Set<number>;
   readonly states: Set<number>;
   startingMs: number | undefined;
-  /** Gives the states that were asked for. */
+  /** Resolves with the states that were asked for. */
   readonly done: Promise<ReadonlyMap<number, string>>;
   readonly finish: (states: ReadonlyMap<number, string>) => void;
 }
 
-/** One session at a time, however many are to be ended: what comes meanwhile is done by the next, all in one go. */
+/**
+ * Uses one session at a time, however many backends are to be ended: requests that come meanwhile are done together by
+ * the next session.
+ */
 export class AdminBackends implements Backends {
   readonly #endpoint: () => Endpoint;
   #next: Round | undefined;
@@ -74,7 +80,7 @@ export class AdminBackends implements Backends {
       finish = resolve;
     });
     this.#next = { terminate: new Set(), states: new Set(), startingMs: undefined, done, finish };
-    // Those who come in the same turn come along.
+    // Requests of the same turn of the event loop are done together.
     if (!this.#running) queueMicrotask(() => void this.#run());
     return this.#next;
   }
@@ -90,7 +96,7 @@ export class AdminBackends implements Backends {
 
   async #work(round: Round): Promise<ReadonlyMap<number, string>> {
     const states = new Map<number, string>();
-    // Who may signal others sees nothing of what they do, nor those that only start.
+    // The role that may signal other backends sees neither what they do nor those that are starting.
     const looks = round.startingMs !== undefined || round.states.size > 0;
     for (const user of looks ? [SUPERUSER] : [MAINTENANCE_ROLE, SUPERUSER]) {
       try {
@@ -108,7 +114,8 @@ export class AdminBackends implements Backends {
           void session.close();
         }
       } catch {
-        // The server is gone, or does not let us in: another of us, or the next round, which those who need it ask for.
+        // The server is gone or refuses the session: the next role is tried, and callers that need it ask again for a
+        // later round.
       }
     }
     return states;

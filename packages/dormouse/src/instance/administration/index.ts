@@ -1,6 +1,6 @@
 /**
- * Owns: sessions of our own roles inside a server: those roles and rights, their upgrade, the databases that Postgres
- *   reserves, and the end of a backend that does not end by itself.
+ * Owns: sessions of the platform's own roles inside a server: those roles and their rights, the upgrade of both, the
+ *   databases that Postgres reserves, and the end of a backend that does not end by itself.
  * Never: serves a tenant's statement.
  */
 

@@ -11,13 +11,13 @@ const LOCK_MS = 2000;
 
 /**
  * Removes what earlier versions had in the main database: a schema, two publications, two event triggers, and the
- * replica identity FULL of tables without a key. To be called when nothing reads the publications any more: what is
- * written then would be read by nobody.
+ * replica identity FULL of tables without a key. To be called when nothing reads the publications any more: changes
+ * written from then on are not read through them.
  *
- * Only a superuser can drop what is his. Every object is looked at first and dropped only if it belongs to him, which
- * nothing does that a tenant made, and which nobody else can rename or replace meanwhile; a drop runs nothing of a
- * tenant's. Tables are the tenant's: his own role alters them. Fails with `PostgresError`; what is left is left for the
- * next time.
+ * The objects belong to the superuser, so only the superuser can drop them. Each object is dropped only if it belongs
+ * to the superuser: no object that a tenant made does, and no tenant can rename or replace such an object meanwhile. A
+ * drop runs no code of a tenant. Tables belong to the tenant and are altered by the tenant's own role. Fails with
+ * `PostgresError`; objects that are left are removed by a later call.
  */
 export async function retireObjects(endpoint: Endpoint): Promise<void> {
   const superuser = await open(endpoint, SUPERUSER);
@@ -30,7 +30,7 @@ export async function retireObjects(endpoint: Endpoint): Promise<void> {
       );
       return rows.map(([name]) => name ?? '');
     };
-    // First, or they would give the identities back.
+    // The event triggers go first, because they would set the replica identities again.
     for (const name of await ours('evtname', 'evtowner', 'pg_event_trigger', EVENT_TRIGGERS)) {
       await superuser.query(`DROP EVENT TRIGGER ${name}`);
     }
@@ -38,9 +38,9 @@ export async function retireObjects(endpoint: Endpoint): Promise<void> {
       await superuser.query(`DROP PUBLICATION ${name}`);
     }
     const [schema] = await ours('nspname', 'nspowner', 'pg_namespace', [SCHEMA]);
-    // A table that is published and has no identity would refuse updates.
+    // The identities are reset only now: a table that is published and has no identity would refuse updates.
     if (schema !== undefined) await resetIdentities(endpoint);
-    // Nobody else could make anything in it; a view that looks into it goes with it.
+    // No tenant could create anything in the schema; a view that reads from it is dropped with it.
     if (schema !== undefined) await superuser.query(`DROP SCHEMA ${SCHEMA} CASCADE`);
   } finally {
     await superuser.close();
@@ -54,7 +54,8 @@ async function open(endpoint: Endpoint, user: string): Promise<AdminSession> {
 }
 
 /**
- * Takes FULL back from the tables that got it from us and still have it. Those of another role than the owner keep it.
+ * Resets the replica identity of the tables that an earlier version set to FULL and that still have it. Tables that do
+ * not belong to the role `owner` keep it.
  */
 async function resetIdentities(endpoint: Endpoint): Promise<void> {
   const owner = await open(endpoint, 'owner');

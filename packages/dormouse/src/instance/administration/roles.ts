@@ -1,27 +1,31 @@
 /**
- * Who logs in to a server: our own roles, and the tenant's three. `pg_hba.conf` lets in nobody else, whatever roles a
- * tenant makes; our own reach the private socket only, and no door opens a session as one of them.
+ * The roles that may log in to a server: the platform's own and the tenant's three. `pg_hba.conf` admits no other role,
+ * whatever roles a tenant makes. The platform's own roles use the private socket only, and no door opens a session as
+ * one of them.
  */
 
 /**
- * Ours only. Works in template1, where no tenant has anything, and in nobody else's database unless `server-upgrade`
- * says why.
+ * The platform's superuser. It works in template1, where no tenant has any object, and in a tenant's database only
+ * where `server-upgrade` and `retire-objects` say why.
  */
 export const SUPERUSER = 'dormouse';
-/** Streams of WAL: events and base backups. It may do nothing else, in no database. */
+/** Reads streams of WAL, for events and base backups. It has no other rights, in no database. */
 export const REPLICATION_ROLE = 'dormouse_replication';
-/** Vacuum and analyze, and the end of a session that does not end by itself. It reads no table. */
+/** Runs vacuum and analyze, and ends sessions that do not end by themselves. It reads no table. */
 export const MAINTENANCE_ROLE = 'dormouse_maintenance';
 
-/** What keys of a tenant map to. */
+/** The roles that a tenant's keys map to. */
 export const TENANT_ROLES: readonly string[] = ['owner', 'writer', 'reader'];
 
-/** A role of ours beside the superuser, as it must be: one that is there and is another is not used. */
+/**
+ * A role of the platform's own beside the superuser, with the properties that it must have: an existing role with
+ * others is not used.
+ */
 export interface OwnRole {
   readonly name: string;
   /** Attributes beside LOGIN. */
   readonly replication: boolean;
-  /** Predefined roles that it is a member of, with the major version that brought each. */
+  /** The predefined roles that it is a member of, each with the major version that introduced the predefined role. */
   readonly groups: readonly (readonly [name: string, since: number])[];
 }
 
@@ -39,14 +43,16 @@ export const OWN_ROLES: readonly OwnRole[] = [
 ];
 
 /**
- * From this major version on CREATEROLE is a right over the roles that one has made and no others; before, over every
- * role that is not superuser, which reaches the files and programs of the server by way of the predefined roles.
+ * From this major version on, CREATEROLE is a right over the roles that its holder has made and no others. Before, it
+ * is a right over every role that is not a superuser, and so, through the predefined roles, over the files and programs
+ * of the server.
  */
 const CREATEROLE_SINCE = 16;
 
 /**
- * What the owner may beside his own objects: make roles for grants and policies (`createrole_self_grant` lets him act
- * as them), and see what all sessions of his server do. He is ADMIN of none of this, so it ends with him.
+ * The owner's rights beyond its own objects: to make roles for grants and policies (`createrole_self_grant` lets the
+ * owner act as them), and to see what all sessions of its server do. The owner has no ADMIN option on these rights, and
+ * so cannot pass them on.
  */
 export function ownerRightsSql(pgMajor: number): readonly string[] {
   return [
@@ -55,7 +61,10 @@ export function ownerRightsSql(pgMajor: number): readonly string[] {
   ];
 }
 
-/** Makes a role of ours. Not OR REPLACE, not IF NOT EXISTS: what is there is looked at first. */
+/**
+ * Makes one of the platform's own roles. Without OR REPLACE and IF NOT EXISTS: the caller checks an existing role
+ * first.
+ */
 export function createRoleSql({ name, replication, groups }: OwnRole, pgMajor: number): string {
   const member = groups.filter(([, since]) => pgMajor >= since).map(([group]) => group);
   return `CREATE ROLE ${name} LOGIN${replication ? ' REPLICATION' : ''}${member.length > 0 ? ` IN ROLE ${member.join(', ')}` : ''};`;

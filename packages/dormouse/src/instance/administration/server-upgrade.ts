@@ -17,22 +17,22 @@ import { reserveTemplate0 } from './template0.ts';
 import { TEMPLATE1_SINCE, TEMPLATE1_SQL } from './template1.ts';
 
 /**
- * Lies in the data directory, and so in every copy of it: which version of our roles and rights the server has. The
- * template is born with the newest.
+ * The file in the data directory, and so in every copy of it, that says which version of the platform's roles and
+ * rights the server has. The template has the newest.
  */
 export const RIGHTS_FILE = 'dormouse_rights';
 export const RIGHTS_VERSION = '4';
 
 /**
- * Any statement here is done in milliseconds; what a session of an adopted server holds a lock on is left for the next
- * start.
+ * Every statement here takes milliseconds. An object that a session of an adopted server holds a lock on is left for
+ * the next start.
  */
 const SILENCE_MS = 4000;
 const LOCK_MS = 2000;
 
 /**
- * The main database is known by its OID: its name could once be given to another. From PostgreSQL 15 on it is 5; in 14
- * it is the last that initdb makes.
+ * The OID of the main database, which identifies it: earlier versions let an owner give its name to another database.
+ * From PostgreSQL 15 on the OID is 5; in 14 it is that of the last database that initdb makes.
  */
 export const MAIN_DATABASE_OID_SQL = '(SELECT max(oid) FROM pg_catalog.pg_database WHERE oid < 16384 AND oid > 4)';
 
@@ -52,13 +52,13 @@ function identifier(text: string): string {
 }
 
 /**
- * Brings a server that an earlier version made to our present roles and rights, before anybody may connect: the main
- * database belongs to our superuser, the tenant's owner has what he needs by grants, and our work has roles of its own.
- * Nothing to do for any other, at the cost of reading a small file. Never rejects: the server serves all the same, and
- * the next start tries again.
+ * Brings a server that an earlier version made to the present roles and rights, before a tenant may connect: the main
+ * database belongs to the platform's superuser, the tenant's owner has its rights by grants, and the platform's work
+ * has roles of its own. For any other server this only reads a small file. Never rejects: the server serves all the
+ * same, and the next start tries again.
  *
- * Roles and databases belong to the whole server, so the superuser looks at them from template1, where no tenant has
- * anything. In the main database only the tenant's own role acts.
+ * Roles and databases belong to the whole server, so the superuser reads and changes them from template1, where no
+ * tenant has any object. In the main database only the tenant's own role acts.
  */
 export async function upgradeServer(options: UpgradeOptions): Promise<void> {
   const { name, data, endpoint, account, logger } = options;
@@ -76,16 +76,20 @@ export async function upgradeServer(options: UpgradeOptions): Promise<void> {
       await superuser.close();
     }
     await writeRights(file, account);
-    logger.log('info', 'our roles and rights in an older database are of this version', { database: name });
+    logger.log('info', 'the roles and rights of an older database were brought to this version', { database: name });
   } catch (error) {
-    logger.log('warn', 'our roles and rights in an older database could not be renewed; the next start tries again', {
-      database: name,
-      reason: String(error),
-    });
+    logger.log(
+      'warn',
+      'the roles and rights of an older database could not be brought to this version; the next start tries again',
+      {
+        database: name,
+        reason: String(error),
+      },
+    );
   }
 }
 
-/** Says that a data directory has the present roles and rights. */
+/** Records that a data directory has the present roles and rights. */
 export async function writeRights(file: string, account: Account): Promise<void> {
   await writeIfChanged(file, `${RIGHTS_VERSION}\n`, account);
 }
@@ -99,8 +103,8 @@ async function makeRoles(superuser: AdminSession): Promise<void> {
 }
 
 /**
- * One row if the role is there: whether it is the one that we make. An owner may grant it roles that he has made: that
- * gives him nothing.
+ * One row if the role exists, all true if it has the properties that it must have. An owner may grant it roles of the
+ * owner's making, which gives the owner nothing.
  */
 function roleSql({ name, replication, groups }: OwnRole): string {
   const known = groups.map(([group]) => literal(group)).join(', ') || "''";
@@ -122,7 +126,7 @@ async function takeMainDatabase(superuser: AdminSession, endpoint: Endpoint): Pr
     return row;
   };
   const [, oid, open, owner] = await mainName();
-  // Nobody gives a database another name or owner meanwhile.
+  // Locks the names and owners of databases until the transaction ends.
   const beginAlone = async (): Promise<string> => {
     await superuser.query('BEGIN');
     await superuser.query('LOCK TABLE pg_catalog.pg_database IN SHARE ROW EXCLUSIVE MODE');
@@ -130,7 +134,7 @@ async function takeMainDatabase(superuser: AdminSession, endpoint: Endpoint): Pr
   };
   const name = await beginAlone();
   if (name !== 'postgres') {
-    // An owner could do that once. Whoever has the name now gets another.
+    // An owner of an earlier version could rename the main database. A database that has its name now gets another.
     const [taken] = await superuser.query("SELECT oid FROM pg_catalog.pg_database WHERE datname = 'postgres'");
     if (taken !== undefined) await superuser.query(`ALTER DATABASE postgres RENAME TO "postgres_${taken[0]}"`);
     await superuser.query(`ALTER DATABASE ${identifier(name)} RENAME TO postgres`);
@@ -154,7 +158,10 @@ async function takeMainDatabase(superuser: AdminSession, endpoint: Endpoint): Pr
   await superuser.query('COMMIT');
 }
 
-/** With the database, the schema public would be ours: its present owner takes it into his own name, as himself. */
+/**
+ * With the main database, the schema public would become the superuser's. So its present owner takes the schema over in
+ * its own name and by its own session.
+ */
 async function keepPublicSchema(endpoint: Endpoint, mainOid: string): Promise<void> {
   const owner = await AdminSession.open(endpoint, 'postgres', SILENCE_MS, 'owner');
   try {

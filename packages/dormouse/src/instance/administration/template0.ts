@@ -4,45 +4,47 @@ import { AdminSession, NEUTRAL_DATABASE } from './admin-session.ts';
 import { SUPERUSER } from './roles.ts';
 
 /**
- * The database `template0` takes 7 MB, a third of an empty server, so its name is there and its files are not: the
- * entry is what Postgres itself leaves of a database whose DROP was broken off (`datconnlimit` -2), which nobody may
- * use, and which vacuum and ages leave out. The door has the files made when a statement names it.
+ * The database `template0` takes 7 MB, a third of an empty server, so servers have its name and not its files. Its
+ * entry is what Postgres itself leaves of a database whose DROP was broken off (`datconnlimit` -2): no session may use
+ * it, and vacuum and transaction ages leave it out. The door has the files made when a statement names the database.
  *
- * The name must be ours always: from a database of that name, and of no other, Postgres makes copies of any encoding
- * without looking at what is in it, and texts that are none of their encoding are a way to overrun a buffer.
+ * The name must always belong to the platform: from a database of this name, and of no other, Postgres makes copies of
+ * any encoding without a check of the content, and texts that are invalid in their encoding are a way to overrun a
+ * buffer.
  */
 
 /**
- * Makes an entry of initdb's into that name; its files, `TEMPLATE0_FILES` of the data directory, may then be removed.
+ * Turns the entry that initdb made into such an entry; its files, `TEMPLATE0_FILES` in the data directory, may then be
+ * removed.
  */
 export const RESERVE_SQL = "UPDATE pg_catalog.pg_database SET datconnlimit = -2 WHERE datname = 'template0'";
-/** The OID is that of initdb, in every major version from 15 on. */
+/** The OID is the one that initdb gives in every major version from 15 on. */
 export const TEMPLATE0_FILES = 'base/4';
 const RESERVED = '-2';
 
 /**
- * A copy takes a second on a busy disk, and up to five if sessions of the tenant's are in template1; longer silence is
- * not waited for.
+ * How long the server may be silent: a copy takes a second on a busy disk, and up to five if sessions of the tenant are
+ * in template1.
  */
 const SILENCE_MS = 30_000;
 
-/** The version of the collation came with it. */
+/** The major version that introduced the version of a database's collation. */
 const VERSION_SINCE = 15;
-/** The columns below are those of this major version. */
+/** The major version whose columns the INSERT below lists. */
 const ENTRY_SINCE = 18;
 
 /**
- * What nobody uses is not of this name: a draft, and what a draft has replaced. No name that a tenant could know
- * beforehand.
+ * The start of the names of drafts, and of entries that a draft has replaced. The rest is random, so a tenant cannot
+ * take the name beforehand.
  */
 const DRAFT = 'dormouse_template0_';
 
-/** A database of ours, which is told by its owner: 10 is the superuser that initdb makes. */
+/** The condition for a database of the platform, which its owner tells: 10 is the superuser that initdb makes. */
 const OURS = 'datdba = 10';
 
 /**
- * Makes the name ours in a server of an earlier version, which had none, before anybody may connect. A tenant's
- * database of that name gets another.
+ * Reserves the name in a server that an earlier version made without `template0`, before a tenant may connect. A
+ * tenant's database of that name gets another name.
  */
 export async function reserveTemplate0(superuser: AdminSession): Promise<void> {
   const [found] = await superuser.query(`SELECT oid, ${OURS} FROM pg_catalog.pg_database WHERE datname = 'template0'`);
@@ -78,14 +80,14 @@ export async function ensureTemplate0(endpoint: Endpoint): Promise<void> {
   }
 }
 
-/** Another takes the place of the entry, in one moment: nobody else can take the name. */
+/** Puts a real database in the place of the entry, in one transaction, so that no other database can take the name. */
 async function replaceEntry(superuser: AdminSession): Promise<void> {
   const draft = `${DRAFT}${randomBytes(8).toString('hex')}`;
   await superuser.query(createSql(draft));
   await superuser.query('BEGIN');
   await superuser.query(`ALTER DATABASE template0 RENAME TO ${draft}_gone`);
   await superuser.query(`ALTER DATABASE ${draft} RENAME TO template0`);
-  // As initdb does: what is copied from it may have another provider, whose version is another.
+  // As initdb does: a copy of it may have another collation provider, with versions of its own.
   if (superuser.major >= VERSION_SINCE) {
     await superuser.query(
       `UPDATE pg_catalog.pg_database SET datcollversion = NULL WHERE datname = 'template0' AND ${OURS}`,
@@ -94,7 +96,7 @@ async function replaceEntry(superuser: AdminSession): Promise<void> {
   await superuser.query('COMMIT');
 }
 
-/** What it replaced, and what an earlier try left. */
+/** Drops the replaced entry, and drafts that an earlier attempt left. */
 async function dropDrafts(superuser: AdminSession): Promise<void> {
   const drafts = await superuser.query(
     `SELECT datname FROM pg_catalog.pg_database WHERE pg_catalog.starts_with(datname::pg_catalog.text, '${DRAFT}') AND ${OURS}`,

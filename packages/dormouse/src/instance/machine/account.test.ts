@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Scratch, scratch } from '../../../test/support/scratch.ts';
 import { type Account, checkReachable, resolveAccount } from './account.ts';
 
-describe('the way to a directory', () => {
+describe('the path to a directory', () => {
   let home: Scratch;
   beforeEach(() => {
     home = scratch('account');
@@ -12,14 +12,14 @@ describe('the way to a directory', () => {
   afterEach(() => home.remove());
   const stranger: Account = { name: 'stranger', uid: 54_321, gid: 54_321, dropped: true };
 
-  it('is open where every directory lets others through, listable or not', async () => {
+  it('is open to an account where every directory may be entered by others, listable or not', async () => {
     const deep = join(home.path, 'a', 'b');
     mkdirSync(deep, { recursive: true });
     chmodSync(join(home.path, 'a'), 0o711);
     await expect(checkReachable(stranger, deep)).resolves.toBeUndefined();
   });
 
-  it('is closed where one does not, and that one is named', async () => {
+  it('is closed to an account where one directory may not be entered, which the error names', async () => {
     const closed = join(home.path, 'a');
     const deep = join(closed, 'b', 'c');
     mkdirSync(deep, { recursive: true });
@@ -30,7 +30,7 @@ describe('the way to a directory', () => {
     });
   });
 
-  it('depends on who asks', async () => {
+  it('may be open to one account and closed to another', async () => {
     const own = join(home.path, 'own');
     mkdirSync(own);
     chmodSync(own, 0o700);
@@ -40,6 +40,6 @@ describe('the way to a directory', () => {
   });
 });
 
-it('is never root', async () => {
+it('the account that runs Postgres is never root', async () => {
   expect((await resolveAccount()).uid).not.toBe(0);
 });

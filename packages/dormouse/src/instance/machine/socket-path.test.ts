@@ -12,26 +12,29 @@ beforeEach(() => {
 });
 afterEach(() => home.remove());
 
-it('leaves a short path as it is', () => {
+it('a short socket path stays as it is', () => {
   const sockets = socketPaths(home.path);
   expect(sockets.path('db', 'run', 's')).toBe(join(home.path, 'db/run/s'));
   sockets.close();
 });
 
-it.runIf(process.platform === 'linux')('reaches a socket at any depth, counted in bytes', async () => {
-  const deep = join(home.path, 'ä'.repeat(40), 'x'.repeat(200));
-  mkdirSync(join(deep, 'run'), { recursive: true });
-  const sockets = socketPaths(deep);
-  const path = sockets.path('run', 's');
-  expect(Buffer.byteLength(path)).toBeLessThanOrEqual(SOCKET_PATH_BYTES_MAX);
-  const server = createServer((socket) => socket.end('reached'));
-  server.listen(path);
-  await once(server, 'listening');
-  const client = connect(sockets.path('run', 's'));
-  const [said] = (await once(client, 'data')) as [Buffer];
-  expect(said.toString()).toBe('reached');
-  client.destroy();
-  server.close();
-  await once(server, 'close');
-  sockets.close();
-});
+it.runIf(process.platform === 'linux')(
+  'a socket is reached at any depth by a path that is short enough in bytes',
+  async () => {
+    const deep = join(home.path, 'ä'.repeat(40), 'x'.repeat(200));
+    mkdirSync(join(deep, 'run'), { recursive: true });
+    const sockets = socketPaths(deep);
+    const path = sockets.path('run', 's');
+    expect(Buffer.byteLength(path)).toBeLessThanOrEqual(SOCKET_PATH_BYTES_MAX);
+    const server = createServer((socket) => socket.end('reached'));
+    server.listen(path);
+    await once(server, 'listening');
+    const client = connect(sockets.path('run', 's'));
+    const [said] = (await once(client, 'data')) as [Buffer];
+    expect(said.toString()).toBe('reached');
+    client.destroy();
+    server.close();
+    await once(server, 'close');
+    sockets.close();
+  },
+);

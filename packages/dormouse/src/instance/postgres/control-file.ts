@@ -4,18 +4,18 @@ import { DormouseError } from '../../base/index.ts';
 import { addCrc32c, CRC32C_INIT, endCrc32c } from './crc32c.ts';
 
 /**
- * What pg_control says of a data directory (`src/include/catalog/pg_control.h`; these fields lie alike in PostgreSQL 13
- * to 18).
+ * What pg_control says of a data directory (`src/include/catalog/pg_control.h`; these fields have the same offsets in
+ * PostgreSQL 13 to 18).
  */
 export interface ControlFile {
   readonly systemId: bigint;
   readonly version: number;
-  /** The server was stopped cleanly: no WAL before the last checkpoint's segment is needed. */
+  /** Whether the server was stopped cleanly: then no WAL before the last checkpoint's segment is needed. */
   readonly cleanlyStopped: boolean;
   /** The location of the last checkpoint. */
   readonly checkpoint: bigint;
   readonly bytes: Buffer;
-  /** Where its CRC-32C stands; all before it is covered. */
+  /** The offset of its CRC-32C, which covers all bytes before it. */
   readonly crcOffset: number;
 }
 
@@ -27,11 +27,11 @@ const STATE_OFFSET = 16;
 /** `DB_SHUTDOWNED` */
 const SHUT_DOWN = 1;
 const CHECKPOINT_OFFSET = 32;
-/** The struct has grown over the years (296 bytes in PostgreSQL 18) and must stay within one sector. */
+/** The struct grows between versions (296 bytes in PostgreSQL 18) and must stay within one sector. */
 const CRC_OFFSET_MIN = 128;
 const CRC_OFFSET_MAX = 508;
 
-/** Reads pg_control and holds it against its checksum. Fails with `data_unusable`. */
+/** Reads pg_control and verifies its checksum. Fails with `data_unusable`. */
 export async function readControlFile(data: string): Promise<ControlFile> {
   const path = join(data, CONTROL_FILE);
   const bytes = await readFile(path);
@@ -63,7 +63,10 @@ function crcOf(bytes: Buffer, end: number): number {
   return endCrc32c(addCrc32c(CRC32C_INIT, bytes.subarray(0, end)));
 }
 
-/** The checksum tells by itself where it stands, which differs between versions: it is the sum of all before it. */
+/**
+ * Finds the offset of the checksum, which differs between versions: the checksum is the value that equals the CRC-32C
+ * of all bytes before it.
+ */
 function findCrc(bytes: Buffer): number | undefined {
   let running = addCrc32c(CRC32C_INIT, bytes.subarray(0, CRC_OFFSET_MIN));
   for (let offset = CRC_OFFSET_MIN; offset <= CRC_OFFSET_MAX; offset += 4) {

@@ -1,4 +1,4 @@
-/** Castagnoli's polynomial, bits reversed: the checksum of Postgres's own files. */
+/** Castagnoli's polynomial with its bits reversed: the checksum of Postgres's own files. */
 const POLYNOMIAL = 0x82f63b78;
 
 const TABLE: Uint32Array = Uint32Array.from({ length: 256 }, (_, byte) => {
@@ -17,7 +17,7 @@ export function addCrc32c(running: number, bytes: Uint8Array): number {
   return value >>> 0;
 }
 
-/** What a running CRC-32C comes to. */
+/** The final value of a running CRC-32C. */
 export function endCrc32c(running: number): number {
   return (running ^ 0xffffffff) >>> 0;
 }

@@ -37,7 +37,7 @@ function controls(): string[] {
     .sort();
 }
 
-it('says of each extension that is offered that it is trusted, and lists no other; the package stays as it is', async () => {
+it('an installed build lists the offered extensions only, each as trusted, and the package stays as it is', async () => {
   await offerExtensions(build);
   expect(controls()).toEqual(['hstore.control', 'moddatetime.control', 'sslinfo.control']);
   for (const file of controls()) {
@@ -50,7 +50,7 @@ it('says of each extension that is offered that it is trusted, and lists no othe
   }
 });
 
-it('does so for a build that an earlier version installed, once, and again when the list is another', async () => {
+it('a build that an earlier version installed lists the offered extensions too, and is changed again only when the list changes', async () => {
   await offerExtensions(build);
   const made = readFileSync(join(extensions(), 'hstore.control'), 'utf8');
   rmSync(join(extensions(), 'hstore.control'));

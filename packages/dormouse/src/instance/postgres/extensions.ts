@@ -4,14 +4,14 @@ import { dirname, join } from 'node:path';
 import { readIfPresent, syncDirectory, writeDurably } from '../machine/index.ts';
 
 /**
- * The extensions that an owner may create: docs/EXTENSIONS.md says what each is for and what was weighed, and why the
- * others of PostgreSQL's own are not here. All of them are `trusted` in our copy of the control files, which lets who
- * may create a schema create them: Postgres runs the script as its superuser, replaces nothing of anybody's by it, and
- * what it makes belongs to the superuser.
+ * The extensions that an owner may create: docs/EXTENSIONS.md says what each is for, what was weighed, and why
+ * PostgreSQL's other extensions are not here. All of them are `trusted` in our copy of the control files, so a role
+ * that may create a schema may create them: Postgres runs the script as its superuser, which replaces no existing
+ * object, and the objects that it makes belong to the superuser.
  *
- * To be listed, an extension must give who uses it no more than his role has: no file, no network, no program, no data
- * by the way of pages or WAL, no code of his in a session of another role; and it must load on every system that we
- * have binaries for.
+ * To be listed, an extension must give a user no more than the user's role has: no file, no network, no program, no
+ * data by way of pages or WAL, no code of the user in a session of another role; and it must load on every system that
+ * there are programs for.
  */
 const OFFERED: ReadonlySet<string> = new Set([
   'autoinc',
@@ -47,17 +47,17 @@ const OFFERED: ReadonlySet<string> = new Set([
   'uuid-ossp',
 ]);
 
-/** Beside an installed build: which list its control files are of. */
+/** The file beside an installed build that says which list its control files were made from. */
 const LIST_FILE = 'EXTENSIONS';
 const LIST = [...OFFERED].join(' ');
 
 export const CONTROL = '.control';
-/** What Postgres does not list: it looks for names that end as above. */
+/** The end of the name of a control file that Postgres does not list, because it looks for names that end as above. */
 const WITHHELD = '.control.withheld';
 
 /**
- * Makes the control files of a build of ours say which extensions there are, and that they are trusted. Its files may
- * be hard links to the package's: they are replaced, never written to. Does nothing where that is done.
+ * Makes the control files of an installed build list the offered extensions only, as trusted. The files may be hard
+ * links to the package's, so they are replaced and never written to. Does nothing where that was done before.
  */
 export async function offerExtensions(build: string): Promise<void> {
   const list = join(build, LIST_FILE);
@@ -91,10 +91,13 @@ async function replaceBy(path: string, text: string): Promise<void> {
   await rename(unfinished, path);
 }
 
-/** Counts statements for `pg_stat_statements`: it needs shared memory, and so the start of the server. */
+/** The library of `pg_stat_statements`, which needs shared memory and so must be loaded at the start of the server. */
 const STATEMENTS_LIBRARY = 'pg_stat_statements';
 
-/** The libraries that every server of the build in `bin` loads at its start: those of ours that the build has. */
+/**
+ * The libraries that every server of the build in `bin` loads at its start: those that the platform uses and the build
+ * has.
+ */
 export function preloadLibraries(bin: string): readonly string[] {
   const root = dirname(bin);
   const found = [join(root, 'lib', 'postgresql'), join(root, 'lib')].some((directory) =>

@@ -7,17 +7,20 @@ import { readIfPresent, removeTree, unfinishedPath } from '../machine/index.ts';
 import type { Binaries } from './binaries.ts';
 import { CONTROL, isOffered, trusted } from './extensions.ts';
 
-/** The major version that brought `extension_control_path`: before, control files are those of the build. */
+/**
+ * The major version that introduced `extension_control_path`: servers of older versions use the control files of the
+ * build.
+ */
 const CONTROL_PATH_SINCE = 18;
 const TRUSTED = /^\s*trusted\s*=\s*'?(true|on|yes|1)'?\s*(#.*)?$/m;
 
 /**
- * Where a server of a build that the user names looks for extensions. Its files are not ours to change, so there is a
- * directory of ours with control files of what an owner may create, and links to everything else: what we offer of
- * PostgreSQL's own, what the build itself calls trusted, and what the operator does (`--trust-extension`). The rest is
- * not listed.
+ * Makes the directory in which servers of a build that the user names look for extensions. The build's own files must
+ * not be changed, so the platform has a directory with control files of the extensions that an owner may create, and
+ * links to all other files. An owner may create the extensions that the platform offers of PostgreSQL's own, those that
+ * the build calls trusted, and those that the operator trusts (`--trust-extension`). Other extensions are not listed.
  *
- * `extensions` of the builds is set. Fails with `usage_invalid` for a name that no build has.
+ * Gives the builds with `extensions` set. Fails with `usage_invalid` for a name that no build has.
  */
 export async function offerGiven(
   given: readonly Binaries[],
@@ -35,7 +38,7 @@ export async function offerGiven(
 
   async function offer(build: Binaries): Promise<Binaries> {
     const source = await sourceOf(build);
-    // The path is a list with colons between.
+    // The setting is a list of paths with colons in between.
     if (source === undefined || directory.includes(':')) return build;
     const files = (await readdir(source)).sort();
     const controls = new Map<string, string>();
@@ -67,22 +70,22 @@ export async function offerGiven(
   }
 }
 
-/** The directory of a build's control files, as the usual layouts have it. */
+/** The directory of a build's control files, in one of the usual layouts. */
 async function sourceOf({ bin, major }: Binaries): Promise<string | undefined> {
   const root = dirname(realpathSync(bin));
   const candidates = [
     join(root, 'share', 'postgresql', 'extension'),
     join(root, 'share', 'extension'),
-    // Debian: lib/postgresql/18/bin, and share/postgresql/18.
+    // Debian: lib/postgresql/18/bin and share/postgresql/18.
     join(root, '..', '..', '..', 'share', 'postgresql', String(major), 'extension'),
-    // Fedora and its like: bin, and share/pgsql.
+    // Fedora and similar: bin and share/pgsql.
     join(root, 'share', 'pgsql', 'extension'),
   ];
   for (const candidate of candidates) if (await isThere(join(candidate, `plpgsql${CONTROL}`))) return candidate;
   return undefined;
 }
 
-/** A power cut may have left a part of it: nothing of it is synced. */
+/** Whether the directory is complete: it is never synced, so a power cut may have left a part of it. */
 async function isWhole(
   made: string,
   controls: ReadonlyMap<string, string>,

@@ -1,7 +1,7 @@
 /**
  * Owns: PostgreSQL as a program and as files: builds, extensions, settings, the template, the control file, WAL, the
  *   server's log.
- * Never: starts a server, opens a session.
+ * Never: starts a server, or opens a session.
  */
 export type { Binaries } from './binaries.ts';
 export { type Builds, checkBuilds, prepareBuilds } from './builds.ts';

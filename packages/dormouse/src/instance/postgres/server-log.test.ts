@@ -12,7 +12,7 @@ beforeEach(() => {
 });
 afterEach(() => home.remove());
 
-it('is cut under a writer that goes on, and the old part is kept once', async () => {
+it('a log is truncated while its writer goes on, and one old part is kept', async () => {
   const fd = openLog(path);
   writeSync(fd, 'a'.repeat(LOG_BYTES_MAX));
   await rotateLog(path);
@@ -25,13 +25,13 @@ it('is cut under a writer that goes on, and the old part is kept once', async ()
   expect(statSync(`${path}.1`).size).toBe(LOG_BYTES_MAX + 1);
 });
 
-it('need not be there', async () => {
+it('a log that does not exist is no error', async () => {
   await rotateLog(path);
   expect(existsSync(path)).toBe(false);
   expect(logTail(path, 0)).toBe('');
 });
 
-it('quotes the last lines of this start only', () => {
+it('a message quotes the last lines of this start only', () => {
   writeFileSync(path, 'an earlier start\n');
   const fd = openLog(path);
   const offset = logSize(fd);

@@ -1,26 +1,26 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { copyFile, rm, stat, truncate } from 'node:fs/promises';
 
-/** A log over this is moved to `.1`: enough for weeks of starts, and a thousand databases stay under 2 GiB. */
+/** A log larger than this is moved to `.1`: enough for weeks of starts, and a thousand databases stay under 2 GiB. */
 export const LOG_BYTES_MAX: number = 1024 * 1024;
 
-/** What a message quotes from the end of a log. */
+/** The part of the end of a log that a message quotes. */
 const TAIL_BYTES = 4096;
 const TAIL_LINES = 5;
 
 /**
- * Opens a server's log for appending. Whoever writes does so in append mode, so cutting the file off under him is safe;
- * what is written between copy and cut is lost, and the size is bounded.
+ * Opens a server's log for appending. The server writes in append mode, so the file may be truncated meanwhile; lines
+ * written between the copy and the truncation are lost, and the size is bounded.
  */
 export function openLog(path: string): number {
   return openSync(path, 'a', 0o600);
 }
 
-/** Moves the log to `.1` if it is over the bound. */
+/** Moves the content of the log to `.1` if it is over the bound. */
 export async function rotateLog(path: string): Promise<void> {
   try {
     if ((await stat(path)).size <= LOG_BYTES_MAX) return;
-    // On a full disk the old lines go, not the bound.
+    // On a full disk the old lines are lost, and the bound holds.
     await copyFile(path, `${path}.1`).catch(() => rm(`${path}.1`, { force: true }));
     await truncate(path, 0);
   } catch (error) {
@@ -28,7 +28,7 @@ export async function rotateLog(path: string): Promise<void> {
   }
 }
 
-/** How long the log is: what comes after belongs to the next start. */
+/** The size of the log: bytes after it belong to the next start. */
 export function logSize(fd: number): number {
   return fstatSync(fd).size;
 }

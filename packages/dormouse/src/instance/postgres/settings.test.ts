@@ -4,7 +4,7 @@ import { pgHbaConf, postgresqlConf, type ServerSettings, TEMPLATE_SQL } from './
 const BUILD = { major: 18, preload: [] };
 const SETTINGS: ServerSettings = { clientsMax: 50, tempLimitBytes: 2 ** 30 };
 
-it('names every setting once', () => {
+it('postgresql.conf has every setting once', () => {
   const names = postgresqlConf(BUILD, SETTINGS)
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'))
@@ -13,21 +13,21 @@ it('names every setting once', () => {
   expect(new Set(names).size).toBe(names.length);
 });
 
-it('opens no door but the socket', () => {
+it('pg_hba.conf admits connections over the socket only', () => {
   expect(postgresqlConf(BUILD, SETTINGS)).toMatch(/^listen_addresses = ''/m);
   for (const line of pgHbaConf().split('\n')) expect(line).toMatch(/^(#|local |$)/);
 });
 
-it('has room for all that is promised, and for ourselves', () => {
+it('a server has room for all promised client connections, and for the platform’s own', () => {
   expect(postgresqlConf(BUILD, SETTINGS)).toMatch(/^max_connections = 56 /m);
   expect(postgresqlConf(BUILD, { ...SETTINGS, clientsMax: 3 * 40 + 200 })).toMatch(/^max_connections = 326 /m);
 });
 
-it('has a command a line, as the single-user mode reads them', () => {
+it('the template’s SQL has one command per line, as the single-user mode reads it', () => {
   for (const line of TEMPLATE_SQL) expect(line).toMatch(/^[^\n]*;$/);
 });
 
-it('loads at the start what the build has, and nothing where it has nothing', () => {
+it('a server loads at its start the libraries that its build has, and none where it has none', () => {
   expect(postgresqlConf(BUILD, SETTINGS)).not.toContain('preload');
   expect(postgresqlConf({ ...BUILD, preload: ['pg_stat_statements'] }, SETTINGS)).toMatch(
     /^shared_preload_libraries = 'pg_stat_statements'$/m,

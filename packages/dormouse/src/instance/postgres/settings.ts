@@ -1,6 +1,6 @@
 /**
- * What every server of ours is configured with. Tenants are never superuser and cannot change it; it is written again
- * before each start, so an old database gets the settings of the platform that starts it.
+ * The configuration of every server. Tenants are never superuser and cannot change it. It is written again before each
+ * start, so an old database gets the settings of the platform that starts it.
  */
 
 import {
@@ -16,39 +16,49 @@ import {
 } from '../administration/index.ts';
 import { type Binaries, NEW_MAJOR } from './binaries.ts';
 
-/** Grows when the template must be made anew: other roles, other initdb flags. */
+/** Increased when the template must be made anew, because of other roles or other flags of initdb. */
 export const TEMPLATE_VERSION = 6;
 
-/** The name of the socket is `.s.PGSQL.<port>`; with no TCP listener the number means nothing else. */
+/** The port in the socket's name, `.s.PGSQL.<port>`; without a TCP listener it has no other meaning. */
 export const SOCKET_PORT = 5432;
 
-/** Relative to the data directory: the socket's path has a limit of 107 bytes, data directories have none. */
+/**
+ * Relative to the data directory, because the socket's path is limited to 107 bytes and that of a data directory is
+ * not.
+ */
 export const SOCKET_DIRECTORY = '../run';
 
-/** WAL segments of 1 MiB: with the default of 16 an empty database would weigh twice as much. */
+/** WAL segments are of 1 MiB: with the default of 16 MiB an empty database would take twice as much disk. */
 export const WAL_SEGMENT_MIB = 1;
 
-/** For superusers alone, which is us. */
+/** Connections reserved for superusers, and so for the platform. */
 const SUPERUSER_CONNECTIONS = 1;
-/** For those who may use what is reserved: maintenance, which ends what takes up all places. */
+/**
+ * Connections reserved for roles that may use reserved connections: maintenance, which ends sessions that take up all
+ * others.
+ */
 const RESERVED_CONNECTIONS = 2;
-/** Of our own besides: maintenance, and what asks for settings. Streams of WAL have places of theirs. */
+/**
+ * Further connections of the platform's own: maintenance, and sessions that read settings. Streams of WAL have
+ * connections of their own.
+ */
 const OWN_CONNECTIONS = 3;
 
-/** What of a server's settings is a flag of the platform. */
+/** The settings of a server that follow from flags of the platform. */
 export interface ServerSettings {
   /**
-   * Connections of clients that are promised, pooled and direct ones of all roles. Each costs a sleeping server 35 kB.
+   * The number of client connections to make room for, pooled and direct ones of all roles. Each costs a suspended
+   * server 35 kB.
    */
   readonly clientsMax: number;
-  /** Temporary files of one session, or Infinity. */
+  /** The limit of one session's temporary files in bytes, or Infinity. */
   readonly tempLimitBytes: number;
 }
 
 /** 3 roles × 10 pooled, 20 direct sessions. */
 export const DEFAULT_CLIENTS_MAX = 50;
 
-/** The major version that brought a setting; an older server does not start with one it does not know. */
+/** The major version that introduced a setting: a server does not start with a setting that it does not know. */
 const SINCE: Readonly<Record<string, number>> = {
   reserved_connections: 16,
   createrole_self_grant: 16,
@@ -116,12 +126,12 @@ const SETTINGS: readonly Setting[] = [
 ];
 
 /**
- * Statements that `pg_stat_statements` tells apart; a server, asleep or not, is 0.4 MB larger by it, with Postgres's
- * 5000 by 3 MB.
+ * The number of statements that `pg_stat_statements` distinguishes. It makes every server, suspended or not, 0.4 MB
+ * larger; Postgres's default of 5000 would take 3 MB.
  */
 const STATEMENTS_MAX = 500;
 
-/** The setting is a number of KiB, of 31 bits. */
+/** The largest value of the setting, which is a number of KiB in 31 bits. */
 const TEMP_KIB_MAX = 2 ** 31 - 1;
 
 /** The text of postgresql.conf for a server of this build. */
@@ -157,8 +167,8 @@ export function postgresqlConf(
 }
 
 /**
- * The text of pg_hba.conf: who reaches the socket in its directory of mode 0700 is us, and the roles that we log in as
- * are named. A role of the tenant's making has no way in.
+ * The text of pg_hba.conf. Only the platform reaches the socket, whose directory has mode 0700, and only the roles that
+ * the platform logs in as are admitted. A role that a tenant makes cannot log in.
  */
 export function pgHbaConf(): string {
   const ours = [SUPERUSER, ...OWN_ROLES.map(({ name }) => name)];
@@ -173,8 +183,8 @@ export function pgHbaConf(): string {
 }
 
 /**
- * Functions that write without asking for a right: large objects, and messages into the WAL. Everybody's, as Postgres
- * comes.
+ * Functions that write without a check of any right: large objects, and messages into the WAL. By Postgres's default
+ * every role may call them.
  */
 const WRITING_FUNCTIONS: readonly string[] = [
   'lo_creat(integer)',
@@ -185,9 +195,10 @@ const WRITING_FUNCTIONS: readonly string[] = [
 ];
 
 /**
- * What the template gets on top of initdb: our roles, the three that a tenant has, and what the owner may do in the
- * main database, which is not his: who owns a database renames, drops and closes it. One command a line, for the
- * single-user mode. pg_write_all_data covers UPDATE on sequences, which is what nextval and setval need.
+ * The SQL that makes the template from what initdb makes: the platform's roles, the tenant's three, and the owner's
+ * rights in the main database. The main database does not belong to the owner, because the owner of a database may
+ * rename, drop and close it. One command per line, for the single-user mode. pg_write_all_data covers UPDATE on
+ * sequences, which is what nextval and setval need.
  */
 export const TEMPLATE_SQL: readonly string[] = [
   ...OWN_ROLES.map((role) => createRoleSql(role, NEW_MAJOR)),
@@ -195,26 +206,27 @@ export const TEMPLATE_SQL: readonly string[] = [
   ...ownerRightsSql(NEW_MAJOR),
   'CREATE ROLE writer LOGIN IN ROLE pg_read_all_data, pg_write_all_data;',
   'CREATE ROLE reader LOGIN IN ROLE pg_read_all_data;',
-  // What a session of theirs raises is for its client: a loop of RAISE LOG would fill the disk.
+  // Messages that a session of a tenant raises go to its client only: a loop of RAISE LOG would fill the disk.
   ...TENANT_ROLES.map((role) => `ALTER ROLE ${role} SET log_min_messages = fatal;`),
   'GRANT CREATE, CONNECT, TEMPORARY ON DATABASE postgres TO owner WITH GRANT OPTION;',
   `GRANT CONNECT ON DATABASE postgres TO ${REPLICATION_ROLE}, ${MAINTENANCE_ROLE};`,
-  // With the database it would be ours. Migrations drop it and make it anew.
+  // Without this the schema would belong to the owner of the database, the superuser. Migrations drop the schema and
+  // make it anew.
   'ALTER SCHEMA public OWNER TO owner;',
   'REVOKE TEMPORARY ON DATABASE postgres FROM PUBLIC;',
   'GRANT TEMPORARY ON DATABASE postgres TO writer;',
   `REVOKE EXECUTE ON FUNCTION ${WRITING_FUNCTIONS.join(', ')} FROM PUBLIC;`,
   `GRANT EXECUTE ON FUNCTION ${WRITING_FUNCTIONS.join(', ')} TO owner, writer;`,
-  // As if initdb had made them so: a dump must not carry them into a server that has no such roles.
+  // Marked as if initdb had made these rights: a dump must not carry them to a server that has no such roles.
   `INSERT INTO pg_init_privs SELECT oid, 'pg_proc'::regclass, 0, 'i', proacl FROM pg_proc WHERE oid = ANY ('{${WRITING_FUNCTIONS.map((name) => `"${name}"`).join(',')}}'::regprocedure[]);`,
   TEMPLATE1_SQL,
-  // Its files are removed.
+  // The files of template0 are removed afterwards.
   `${RESERVE_SQL};`,
   'VACUUM;',
   'CHECKPOINT;',
 ];
 
-/** Arguments of initdb, apart from the data directory. -E and --locale: without them it fails where LANG is unset. */
+/** The arguments of initdb, apart from the data directory. Without -E and --locale it fails where LANG is unset. */
 export const INITDB_ARGUMENTS: readonly string[] = [
   `--username=${SUPERUSER}`,
   '--encoding=UTF8',

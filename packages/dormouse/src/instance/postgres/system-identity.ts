@@ -14,15 +14,15 @@ const SYSTEM_ID_OFFSET = 24;
 
 const SEGMENT_NAME = /^[0-9A-F]{24}(\.partial)?$/;
 
-/** A system identifier that no other copy has: 63 random bits, since SQL shows it as a signed number. */
+/** A new system identifier: 63 random bits, because SQL shows it as a signed number. */
 export function newSystemId(): bigint {
   return (randomBytes(8).readBigUInt64LE() >> 1n) | 1n;
 }
 
 /**
- * Gives a data directory that nothing uses another system identifier: in pg_control and in each WAL segment, so that
- * recovery takes them for its own. Not atomic and not durable: for a copy that has no name yet. Fails with
- * `data_unusable`.
+ * Gives an unused data directory another system identifier, in pg_control and in each WAL segment, so that recovery
+ * accepts the segments as the directory's own. Not atomic and not durable: for a copy that does not have its name yet.
+ * Fails with `data_unusable`.
  */
 export async function setSystemId(data: string, systemId: bigint): Promise<void> {
   const control = await readControlFile(data);
@@ -34,8 +34,8 @@ export async function setSystemId(data: string, systemId: bigint): Promise<void>
 }
 
 /**
- * A segment made ahead of use is all zero, or holds what it was recycled from: only a header of this history is
- * changed.
+ * A segment that was made in advance is all zero, or has the content that it was recycled from: only a header of this
+ * history is changed.
  */
 async function patchSegment(path: string, from: bigint, to: bigint): Promise<void> {
   const file = await open(path, 'r+');

@@ -29,7 +29,7 @@ import {
 } from './settings.ts';
 import { trimWal } from './trim-wal.ts';
 
-/** Beside the template's data: which version of ours it is. */
+/** The file beside the template's data that says which version of the template it is. */
 const TEMPLATE_FILE = 'template.json';
 
 export interface TemplateOptions {
@@ -40,8 +40,8 @@ export interface TemplateOptions {
 }
 
 /**
- * A mark of the template that is there now: made anew, it has another. What was copied from an older one is recognised
- * by it.
+ * A mark of the present template, which changes whenever the template is made anew: it tells copies of an older
+ * template apart.
  */
 export async function templateMark(layout: DataLayout, major: number): Promise<string> {
   const text = (await readIfPresent(join(layout.template(major), TEMPLATE_FILE))) ?? '';
@@ -54,8 +54,8 @@ export function templateData(layout: DataLayout, major: number): string {
 }
 
 /**
- * Makes the template of this major version unless a finished one of our version is there. It gets its name last, so one
- * that is half-made is never used. Fails with `disk_full`, `data_unusable`.
+ * Makes the template of this major version, unless a finished one of the present version exists. It gets its name last,
+ * so a half-made template is never used. Fails with `disk_full`, `data_unusable`.
  */
 export async function prepareTemplate(options: TemplateOptions): Promise<void> {
   const { layout, account, binaries } = options;
@@ -70,7 +70,7 @@ export async function prepareTemplate(options: TemplateOptions): Promise<void> {
     if (account.dropped) await chown(unfinished, account.uid, account.gid);
     const data = join(unfinished, 'pgdata');
     await runAs(account, join(binaries.bin, 'initdb'), [...INITDB_ARGUMENTS, `--pgdata=${data}`]);
-    // Those of its copies are written before each start.
+    // The settings of its copies are written before each start.
     const settings = { clientsMax: DEFAULT_CLIENTS_MAX, tempLimitBytes: Number.POSITIVE_INFINITY };
     await configure(data, account, binaries, settings);
     await runSingle(binaries, account, data);
@@ -93,14 +93,12 @@ export async function prepareTemplate(options: TemplateOptions): Promise<void> {
 
 /** Runs the template's SQL in the single-user mode, which needs no socket, and stops cleanly at its end. */
 async function runSingle(binaries: Binaries, account: Account, data: string): Promise<void> {
-  // exit_on_error: without it a failed statement is a line on stderr and the exit code is 0.
+  // Without exit_on_error a failed statement only writes a line to stderr, and the exit code is 0.
   const args = ['--single', '-D', data, '-c', 'exit_on_error=on', 'postgres'];
   await runAs(account, join(binaries.bin, 'postgres'), args, { input: `${TEMPLATE_SQL.join('\n')}\n` });
 }
 
-/**
- * The major version that a data directory is of: what it says itself, whatever is on record. Fails with `start_failed`.
- */
+/** The major version of a data directory, by its own PG_VERSION and not by any record. Fails with `start_failed`. */
 export function dataMajor(data: string): number {
   const file = join(data, 'PG_VERSION');
   let said = '';
@@ -117,7 +115,7 @@ export function dataMajor(data: string): number {
   });
 }
 
-/** Writes our settings into a data directory that is not in use. */
+/** Writes the platform's settings into a data directory. */
 export async function configure(
   data: string,
   account: Account,

@@ -4,8 +4,9 @@ import { readControlFile } from './control-file.ts';
 import { WAL_SEGMENT_MIB } from './settings.ts';
 
 /**
- * Removes the WAL that a cleanly stopped server needs no more, and what it made ahead of use: only the segment with the
- * last checkpoint stays. Not for a directory whose slots are to go on. Does nothing to one that has to recover.
+ * Removes the WAL that a cleanly stopped server does not need any more, and the segments that it made in advance: only
+ * the segment with the last checkpoint stays. Not for a directory whose slots are to be kept. Does nothing to a
+ * directory that has to recover.
  */
 export async function trimWal(data: string): Promise<void> {
   const { cleanlyStopped, checkpoint } = await readControlFile(data);
@@ -18,10 +19,10 @@ export async function trimWal(data: string): Promise<void> {
 }
 
 const SEGMENT_BYTES = BigInt(WAL_SEGMENT_MIB * 1024 * 1024);
-/** A checkpoint's record has some 120 bytes, and page headers come in between. */
+/** The most bytes of a checkpoint's record: it has some 120 bytes, and page headers may come in between. */
 const RECORD_BYTES_MAX = 1024n;
 
-/** The segment files that a checkpoint's record lies in: it may begin at the end of one and end in the next. */
+/** The segment files that hold a checkpoint's record, which may begin at the end of one segment and end in the next. */
 export function segmentsOf(checkpoint: bigint): string[] {
   return [...new Set([segmentName(checkpoint), segmentName(checkpoint + RECORD_BYTES_MAX)])];
 }
