@@ -1,6 +1,6 @@
 import type { DatabaseDetail, DatabaseSummary, PlatformStatus } from '../../dormouse/src/management-api/index.ts';
 
-/** The management API as the page uses it; the session cookie goes with every request by itself. */
+/** The management API, as far as the page uses it. The browser adds the session cookie to every request. */
 
 export type { DatabaseSummary, LimitsView, RestView } from '../../dormouse/src/management-api/index.ts';
 
@@ -9,7 +9,7 @@ export type Status = Pick<PlatformStatus, 'version' | 'region' | 'oldest'>;
 
 export type Action = 'wake' | 'suspend' | 'stop';
 
-/** What the platform refused, in its own words; status 0 when it could not be reached. */
+/** An error of the platform with its message; the status is 0 when the platform could not be reached. */
 export class ApiError extends Error {
   readonly status: number;
   constructor(status: number, message: string) {
@@ -49,9 +49,9 @@ function messageOf(text: string): string | undefined {
 const path = (id: string) => `/api/databases/${encodeURIComponent(id)}`;
 
 export interface Api {
-  /** Changes the admin token into the session cookie. */
+  /** Exchanges the admin token for the session cookie. */
   openSession(token: string): Promise<void>;
-  /** True if the cookie is good; throws when the platform cannot be reached. */
+  /** Whether the session is valid. Throws when the platform cannot be reached. */
   hasSession(): Promise<boolean>;
   status(): Promise<Status>;
   databases(): Promise<readonly DatabaseSummary[]>;

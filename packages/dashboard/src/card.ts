@@ -14,7 +14,7 @@ const ACTIONS: readonly (readonly [Action, string])[] = [
   ['stop', 'Stop'],
 ];
 
-/** A new element with its classes and children. Text goes in as text, so data never becomes markup. */
+/** Makes an element with classes and children. Strings become text nodes, so data never becomes markup. */
 function element<Name extends keyof HTMLElementTagNameMap>(
   name: Name,
   className = '',
@@ -26,7 +26,7 @@ function element<Name extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** One database in the list. It is updated in place, so that focus and an open drawer stay. */
+/** The card of one database in the list. It is updated in place, so that it keeps focus and an open drawer. */
 export class Card {
   readonly node: HTMLLIElement;
   readonly #handlers: CardHandlers;
@@ -86,7 +86,7 @@ export class Card {
     this.#allow();
   }
 
-  /** Buttons that make no sense now stay where they are and keep focus: they say so instead of vanishing. */
+  /** Buttons for actions that are not possible are marked as disabled instead of removed, so that they keep focus. */
   #allow(): void {
     const allowed = actionsIn(this.#database.state);
     for (const [action, label] of ACTIONS) {
@@ -108,7 +108,7 @@ export class Card {
     await this.#do(() => this.#handlers.setAlwaysOn(id, !rest.alwaysOn));
   }
 
-  /** One at a time; what goes wrong stands on the card. */
+  /** Runs one action at a time and shows its error on the card. */
   async #do(work: () => Promise<void>): Promise<void> {
     if (this.#busy) return;
     this.#busy = true;
@@ -171,8 +171,8 @@ export class Card {
       await navigator.clipboard.writeText(url);
       this.#handlers.copied(label);
     } catch {
-      // No clipboard here (plain http under another name than localhost): show and select, so that a key press copies
-      // it.
+      // Without a clipboard (plain http under another name than localhost) the address is shown and selected, so that a
+      // key press copies it.
       code.dataset.shown = 'true';
       set(code, url);
       getSelection()?.selectAllChildren(code);
@@ -185,7 +185,7 @@ function plural(count: number, one: string, many: string): string {
   return `${count} ${count === 1 ? one : many}`;
 }
 
-/** Sets text only where it differs, so that screen readers hear changes and nothing else. */
+/** Sets text only where it differs, so that screen readers announce changes only. */
 function set(node: HTMLElement, text: string): void {
   if (node.textContent !== text) node.textContent = text;
 }

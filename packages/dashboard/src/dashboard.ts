@@ -3,9 +3,11 @@ import { Card, type CardHandlers } from './card.ts';
 import { applyChange, type Change, describePlatform, summarize } from './databases.ts';
 import { Live } from './live.ts';
 
-/** Counts of queries are not events; they are asked for while somebody looks. */
+/** Time between two requests for counts, which do not come as events. Requests are sent while the page is visible. */
 const COUNTS_MS = 10_000;
-/** A page hidden for longer may hold a connection that died unseen (a laptop that slept). */
+/**
+ * A page that was hidden for longer connects anew: its connection may have broken unnoticed, as on a sleeping laptop.
+ */
 const HIDDEN_MS_MAX = 30_000;
 const NOTICE_MS = 2500;
 
@@ -33,8 +35,8 @@ const page = {
 };
 
 /**
- * The page: signed out it shows the form for the token, signed in the databases. States come from the event stream
- * alone: replies travel on other connections and may be older than an event that was seen already.
+ * The page. Without a session it shows the form for the token, and with a session the databases. States come only from
+ * the event stream, because replies use other connections and may be older than an event that has already arrived.
  */
 class Dashboard implements CardHandlers {
   #list: readonly DatabaseSummary[] = [];
@@ -87,7 +89,7 @@ class Dashboard implements CardHandlers {
     this.#live?.refresh();
   }
 
-  /** Brings the counts up to date; a failure is the live connection's to tell. */
+  /** Updates the counts. Its failure is ignored, because the live connection reports that the platform is gone. */
   async count(): Promise<void> {
     if (this.#live === undefined || document.hidden) return;
     try {
@@ -152,7 +154,7 @@ class Dashboard implements CardHandlers {
         card = new Card(database, this);
         this.#cards.set(database.id, card);
       }
-      // Moving a node takes its focus; it is moved only when it stands elsewhere.
+      // A moved node loses its focus, so a node is moved only when it is in another place.
       if (page.list.children[index] !== card.node) page.list.insertBefore(card.node, page.list.children[index] ?? null);
     }
     for (const id of gone) {
@@ -173,7 +175,7 @@ class Dashboard implements CardHandlers {
   }
 }
 
-/** Takes the token out of the address, so that it stands neither in the address bar nor in the history. */
+/** Removes the token from the page's address, so that it is neither in the address bar nor in the history. */
 function takeToken(): string | undefined {
   const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? undefined;
   if (location.hash !== '') history.replaceState(null, '', location.pathname);
@@ -189,7 +191,7 @@ page.createForm.addEventListener('submit', (event) => {
   event.preventDefault();
   void dashboard.create(page.name.value.trim());
 });
-// The printed address opened in a tab that already shows the page changes the fragment only.
+// In a tab that already shows the page, opening the printed address changes only the fragment.
 addEventListener('hashchange', () => void dashboard.open());
 addEventListener('online', () => dashboard.refresh());
 let hiddenAt = 0;

@@ -1,9 +1,9 @@
 import type { DatabaseSummary, LimitsView, RestView, Status } from './api.ts';
 
-/** What the platform tells as it happens. */
+/** A change of the list, as the event stream or a request brings it. */
 export type Change =
   | { readonly kind: 'databases'; readonly databases: readonly DatabaseSummary[] }
-  /** A list of the same databases, of which only the numbers are taken. */
+  /** A list of the same databases; only the numbers in it are used. */
   | { readonly kind: 'counts'; readonly databases: readonly DatabaseSummary[] }
   | { readonly kind: 'state'; readonly id: string; readonly state: string }
   | { readonly kind: 'created'; readonly database: DatabaseSummary }
@@ -11,8 +11,8 @@ export type Change =
   | { readonly kind: 'deleted'; readonly id: string };
 
 /**
- * The list after a change: oldest first, each once. What is not known (a state of a database since deleted) changes
- * nothing.
+ * The list after a change, the oldest database first and each database once. A change of a database that is not in the
+ * list, such as the state of a deleted one, has no effect.
  */
 export function applyChange(list: readonly DatabaseSummary[], change: Change): readonly DatabaseSummary[] {
   switch (change.kind) {
@@ -40,7 +40,7 @@ function sorted(list: readonly DatabaseSummary[]): readonly DatabaseSummary[] {
   return [...list].sort((a, b) => a.createdAtMs - b.createdAtMs || a.name.localeCompare(b.name));
 }
 
-/** How a state looks. */
+/** The appearance of a state. */
 export type Tone = 'running' | 'suspended' | 'stopped' | 'moving' | 'failed';
 
 export function toneOf(state: string): Tone {
@@ -48,7 +48,7 @@ export function toneOf(state: string): Tone {
   return 'moving';
 }
 
-/** Which buttons make sense in a state. */
+/** The actions that are possible in a state. */
 export function actionsIn(state: string): {
   readonly wake: boolean;
   readonly suspend: boolean;
@@ -79,7 +79,7 @@ const UNITS = [
   [1000, 's'],
 ] as const;
 
-/** `5 s`, `5 min`: the largest unit that divides it. */
+/** A duration in the largest unit that divides it: `5 s`, `5 min`. */
 function duration(ms: number): string {
   for (const [size, unit] of UNITS) if (ms > 0 && ms % size === 0) return `${ms / size} ${unit}`;
   return `${ms} ms`;
@@ -93,28 +93,28 @@ export function describeRest({ alwaysOn, suspendAfterMs, stopAfterMs }: RestView
   return stopAfterMs === 'never' ? `${suspends}, never stops` : `${suspends}, stops ${duration(stopAfterMs)} later`;
 }
 
-/** `at most 512 MiB, 1.5 CPUs`; nothing for a database without limits. */
+/** `at most 512 MiB, 1.5 CPUs`; an empty text for a database without limits. */
 export function describeLimits(limits: LimitsView): string {
   const { memoryLimitBytes, cpuLimit, cpuWeight, processLimit, tempLimitBytes } = limits;
   const most = [
     memoryLimitBytes === 'none' ? '' : describeMemory(memoryLimitBytes),
     cpuLimit === 'none' ? '' : `${cpuLimit} CPUs`,
     processLimit === 'none' ? '' : `${processLimit} processes`,
-    tempLimitBytes === 'none' ? '' : `${describeMemory(tempLimitBytes)} of temporary files a session`,
+    tempLimitBytes === 'none' ? '' : `${describeMemory(tempLimitBytes)} of temporary files per session`,
   ].filter(Boolean);
   return [most.length === 0 ? '' : `at most ${most.join(', ')}`, cpuWeight === 100 ? '' : `CPU weight ${cpuWeight}`]
     .filter(Boolean)
     .join(', ');
 }
 
-/** `7.8 MiB`; nothing for a database that takes none, or of which it is not known. */
+/** `7.8 MiB`; an empty text for a database that uses no memory, or whose memory is not known. */
 export function describeMemory(bytes: number | null): string {
   if (bytes === null || bytes === 0) return '';
   const mebibytes = bytes / 2 ** 20;
   return `${mebibytes < 10 ? mebibytes.toFixed(1) : Math.round(mebibytes)} MiB`;
 }
 
-/** `Dormouse 0.1.0, region local`, and what an operator must know. */
+/** `Dormouse 0.1.0, region local`, with a warning when a database runs out of transaction ids. */
 export function describePlatform({ version, region, oldest }: Status, list: readonly DatabaseSummary[]): string {
   const about = `Dormouse ${version}, region ${region}`;
   if (oldest?.runningOut !== true) return about;
@@ -122,7 +122,7 @@ export function describePlatform({ version, region, oldest }: Status, list: read
   return `${about}. Transaction ids of ${name} are running out: see dormouse db show ${name}`;
 }
 
-/** An address with its secret hidden, for eyes that look over a shoulder. */
+/** An address whose secret is replaced by dots. */
 export function masked(url: string): string {
   return url.replace(/(api_key=)[^&]+/, '$1••••••').replace(/(:\/\/[^:/]+:)[^@]+@/, '$1••••••@');
 }

@@ -24,7 +24,7 @@ class Stream implements EventStream {
   }
 }
 
-/** A live connection whose network and time the test holds in its hands. */
+/** A live connection whose network and time the test controls. */
 function live() {
   const streams: Stream[] = [];
   const log: string[] = [];
@@ -74,7 +74,7 @@ function live() {
   };
 }
 
-it('passes on every kind of change', () => {
+it('every kind of change is passed on', () => {
   const { last, changes } = live();
   last().tell('databases', { databases: [] });
   last().tell('state', { id: 'a', name: 'x', state: 'running' });
@@ -88,7 +88,7 @@ it('passes on every kind of change', () => {
   ]);
 });
 
-it('tries again, waiting longer each time and never too long, until it is back', async () => {
+it('a lost connection is retried with waits that grow to a maximum, until it is back', async () => {
   const { last, log, streams, pass, setSession } = live();
   last().open();
   last().fail();
@@ -107,7 +107,7 @@ it('tries again, waiting longer each time and never too long, until it is back',
   expect(log.filter((entry) => entry === 'live')).toHaveLength(2);
 });
 
-it('gives up when the session has ended', async () => {
+it('an ended session ends the retries', async () => {
   const { last, log, streams, timers, pass, setSession, connection } = live();
   last().fail();
   setSession(false);
@@ -117,7 +117,7 @@ it('gives up when the session has ended', async () => {
   expect([streams.length, timers.length]).toEqual([1, 0]);
 });
 
-it('hears nothing of a stream that was replaced, and never holds two', async () => {
+it('events of a replaced stream are ignored, and two streams are never open', async () => {
   const { connection, streams, changes, timers, log } = live();
   streams[0]?.fail();
   connection.refresh();

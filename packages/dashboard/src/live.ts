@@ -1,6 +1,6 @@
 import type { Change } from './databases.ts';
 
-/** The least of EventSource that is used, so that tests can drive it. */
+/** The part of EventSource that is used, so that a test can stand in for it. */
 export interface EventStream {
   addEventListener(type: string, listener: (event: MessageEvent<string>) => void): void;
   onopen: ((event: Event) => void) | null;
@@ -23,8 +23,9 @@ const RETRY_MS_FIRST = 500;
 const RETRY_MS_LAST = 8000;
 
 /**
- * Follows the platform's events for as long as the page lives. EventSource gives up for good on any reply but 200,
- * such as the 401 after a restart of the platform, so we do the retrying ourselves and ask for the session first.
+ * Follows the platform's events while the page is open. EventSource stops for good after any reply but 200, such as the
+ * 401 after a restart of the platform. Therefore this class retries itself, and asks first whether the session is
+ * valid.
  */
 export class Live {
   readonly #options: LiveOptions;
@@ -38,7 +39,7 @@ export class Live {
     this.#connect();
   }
 
-  /** Connects anew at once: the machine woke up, or the network came back. */
+  /** Connects anew at once, as after a sleep of the machine or a loss of the network. */
   refresh(): void {
     if (this.#stopped) return;
     this.#disconnect();
@@ -60,7 +61,7 @@ export class Live {
   #connect(): void {
     const stream = this.#options.open();
     this.#stream = stream;
-    // A stream that was replaced may still deliver what was queued.
+    // A stream that was replaced may still deliver queued events.
     const current = () => this.#stream === stream;
     stream.onopen = () => {
       if (!current()) return;
@@ -92,7 +93,7 @@ export class Live {
   async #retry(): Promise<void> {
     const mine = this.#cancelRetry;
     const session = await this.#options.hasSession().catch(() => undefined);
-    // A refresh in between has connected already.
+    // Meanwhile `refresh` may have connected.
     if (this.#stopped || this.#cancelRetry !== mine) return;
     if (session === true) this.refresh();
     else if (session === false) this.#signedOut();

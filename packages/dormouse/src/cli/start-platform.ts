@@ -3,14 +3,16 @@ import type { Platform, PlatformOptions } from '../platform/index.ts';
 
 export type { Platform, PlatformOptions };
 
-/** The composition root, as an argument. */
+/** Starts the platform. An argument, so that tests can start a stand-in. */
 export type StartPlatform = (
   options: PlatformOptions,
   logger: Logger,
   progress: (line: string) => void,
 ) => Promise<Platform>;
 
-/** The real one. Loaded only when it is started: other commands need nothing of it, and answer sooner. */
+/**
+ * Starts the real platform. Its code is loaded here, so that the other commands, which do not need it, answer sooner.
+ */
 export const startHere: StartPlatform = async (options, logger, progress) => {
   const { startPlatform } = await import('../platform/index.ts');
   return startPlatform(options, logger, progress);

@@ -87,7 +87,7 @@ describe('db branch', () => {
     await platform.json('db', 'stop', 'shop-try');
     const text = await platform.cli('db', 'branch', 'shop-try', 'shop-again');
     expect(text.stdout).toMatch(
-      /^Branched shop-try as shop-again in [\d.]+ s\. It was copied at rest\.\n\n {2}Prisma /,
+      /^Branched shop-try as shop-again in [\d.]+ s\. The source was stopped during the copy\.\n\n {2}Prisma /,
     );
     const again = await platform.json<DatabaseUrls>('db', 'show', 'shop-again');
     expect(await query(again.postgresUrl, 'SELECT id FROM items ORDER BY id')).toEqual([

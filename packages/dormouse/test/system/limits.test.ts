@@ -51,7 +51,7 @@ it('keeps the temporary files of a session small, at once also for one that is o
   await again.connect();
   expect((await again.query('SHOW temp_file_limit')).rows).toEqual([{ temp_file_limit: '1MB' }]);
   await again.end();
-  expect((await platform.cli('db', 'show', 'main')).stdout).toMatch(/Temporary files +1MiB a session\n/);
+  expect((await platform.cli('db', 'show', 'main')).stdout).toMatch(/Temporary files +1MiB per session\n/);
 });
 
 it.runIf(root)('refuses what the kernel cannot enforce, says what to do, and changes nothing', async () => {

@@ -49,7 +49,7 @@ describe('db set', () => {
   });
 
   it.each([
-    [['db', 'set', 'main'], 'Nothing to set'],
+    [['db', 'set', 'main'], 'There is nothing to change'],
     [['db', 'set', 'main', '--always-on', '--no-always-on'], 'exclude each other'],
     [['db', 'set', 'main', '--suspend-after', 'soon'], '--suspend-after: "soon" is not a duration'],
     [['db', 'set', 'nowhere', '--always-on'], '`dormouse db list`'],

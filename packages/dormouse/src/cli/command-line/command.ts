@@ -3,7 +3,7 @@ import type { FlagTable, ValuesOf } from './flag.ts';
 import { parseFlags } from './parse.ts';
 import type { ProcessContext } from './process-context.ts';
 
-/** What a command is given. */
+/** The arguments of a command's `run`. */
 interface Invocation<Table extends FlagTable> {
   readonly values: ValuesOf<Table>;
   readonly given: ReadonlySet<string>;
@@ -14,26 +14,26 @@ interface Invocation<Table extends FlagTable> {
 }
 
 export interface CommandSpec<Table extends FlagTable> {
-  /** The words that call it: `db create`. */
+  /** The words that call the command: `db create`. */
   readonly name: string;
   readonly summary: string;
-  /** Names of its arguments; every one must be given, except those in brackets. */
+  /** Names of the arguments. All must be given, except those in brackets. */
   readonly arguments?: readonly string[];
   readonly flags: Table;
-  /** Lines of help after the flags: examples. */
+  /** Examples, shown in help after the flags. */
   readonly examples?: readonly string[];
-  /** True when the command has its own way of ending on a signal. */
+  /** True when the command handles stop signals itself. */
   readonly handlesSignals?: boolean;
-  /** Resolves to the exit code, or to nothing for 0. Throws `DormouseError`. */
+  /** Resolves to the exit code; undefined means 0. Throws `DormouseError`. */
   run(invocation: Invocation<Table>): Promise<number | undefined>;
 }
 
-/** A command with the types of its flags folded away, as the table of commands holds it. */
+/** A command without the types of its flags, as the list of commands holds it. */
 export interface Command extends Omit<CommandSpec<FlagTable>, 'run'> {
   run(words: readonly string[], context: ProcessContext, signal: AbortSignal): Promise<number | undefined>;
 }
 
-/** Makes a command: reads flags and arguments, then runs it. */
+/** Makes a command, which reads its flags and arguments before it runs. */
 export function defineCommand<Table extends FlagTable>(spec: CommandSpec<Table>): Command {
   return {
     ...spec,
@@ -45,7 +45,7 @@ export function defineCommand<Table extends FlagTable>(spec: CommandSpec<Table>)
   };
 }
 
-/** How a command is written: `dormouse db create NAME`. */
+/** How a command is typed: `dormouse db create NAME`. */
 export function usage(spec: { readonly name: string; readonly arguments?: readonly string[] }): string {
   return ['dormouse', spec.name, ...(spec.arguments ?? [])].join(' ');
 }

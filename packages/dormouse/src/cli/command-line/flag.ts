@@ -10,27 +10,27 @@ import {
   parseText,
 } from './values.ts';
 
-/** One flag: how it reads, what it gives, and how help shows it. */
+/** One flag: how its value is read, its default, and its text in help. */
 export interface Flag<T> {
-  /** What stands for the value in help; a switch has none. */
+  /** The name of the value in help; a switch has none. */
   readonly placeholder?: string;
   readonly short?: string;
-  /** One line, a full sentence without its stop. */
+  /** One line of help, without a full stop at its end. */
   readonly summary: string;
-  /** Heading in help. */
+  /** The heading in help under which the flag stands. */
   readonly group: string;
-  /** May be given several times: its value is an array, and so is what `parse` gives. */
+  /** The flag may be given several times: its value and the result of `parse` are arrays. */
   readonly repeatable?: true;
-  /** The environment variable that stands in when the flag is absent. */
+  /** The environment variable whose value applies when the flag is absent. */
   readonly environment?: string;
   readonly fallback: T;
-  /** The default as help shows it; absent when there is nothing to show. */
+  /** The default as help shows it; absent when help shows none. */
   readonly fallbackShown?: string;
-  /** Reads the value; throws `usage_invalid`, to which the flag's name is added. */
+  /** Reads the value. Throws `usage_invalid`; the parser adds the flag's name to the message. */
   parse(text: string): T;
 }
 
-/** Flags by name without dashes; their values are an object of the same keys in camelCase. */
+/** Flags by their names in camelCase, which are also the keys of the object of their values. */
 export type FlagTable = Readonly<Record<string, Flag<unknown>>>;
 export type FlagsOf<Values> = { readonly [Name in keyof Values]: Flag<Values[Name]> };
 export type ValuesOf<Table> = { readonly [Name in keyof Table]: Table[Name] extends Flag<infer Value> ? Value : never };
@@ -102,13 +102,13 @@ export function bytes(group: string, fallback: number, summary: string): Flag<nu
   return { group, placeholder: 'SIZE', summary, fallback, fallbackShown: formatBytes(fallback), parse: parseBytes };
 }
 
-/** A time that may be none at all, or never: how long something rests. */
-export function rest(group: string, fallback: number, summary: string): Flag<number> {
+/** A time of rest: zero and `never` are allowed. */
+export function restTime(group: string, fallback: number, summary: string): Flag<number> {
   return { ...duration(group, fallback, `${summary}, or never`), parse: (value) => parseDuration(value, true) };
 }
 
-/** As `rest`, of one database: absent changes nothing, `default` goes back to what the platform's flags say. */
-export function ownRest(group: string, summary: string): Flag<number | 'default' | undefined> {
+/** A time of rest of one database: without the flag nothing changes, and `default` restores the platform's time. */
+export function ownRestTime(group: string, summary: string): Flag<number | 'default' | undefined> {
   return {
     group,
     placeholder: 'TIME',
@@ -118,7 +118,7 @@ export function ownRest(group: string, summary: string): Flag<number | 'default'
   };
 }
 
-/** A limit of each database. */
+/** The limit of every database that has none of its own. */
 export function limit(name: keyof LimitOverrides, placeholder: string, summary: string): Flag<number> {
   const fallback = NO_LIMITS[name];
   return {
@@ -131,7 +131,7 @@ export function limit(name: keyof LimitOverrides, placeholder: string, summary: 
   };
 }
 
-/** As `limit`, of one database: absent changes nothing, `default` goes back to what the platform's flags say. */
+/** A limit of one database: without the flag nothing changes, and `default` restores the platform's limit. */
 export function ownLimit(
   name: keyof LimitOverrides,
   placeholder: string,
@@ -147,7 +147,7 @@ export function ownLimit(
   };
 }
 
-/** A time that something may take: more than none. */
+/** A time greater than zero. */
 export function duration(group: string, fallback: number, summary: string): Flag<number> {
   return {
     group,
@@ -157,8 +157,7 @@ export function duration(group: string, fallback: number, summary: string): Flag
     fallbackShown: formatDuration(fallback),
     parse: (value) => {
       const ms = parseDuration(value);
-      if (ms === 0)
-        throw new DormouseError('usage_invalid', { message: `"${value}" is no time at all: at least 1ms.` });
+      if (ms === 0) throw new DormouseError('usage_invalid', { message: `"${value}" is too short: at least 1ms.` });
       return ms;
     },
   };

@@ -19,7 +19,7 @@ function flagText(flag: Flag<unknown>): string {
 export function commandHelp(command: Command): string {
   const flags = Object.entries(command.flags);
   let out = `${command.summary}.\n\nUsage: ${usage(command)}${flags.length > 0 ? ' [flags]' : ''}\n`;
-  // Padded by hand so that the columns of all groups stand in one line.
+  // Padded here, so that the columns of all groups are aligned.
   const width = Math.max(0, ...flags.map(([key, flag]) => flagHead(key, flag).length));
   for (const group of new Set(flags.map(([, flag]) => flag.group))) {
     const pairs = flags
@@ -39,5 +39,5 @@ export function overview(commands: readonly Command[], group?: string): string {
     group === undefined
       ? 'Dormouse: serverless Postgres that anyone can run.\n\nUsage: dormouse COMMAND [flags]\n'
       : `Usage: dormouse ${group} COMMAND [flags]\n`;
-  return `${head}\n${formatPairs(pairs)}\n\`dormouse help COMMAND\` shows its flags. Begin with \`dormouse start\`.\n`;
+  return `${head}\n${formatPairs(pairs)}\n\`dormouse help COMMAND\` shows the flags of a command. Begin with \`dormouse start\`.\n`;
 }

@@ -1,7 +1,7 @@
 import type { Logger, LogLevel } from '../../base/index.ts';
 import { LEVELS, type Sink } from './process-context.ts';
 
-/** Longest value a log line shows of one field; a line is for reading. */
+/** Most characters of one field in a log line, because people read the lines. */
 const VALUE_LENGTH_MAX = 4000;
 
 function shown(value: unknown): string {
@@ -11,7 +11,7 @@ function shown(value: unknown): string {
   return /^[\w.:/@+-]+$/.test(cut) ? cut : JSON.stringify(cut);
 }
 
-/** Log lines as text: `2026-11-23T14:00:00.000Z warn  message field=value`, at or above `least`. */
+/** Writes log lines of the level `least` or above as text: `2026-11-23T14:00:00.000Z warn  message field=value`. */
 export function textLogger(sink: Sink, least: LogLevel, now: () => number): Logger {
   const from = LEVELS.indexOf(least);
   return {

@@ -2,14 +2,14 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { editDistance, nearest } from './nearest.ts';
 
-it('counts inserts, deletes, replacements and swaps', () => {
+it('inserts, deletes, replacements and swaps each count as one edit', () => {
   expect(editDistance('port', 'port')).toBe(0);
   expect(editDistance('prot', 'port')).toBe(1);
   expect(editDistance('por', 'port')).toBe(1);
   expect(editDistance('', 'abc')).toBe(3);
 });
 
-it('is symmetric, and zero for equals only', () => {
+it('the distance of two words is symmetric, and zero only for equal words', () => {
   const word = fc.string({ maxLength: 12 });
   fc.assert(
     fc.property(word, word, (a, b) => {
@@ -20,7 +20,7 @@ it('is symmetric, and zero for equals only', () => {
   );
 });
 
-it('finds what was meant, and nothing when nothing is near', () => {
+it('the nearest candidate is found, and none when none is near', () => {
   const flags = ['port', 'pg-port', 'pg-bin', 'suspend-after', 'stop-after', 'json'];
   expect(nearest('pgport', flags)).toBe('pg-port');
   expect(nearest('suspend', flags)).toBe('suspend-after');

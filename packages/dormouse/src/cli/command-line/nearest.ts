@@ -1,4 +1,4 @@
-/** Edits between two words: insert, delete, replace, and swap of neighbours each cost one. */
+/** Number of edits between two words. Insert, delete, replace and swap of neighbours each count as one. */
 export function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);
@@ -19,8 +19,8 @@ export function editDistance(a: string, b: string): number {
 }
 
 /**
- * The candidate that `word` was probably meant to be: what it begins, or what lies within a third of its length in
- * edits.
+ * The candidate that was probably meant by `word`: one that begins with `word`, or one within as many edits as a third
+ * of its length.
  */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined;

@@ -6,7 +6,7 @@ import type { ProcessContext, Sink, StopSignal } from './process-context.ts';
 
 const SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM'];
 
-/** Writes to a stream of the process. A reader that has gone away is no error (`dormouse help | head -1`). */
+/** Writes to a stream of the process. A reader that has gone is no error (`dormouse help | head -1`). */
 function sink(stream: NodeJS.WriteStream): Sink {
   let failure: NodeJS.ErrnoException | undefined;
   stream.on('error', (error: NodeJS.ErrnoException) => {
@@ -28,7 +28,7 @@ function sink(stream: NodeJS.WriteStream): Sink {
   };
 }
 
-/** The machine that this process runs on. */
+/** The context of this Node process. */
 export function nodeProcessContext(version: string): ProcessContext {
   return {
     environment: process.env,
@@ -39,9 +39,9 @@ export function nodeProcessContext(version: string): ProcessContext {
     stderr: sink(process.stderr),
     interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
     async ask(question, signal) {
-      // On stderr: stdout is for data, and may be a pipe.
+      // Asked on stderr, because stdout carries data and may be a pipe.
       const lines = createInterface({ input: process.stdin, output: process.stderr });
-      // Without this readline takes Ctrl-C for itself and the command would not hear of it.
+      // Without this listener readline would take Ctrl-C itself, and the command would not get the signal.
       lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
       const ended = new Promise<undefined>((resolve) => lines.once('close', () => resolve(undefined)));
       try {

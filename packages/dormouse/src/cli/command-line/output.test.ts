@@ -3,7 +3,7 @@ import { recordedContext } from '../../../test/support/recorded-context.ts';
 import { textLogger } from './log.ts';
 import { bold, formatAge, formatPairs, formatTable } from './output.ts';
 
-it('aligns columns and ends no line with a space', () => {
+it('the columns of a table are aligned, and no line ends with a space', () => {
   expect(
     formatTable([
       ['NAME', 'STATE', 'NOTE'],
@@ -19,11 +19,11 @@ it('aligns columns and ends no line with a space', () => {
   ).toBe('  A     1\n  Bcd   2\n');
 });
 
-it('lets no data steer the terminal', () => {
+it('control characters in data do not reach the terminal', () => {
   expect(formatTable([['\u001b[31mred\n\u009b2J']])).toBe('?[31mred??2J\n');
 });
 
-it('shows an age in one unit', () => {
+it('an age is shown in one unit', () => {
   expect([-5, 0, 59_999, 60_000, 3_600_000, 86_400_000 * 3].map(formatAge)).toEqual([
     '0 s',
     '0 s',
@@ -34,7 +34,7 @@ it('shows an age in one unit', () => {
   ]);
 });
 
-it('is bold on a terminal only, and not where NO_COLOR asks for none', () => {
+it('text is bold on a terminal only, and never when NO_COLOR is set', () => {
   const pipe = recordedContext().stdout;
   const terminal = recordedContext({ tty: true }).stdout;
   expect(bold(pipe, {}, 'x')).toBe('x');
@@ -43,7 +43,7 @@ it('is bold on a terminal only, and not where NO_COLOR asks for none', () => {
   expect(bold(terminal, { TERM: 'dumb' }, 'x')).toBe('x');
 });
 
-it('logs from its level up, one line each', () => {
+it('messages of the level of the logger or above are logged, each on one line', () => {
   const context = recordedContext();
   const log = textLogger(context.stderr, 'warn', () => 0);
   log.log('info', 'not shown');

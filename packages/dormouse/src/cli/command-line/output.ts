@@ -1,17 +1,17 @@
 import type { Sink } from './process-context.ts';
 
-/** Control characters in data could move the cursor or colour the terminal; they are shown as `?`. */
+/** Replaces control characters by `?`, because in data they could move the cursor or colour the terminal. */
 function plain(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to take out.
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
 }
 
-/** One JSON document on one line. */
+/** Prints one JSON document on one line. */
 export function printJson(sink: Sink, value: unknown): void {
   sink.write(`${JSON.stringify(value)}\n`);
 }
 
-/** Columns aligned by spaces, the first row being the heading; nothing follows the last column. */
+/** Aligns columns by spaces. The first row is the heading, and no spaces follow the last column. */
 export function formatTable(rows: readonly (readonly string[])[]): string {
   const cells = rows.map((row) => row.map(plain));
   const widths: number[] = [];
@@ -26,7 +26,7 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
   return cells.map((row) => `${line(row)}\n`).join('');
 }
 
-/** Label and value pairs, aligned, each line indented by `indent` spaces. */
+/** Aligns pairs of label and value, each line indented by `indent` spaces. */
 export function formatPairs(pairs: readonly (readonly [string, string])[], indent = 2): string {
   return formatTable(pairs)
     .split('\n')
@@ -34,7 +34,7 @@ export function formatPairs(pairs: readonly (readonly [string, string])[], inden
     .join('\n');
 }
 
-/** `12 s`, `3 min`, `5 h`, `2 d`: how long ago, in one unit. */
+/** An age in one unit: `12 s`, `3 min`, `5 h`, `2 d`. */
 export function formatAge(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   if (seconds < 60) return `${seconds} s`;
@@ -43,7 +43,7 @@ export function formatAge(ms: number): string {
   return `${Math.floor(seconds / 86_400)} d`;
 }
 
-/** `512 KiB`, `7.8 MiB`, `16 GiB`: three digits at most. */
+/** A size in at most three digits: `512 KiB`, `7.8 MiB`, `16 GiB`. */
 export function formatSize(bytes: number): string {
   let size = bytes / 1024;
   let unit = 'KiB';
@@ -55,7 +55,7 @@ export function formatSize(bytes: number): string {
   return `${size < 10 && size > 0 ? size.toFixed(1) : Math.round(size)} ${unit}`;
 }
 
-/** Bold where the terminal shows it and nobody has asked for none (NO_COLOR). */
+/** Makes text bold on a terminal that shows it, unless NO_COLOR is set. */
 export function bold(sink: Sink, environment: Readonly<Record<string, string | undefined>>, text: string): string {
   return sink.isTTY && !environment.NO_COLOR && environment.TERM !== 'dumb' ? `\u001b[1m${text}\u001b[22m` : text;
 }

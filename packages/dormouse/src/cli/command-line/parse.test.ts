@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { count, duration, rest, text, toggle } from './flag.ts';
+import { count, duration, restTime, text, toggle } from './flag.ts';
 import { parseFlags } from './parse.ts';
 
 const table = {
   data: text('g', 'DIR', 'where', { environment: 'DATA_HERE' }),
   pgPort: count('g', 5440, 'port'),
-  stopAfter: rest('g', 1000, 'stop'),
+  stopAfter: restTime('g', 1000, 'stop'),
   patience: duration('g', 2000, 'wait'),
   yes: toggle('g', 'sure', 'y'),
 };
@@ -22,14 +22,14 @@ const message = (words: readonly string[], environment?: Record<string, string>)
 };
 
 describe('flags', () => {
-  it('gives defaults', () => {
+  it('flags that are absent have their defaults', () => {
     const { values, given, positionals } = parse([]);
     expect(values).toEqual({ data: undefined, pgPort: 5440, stopAfter: 1000, patience: 2000, yes: false });
     expect([...given]).toEqual([]);
     expect(positionals).toEqual([]);
   });
 
-  it('reads both ways of writing a value, and arguments anywhere', () => {
+  it('a value follows its flag after a space or an equals sign, and arguments stand anywhere', () => {
     const { values, given, positionals } = parse(['a', '--pg-port', '7', '-y', 'b', '--stop-after=never', '--', '--c']);
     expect(values).toEqual({
       data: undefined,
@@ -42,21 +42,21 @@ describe('flags', () => {
     expect(positionals).toEqual(['a', 'b', '--c']);
   });
 
-  it('lets the last of two stand', () => {
+  it('of a flag that is given twice the last value counts', () => {
     expect(parse(['--pg-port', '1', '--pg-port', '2']).values.pgPort).toBe(2);
   });
 
-  it('falls back to the environment, and takes an empty variable for none', () => {
+  it('an absent flag takes its value from the environment, where an empty variable counts as absent', () => {
     expect(parse([], { DATA_HERE: '/d' }).values.data).toBe('/d');
     expect(parse([], { DATA_HERE: '' }).values.data).toBeUndefined();
     expect(parse(['--data', '/e'], { DATA_HERE: '/d' }).values.data).toBe('/e');
   });
 
-  it('takes a value that begins with a dash when it is joined by =', () => {
+  it('a value may begin with a dash when an equals sign joins it to its flag', () => {
     expect(parse(['--data=-odd']).values.data).toBe('-odd');
   });
 
-  it('names the flag and what to do', () => {
+  it('an error names the flag and says what to do', () => {
     expect(message(['--pgport', '1'])).toContain('Did you mean --pg-port?');
     expect(message(['--colour'])).toBe('--colour is not a flag of `dormouse demo`. `dormouse help demo` lists them.');
     expect(message(['-x'])).toContain('-x is not a flag');
@@ -65,7 +65,7 @@ describe('flags', () => {
     expect(message(['--pg-port', '-1'])).toBe('--pg-port needs a value: --pg-port N.');
     expect(message(['--pg-port=-1'])).toContain('--pg-port: "-1" is not a whole number');
     expect(message(['--data='])).toContain('--data: the value is empty');
-    expect(message(['--patience', '0ms'])).toContain('--patience: "0ms" is no time at all');
+    expect(message(['--patience', '0ms'])).toContain('--patience: "0ms" is too short');
     expect(message(['--patience', 'never'])).toContain('--patience: "never" is not a duration');
     expect(parse(['--stop-after', '0ms']).values.stopAfter).toBe(0);
     expect(message(['--yes=no'])).toBe('--yes takes no value.');

@@ -3,11 +3,11 @@ import { DormouseError } from '../../base/index.ts';
 import { type Flag, type FlagTable, flagName, type ValuesOf } from './flag.ts';
 import { nearest } from './nearest.ts';
 
-/** What a command line gave. */
+/** The result of parsing a command line. */
 export interface Parsed<Table extends FlagTable> {
   readonly values: ValuesOf<Table>;
   readonly positionals: readonly string[];
-  /** Keys of the flags that were written out, as against defaulted or taken from the environment. */
+  /** Keys of the flags on the command line; flags with defaults or values from the environment are not among them. */
   readonly given: ReadonlySet<string>;
 }
 
@@ -16,8 +16,8 @@ function refuse(message: string): never {
 }
 
 /**
- * Reads the words after a command against its flags and the environment.
- * Throws `usage_invalid` naming the flag and, for one that is not known, the nearest that is.
+ * Parses the words after a command by its flags and the environment. Throws `usage_invalid`, which names the flag and,
+ * for an unknown flag, the nearest known one.
  */
 export function parseFlags<Table extends FlagTable>(
   words: readonly string[],
@@ -36,7 +36,7 @@ export function parseFlags<Table extends FlagTable>(
   const values: Record<string, unknown> = {};
   const positionals: string[] = [];
   const given = new Set<string>();
-  // strict is off because its messages say neither the nearest flag nor where help is; the loop is as strict.
+  // `strict` is off because its messages name neither the nearest flag nor the help. The loop below is as strict.
   const { tokens } = parseArgs({ args: [...words], options, strict: false, allowPositionals: true, tokens: true });
   for (const token of tokens) {
     if (token.kind === 'positional') positionals.push(token.value);
@@ -45,7 +45,7 @@ export function parseFlags<Table extends FlagTable>(
     if (!known) refuse(unknownFlag(token.rawName, [...byName.keys()], command));
     const [key, flag] = known;
     if (!flag.placeholder && token.value !== undefined) refuse(`--${token.name} takes no value.`);
-    // The word after is another flag, so the value was forgotten; --flag=-x says a value that begins with a dash.
+    // A word with a dash after the flag is another flag, so the value was forgotten; `--flag=-x` gives such a value.
     const forgotten = token.value === undefined || (!token.inlineValue && token.value.startsWith('-'));
     if (flag.placeholder && forgotten) refuse(`--${token.name} needs a value: --${token.name} ${flag.placeholder}.`);
     const value = read(`--${token.name}`, flag, token.value ?? '');

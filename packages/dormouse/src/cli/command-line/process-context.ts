@@ -1,11 +1,12 @@
 import type { LogLevel } from '../../base/index.ts';
 
-/** A stream that the CLI prints to. */
+/** An output stream of the CLI. */
 export interface Sink {
   write(text: string): void;
   readonly isTTY: boolean;
   /**
-   * Resolves when all is written, or when nobody reads any more. Throws `DormouseError` when it could not be written.
+   * Resolves when all text is written, or when the reader has gone. Throws `DormouseError` when text could not be
+   * written.
    */
   flush(): Promise<void>;
 }
@@ -13,20 +14,20 @@ export interface Sink {
 /** Signals that a person or a supervisor sends to end a command. */
 export type StopSignal = 'SIGINT' | 'SIGTERM';
 
-/** Everything of the machine that a command touches. */
+/** The process around a command: everything that a command uses of the machine. */
 export interface ProcessContext {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly workingDirectory: string;
-  /** Effective user id; undefined where there are none. */
+  /** Effective user id; undefined on systems without user ids. */
   readonly userId: number | undefined;
   readonly version: string;
   readonly stdout: Sink;
   readonly stderr: Sink;
-  /** True when a person can be asked. */
+  /** Whether a person can answer questions. */
   readonly interactive: boolean;
-  /** Prints the question and gives the line that was typed; undefined when the input or `signal` ended it. */
+  /** Prints a question and gives the typed line; undefined when the input ended or `signal` fired. */
   ask(question: string, signal: AbortSignal): Promise<string | undefined>;
-  /** Gives a file's text, or undefined if there is none. Throws what the system says otherwise. */
+  /** Gives the text of a file, or undefined when the file is missing. Throws every other error of the system. */
   readFile(path: string): Promise<string | undefined>;
   readonly fetch: typeof fetch;
   /** Rejects once `signal` fires. */
@@ -35,11 +36,11 @@ export interface ProcessContext {
   monotonic(): number;
   /** Milliseconds since 1970 UTC. */
   now(): number;
-  /** Calls `listener` on each stop signal instead of dying of it; the result takes it back. */
+  /** Calls `listener` on each stop signal, which then does not end the process; the result removes the listener. */
   onStopSignal(listener: (signal: StopSignal) => void): () => void;
-  /** Ends the process at once, without any cleaning up. */
+  /** Ends the process at once, without cleaning up. */
   exitNow(code: number): never;
 }
 
-/** Severity order, least first. */
+/** All levels in the order of severity, the least severe first. */
 export const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];

@@ -30,7 +30,7 @@ function failing(thrown: unknown): readonly Command[] {
 }
 
 describe('help', () => {
-  it('shows every command', async () => {
+  it('help shows every command', async () => {
     for (const line of ['', 'help', '--help', '-h']) {
       const { code, out, err } = await tried(line);
       expect([code, err]).toEqual([0, '']);
@@ -38,7 +38,7 @@ describe('help', () => {
     }
   });
 
-  it('shows every flag of a command with its default, however it is asked', async () => {
+  it('help of a command shows every flag with its default, in each way to ask for it', async () => {
     for (const command of commands) {
       const { code, out } = await tried(`help ${command.name}`);
       expect(code).toBe(0);
@@ -51,14 +51,14 @@ describe('help', () => {
     }
   });
 
-  it('shows a group', async () => {
+  it('help shows one group of commands', async () => {
     const { code, out } = await tried('help db');
     expect(code).toBe(0);
     expect(out).toContain('db create NAME');
     expect(out).not.toContain('key create');
   });
 
-  it('shows the commands of a group, however it is asked', async () => {
+  it('help of a group shows its commands, in each way to ask for it', async () => {
     for (const line of ['help db', 'db help', 'db --help', 'db -h']) {
       const { code, out, err } = await tried(line);
       expect([code, err]).toEqual([0, '']);
@@ -68,7 +68,7 @@ describe('help', () => {
     expect(await tried('db help create')).toEqual(await tried('help db create'));
   });
 
-  it('keeps every line within 140 columns and free of escapes', async () => {
+  it('every line of help has at most 140 columns and no escape sequences', async () => {
     for (const command of commands) {
       const { out } = await tried(`help ${command.name}`);
       expect(out).not.toContain('\u001b');
@@ -96,7 +96,7 @@ describe('mistakes', () => {
     ['start --spares 1000000', '--spares: "1000000" is too many: at most 1000.'],
     ['start --tcp-connections 1000', '--tcp-connections: "1000" is too many: at most'],
     ['start extra', '"extra" is one word too many'],
-  ])('dormouse %s', async (line, words) => {
+  ])('the mistake in "dormouse %s" is named', async (line, words) => {
     const { code, out, err } = await tried(line);
     expect(err).toContain(words);
     expect(err).toMatch(/^dormouse: /);
@@ -105,26 +105,26 @@ describe('mistakes', () => {
 });
 
 describe('exit codes', () => {
-  it('0 for the version, as text and as JSON', async () => {
+  it('the exit code of the version as text and as JSON is 0', async () => {
     for (const line of ['version', '--version', '-v']) {
       expect(await tried(line)).toEqual({ code: 0, out: 'dormouse 9.9.9\n', err: '' });
     }
     expect(JSON.parse((await tried('version --json')).out)).toEqual({ version: '9.9.9' });
   });
 
-  it('1 for a bug of ours, with its stack', async () => {
+  it('the exit code of a bug of Dormouse is 1, and its stack is printed', async () => {
     const { code, err } = await tried('fail', failing(new TypeError('oops')));
     expect(code).toBe(1);
     expect(err).toContain('bug of ours');
     expect(err).toMatch(/TypeError: oops\n\s+at /);
   });
 
-  it('as the table of errors says otherwise', async () => {
+  it('the exit code of any other error is that of the error table', async () => {
     expect(await tried('fail', failing(new DormouseError('port_in_use')))).toMatchObject({ code: 2 });
     expect(await tried('fail', failing(new DormouseError('interrupted')))).toMatchObject({ code: 3 });
   });
 
-  it('3 for a command that is interrupted, which is told', async () => {
+  it('the exit code of an interrupted command is 3, and its signal is aborted', async () => {
     let told: AbortSignal | undefined;
     const waiting = defineCommand({
       name: 'wait',

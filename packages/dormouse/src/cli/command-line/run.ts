@@ -4,12 +4,12 @@ import { commandHelp, overview } from './help.ts';
 import { nearest } from './nearest.ts';
 import type { ProcessContext } from './process-context.ts';
 
-/** A command interrupted: see the exit codes of the CLI. */
+/** The exit code of an interrupted command. */
 const EXIT_INTERRUPTED = 3;
 
 /**
- * Runs one command line (without node and script) and gives its exit code:
- * 0 done, 1 our bug, 2 the user's mistake, 3 interrupted. Never throws; what went wrong is said on stderr.
+ * Runs one command line (without node and script) and gives its exit code: 0 done, 1 a bug of Dormouse, 2 a mistake of
+ * the user, 3 interrupted. Never throws: errors are written to stderr.
  */
 export async function run(
   words: readonly string[],
@@ -22,14 +22,14 @@ export async function run(
     return code;
   } catch (thrown) {
     const error = toDormouseError(thrown);
-    // Without a cause it is the platform's failure, which its own log tells.
+    // An internal error without a cause comes from the platform, whose own log has the cause.
     if (error.code === 'internal' && error.cause !== undefined) {
       const cause = error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : String(error.cause);
       context.stderr.write(`dormouse: this is a bug of ours; please report it with what follows.\n${cause}\n`);
     } else {
-      // The code is what docs/ERRORS.md and people who search go by.
-      const [first, ...rest] = error.operatorMessage.split('\n');
-      context.stderr.write(`dormouse: ${[`${first} [${error.code}]`, ...rest].join('\n')}\n`);
+      // The code is printed too, because docs/ERRORS.md lists errors by code.
+      const [first, ...more] = error.operatorMessage.split('\n');
+      context.stderr.write(`dormouse: ${[`${first} [${error.code}]`, ...more].join('\n')}\n`);
     }
     return error.row.exit;
   }
@@ -61,19 +61,19 @@ async function dispatch(
     return 0;
   }
   const command = find(words, commands);
-  const rest = words.slice(command.name.split(' ').length);
-  const end = rest.indexOf('--');
-  const flags = end < 0 ? rest : rest.slice(0, end);
+  const ownWords = words.slice(command.name.split(' ').length);
+  const end = ownWords.indexOf('--');
+  const flags = end < 0 ? ownWords : ownWords.slice(0, end);
   if (flags.includes('--help') || flags.includes('-h')) {
     context.stdout.write(commandHelp(command));
     return 0;
   }
   return command.handlesSignals
-    ? command.run(rest, context, new AbortController().signal)
-    : interruptible(context, (signal) => command.run(rest, context, signal));
+    ? command.run(ownWords, context, new AbortController().signal)
+    : interruptible(context, (signal) => command.run(ownWords, context, signal));
 }
 
-/** Runs until done or until a signal: then the command is told, and a second signal ends the process. */
+/** Runs a command. The first stop signal aborts the command's signal, and a second one ends the process. */
 async function interruptible(
   context: ProcessContext,
   body: (signal: AbortSignal) => Promise<number | undefined>,
@@ -90,7 +90,7 @@ async function interruptible(
   }
 }
 
-/** Whether commands begin with this word and need another one. */
+/** Whether `word` is the first of several words of a command, such as `db`. */
 function isGroup(word: string | undefined, commands: readonly Command[]): word is string {
   return word !== undefined && commands.some(({ name }) => name.startsWith(`${word} `));
 }

@@ -51,16 +51,19 @@ describe('durations', () => {
     ['24d', 2_073_600_000],
   ])('%s is %d ms', (text, ms) => expect(parseDuration(text)).toBe(ms));
 
-  it.each(['', '5', 's', '-5s', '5 s', '5S', '1e3s', '25d', 'never', 'Infinity', '5s5s'])('refuses %j', (text) => {
-    expect(() => parseDuration(text)).toThrow(refused);
-  });
+  it.each(['', '5', 's', '-5s', '5 s', '5S', '1e3s', '25d', 'never', 'Infinity', '5s5s'])(
+    'the duration %j is refused',
+    (text) => {
+      expect(() => parseDuration(text)).toThrow(refused);
+    },
+  );
 
-  it('knows never where it is allowed', () => {
+  it('the duration "never" is accepted only where it is allowed', () => {
     expect(parseDuration('never', true)).toBe(Number.POSITIVE_INFINITY);
     expect(formatDuration(Number.POSITIVE_INFINITY)).toBe('never');
   });
 
-  it('reads back whatever it shows', () => {
+  it('a duration that was formatted is parsed to the same value', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2 ** 31 - 1 }), (ms) => {
         expect(parseDuration(formatDuration(ms))).toBe(ms);
@@ -79,11 +82,14 @@ describe('sizes', () => {
     ['1GiB', 1_073_741_824],
   ])('%s is %d bytes', (text, bytes) => expect(parseBytes(text)).toBe(bytes));
 
-  it.each(['', '0', '5', '0B', '-1', 'MiB', '1TiB', '1M', '9999999999999999', '0x10', '0.1'])('refuses %j', (text) => {
-    expect(() => parseBytes(text)).toThrow(refused);
-  });
+  it.each(['', '0', '5', '0B', '-1', 'MiB', '1TiB', '1M', '9999999999999999', '0x10', '0.1'])(
+    'the size %j is refused',
+    (text) => {
+      expect(() => parseBytes(text)).toThrow(refused);
+    },
+  );
 
-  it('reads back whatever it shows', () => {
+  it('a size that was formatted is parsed to the same value', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), (n) => {
         expect(parseBytes(formatBytes(n))).toBe(n);
@@ -93,7 +99,7 @@ describe('sizes', () => {
 });
 
 describe('ports, counts, addresses, regions', () => {
-  it('takes what is one', () => {
+  it('valid ports, counts, addresses and regions are accepted', () => {
     expect(parsePort('0')).toBe(0);
     expect(parsePort('65535')).toBe(65_535);
     expect(parseCount('20')).toBe(20);
@@ -103,13 +109,13 @@ describe('ports, counts, addresses, regions', () => {
     expect(parseRegion('eu1')).toBe('eu1');
   });
 
-  it('refuses more than there may be, naming how many', () => {
+  it('a count above the maximum is refused, and the error names the maximum', () => {
     expect(() => parseCount('21', 1, 20)).toThrow('"21" is too many: at most 20.');
   });
-  it.each(['', '65536', '-1', '1.5', '080000', 'http'])('refuses the port %j', (text) => {
+  it.each(['', '65536', '-1', '1.5', '080000', 'http'])('the port %j is refused', (text) => {
     expect(() => parsePort(text)).toThrow(refused);
   });
-  it.each(['', '0', '1.5', '-2', '1e99', 'many'])('refuses the count %j', (text) => {
+  it.each(['', '0', '1.5', '-2', '1e99', 'many'])('the count %j is refused', (text) => {
     expect(() => parseCount(text)).toThrow(refused);
   });
   it.each(['', 'db.example.com', 'ftp://a', 'http://', 'http://u:p@a', 'http://a/?b', 'http://a/#b', 'localhost:44'])(
@@ -118,7 +124,7 @@ describe('ports, counts, addresses, regions', () => {
       expect(() => parseHttpUrl(text)).toThrow(refused);
     },
   );
-  it('refuses a region with a dash, which cf-ray could not carry', () => {
+  it('a region with a dash is refused, because cf-ray could not carry it', () => {
     expect(() => parseRegion('eu-west')).toThrow(refused);
   });
 });

@@ -1,6 +1,6 @@
 import { DormouseError, LIMIT_BOUNDS, type LimitOverrides, type LogLevel, limitFits } from '../../base/index.ts';
 
-/** Timers of JavaScript hold 31 bits of milliseconds: 24.8 days. */
+/** JavaScript's timers hold 31 bits of milliseconds: 24.8 days. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 const MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -33,8 +33,8 @@ export function parseDuration(text: string, allowNever = false): number {
 }
 
 /**
- * Bytes of `16MiB`, `64KiB`, `5MB`, `1024B`. A bare number is refused: who writes 5 means no bytes. Throws
- * `usage_invalid`.
+ * Bytes of `16MiB`, `64KiB`, `5MB`, `1024B`. A number without a unit is refused, because it is probably not meant in
+ * bytes. Throws `usage_invalid`.
  */
 export function parseBytes(text: string): number {
   const match = /^(\d+(?:\.\d+)?) ?([kmg]i?b|b)$/i.exec(text);
@@ -56,7 +56,7 @@ export function parseLimit(name: keyof LimitOverrides, text: string): number {
   const range = size
     ? `a size from ${formatBytes(min)} to ${formatBytes(max)}`
     : `a${whole ? ' whole' : ''} number from ${min} to ${max}`;
-  return refuse(`"${text}" will not do: ${range}${name === 'cpuWeight' ? '' : ', or none'}.`);
+  return refuse(`"${text}" is not valid here: ${range}${name === 'cpuWeight' ? '' : ', or none'}.`);
 }
 
 /** A whole number from `min` to `max`. Throws `usage_invalid`. */
@@ -86,22 +86,22 @@ export function parseHttpUrl(text: string): string {
   return url.href.replace(/\/+$/, '');
 }
 
-/** A region as it stands in `cf-ray` after the dash, so without a dash of its own. Throws `usage_invalid`. */
+/** A region, which stands after a dash in `cf-ray` and so has no dash itself. Throws `usage_invalid`. */
 export function parseRegion(text: string): string {
   if (!/^[a-z0-9]{1,32}$/.test(text)) refuse(`"${text}" is not a region: use a-z and 0-9, at most 32 characters.`);
   return text;
 }
 
-/** Throws `usage_invalid`. */
+/** The name of a log level. Throws `usage_invalid`. */
 export function parseLogLevel(text: string): LogLevel {
   if (text === 'debug' || text === 'info' || text === 'warn' || text === 'error') return text;
   return refuse(`"${text}" is not a log level: debug, info, warn or error.`);
 }
 
-/** Throws `usage_invalid`. */
+/** The name of a kind of isolation. Throws `usage_invalid`. */
 export function parseIsolation(text: string): 'sandbox' | 'process' {
   if (text === 'sandbox' || text === 'process') return text;
-  return refuse(`"${text}" is no isolation: sandbox or process.`);
+  return refuse(`"${text}" is not a kind of isolation: sandbox or process.`);
 }
 
 /** Any text that is not empty. Throws `usage_invalid`. */
@@ -110,7 +110,7 @@ export function parseText(text: string): string {
   return text;
 }
 
-/** `5s`, `10m`, `never`: the largest unit that divides it. */
+/** A duration in the largest unit that divides it: `5s`, `10m`, `never`. */
 export function formatDuration(ms: number): string {
   if (ms === Number.POSITIVE_INFINITY) return 'never';
   for (const unit of ['d', 'h', 'm', 's'] as const) {
@@ -120,7 +120,7 @@ export function formatDuration(ms: number): string {
   return `${ms}ms`;
 }
 
-/** `16MiB`: the largest unit that divides it. */
+/** A size in the largest unit that divides it: `16MiB`. */
 export function formatBytes(bytes: number): string {
   for (const [unit, size] of [
     ['GiB', 1024 ** 3],

@@ -43,7 +43,7 @@ function platform(looks: readonly object[], onLook: (look: number) => void = () 
 const LINE = ['db', 'branch', 'shop', 'copy', '--url', 'http://h', '--token', 't'];
 
 describe('db branch', () => {
-  it('follows the copy on a terminal, wipes that line, and says how it was made', async () => {
+  it('on a terminal the progress of the copy is shown and then wiped, and the result says how the branch was made', async () => {
     const { asked, answer } = platform([
       { progress: { doneBytes: 0.5 * GIB, totalBytes: 2 * GIB } },
       { state: 'stopped', branched: { way: 'stream', pausedMs: 0 } },
@@ -56,10 +56,10 @@ describe('db branch', () => {
       'GET /api/databases/db_2',
     ]);
     expect(context.err()).toMatch(/^\rCopying: 512 MiB of about 2\.0 GiB\r +\r$/);
-    expect(context.out()).toContain('It was copied while it served on. Unlogged tables arrive empty.');
+    expect(context.out()).toContain('The source kept serving during the copy. Unlogged tables are empty in the copy.');
   });
 
-  it('prints only the result as JSON, and shows no progress where nobody looks', async () => {
+  it('with --json only the result is printed, and without a terminal no progress is shown', async () => {
     const looks = [
       { progress: { doneBytes: 1, totalBytes: 2 } },
       { state: 'stopped', branched: { way: 'files', pausedMs: 0 } },
@@ -82,7 +82,7 @@ describe('db branch', () => {
     }
   });
 
-  it('gives the branch up when it is interrupted', async () => {
+  it('an interrupted command deletes the unfinished branch', async () => {
     const context = recordedContext();
     const { asked, answer } = platform([{}], (look) => {
       if (look === 2) context.press('SIGINT');

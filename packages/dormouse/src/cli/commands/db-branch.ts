@@ -13,15 +13,17 @@ import {
   urlPairs,
 } from '../platform-api/index.ts';
 
-/** Between two looks at a branch in the making: the first come fast, since small ones take some 100 ms. */
+/**
+ * Time between two requests for the progress of a branch. The first are short, since a small branch takes about 100 ms.
+ */
 const FIRST_LOOK_MS = 20;
 const LOOK_MS_MAX = 500;
-/** How long an interrupted command waits for the platform to clear away what it had begun. */
+/** How long an interrupted command waits until the platform has removed the unfinished branch. */
 const GIVE_UP_MS = 10_000;
 
 export const dbBranch: Command = defineCommand({
   name: 'db branch',
-  summary: 'Make a database that is a copy of another as it is now',
+  summary: 'Create a database as a copy of the present state of another',
   arguments: ['SOURCE', 'NAME'],
   flags: { atRest: AT_REST_FLAG, ...CONNECTION_FLAGS, json: JSON_FLAG },
   examples: ['dormouse db branch shop shop-try', 'dormouse db branch shop shop-try --json | jq -r .prismaUrl'],
@@ -54,7 +56,7 @@ export const dbBranch: Command = defineCommand({
   },
 });
 
-/** Waits until a branch is made; shows how far it is to who looks on. */
+/** Waits until a branch is made, and shows its progress on a terminal. */
 async function follow(
   begun: BranchDetail,
   platform: PlatformClient,
@@ -84,11 +86,11 @@ async function follow(
 function describe({ branched }: BranchDetail): string {
   switch (branched?.way) {
     case 'stream':
-      return 'It was copied while it served on. Unlogged tables arrive empty.';
+      return 'The source kept serving during the copy. Unlogged tables are empty in the copy.';
     case 'clone':
-      return `It stood still for ${Math.ceil(branched.pausedMs)} ms. Unlogged tables arrive empty.`;
+      return `The source was paused for ${Math.ceil(branched.pausedMs)} ms. Unlogged tables are empty in the copy.`;
     case 'files':
-      return 'It was copied at rest.';
+      return 'The source was stopped during the copy.';
     default:
       return '';
   }

@@ -20,18 +20,18 @@ export const dbDelete: Command = defineCommand({
     if (!values.yes) {
       if (!context.interactive) {
         throw new DormouseError('usage_invalid', {
-          message: `Nobody can be asked here, so nothing was deleted. To delete ${database.name} with all its data, add --yes.`,
+          message: `Nothing was deleted, because no one can confirm the deletion here. To delete ${database.name} with all its data, add --yes.`,
         });
       }
       const answer = await context.ask(
-        `This deletes the database ${database.name} with all its data, for good. Type its name to go on: `,
+        `This deletes the database ${database.name} and all its data permanently. Type the name of the database to confirm: `,
         signal,
       );
       if (answer?.trim() !== database.name) {
         throw new DormouseError('interrupted', { message: 'Nothing was deleted.' });
       }
     }
-    // By id: a database of the same name made in between is another one.
+    // Deleted by its id, because a database of the same name may have been created meanwhile.
     await platform.request('DELETE', databasePath(database.id));
     if (values.json) printJson(context.stdout, { id: database.id, name: database.name });
     else context.stdout.write(`Deleted ${database.name}.\n`);

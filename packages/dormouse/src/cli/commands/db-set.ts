@@ -14,7 +14,7 @@ import {
   restPairs,
 } from '../platform-api/index.ts';
 
-/** What the platform is asked to change: only what was written out. Throws `usage_invalid`. */
+/** The change to ask for: only the settings whose flags were given. Throws `usage_invalid`. */
 function patchOf(values: DatabaseRestValues & DatabaseLimitValues): Readonly<Record<string, unknown>> {
   const patch: Record<string, unknown> = {};
   if (values.suspendAfter !== undefined) patch.suspendAfterMs = timeOf(values.suspendAfter);
@@ -35,13 +35,13 @@ function patchOf(values: DatabaseRestValues & DatabaseLimitValues): Readonly<Rec
   }
   if (Object.keys(patch).length === 0) {
     throw new DormouseError('usage_invalid', {
-      message: 'Nothing to set: name at least one of the flags that `dormouse help db set` lists.',
+      message: 'There is nothing to change: give at least one of the flags that `dormouse help db set` lists.',
     });
   }
   return patch;
 }
 
-/** JSON has no Infinity, and null is the platform's default. */
+/** A time of rest for the API: JSON has no Infinity, and null restores the platform's default. */
 function timeOf(value: number | 'default'): number | 'never' | null {
   if (value === 'default') return null;
   return value === Number.POSITIVE_INFINITY ? 'never' : value;
@@ -60,7 +60,7 @@ function either(name: string, yes: boolean, no: boolean): boolean | undefined {
 
 export const dbSet: Command = defineCommand({
   name: 'db set',
-  summary: 'Change when a database rests, and what it may take',
+  summary: 'Change the times of rest and the limits of a database',
   arguments: ['NAME'],
   flags: { ...DATABASE_REST_FLAGS, ...DATABASE_LIMIT_FLAGS, ...CONNECTION_FLAGS, json: JSON_FLAG },
   examples: [

@@ -1,7 +1,7 @@
 import { type Command, defineCommand, printJson } from '../command-line/index.ts';
 import { CONNECTION_FLAGS, databasePath, findPlatform, JSON_FLAG, readDatabaseDetail } from '../platform-api/index.ts';
 
-/** The three commands that force a state differ in one word. */
+/** The commands `db suspend`, `db stop` and `db wake`, which differ only in the state that they force. */
 function stateCommand(action: 'suspend' | 'stop' | 'wake', summary: string): Command {
   return defineCommand({
     name: `db ${action}`,
@@ -24,9 +24,9 @@ export const dbSuspend: Command = stateCommand('suspend', 'Freeze a database in 
 export const dbStop: Command = stateCommand('stop', 'Stop a database and free its memory; its next query starts it');
 export const dbWake: Command = stateCommand('wake', 'Wake a database and wait until it runs');
 
-/** A stopped database cannot be frozen: it rests more deeply already. */
+/** A note for a suspend that found the database stopped: it stays stopped, which frees more memory. */
 function deeper(action: string, state: string): string {
   return action === 'suspend' && state === 'stopped'
-    ? ' That is deeper than suspended; `dormouse db wake` starts it.'
+    ? ' A stopped database takes no memory, so it is not suspended; `dormouse db wake` starts it.'
     : '';
 }

@@ -1,6 +1,6 @@
 /**
- * Owns: the commands, one file each: what a command asks, what it prints, and the list of them all.
- * Never: parses flags, opens a connection.
+ * Owns: the commands, one file each: their requests to the platform and their output; the list of all commands.
+ * Never: parses flags, opens a connection itself.
  */
 import type { Command } from '../command-line/index.ts';
 import { type StartPlatform, startHere } from '../start-platform.ts';

@@ -3,7 +3,7 @@ import { CONNECTION_FLAGS, findPlatform, JSON_FLAG, keyPath, readKey } from '../
 
 export const keyRevoke: Command = defineCommand({
   name: 'key revoke',
-  summary: 'Revoke a key: it is refused from now on',
+  summary: 'Revoke a key, which is refused from then on',
   arguments: ['DATABASE', 'KEY'],
   flags: { ...CONNECTION_FLAGS, json: JSON_FLAG },
   async run({ values, given, arguments: [name = '', id = ''], context, signal }) {

@@ -67,7 +67,7 @@ function launch(words: readonly string[]) {
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('dormouse start', () => {
-  it('prints exactly one JSON object on stdout and talks on stderr', async () => {
+  it('with --json exactly one object goes to stdout, and all other text goes to stderr', async () => {
     const { platform, context, code } = launch(['--json']);
     platform.gates.start.resolve();
     platform.gates.close.resolve();
@@ -89,7 +89,7 @@ describe('dormouse start', () => {
     expect(platform.log).toEqual(['started', 'closing', 'closed']);
   });
 
-  it('tells a newcomer where everything is', async () => {
+  it('the text at the start shows the addresses and the next steps', async () => {
     const { platform, context, code } = launch([]);
     platform.gates.start.resolve();
     platform.gates.close.resolve();
@@ -114,7 +114,7 @@ describe('dormouse start', () => {
     expect(await code).toBe(0);
   });
 
-  it('hands on its flags, and the data directory as an absolute path', async () => {
+  it('the platform is started with the values of the flags and an absolute data directory', async () => {
     const { platform, context, code } = launch(['--data', 'here', '--stop-after', 'never', '--body-max', '1MiB']);
     expect(platform.options()).toMatchObject({
       data: '/home/ada/here',
@@ -137,7 +137,7 @@ describe('dormouse start', () => {
     expect(await code).toBe(0);
   });
 
-  it('stops cleanly when told so while it starts, without printing what is already over', async () => {
+  it('a stop signal during the start ends the platform cleanly, and no addresses are printed', async () => {
     const { platform, context, code } = launch(['--json']);
     context.press('SIGTERM');
     platform.gates.start.resolve();
@@ -147,7 +147,7 @@ describe('dormouse start', () => {
     expect(platform.log).toEqual(['started', 'closing', 'closed']);
   });
 
-  it('ends at once on a second Ctrl-C, but not on a second SIGTERM', async () => {
+  it('a second Ctrl-C ends the process at once, and a second SIGTERM does not', async () => {
     const { platform, context, code } = launch([]);
     platform.gates.start.resolve();
     await platform.up;
@@ -163,7 +163,7 @@ describe('dormouse start', () => {
     expect(await code).toBe(0);
   });
 
-  it('says why it did not start, and exits with 2', async () => {
+  it('a failed start is explained, and the exit code is 2', async () => {
     const context = recordedContext();
     const failing: StartPlatform = async () => {
       throw new DormouseError('port_in_use', { message: 'Port 4400 is in use.' });
@@ -173,7 +173,7 @@ describe('dormouse start', () => {
     expect(context.press('SIGINT')).toBe(false);
   });
 
-  it('says which disk is full', async () => {
+  it('the error of a full disk names the data directory', async () => {
     const context = recordedContext();
     const full = async (): Promise<never> => {
       throw new DormouseError('disk_full');

@@ -5,17 +5,17 @@ import { bold, type Command, defineCommand, formatPairs, printJson, textLogger }
 import { dataDirectory, START_FLAGS, type StartValues, urlPairs } from '../platform-api/index.ts';
 import type { Platform, StartPlatform } from '../start-platform.ts';
 
-/** A start or a stop broken off by a second signal. */
+/** The exit code after a second signal, which ends the process at once. */
 const EXIT_INTERRUPTED = 3;
 /**
- * `npm start` passes on the Ctrl-C that the terminal has sent to us already: so soon after the first, it is the same
- * key press.
+ * `npm start` passes on the Ctrl-C that the terminal has already sent to this process. A second SIGINT within this time
+ * is the same key press.
  */
 const SAME_PRESS_MS = 1000;
-/** Databases whose URLs are printed at start-up; `dormouse db list` has the rest. */
+/** Most databases whose URLs are printed at start-up; `dormouse db list` shows all. */
 const DATABASES_SHOWN_MAX = 3;
 
-/** The platform in the foreground, until a signal ends it. */
+/** Runs the platform in the foreground until a signal stops it. */
 export function startCommand(startPlatform: StartPlatform): Command {
   return defineCommand({
     name: 'start',
@@ -32,7 +32,7 @@ export function startCommand(startPlatform: StartPlatform): Command {
 }
 
 async function start(values: StartValues, context: ProcessContext, startPlatform: StartPlatform): Promise<number> {
-  // With --json stdout carries the one object and nothing else.
+  // With --json nothing but the one object goes to stdout.
   const talk = values.json ? context.stderr : context.stdout;
   const began = context.monotonic();
   const directory = dataDirectory(values.data, context);
@@ -50,7 +50,7 @@ async function start(values: StartValues, context: ProcessContext, startPlatform
     });
     try {
       const seconds = ((context.monotonic() - began) / 1000).toFixed(1);
-      // A stop that came while it started: say nothing more, only end.
+      // After a stop signal during the start the addresses are of no use.
       if (!stop.asked()) {
         if (values.json) printJson(context.stdout, summary(platform));
         else context.stdout.write(welcome(platform, seconds, context));
@@ -66,7 +66,7 @@ async function start(values: StartValues, context: ProcessContext, startPlatform
   }
 }
 
-/** Who queries is not told where data lies; who starts the platform has to know which disk it is. */
+/** A full disk, with the path of the data directory: only the operator may see the path, clients may not. */
 function diskFull(directory: string, cause: unknown): DormouseError {
   return new DormouseError('disk_full', {
     message: `The disk that holds ${directory} is full. Free some space (a first start takes 150 MB), or choose another directory with --data; nothing that was acknowledged is lost.`,
@@ -74,7 +74,7 @@ function diskFull(directory: string, cause: unknown): DormouseError {
   });
 }
 
-/** Waits for the first signal; the second ends the process at once. */
+/** Waits for the first stop signal. A second Ctrl-C ends the process at once. */
 function stopRequest(context: ProcessContext, say: (line: string) => void) {
   let askedAtMs: number | undefined;
   let resolve: () => void = () => {};
@@ -88,14 +88,14 @@ function stopRequest(context: ProcessContext, say: (line: string) => void) {
       say(signal === 'SIGINT' ? '\nStopping. Ctrl-C again ends at once.' : 'Stopping.');
       resolve();
     } else if (signal === 'SIGINT' && nowMs - askedAtMs > SAME_PRESS_MS) {
-      say('Ended at once. The next start puts in order what was left.');
+      say('Ended at once. The next start recovers the databases.');
       context.exitNow(EXIT_INTERRUPTED);
     }
   });
   return { wait, asked: () => askedAtMs !== undefined, forget };
 }
 
-/** The one object of `--json`; its keys are a contract. */
+/** The object that `--json` prints; programs rely on its keys. */
 function summary(platform: Platform): object {
   const { http, postgres, dashboard, adminToken } = platform;
   const databases = platform.databases.map(({ id, name, prismaUrl, postgresUrl, pulseUrl }) => {
@@ -104,7 +104,7 @@ function summary(platform: Platform): object {
   return { http, postgres, dashboard, adminToken, databases };
 }
 
-/** What a newcomer reads first: where everything is, and what to do with it. */
+/** The text for a new user: the addresses, and the next steps. */
 function welcome(platform: Platform, seconds: string, context: ProcessContext): string {
   const strong = (text: string) => bold(context.stdout, context.environment, text);
   const shown = platform.databases.slice(0, DATABASES_SHOWN_MAX);
@@ -137,13 +137,13 @@ function nextSteps(database: Platform['databases'][number] | undefined): string 
     '  Every write as an event, with prisma.$extends(withDormouse()) of @dormouse/client:',
     "    for await (const event of await prisma.post.stream({ name: 'my-app' })) console.log(event)",
     '',
-    '  All of it in one small app:  npm run blog',
+    '  All of this in a small app:  npm run blog',
     '  Another database:            npx dormouse db create NAME',
     '',
   ].join('\n');
 }
 
-/** A path as a person would write it from here. */
+/** A path relative to the working directory where that is shorter to type. */
 function near(directory: string, context: ProcessContext): string {
   const relative = path.relative(context.workingDirectory, directory);
   return relative !== '' && !relative.startsWith('..') && !path.isAbsolute(relative) ? `./${relative}` : directory;

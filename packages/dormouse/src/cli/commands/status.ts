@@ -11,7 +11,7 @@ import {
 
 export const status: Command = defineCommand({
   name: 'status',
-  summary: 'Show whether the platform runs, and its dashboard',
+  summary: 'Show the state of the platform and the address of its dashboard',
   flags: { ...CONNECTION_FLAGS, json: JSON_FLAG },
   async run({ values, given, context, signal }) {
     const platform = await findPlatform(values, given, context, signal);
@@ -48,13 +48,13 @@ function describeServers({ pgVersion, isolation, account }: NonNullable<Status['
   return `PostgreSQL ${pgVersion}, ${isolation === 'sandbox' ? 'each in a sandbox' : 'as processes'}, account ${account}`;
 }
 
-/** Nothing where nobody has asked for a limit. */
+/** Empty when no database has a limit. */
 function limitsPair({ enforced, reason }: NonNullable<Status['limits']>): [string, string][] {
   if (reason !== undefined) return [['Limits', `${enforced ? 'some' : 'all'} are not enforced. ${reason}`]];
   return enforced ? [['Limits', 'enforced by control groups']] : [];
 }
 
-/** What the servers take; those that were not measured are counted by an assumption, which is said. */
+/** Memory of all servers. A server that was not measured is counted with an assumed size, which the text says. */
 function memoryText({ bytes, maxBytes, servers, measured }: Status['memory']): string {
   const most = maxBytes === null ? '' : ` of at most ${formatSize(maxBytes)}`;
   const assumed = servers > measured ? `; ${servers - measured} of ${servers} not measured, assumed` : '';

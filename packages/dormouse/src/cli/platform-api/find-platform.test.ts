@@ -35,7 +35,7 @@ async function listing(words: readonly string[], context: ReturnType<typeof reco
 }
 
 describe('where the platform is', () => {
-  it('reads it from the default data directory, which for root is another', async () => {
+  it('the address comes from the default data directory, and root has another default', async () => {
     const { url, seen } = await answering(200, empty);
     const user = recordedContext({ files: { '/home/ada/.dormouse/admin.json': admin(url) } });
     expect(await listing([], user)).toEqual({ code: 0, out: '[]\n', err: '' });
@@ -47,13 +47,13 @@ describe('where the platform is', () => {
     ]);
   });
 
-  it('reads it from --data, relative to here', async () => {
+  it('the address comes from the directory of --data, relative to the working directory', async () => {
     const { url } = await answering(200, empty);
     const context = recordedContext({ files: { '/home/ada/d/admin.json': admin(url) } });
     expect(await listing(['--data', 'd'], context)).toMatchObject({ code: 0 });
   });
 
-  it('takes flags over the environment over the file', async () => {
+  it('flags take precedence over the environment, and the environment over the file', async () => {
     const { url, seen } = await answering(200, empty);
     const files = { '/home/ada/.dormouse/admin.json': admin('http://127.0.0.1:1') };
     const environment = { DORMOUSE_URL: 'http://127.0.0.1:2', DORMOUSE_TOKEN: 'theirs' };
@@ -65,7 +65,7 @@ describe('where the platform is', () => {
     expect(seen.map((one) => one.authorization)).toEqual(['Bearer theirs', 'Bearer mine']);
   });
 
-  it('never sends the token of a data directory to a foreign address', async () => {
+  it('the token of a data directory is never sent to another address', async () => {
     const context = recordedContext({ files: { '/home/ada/.dormouse/admin.json': admin('http://127.0.0.1:1') } });
     const sent: unknown[] = [];
     const watched = { ...context, fetch: (async (...input: unknown[]) => sent.push(input)) as unknown as typeof fetch };
@@ -80,19 +80,19 @@ describe('nothing there', () => {
   it.each([
     ['no file', {}, [], 'No Dormouse runs on /home/ada/.dormouse. Start one with `dormouse start`'],
     [
-      'nobody listens',
+      'no process on the port',
       { '/home/ada/.dormouse/admin.json': admin('http://127.0.0.1:9') },
       [],
       'No running Dormouse answers at http://127.0.0.1:9 (from /home/ada/.dormouse/admin.json)',
     ],
-    ['a file that is not ours', { '/home/ada/.dormouse/admin.json': '[]' }, [], 'is not what a running Dormouse'],
+    ['a file of another program', { '/home/ada/.dormouse/admin.json': '[]' }, [], 'is not what a running Dormouse'],
     [
-      'a file that we may not read',
+      'a file without permission',
       { '/home/ada/.dormouse/admin.json': Object.assign(new Error('no'), { code: 'EACCES' }) },
       [],
       'cannot be read (EACCES)',
     ],
-  ])('%s', async (_name, files, words, message) => {
+  ])('the command fails with an explanation: %s', async (_name, files, words, message) => {
     const { code, out, err } = await listing(words, recordedContext({ files }));
     expect(err).toContain(message);
     expect([code, out]).toEqual([2, '']);
@@ -105,7 +105,7 @@ describe('what answers is not as it should be', () => {
     return listing(['--url', url, '--token', 't'], recordedContext());
   };
 
-  it('says that another program is there', async () => {
+  it('a reply of another program is reported as such', async () => {
     for (const [status, body] of [
       [404, '<html>'],
       [200, '<html>'],
@@ -121,14 +121,14 @@ describe('what answers is not as it should be', () => {
     }
   });
 
-  it('follows no redirect, which would carry the token away', async () => {
+  it('no redirect is followed, because it would carry the token to another host', async () => {
     const { url, seen } = await answering(200, empty);
     const { code } = await asking(302, '', { location: `${url}/api/databases` });
     expect(code).toBe(2);
     expect(seen).toEqual([]);
   });
 
-  it('passes on what the platform says', async () => {
+  it('an error of the platform is printed as it came', async () => {
     const { code, err } = await asking(401, '{"code":"admin_token_invalid","message":"That token is old."}');
     expect([code, err]).toEqual([2, 'dormouse: That token is old. [admin_token_invalid]\n']);
     const bug = await asking(500, '{"code":"internal","message":"A bug."}');
@@ -157,7 +157,7 @@ describe('db delete', () => {
   const asked = 'GET /api/databases/shop';
   const deleted = 'DELETE /api/databases/db_1';
 
-  it('asks, and takes only the name for an answer', async () => {
+  it('db delete asks for confirmation, and only the name of the database confirms', async () => {
     expect(await deleting([], ['shop'])).toMatchObject({ code: 0, out: 'Deleted shop.\n', methods: [asked, deleted] });
     for (const answers of [['y'], ['SHOP'], ['']] as const) {
       expect(await deleting([], answers)).toMatchObject({ code: 3, methods: [asked] });
@@ -165,7 +165,7 @@ describe('db delete', () => {
     expect(await deleting([], [])).toMatchObject({ code: 3, methods: [asked] });
   });
 
-  it('wants --yes where nobody can be asked', async () => {
+  it('db delete needs --yes where no one can confirm', async () => {
     const { code, err, methods } = await deleting([]);
     expect([code, methods]).toEqual([2, [asked]]);
     expect(err).toContain('add --yes');

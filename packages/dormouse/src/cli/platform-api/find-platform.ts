@@ -4,15 +4,15 @@ import type { ProcessContext } from '../command-line/index.ts';
 import type { ConnectionValues } from './flags.ts';
 import { type PlatformClient, platformClient } from './platform-client.ts';
 
-/** Written by the running platform into its data directory, readable by its account only. */
+/** The running platform writes this file into its data directory; only the platform's account can read it. */
 const ADMIN_FILE = 'admin.json';
 
-/** The data directory when none is named: root's own home is closed to the account that Postgres runs as. */
+/** The default data directory. Root has another one, because the account of Postgres cannot enter root's home. */
 function defaultDataDirectory(context: Pick<ProcessContext, 'userId' | 'workingDirectory'>): string {
   return context.userId === 0 ? '/var/lib/dormouse' : path.join(context.workingDirectory, '.dormouse');
 }
 
-/** The data directory that the flags name, absolute. */
+/** The absolute path of the data directory that the flags name. */
 export function dataDirectory(
   data: string | undefined,
   context: Pick<ProcessContext, 'userId' | 'workingDirectory'>,
@@ -21,9 +21,10 @@ export function dataDirectory(
 }
 
 /**
- * The platform that a command means: `--url` and `--token`, else the environment, else what the data directory says.
- * The token of a data directory goes to the address written beside it and to loopback only, unless --data was named
- * too. Throws `platform_unreachable` when nothing runs, `admin_token_invalid` when there is no token for the address.
+ * Finds the platform of a command by `--url` and `--token`, else by the environment, else by the file in the data
+ * directory. The token of a data directory is sent only to the address in the same file and to loopback addresses,
+ * unless `--data` was given. Throws `platform_unreachable` when no platform runs, `admin_token_invalid` when there is
+ * no token for the address.
  */
 export async function findPlatform(
   values: ConnectionValues,
@@ -75,7 +76,7 @@ async function readAdminFile(
     const { url, adminToken } = JSON.parse(text) as Record<string, unknown>;
     if (typeof url === 'string' && typeof adminToken === 'string') return { url, adminToken };
   } catch {
-    // Falls through: a file that is not ours is reported, not guessed at.
+    // A file that is not JSON is reported below.
   }
   throw new DormouseError('data_unusable', {
     message: `${file} is not what a running Dormouse writes. Start the platform again, or set DORMOUSE_URL and DORMOUSE_TOKEN.`,

@@ -8,34 +8,34 @@ import {
   type FlagsOf,
   limit,
   ownLimit,
-  ownRest,
+  ownRestTime,
   parseBytes,
   parseHttpUrl,
   parseIsolation,
   parseLogLevel,
   parseRegion,
   port,
-  rest,
+  restTime,
   text,
   texts,
   toggle,
 } from '../command-line/index.ts';
 
 /**
- * Every flag of every command. Parsing, defaults and help all read this table and nothing else.
- * Keys are camelCase; the flag is the same name in kebab-case.
+ * All flags of all commands. Parsing, defaults and help read these tables only. A key is in camelCase, and its flag has
+ * the same name in kebab-case.
  */
 
 const MiB = 1024 * 1024;
-/** 18 MB each, kept for good: more than a burst of creations takes is a slip of the keyboard. */
+/** Each spare takes 18 MB for good; a larger number than any burst of creations needs is a typing error. */
 const SPARES_MAX = 1000;
 /**
- * A server is started with room for all that is promised, 35 kB each also asleep; each that is in use is a process of 2
- * MB and more.
+ * A server reserves 35 kB for each connection that it may get, also while it is suspended. Each connection in use is a
+ * process of 2 MB or more.
  */
 const CONNECTIONS_MAX = 500;
 
-/** Flags of any command that asks the running platform. */
+/** Flags of every command that sends requests to the running platform. */
 export interface ConnectionValues {
   readonly url: string | undefined;
   readonly token: string | undefined;
@@ -45,21 +45,21 @@ export interface ConnectionValues {
 export const CONNECTION_FLAGS: FlagsOf<ConnectionValues> = {
   url: text('Which platform', 'URL', 'Address of the running platform', {
     environment: 'DORMOUSE_URL',
-    shown: 'as the data directory says',
+    shown: 'read from the data directory',
     parse: parseHttpUrl,
   }),
   token: text('Which platform', 'TOKEN', 'Its admin token', {
     environment: 'DORMOUSE_TOKEN',
-    shown: 'as the data directory says',
+    shown: 'read from the data directory',
   }),
   data: text('Which platform', 'DIR', 'Its data directory', { shown: './.dormouse, for root /var/lib/dormouse' }),
 };
 
 export const JSON_FLAG: Flag<boolean> = toggle('Output', 'Print JSON instead of text');
-export const YES_FLAG: Flag<boolean> = toggle('Safety', 'Do it without asking', 'y');
+export const YES_FLAG: Flag<boolean> = toggle('Safety', 'Do not ask for confirmation', 'y');
 export const AT_REST_FLAG: Flag<boolean> = toggle(
   'Branch',
-  'Stop the source first and copy its files; queries on it wait meanwhile',
+  'Stop the source first and copy its files; queries on the source wait until then',
 );
 export const ROLE_FLAG: Flag<string> = text<string>(
   'Key',
@@ -68,7 +68,7 @@ export const ROLE_FLAG: Flag<string> = text<string>(
   { fallback: 'owner' },
 );
 
-export const LABEL_FLAG: Flag<string | undefined> = text('Key', 'TEXT', 'A note on what the key is for');
+export const LABEL_FLAG: Flag<string | undefined> = text('Key', 'TEXT', 'A note that says what the key is for');
 
 /** Flags of `dormouse db set`. */
 export interface DatabaseRestValues {
@@ -81,18 +81,18 @@ export interface DatabaseRestValues {
 }
 
 export const DATABASE_REST_FLAGS: FlagsOf<DatabaseRestValues> = {
-  suspendAfter: ownRest('Sleep', 'When idle it is frozen after this time'),
-  stopAfter: ownRest('Sleep', 'When frozen it is stopped after this time'),
-  alwaysOn: toggle('Sleep', 'Never rest for idleness, and come up by itself'),
-  noAlwaysOn: toggle('Sleep', 'Rest when idle again'),
-  listenKeepsAwake: toggle('Sleep', 'A session that has run LISTEN keeps it awake'),
-  noListenKeepsAwake: toggle('Sleep', 'LISTEN does not keep it awake'),
+  suspendAfter: ownRestTime('Sleep', 'Freeze the database when it has been idle for this time'),
+  stopAfter: ownRestTime('Sleep', 'Stop the database when it has been frozen for this time'),
+  alwaysOn: toggle('Sleep', 'Never freeze or stop the database when it is idle, and start it by itself'),
+  noAlwaysOn: toggle('Sleep', 'Freeze and stop the database when it is idle'),
+  listenKeepsAwake: toggle('Sleep', 'A session that has run LISTEN keeps the database awake'),
+  noListenKeepsAwake: toggle('Sleep', 'A session that has run LISTEN does not keep the database awake'),
 };
 
-const OWN_MEMORY = 'Memory of its server, page cache included; over it the server is ended and started again';
-const OWN_CPUS = 'Processors its server may use, such as 0.5';
-const OWN_WEIGHT = 'Its share when processors are short, beside the shares of others, 1 to 10000';
-const OWN_PROCESSES = 'Processes of its server';
+const OWN_MEMORY = 'Memory of the server with its page cache; a server that exceeds it is ended and started again';
+const OWN_CPUS = 'Processors that the server may use, such as 0.5';
+const OWN_WEIGHT = 'Share of the processors relative to other databases when processors are short, 1 to 10000';
+const OWN_PROCESSES = 'Processes of the server';
 const OWN_TEMP = 'Temporary files of one session: sorts and joins that do not fit into work_mem';
 
 /** Further flags of `dormouse db set`. */
@@ -108,7 +108,7 @@ export const DATABASE_LIMIT_FLAGS: FlagsOf<DatabaseLimitValues> = {
   tempLimit: ownLimit('tempLimitBytes', 'SIZE', OWN_TEMP),
 };
 
-/** Flags of `dormouse start`; every limit of the platform is one of them. */
+/** Flags of `dormouse start`. Every limit of the platform is one of these flags. */
 export interface StartValues extends Omit<PlatformOptions, 'data' | 'version'> {
   readonly data: string | undefined;
   readonly json: boolean;
@@ -116,27 +116,27 @@ export interface StartValues extends Omit<PlatformOptions, 'data' | 'version'> {
 }
 
 export const START_FLAGS: FlagsOf<StartValues> = {
-  data: text('Where', 'DIR', 'Directory that holds everything', { shown: './.dormouse, for root /var/lib/dormouse' }),
+  data: text('Where', 'DIR', 'Directory of all data', { shown: './.dormouse, for root /var/lib/dormouse' }),
   host: text<string>('Where', 'HOST', 'Address to listen at; 0.0.0.0 opens it to the network', {
     fallback: '127.0.0.1',
   }),
-  port: port('Where', 4400, 'Port of HTTP: Prisma, the API and the dashboard'),
-  pgPort: port('Where', 5440, 'Port of Postgres connections'),
-  publicUrl: text('Where', 'URL', 'Address that apps reach this platform by; printed URLs are built from it', {
+  port: port('Where', 4400, 'Port for HTTP: Prisma, the API and the dashboard'),
+  pgPort: port('Where', 5440, 'Port for Postgres connections'),
+  publicUrl: text('Where', 'URL', 'Address by which applications reach this platform; printed URLs begin with it', {
     parse: parseHttpUrl,
   }),
-  region: text<string>('Where', 'NAME', 'Name of this place in reply headers', {
+  region: text<string>('Where', 'NAME', 'Name of this location in reply headers', {
     fallback: 'local',
     parse: parseRegion,
   }),
 
-  suspendAfter: rest('Sleep', 5000, 'An idle database is frozen after this time'),
-  stopAfter: rest('Sleep', 300_000, 'An idle database is stopped after this time'),
+  suspendAfter: restTime('Sleep', 5000, 'An idle database is frozen after this time'),
+  stopAfter: restTime('Sleep', 300_000, 'A frozen database is stopped after this time'),
   listenKeepsAwake: toggle('Sleep', 'A session that has run LISTEN keeps its database awake'),
   memoryMax: {
     group: 'Sleep',
     placeholder: 'SIZE',
-    summary: 'Memory of all databases; over it the longest asleep are stopped',
+    summary: 'Memory of all databases; over it the longest frozen are stopped',
     fallback: undefined,
     fallbackShown: '70% of the machine or control group',
     parse: parseBytes,
@@ -149,7 +149,7 @@ export const START_FLAGS: FlagsOf<StartValues> = {
   processLimit: limit('processLimit', 'N', OWN_PROCESSES),
   tempLimit: limit('tempLimitBytes', 'SIZE', OWN_TEMP),
 
-  spares: count('Storage', 3, 'Empty databases that lie ready for db create, 18 MB each; 0 for none', {
+  spares: count('Storage', 3, 'Empty databases kept ready for db create, 18 MB each; 0 for none', {
     min: 0,
     max: SPARES_MAX,
   }),
@@ -158,20 +158,20 @@ export const START_FLAGS: FlagsOf<StartValues> = {
   replyMax: bytes('Limits', 64 * MiB, 'Largest reply'),
   queryTimeout: duration('Limits', 60_000, 'Longest query over HTTP'),
   transactionTimeout: duration('Limits', 90_000, 'Longest interactive transaction'),
-  transactionsMax: count('Limits', 100, 'Open interactive transactions of a database'),
-  poolConnections: count('Limits', 10, 'Connections for HTTP, of a database and role', { max: CONNECTIONS_MAX }),
-  poolWaiters: count('Limits', 1000, 'Requests that may wait for such a connection'),
-  tcpConnections: count('Limits', 20, 'Direct Postgres sessions of a database', { max: CONNECTIONS_MAX }),
-  schemasMax: count('Limits', 100, 'Prisma schemas kept for a database'),
+  transactionsMax: count('Limits', 100, 'Open interactive transactions per database'),
+  poolConnections: count('Limits', 10, 'Server connections for HTTP, per database and role', { max: CONNECTIONS_MAX }),
+  poolWaiters: count('Limits', 1000, 'Requests that may wait for a server connection, per database and role'),
+  tcpConnections: count('Limits', 20, 'Direct Postgres sessions per database', { max: CONNECTIONS_MAX }),
+  schemasMax: count('Limits', 100, 'Prisma schemas kept per database'),
   schemaMax: bytes('Limits', MiB, 'Largest Prisma schema'),
-  plansMax: bytes('Limits', 256 * MiB, 'Memory of plans and schemas kept for all databases'),
+  plansMax: bytes('Limits', 256 * MiB, 'Memory of the plans and schemas kept for all databases'),
   cacheMax: bytes('Limits', 64 * MiB, 'Memory of the query cache'),
 
-  pgBin: texts('Postgres', 'DIR', 'Programs of another PostgreSQL: the first of 18 for new databases', {
+  pgBin: texts('Postgres', 'DIR', 'Programs of another PostgreSQL; new databases use the first of version 18', {
     shown: 'the one npm installed',
   }),
-  trustExtension: texts('Postgres', 'NAME', 'Extension of --pg-bin that owners may create', {
-    shown: 'those it trusts',
+  trustExtension: texts('Postgres', 'NAME', 'Extension of a --pg-bin that owners may create', {
+    shown: 'those that the build trusts',
   }),
   pgUser: text('Postgres', 'NAME', 'Account that runs Postgres when started as root', {
     shown: 'postgres, else nobody',
@@ -181,7 +181,7 @@ export const START_FLAGS: FlagsOf<StartValues> = {
     parse: parseIsolation,
   }) as Flag<'sandbox' | 'process' | undefined>,
 
-  json: toggle('Output', 'Print one JSON object once started; everything else goes to stderr'),
+  json: toggle('Output', 'Print one JSON object after the start; everything else goes to stderr'),
   logLevel: text('Output', 'LEVEL', 'Least severity of log lines: debug, info, warn or error', {
     fallback: 'warn',
     parse: parseLogLevel,

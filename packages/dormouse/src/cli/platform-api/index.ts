@@ -1,5 +1,6 @@
 /**
- * Owns: the control API as the CLI calls it: finding the platform, requests, the shapes of its replies, URLs as text.
+ * Owns: the CLI's client of the management API: finding the platform, flags, requests, checks of replies, and texts
+ *   about databases.
  * Never: prints anything.
  */
 

@@ -1,10 +1,10 @@
 import { DormouseError, ERRORS, type ErrorCode } from '../../base/index.ts';
 
-/** Where a running platform is, and the right to command it. */
+/** The address of a running platform and its admin token. */
 export interface PlatformAddress {
   readonly url: string;
   readonly token: string;
-  /** How we came to this address, for messages: `--url`, `DORMOUSE_URL` or the file that named it. */
+  /** The origin of the address, for messages: `--url`, `DORMOUSE_URL` or the path of a file. */
   readonly source: string;
 }
 
@@ -12,7 +12,7 @@ export interface PlatformAddress {
 export interface PlatformClient {
   readonly address: PlatformAddress;
   /**
-   * Sends one request and gives the JSON of a 2xx reply. Throws `DormouseError`: what the platform said, or
+   * Sends one request and gives the JSON of a 2xx reply. Throws `DormouseError`: the platform's own error, or
    * `platform_unreachable`.
    */
   request(method: string, path: string, body?: unknown): Promise<unknown>;
@@ -50,7 +50,7 @@ export function platformClient(address: PlatformAddress, send: typeof fetch, sig
 }
 
 function unreachable(address: PlatformAddress, cause: unknown): DormouseError {
-  // fetch says only "fetch failed"; what happened is its cause.
+  // The error of fetch says only "fetch failed"; its cause says why.
   const { code, message } = ((cause as Error).cause ?? cause) as { code?: string; message?: string };
   const why = code === 'ECONNREFUSED' ? 'nothing listens there' : (code ?? message ?? 'the connection broke');
   return new DormouseError('platform_unreachable', {
@@ -59,7 +59,7 @@ function unreachable(address: PlatformAddress, cause: unknown): DormouseError {
   });
 }
 
-/** A reply that is not 2xx, or not JSON, as the error it stands for. */
+/** The error for a reply that is not 2xx or not JSON. */
 function refusal(address: PlatformAddress, status: number, value: unknown): DormouseError {
   const body = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
   const code = body.code;

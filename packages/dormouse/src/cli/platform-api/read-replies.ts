@@ -14,7 +14,7 @@ import type {
  * or another version of Dormouse may answer.
  */
 
-/** A shape of which a platform of an earlier version leaves some fields out. */
+/** A shape some of whose fields are missing in replies of platforms of earlier versions. */
 type SinceLater<Shape, Late extends keyof Shape> = Omit<Shape, Late> & Partial<Pick<Shape, Late>>;
 
 /** How old a database is, in transactions. */
@@ -30,7 +30,7 @@ export interface DatabaseDetail extends DatabaseItem, Urls {
 /** Addresses of a database under one key; null when no owner key of the database is live. */
 export type Urls = Pick<CurrentDetail, 'prismaUrl' | 'postgresUrl' | 'pulseUrl' | 'apiKey'>;
 
-/** A database that is, or is about to be, a branch. */
+/** A database that is a branch, or is being made as one. */
 export interface BranchDetail extends DatabaseDetail {
   readonly progress: BranchProgress | null;
   readonly branched: CurrentDetail['branched'];

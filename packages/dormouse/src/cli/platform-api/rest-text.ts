@@ -5,7 +5,10 @@ import type { Age } from './read-replies.ts';
 /** Transaction ids compare modulo 2^32: a row must be frozen before it is half of them old. */
 const XIDS = 2 ** 31;
 
-/** When a database rests, one line a setting; what is its own is marked against what follows the platform's flags. */
+/**
+ * The times of rest of a database, one line per setting. A value that follows the platform's flags is marked as
+ * default.
+ */
 export function restPairs(rest: RestView): [string, string][] {
   const mark = (name: string): string => (rest.own.includes(name) ? '' : ' (default)');
   const pairs: [string, string][] = [];
@@ -18,7 +21,7 @@ export function restPairs(rest: RestView): [string, string][] {
   return pairs;
 }
 
-/** What a database may take, one line a limit that it has. */
+/** The limits of a database, one line per limit. */
 export function limitPairs(limits: LimitsView | undefined): [string, string][] {
   if (limits === undefined) return [];
   const pairs: [string, string][] = [];
@@ -30,11 +33,11 @@ export function limitPairs(limits: LimitsView | undefined): [string, string][] {
   add('CPU limit', 'cpuLimit', String(limits.cpuLimit));
   if (limits.cpuWeight !== 100) add('CPU weight', 'cpuWeight', String(limits.cpuWeight));
   add('Process limit', 'processLimit', String(limits.processLimit));
-  add('Temporary files', 'tempLimitBytes', `${formatBytes(Number(limits.tempLimitBytes))} a session`);
+  add('Temporary files', 'tempLimitBytes', `${formatBytes(Number(limits.tempLimitBytes))} per session`);
   return pairs;
 }
 
-/** When it rests, in one cell of a table. */
+/** The times of rest of a database in one cell of a table. */
 export function restCell(rest: RestView): string {
   return rest.alwaysOn ? 'always on' : `${time(rest.suspendAfterMs)} / ${time(rest.stopAfterMs)}`;
 }
@@ -43,7 +46,10 @@ function time(ms: number | 'never'): string {
   return ms === 'never' ? ms : formatDuration(ms);
 }
 
-/** Transaction ids used since the oldest row that is not frozen, of those there are before Postgres refuses writes. */
+/**
+ * The transaction ids used since the oldest row that is not frozen, and how many there are before Postgres refuses
+ * writes.
+ */
 export function ageText({ frozenXidAge, runningOut }: Age): string {
   const percent = (frozenXidAge / XIDS) * 100;
   const text = `${frozenXidAge} transactions, ${percent < 1 ? 'less than 1' : Math.round(percent)} % of what there are`;

@@ -10,14 +10,14 @@ export function keyPath(nameOrId: string, keyId: string): string {
   return `${databasePath(nameOrId)}/keys/${encodeURIComponent(keyId)}`;
 }
 
-/** The dashboard's address; the token stands in the fragment, which no server and no log sees. */
+/** The dashboard's address. The token is in the fragment, which browsers send to no server. */
 export function dashboardUrl(base: string, token: string): string {
   return `${base}/dashboard/#token=${token}`;
 }
 
-/** The three addresses of a database, as lines for people. */
+/** The three addresses of a database, as pairs of label and text. */
 export function urlPairs(urls: Urls): readonly (readonly [string, string])[] {
-  const none = 'no key of the owner is live; create one with `dormouse key create`';
+  const none = 'every owner key is revoked; create one with `dormouse key create`';
   return [
     ['Prisma', urls.prismaUrl ?? none],
     ['Postgres', urls.postgresUrl ?? none],
