@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { DormouseError, ERRORS, type ErrorCode, toDormouseError } from './errors.ts';
@@ -7,9 +8,9 @@ const CODES = Object.keys(ERRORS) as ErrorCode[];
 
 /** A row of docs/ERRORS.md as the table says it should be. */
 function written(code: ErrorCode): string {
-  const { kind, retry, status, prisma6Status, prisma6, prisma7, sqlstate, exit, message } = ERRORS[code];
-  const six = status === prisma6Status ? prisma6 : `${prisma6} (${prisma6Status})`;
-  return `| \`${code}\` | ${kind} | ${retry} | ${status} | ${six} | ${prisma7} | ${sqlstate} | ${exit} | ${message} |`;
+  const { kind, retry, status, prisma6, prisma7, sqlstate, message } = ERRORS[code];
+  const { exit } = new DormouseError(code);
+  return `| \`${code}\` | ${kind} | ${retry} | ${status} | ${prisma6} | ${prisma7} | ${sqlstate} | ${exit} | ${message} |`;
 }
 
 describe('ERRORS', () => {
@@ -21,24 +22,39 @@ describe('ERRORS', () => {
     expect(rows).toEqual(CODES.map(written));
   });
 
-  it.each(CODES)('%s says something to each protocol', (code) => {
-    const { status, prisma6Status, prisma6, prisma7, sqlstate, message } = ERRORS[code];
+  it.each(CODES)('%s has a status, a code for each protocol and a message of whole sentences', (code) => {
+    const { status, prisma6, prisma7, sqlstate, message } = ERRORS[code];
     expect(code).toMatch(/^[a-z][a-z_]*$/);
-    for (const each of [status, prisma6Status]) expect(each >= 400 && each < 600).toBe(true);
+    expect(status >= 400 && status < 600).toBe(true);
     for (const each of [prisma6, prisma7]) expect(each).toMatch(/^P\d{4}$/);
     expect(sqlstate).toMatch(/^[0-9A-Z]{5}$/);
     // Whole sentences, and nothing that would break the document's table.
     expect(message).toMatch(/^[A-Z][^|\n]+\.$/);
   });
 
-  it('gives exit code 1 to our own bugs only, and 3 to an interruption only', () => {
-    expect(CODES.filter((code) => ERRORS[code].exit === 1)).toEqual(['internal']);
-    expect(CODES.filter((code) => ERRORS[code].exit === 3)).toEqual(['interrupted']);
+  it('has no code that nothing raises', () => {
+    const source = fileURLToPath(new URL('..', import.meta.url));
+    const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter(
+      (file) => file.endsWith('.ts') && !file.endsWith('.test.ts') && file !== join('base', 'errors.ts'),
+    );
+    const text = files.map((file) => readFileSync(join(source, file), 'utf8')).join('\n');
+    const isRaised = (code: string): boolean => new RegExp(`DormouseError\\(\\s*'${code}'`).test(text);
+    // The engine writes the reply for this code itself, in the form that makes Prisma Client 6 upload its schema.
+    expect(readFileSync(join(source, 'engine/request/replies.ts'), 'utf8')).toContain("reason: 'SchemaMissing'");
+    expect(CODES.filter((code) => code !== 'schema_missing' && !isRaised(code))).toEqual([]);
+    // The search reads the sources, and does not find a code that nothing raises.
+    expect(files.length).toBeGreaterThan(300);
+    expect(isRaised('never_raised')).toBe(false);
+  });
+
+  it('gives exit code 1 to bugs of Dormouse only, and 3 to an interruption only', () => {
+    expect(CODES.filter((code) => new DormouseError(code).exit === 1)).toEqual(['internal']);
+    expect(CODES.filter((code) => new DormouseError(code).exit === 3)).toEqual(['interrupted']);
   });
 });
 
 describe('DormouseError', () => {
-  it('says what the table says unless told better, and keeps its cause to itself', () => {
+  it('has the message of the table unless the thrower gives another one, and does not show its cause', () => {
     const cause = new Error('inner');
     expect(new DormouseError('queue_full').publicMessage).toBe(ERRORS.queue_full.message);
     const error = new DormouseError('queue_full', { message: 'Better.', meta: { waiting: 3 }, cause });
@@ -51,13 +67,13 @@ describe('DormouseError', () => {
     ]);
   });
 
-  it('tells what it knows of the machine to who runs it, not to who holds a key', () => {
+  it('tells details of the machine to the operator of the platform, but not to the holder of a key', () => {
     const told = 'Postgres does not start. The end of /var/lib/dormouse/databases/x/postgres.log says:\nFATAL';
     const error = new DormouseError('start_failed', { message: told });
     expect([error.publicMessage, error.operatorMessage]).toEqual([ERRORS.start_failed.message, told]);
   });
 
-  it('takes any thrown value: its own as it is, others as a bug', () => {
+  it('is made of any thrown value: a DormouseError stays as it is, any other value is a bug', () => {
     const own = new DormouseError('key_missing');
     expect(toDormouseError(own)).toBe(own);
     expect(toDormouseError('text')).toMatchObject({ code: 'internal', cause: 'text' });

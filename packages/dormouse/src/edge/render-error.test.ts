@@ -35,7 +35,7 @@ describe('renderError', () => {
       meta: { reason: code, detail: 1 },
     });
     const six = renderError(error, 'prisma6');
-    expect(six.status).toBe(ERRORS[code].prisma6Status);
+    expect(six.status).toBe(ERRORS[code].status);
     expect(asPrisma6(six.status, String(six.body)).code).toBe(ERRORS[code].prisma6);
     // In the body of either form, and in what the client shows of it, is the code that applications of Accelerate look
     // for.

@@ -15,7 +15,7 @@ const RETRY_AFTER_SECONDS = '1';
 export function renderError(error: DormouseError, protocol: Protocol): MinimalReply {
   const { row } = error;
   const headers: Record<string, string> = { 'content-type': 'application/json' };
-  const status = protocol === 'prisma6' ? row.prisma6Status : row.status;
+  const { status } = row;
   if (status === 429 || status === 503) headers['retry-after'] = RETRY_AFTER_SECONDS;
   if (error.code === 'method_not_allowed' && typeof error.meta?.allow === 'string') headers.allow = error.meta.allow;
   if (protocol === 'prisma6') {
@@ -35,7 +35,7 @@ function prisma6Body(error: DormouseError): unknown {
   const body = { code: row.prisma7, message, meta: { reason: error.code, ...error.meta } };
   // P5006 is repeated by the client: where a repeat is useless or might write twice, say it in the form that is not.
   if (row.prisma6.startsWith('P5') && !(row.prisma6 === 'P5006' && row.retry === 'never')) {
-    return row.prisma6Status === 400 ? { InvalidRequestError: { reason: message }, ...body } : body;
+    return row.status === 400 ? { InvalidRequestError: { reason: message }, ...body } : body;
   }
   // Of this form the client shows nothing but the message.
   const shown = row.prisma6.startsWith('P6') ? `${message} ${JSON.stringify({ code: row.prisma7 })}` : message;

@@ -31,7 +31,7 @@ export async function run(
       const [first, ...more] = error.operatorMessage.split('\n');
       context.stderr.write(`dormouse: ${[`${first} [${error.code}]`, ...more].join('\n')}\n`);
     }
-    return error.row.exit;
+    return error.exit;
   }
 }
 

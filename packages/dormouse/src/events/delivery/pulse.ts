@@ -31,7 +31,6 @@ const PULSE_CODES: Readonly<Partial<Record<ErrorCode, string>>> = {
   permission_denied: 'P6102',
   database_unknown: 'P6101',
   database_deleted: 'P6101',
-  database_disabled: 'P6103',
   version_unsupported: 'P6105',
   streams_disabled: 'P6106',
 };
