@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 
 const SRC = fileURLToPath(new URL('..', import.meta.url));
-/** What decides when a database runs, who gets a connection and how long anybody waits. */
+/** The stages that decide when a database runs, which session gets a connection, and how long a caller waits. */
 const FOLDERS = ['instance', 'pool', 'front'];
 /** Dates for people: when a database was last looked over. */
 const DATES = ['instance/maintenance/maintenance.ts'];

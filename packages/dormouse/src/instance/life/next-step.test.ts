@@ -3,7 +3,7 @@ import type { InstanceState } from '../contract/instance.ts';
 import { nextStep, type Situation, type Step } from './next-step.ts';
 import { INSTANCE_STATES } from './transitions.ts';
 
-/** A database that nobody uses, which has not been idle for long. */
+/** A database without any use, which has not been idle for long. */
 const QUIET: Situation = {
   forcedStop: false,
   forcedSuspend: false,

@@ -107,7 +107,7 @@ const SETTINGS: readonly Setting[] = [
     'no bulk write was measured to be slower than with 512 kB, which a sleeper would hold for nothing',
   ],
   ['max_logical_replication_workers', '0', 'one process less'],
-  ['max_worker_processes', '2', 'those of parallel queries: there is nobody else'],
+  ['max_worker_processes', '2', 'only parallel queries have worker processes'],
   ['max_parallel_workers', '2', ''],
   ['autovacuum_worker_slots', '2', ''],
   ['autovacuum_max_workers', '2', ''],
