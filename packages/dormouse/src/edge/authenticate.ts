@@ -27,12 +27,12 @@ export interface AuthenticatorOptions {
 }
 
 /**
- * Proves who asks. Gives the principal at once for a token seen before, else a promise of it. Throws or rejects with
- * `key_*`.
+ * Authenticates the sender of a request by its authorization header. Returns the principal at once for a token that was
+ * verified before, else a promise of the principal. Throws or rejects with `key_*`.
  */
 export type Authenticator = (authorization: string | undefined) => Principal | Promise<Principal>;
 
-/** Longest token looked at: ours have about 300 characters. */
+/** Longest token that is verified, in characters. Tokens of this platform have about 300. */
 const TOKEN_CHARS_MAX = 4096;
 
 interface Verified {
@@ -50,7 +50,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   // In order of arrival: the oldest goes first. A token thrown out is only verified once more.
   const verified = new Map<string, Verified>();
 
-  /** What may change after the signature was checked, looked at on every use. */
+  /** Checks, on every use of a token, all that may change after its signature was verified. */
   function admit(token: Verified): Principal {
     const now = clock.now();
     if (now >= token.expiresAtMs) throw new DormouseError('key_expired');

@@ -1,6 +1,7 @@
 import { LARGE_BODY_BYTES, type MinimalReply, type Protocol } from '../base/index.ts';
 
-// Only what is known to read. Raw queries may write and are never kept; a name that is not here is not kept either.
+// The operations that only read. Replies to raw queries are never kept, because these may write; nor are replies to an
+// operation that is missing here.
 const READS: ReadonlySet<unknown> = new Set([
   'findUnique',
   'findUniqueOrThrow',
@@ -13,8 +14,8 @@ const READS: ReadonlySet<unknown> = new Set([
 ]);
 
 /**
- * Whether the body of a query asks for reads only, outside a transaction. The extension sends `cache-control` with
- * writes too, so the body decides. A body that cannot be read is not kept: the engine says what is wrong with it.
+ * Tells whether the body of a query asks for reads only, outside a transaction. The extension sends `cache-control`
+ * with writes too, so the body decides. The reply to a malformed body is not kept: the engine reports the mistake.
  */
 export function asksForReads(protocol: Protocol, body: Uint8Array): boolean {
   if (body.byteLength > LARGE_BODY_BYTES) return beginsAsRead(protocol, body);
@@ -36,14 +37,14 @@ export function asksForReads(protocol: Protocol, body: Uint8Array): boolean {
   );
 }
 
-/** What a body begins with as the clients write it: the operation, before anything of the tenant's data. */
+/** The beginning of a body as the clients write it: the operation stands before any data of the tenant. */
 const BEGINNINGS: Readonly<Record<Protocol, RegExp>> = {
   prisma6: /^\{(?:"modelName":"\w+",)?"action":"(\w+)",/,
   prisma7: /^\{(?:"model":"\w+",)?"operation":"(\w+)",/,
 };
 /**
- * Members that say anything else about what is asked for, wherever in the body they are: inside a string a quote is
- * escaped.
+ * Members that could change the operation, wherever in the body they stand. A string cannot contain such a match,
+ * because quotes in strings are escaped.
  */
 const OTHERS: Readonly<Record<Protocol, RegExp>> = {
   prisma6: /"(?:action|batch|transaction)":/,
@@ -53,8 +54,9 @@ const OTHERS: Readonly<Record<Protocol, RegExp>> = {
 const BEGINNING_BYTES = 512;
 
 /**
- * The same of a large body, which would take too long to read: by its first words, if no later ones could mean
- * something else. Where a table has such a column, or the client writes another form, it is not kept.
+ * Tells the same of a large body, which would take too long to parse: its beginning names the operation, and no later
+ * member may name another one. If a column has the name of such a member, or the client writes the body in another
+ * form, the reply is not kept.
  */
 function beginsAsRead(protocol: Protocol, body: Uint8Array): boolean {
   const decoder = new TextDecoder();
@@ -63,7 +65,7 @@ function beginsAsRead(protocol: Protocol, body: Uint8Array): boolean {
   return !OTHERS[protocol].test(decoder.decode(body.subarray(beginning[0].length)));
 }
 
-/** Whether a reply may be kept: it is 2xx and holds no `errors`, not in a batch either. */
+/** Tells whether a reply may be kept: its status is 2xx, and neither it nor a part of its batch has `errors`. */
 export function isKeepable(reply: MinimalReply): boolean {
   if (reply.status < 200 || reply.status >= 300) return false;
   const text = typeof reply.body === 'string' ? reply.body : new TextDecoder().decode(reply.body);

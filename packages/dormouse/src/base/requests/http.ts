@@ -7,13 +7,13 @@ import type { QueryHeader } from './query-headers.ts';
 import type { OriginRoute } from './routes.ts';
 
 /**
- * Bodies beyond this are not read on a loop that serves others: reading, planning and binding one as dense as this
- * takes up to 28 ms at a stretch, twice of it 57. The engine reads larger ones in threads; an edge looks at their first
- * words only.
+ * Largest body, in bytes, that the main thread reads. To read, plan and bind a dense body of this size blocks the main
+ * thread for up to 28 ms, one of twice the size for 57 ms. The engine reads larger bodies in threads, and the edge
+ * looks at their beginning only.
  */
 export const LARGE_BODY_BYTES: number = 64 * 1024;
 
-/** The least an HTTP request is. Each door adapts its own; Node's hot path builds no Request object. */
+/** An HTTP request reduced to what the stages need. Each door adapts its own kind of request to this interface. */
 export interface MinimalRequest {
   /** Upper case. */
   readonly method: string;
@@ -23,7 +23,7 @@ export interface MinimalRequest {
   readonly search: string;
   /** A header by lower-case name. */
   header(name: string): string | undefined;
-  /** The whole body, bounded by the door before anyone sees it. */
+  /** The whole body. The door has limited its size. */
   readonly body: Uint8Array;
 }
 
@@ -39,7 +39,7 @@ export interface MinimalReply {
   readonly body: string | Uint8Array;
 }
 
-/** Who asks, proven. */
+/** The authenticated sender of a request. */
 export interface Principal {
   readonly keyId: KeyId;
   readonly databaseId: DatabaseId;
