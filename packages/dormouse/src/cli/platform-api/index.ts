@@ -31,5 +31,5 @@ export {
   readStatus,
   type Status,
 } from './read-replies.ts';
-export { ageText, limitPairs, restCell, restPairs } from './rest-text.ts';
+export { ageText, limitPairs, restCell, restPairs } from './rest-times-text.ts';
 export { dashboardUrl, databasePath, keyPath, urlPairs } from './urls.ts';

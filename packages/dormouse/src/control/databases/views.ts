@@ -11,7 +11,7 @@ import type { BranchJobs } from './branch-jobs.ts';
 import type { DatabaseDirectory } from './database-directory.ts';
 import type { Fleet } from './fleet.ts';
 import { type LimitDefaults, viewLimits } from './limits-patch.ts';
-import { type RestDefaults, viewRest } from './rest-patch.ts';
+import { type RestDefaults, viewRest } from './rest-times-patch.ts';
 import { type Addresses, databaseUrls, pulseUrlOf } from './urls.ts';
 
 export interface ViewsOptions {

@@ -4,7 +4,7 @@
  * Never: starts a database.
  */
 export { DATA_FORMAT, type DataDirectory, type DataDirectoryOptions, openDataDirectory } from './data-directory.ts';
+export { Secrets } from './key-secrets.ts';
 export { MemoryCatalog } from './memory-catalog.ts';
 export { type DatabaseRow, type KeyRow, Registry } from './registry.ts';
-export { Secrets } from './secrets.ts';
 export { Usage } from './usage.ts';

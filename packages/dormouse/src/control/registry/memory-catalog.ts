@@ -1,6 +1,6 @@
 import type { Catalog, DatabaseId, DatabaseRecord, KeyId, KeyRecord } from '../../base/index.ts';
+import type { Secrets } from './key-secrets.ts';
 import type { DatabaseRow, KeyRow } from './registry.ts';
-import type { Secrets } from './secrets.ts';
 import type { Usage } from './usage.ts';
 
 /**

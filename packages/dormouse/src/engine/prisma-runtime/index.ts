@@ -2,6 +2,8 @@
  * Owns: the execution of plans by Prisma's own runtime, which decides everything that no program handles; the checks
  * of plans that clients send. Never: writes a reply, acquires a connection.
  */
+
+export { clientError } from './client-error.ts';
 export { CommentedStatements } from './commented-statements.ts';
 export { ELEMENTS_MAX, guardedScope, productTooLarge } from './guarded-scope.ts';
 export { checkPlan } from './plan-shape.ts';
@@ -13,4 +15,3 @@ export {
   PrismaRuntime,
   withinTransaction,
 } from './prisma-runtime.ts';
-export { clientError } from './user-errors.ts';

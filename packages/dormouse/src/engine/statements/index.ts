@@ -5,8 +5,8 @@
  */
 export { encodeArgument } from './arguments.ts';
 export { columnCodec, ReplyBytes } from './column-types.ts';
-export type { EarlierForm } from './postgres-errors.ts';
 export { decodeResult } from './rows.ts';
+export type { EarlierForm } from './sqlstate-errors.ts';
 export {
   type IsolationLevel,
   type LeaseSource,

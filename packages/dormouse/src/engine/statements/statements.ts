@@ -11,8 +11,8 @@ import type { AcquireOptions, Lease, ParameterValue, RowBudget, StatementResult 
 import { PostgresError } from '../../wire/index.ts';
 import { encodeArgument } from './arguments.ts';
 import { withIsoDates } from './iso-rows.ts';
-import { toDriverAdapterError } from './postgres-errors.ts';
 import { decodeResult } from './rows.ts';
+import { toDriverAdapterError } from './sqlstate-errors.ts';
 import type { TransactionStep } from './transaction-step.ts';
 
 /** An isolation level of Postgres, as SQL writes it. */

@@ -11,7 +11,7 @@ import {
   prepareBinaries,
   useGiven,
 } from './binaries.ts';
-import { offerGiven } from './given-extensions.ts';
+import { offerGiven } from './build-extensions.ts';
 
 /**
  * The builds of PostgreSQL that this machine has: one for new databases, and others for databases of other major

@@ -1,7 +1,7 @@
 import { importJWK, jwtVerify } from 'jose';
 import { describe, expect, it } from 'vitest';
 import type { DatabaseId, KeyId } from '../../base/index.ts';
-import { Secrets } from './secrets.ts';
+import { Secrets } from './key-secrets.ts';
 
 const KEY = {
   id: 'key_aaaaaaaaaaaaaaaaaaaa' as KeyId,
