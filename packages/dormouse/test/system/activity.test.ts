@@ -10,9 +10,9 @@ import { type DatabaseUrls, type Platform, startPlatform } from '../support/plat
 import { clientOptions } from '../support/target.ts';
 import { until } from '../support/until.ts';
 
-// Every row of the table in docs/OPERATIONS.md, "What counts as activity": each has a database of its own, on which it
-// goes on while a witness, on which nothing happens, is suspended and stopped several times. Time is measured by the
-// witness, not guessed.
+// Every row of the table in docs/OPERATIONS.md, "What counts as activity". Each row has a database of its own, on which
+// the activity lasts while a second database without any activity, the witness, is suspended and stopped several times.
+// So the witness measures the time, and the test guesses none.
 
 const SUSPEND_AFTER = '150ms';
 const STOP_AFTER = '150ms';
@@ -25,25 +25,25 @@ beforeAll(async () => {
   platform = await startPlatform({
     flags: [
       ...['--suspend-after', SUSPEND_AFTER, '--stop-after', STOP_AFTER],
-      // What goes on goes on until it is ended.
+      // No timeout ends an activity before the test does.
       ...['--query-timeout', '10m', '--transaction-timeout', '10m'],
     ],
   });
 });
 afterAll(() => platform?.stop());
 
-/** What goes on; `end` ends it. */
+/** An activity that has begun; `end` ends it. */
 interface Activity {
   end(): Promise<unknown>;
 }
 type Begin = (urls: DatabaseUrls) => Promise<Activity>;
 
 interface Row {
-  /** Each way in which the row's first cell comes about. */
+  /** The ways to cause the activity of the row's first cell. */
   readonly ways: Readonly<Record<string, Begin>>;
-  /** The state in which the database is while it goes on. */
+  /** The state of the database while the activity lasts. */
   readonly state: 'running' | 'suspended' | 'stopped';
-  /** It wakes, though it does not last. */
+  /** The activity wakes the database, but does not keep it awake. */
   readonly wakes?: true;
 }
 
@@ -54,7 +54,7 @@ async function session({ postgresUrl }: DatabaseUrls): Promise<pg.Client> {
   return client;
 }
 
-/** A session on which `sql` has run; it stays open. */
+/** Opens a session, runs `statements` on it, and leaves it open. */
 const after =
   (...statements: string[]): Begin =>
   async (urls) => {
@@ -63,7 +63,7 @@ const after =
     return client;
   };
 
-/** Something unending that the client asked for; it is broken off from outside. */
+/** A request of the client that never ends by itself; `end` breaks the connection and terminates the backend. */
 const unending =
   (ask: (client: pg.Client) => Promise<unknown>): Begin =>
   async (urls) => {
@@ -157,7 +157,7 @@ const TABLE: Readonly<Record<string, Row>> = {
       },
       async 'copy-out'(urls) {
         const sql = postgres(urls.postgresUrl, { max: 1 });
-        // More than the sockets on the way hold; nobody reads.
+        // This is more data than the sockets hold, and the client does not read it yet.
         const stream = await sql`COPY (SELECT repeat('x', 1000) FROM generate_series(1, 100000)) TO STDOUT`.readable();
         return {
           async end() {
@@ -183,7 +183,7 @@ const TABLE: Readonly<Record<string, Row>> = {
     },
   },
   'logging in over TCP': {
-    // It was stopped before, and nothing but the login has woken it.
+    // The database was stopped before, and only the login has woken it.
     wakes: true,
     state: 'suspended',
     ways: { login: after() },
@@ -214,7 +214,7 @@ const TABLE: Readonly<Record<string, Row>> = {
         return { end: async () => {} };
       },
       async silent(urls) {
-        // Connected, not logged in: wakes nothing and is no session.
+        // A connection without a login wakes nothing and is no session.
         const { hostname, port } = new URL(urls.postgresUrl);
         const socket = connect(Number(port), hostname);
         await once(socket, 'connect');
@@ -295,7 +295,7 @@ function documented(): [string, string][] {
     .map((line) => line.split(' | ').map((cell) => cell.replace(/^\| /, '').trim()) as [string, string]);
 }
 
-it('counts as the table in the docs says, row by row', async () => {
+it('each activity keeps a database awake, or does not, as its row of the table in the docs says', async () => {
   expect(documented().map(([what]) => what)).toEqual(Object.keys(TABLE));
   for (const [what, keeps] of documented()) {
     const row = TABLE[what];
@@ -310,7 +310,8 @@ it('counts as the table in the docs says, row by row', async () => {
   );
   try {
     await Promise.all(begun);
-    // What sleeps comes to its rest; what does not is still awake after others have come to theirs again and again.
+    // Databases that may sleep reach their state of rest. Databases that may not are still awake after the witness has
+    // been stopped several times.
     for (const { name, state } of going) if (state !== 'running') await reaches(name, state);
     for (let round = 0; round < WITNESS_ROUNDS; round++) {
       await platform.json('db', 'wake', 'main');
@@ -323,11 +324,11 @@ it('counts as the table in the docs says, row by row', async () => {
   } finally {
     await Promise.all(going.map(({ activity }) => activity.end()));
   }
-  // When it is over, everything rests.
+  // When the activities have ended, every database rests.
   for (const { name } of going) await reaches(name, 'stopped');
 });
 
-it('refuses replication connections, and says what to use instead', async () => {
+it('a replication connection is refused, and the error says what to use instead', async () => {
   const [database] = platform.databases;
   const url = new URL(database?.postgresUrl ?? '');
   const client = new pg.Client({

@@ -10,8 +10,8 @@ import { exchange, type RawReply } from '../support/raw-http.ts';
 import { recordPlan } from '../support/recorded-plan.ts';
 import { seeded, seedFromEnvironment } from '../support/seeded.ts';
 
-// Bad requests at the doors of a real platform: each gets one clear answer with a code, and everybody else is served as
-// before.
+// Bad requests at the doors of a real platform: each gets one clear answer with a code, and all other clients are
+// served as before.
 
 const BODY_MAX = 64 * 1024;
 const SEED = seedFromEnvironment();
@@ -33,7 +33,7 @@ beforeAll(async () => {
   plan = await recordPlan(await loadClient(7), (client) =>
     client.user.findMany({ where: { email: { contains: 'x' } }, take: 3, include: { posts: { take: 2 } } }),
   );
-  // They take their time; the rest goes on beside them.
+  // These two requests wait for their timeouts while the other tests run.
   const head = `POST /query HTTP/1.1\r\nhost: ${hostOf()}\r\n${authorization()}\r\n`;
   slowBody = exchange(platform.http, { head: `${head}content-length: 100\r\n\r\n{`, withinMs: 120_000 });
   slowHeaders = exchange(platform.http, { head, withinMs: 120_000 });
@@ -47,7 +47,7 @@ afterAll(async () => {
   await platform?.stop();
 });
 afterEach(async () => {
-  // Whoever behaves is served, and keeps his session.
+  // A client that sends good requests is served and keeps its session.
   const reply = await query(plan);
   expect(reply.status).toBe(200);
   expect((await session.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
@@ -79,27 +79,31 @@ function refusal({ status, text }: { readonly status: number; readonly text: str
 
 describe('a body', () => {
   it.each<[string, string | Uint8Array<ArrayBuffer>, string]>([
-    ['that is empty', '', 'request_invalid'],
-    ['that is not JSON', '{"plan":', 'request_invalid'],
-    ['that is a list', '[]', 'request_invalid'],
-    ['that is a text', '"plan"', 'request_invalid'],
-    ['that is not UTF-8', new Uint8Array([0x7b, 0xff, 0xfe, 0x7d]), 'request_invalid'],
-    ['that nests without end', '['.repeat(60_000), 'request_invalid'],
+    ['an empty body', '', 'request_invalid'],
+    ['a body that is not JSON', '{"plan":', 'request_invalid'],
+    ['a body that is a list', '[]', 'request_invalid'],
+    ['a body that is a string', '"plan"', 'request_invalid'],
+    ['a body that is not UTF-8', new Uint8Array([0x7b, 0xff, 0xfe, 0x7d]), 'request_invalid'],
+    ['a body of endlessly nested lists', '['.repeat(60_000), 'request_invalid'],
     [
-      'that is a plan of deep nesting',
+      'a body with a deeply nested plan',
       `{"plan":${'{"a":'.repeat(5_000)}1${'}'.repeat(5_000)},"params":{}}`,
       'request_invalid',
     ],
-    ['without a plan', '{}', 'plan_invalid'],
-    ['whose plan is a number', '{"plan":1,"params":{}}', 'plan_invalid'],
-    ['whose plan is of no known type', '{"plan":{"type":"fetchEverything","args":{}},"params":{}}', 'plan_invalid'],
-    ['whose plan is a list', '{"plan":[],"params":{}}', 'plan_invalid'],
-    ['whose plan lacks its parts', '{"plan":{"type":"query"},"params":{}}', 'plan_invalid'],
+    ['a body without a plan', '{}', 'plan_invalid'],
+    ['a body whose plan is a number', '{"plan":1,"params":{}}', 'plan_invalid'],
+    [
+      'a body whose plan has no known type',
+      '{"plan":{"type":"fetchEverything","args":{}},"params":{}}',
+      'plan_invalid',
+    ],
+    ['a body whose plan is a list', '{"plan":[],"params":{}}', 'plan_invalid'],
+    ['a body whose plan lacks its parts', '{"plan":{"type":"query"},"params":{}}', 'plan_invalid'],
   ])('%s is refused', async (_, body, reason) => {
     expect(refusal(await query(body))).toEqual([400, 'P6005', reason]);
   });
 
-  it('over the limit is refused by its length, or once it is too long', async () => {
+  it('a body over the limit is refused, either by its declared length or once too many bytes have come', async () => {
     const big = JSON.stringify({ plan: {}, params: { x: 'x'.repeat(BODY_MAX) } });
     const whole = await query(big);
     expect(refusal(whole)).toEqual([413, 'P6005', 'body_too_large']);
@@ -113,13 +117,13 @@ describe('a body', () => {
     expect(refusal({ status: claimed.status, text: claimed.body })).toEqual([413, 'P6005', 'body_too_large']);
   });
 
-  it('that ends too early is refused', async () => {
+  it('a body that ends too early is refused', async () => {
     const head = `POST /query HTTP/1.1\r\nhost: ${hostOf()}\r\n${authorization()}\r\ncontent-length: 100\r\n\r\n`;
     const reply = await exchange(platform.http, { head, body: '{"plan":', afterwards: 'half-close' });
     expect(refusal({ status: reply.status, text: reply.body })).toEqual([400, 'P6005', 'request_invalid']);
   });
 
-  it('cut off in the middle holds nothing up', async () => {
+  it('a body that is cut off in the middle delays no other request', async () => {
     const { hostname, port } = new URL(platform.http);
     const head = `POST /query HTTP/1.1\r\nhost: ${hostOf()}\r\n${authorization()}\r\ncontent-length: 100\r\n\r\n{`;
     for (let i = 0; i < 50; i++) {
@@ -143,12 +147,12 @@ describe('a request', () => {
     'GET / HTTP/9.9\r\n\r\n',
     '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03',
     'GET /query HTTP/1.1\r\nhost: a\r\nno colon\r\n\r\n',
-  ])('that is not HTTP (%j) is refused', async (head) => {
+  ])('a request that is not HTTP (%j) is refused', async (head) => {
     const reply = await exchange(platform.http, { head });
     expect(refusal({ status: reply.status, text: reply.body })).toEqual([400, 'P6005', 'request_invalid']);
   });
 
-  it('with two lengths, or a length and chunks, is refused', async () => {
+  it('a request with two lengths, or with a length and chunks, is refused', async () => {
     const head = `POST /query HTTP/1.1\r\nhost: ${hostOf()}\r\n${authorization()}\r\ncontent-length: 5\r\n`;
     for (const more of ['content-length: 6\r\n\r\n', 'transfer-encoding: chunked\r\n\r\n']) {
       const reply = await exchange(platform.http, {
@@ -159,7 +163,7 @@ describe('a request', () => {
     }
   });
 
-  it('with headers without end is refused', async () => {
+  it('a request with too long headers is refused', async () => {
     const head = `POST /query HTTP/1.1\r\nhost: ${hostOf()}\r\nx-long: ${'x'.repeat(300 * 1024)}\r\n\r\n`;
     const reply = await exchange(platform.http, { head });
     expect(refusal({ status: reply.status, text: reply.body })).toEqual([431, 'P6005', 'headers_too_large']);
@@ -172,7 +176,7 @@ describe('a request', () => {
     ['POST', '/transaction/x/dance'],
     ['GET', '/%00'],
     ['GET', '/..%2f..%2fetc/passwd'],
-  ])('to an unknown address (%s %s) is refused', async (method, path) => {
+  ])('a request to an unknown address (%s %s) is refused', async (method, path) => {
     expect(refusal(await send(method, path))).toEqual([404, 'P6005', 'route_unknown']);
   });
 
@@ -182,28 +186,31 @@ describe('a request', () => {
     ['POST', '/connection-info', 'GET'],
     ['GET', '/transaction/start', 'POST'],
     ['PATCH', '/invalidate', 'POST'],
-  ])('of the wrong method (%s %s) is refused and told the right one', async (method, path, allow) => {
-    const reply = await send(method, path);
-    expect(refusal(reply)).toEqual([405, 'P6005', 'method_not_allowed']);
-    expect(reply.headers.get('allow')).toBe(allow);
-  });
+  ])(
+    'a request with the wrong method (%s %s) is refused, and the reply names the right method',
+    async (method, path, allow) => {
+      const reply = await send(method, path);
+      expect(refusal(reply)).toEqual([405, 'P6005', 'method_not_allowed']);
+      expect(reply.headers.get('allow')).toBe(allow);
+    },
+  );
 
   it.each([
     ['no key', '', 'key_missing'],
-    ['a key that is none', 'Bearer nonsense', 'key_invalid'],
-    ['a key of somebody else', 'Bearer eyJhbGciOiJFZERTQSJ9.eyJkYiI6ImRiX3gifQ.AAAA', 'key_invalid'],
+    ['a key that is not a key', 'Bearer nonsense', 'key_invalid'],
+    ['a key of an unknown database', 'Bearer eyJhbGciOiJFZERTQSJ9.eyJkYiI6ImRiX3gifQ.AAAA', 'key_invalid'],
     ['a key without a signature', 'Bearer eyJhbGciOiJub25lIn0.eyJkYiI6ImRiX3gifQ.', 'key_invalid'],
-  ])('with %s is refused', async (_, header, reason) => {
+  ])('a request with %s is refused', async (_, header, reason) => {
     expect(refusal(await send('POST', '/query', plan, { authorization: header }))).toEqual([401, 'P6002', reason]);
   });
 
-  it('of a transaction that is not there is refused', async () => {
+  it('a request for a transaction that does not exist is refused', async () => {
     const [status, code] = refusal(await send('POST', `/transaction/${'0'.repeat(32)}/query`, plan)) as unknown[];
     expect([status, code]).toEqual([409, 'P2028']);
   });
 });
 
-describe('what a Prisma 6 client sends', () => {
+describe('a request of a Prisma 6 client', () => {
   const base64 = Buffer.from(schemaText(6)).toString('base64');
   const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
   const upload = (text: string, hash = hashOf(text)) =>
@@ -216,10 +223,13 @@ describe('what a Prisma 6 client sends', () => {
   };
 
   it.each([
-    ['nonsense', 'model User { id Int'],
-    ['nothing', ''],
-    ['no models of a known type', 'model A { id Nothing @id }'],
-    ['another database', 'datasource db { provider = "mongodb" url = "x" }\nmodel A { id String @id @map("_id") }'],
+    ['not a schema', 'model User { id Int'],
+    ['empty', ''],
+    ['a model with a field of an unknown type', 'model A { id Nothing @id }'],
+    [
+      'for another kind of database',
+      'datasource db { provider = "mongodb" url = "x" }\nmodel A { id String @id @map("_id") }',
+    ],
   ])('a schema that is %s is refused', async (_, schema) => {
     const reply = await upload(Buffer.from(schema).toString('base64'));
     expect(reply.status).toBe(400);
@@ -227,18 +237,18 @@ describe('what a Prisma 6 client sends', () => {
     expect(JSON.parse(reply.text).InvalidRequestError.reason).toMatch(/schema/i);
   });
 
-  it('a schema that is not base64, or not of its hash, is refused', async () => {
+  it('a schema that is not base64, or that does not match its hash, is refused', async () => {
     expect((await upload('*not base64*')).status).toBe(400);
     expect((await upload(base64, 'f'.repeat(64))).status).toBe(400);
   });
 
-  it('a query on a schema that nobody uploaded asks for it', async () => {
+  it('the reply to a query on a schema that was not uploaded asks for the schema', async () => {
     const reply = await ask(JSON.stringify(find), 'e'.repeat(64));
     expect(reply.status).toBe(404);
     expect(JSON.parse(reply.text)).toEqual({ EngineNotStarted: { reason: 'SchemaMissing' } });
   });
 
-  it('a query on an unknown model, action or field is refused and names it', async () => {
+  it('a query on an unknown model, action or field is refused, and the reply names it', async () => {
     expect((await upload(base64)).status).toBe(200);
     expect((await ask(JSON.stringify(find))).status).toBe(200);
     for (const [name, change] of [
@@ -254,7 +264,7 @@ describe('what a Prisma 6 client sends', () => {
     }
   });
 
-  it('no change of a query makes it our bug', async () => {
+  it('no mutation of a query is answered with an internal error', async () => {
     await upload(base64);
     const random = seeded(SEED);
     const text = JSON.stringify({
@@ -277,7 +287,7 @@ describe('what a Prisma 6 client sends', () => {
 });
 
 describe('a query plan', () => {
-  it('changed anyhow never becomes our bug', async () => {
+  it('a mutated query plan is never answered with an internal error', async () => {
     const random = seeded(SEED);
     const write = await recordPlan(await loadClient(7), (client) =>
       client.user.create({
@@ -294,7 +304,7 @@ describe('a query plan', () => {
       expect(bad ? `seed ${SEED}: ${reply.status} ${reply.text} for ${body}` : '').toBe('');
       if (reply.status !== 200) expect(JSON.parse(reply.text).code).toMatch(/^P[26]\d{3}$/);
     }
-    // Some are still right, most are not.
+    // Some mutated plans are still right; most are not.
     expect(statuses.get(200)).toBeGreaterThan(0);
     expect(statuses.get(400)).toBeGreaterThan(0);
   });
@@ -327,15 +337,15 @@ describe('the TCP door', () => {
   it.each<[string, Buffer]>([
     ['HTTP', Buffer.from('GET / HTTP/1.1\r\nhost: x\r\n\r\n')],
     ['a length of 2 GiB', startup(0x7fffffff, 196608)],
-    ['a length of nothing', startup(0, 196608)],
+    ['a length of 0', startup(0, 196608)],
     ['protocol 2', startup(8, 131072)],
     ['random bytes', randomBytes(64)],
-  ])('answers %s with an error and closes', async (_, bytes) => {
+  ])('the TCP door answers %s with an error and closes the connection', async (_, bytes) => {
     const said = await tcp(bytes);
     expect(said).toMatch(/^E.*SFATAL.*C(08P01|0A000|28P01|28000|57014)/s);
   });
 
-  it('refuses who does not know the password', async () => {
+  it('the TCP door refuses a client that does not know the password', async () => {
     const url = new URL(database.postgresUrl);
     url.password = 'wrong';
     const client = new pg.Client({ connectionString: url.href });
@@ -346,9 +356,9 @@ describe('the TCP door', () => {
   });
 
   it.each<[string, Buffer]>([
-    ['a message that is none', Buffer.from([0x00, 0x00, 0x00, 0x00, 0x04])],
-    ['a length that cannot be', Buffer.from([0x51, 0x00, 0x00, 0x00, 0x01])],
-  ])('ends a session that sends %s, and only that', async (_, bytes) => {
+    ['a message of an unknown type', Buffer.from([0x00, 0x00, 0x00, 0x00, 0x04])],
+    ['an impossible length', Buffer.from([0x51, 0x00, 0x00, 0x00, 0x01])],
+  ])('the TCP door ends a session that sends %s, and no other session', async (_, bytes) => {
     const victim = new pg.Client({ connectionString: database.postgresUrl });
     await victim.connect();
     const ended = new Promise<unknown>((resolve) => victim.on('error', resolve));
@@ -373,13 +383,13 @@ describe('the management API', () => {
     ['POST', '/databases/bad/keys', '{"role":"king"}', 400, 'request_invalid'],
     ['GET', '/nothing', undefined, 404, 'route_unknown'],
     ['PATCH', '/databases', undefined, 405, 'method_not_allowed'],
-  ])('answers %s %s %s with its code', async (method, path, body, status, code) => {
+  ])('the management API answers %s %s %s with its error code', async (method, path, body, status, code) => {
     const reply = await api(method, path, body);
     expect([reply.status, JSON.parse(reply.text).code]).toEqual([status, code]);
     expect(JSON.parse(reply.text).message.length).toBeGreaterThan(20);
   });
 
-  it('refuses a wrong token, a foreign host and a foreign origin', async () => {
+  it('the management API refuses a wrong token, a foreign host and a foreign origin', async () => {
     const reply = await send('GET', '/api/databases', undefined, { authorization: 'Bearer wrong' });
     expect([reply.status, JSON.parse(reply.text).code]).toEqual([401, 'admin_token_invalid']);
     const origin = await api('GET', '/databases', undefined, { origin: 'https://evil.example' });
@@ -390,8 +400,8 @@ describe('the management API', () => {
   });
 });
 
-describe('the slow', () => {
-  it('are answered when their time is over', async () => {
+describe('a slow request', () => {
+  it('a request whose headers or body come too slowly is answered when its time is over', async () => {
     const headers = await slowHeaders;
     expect(refusal({ status: headers.status, text: headers.body })).toEqual([408, 'P6005', 'body_timeout']);
     const body = await slowBody;

@@ -24,14 +24,14 @@ import { type SpawnedCli, spawnCli } from '../support/spawned-cli.ts';
 import { clientOptions } from '../support/target.ts';
 import { until } from '../support/until.ts';
 
-// Bad surroundings: directories, ports, accounts, disks and servers that are not as they should be. Each ends in one
-// message that says what to do; what was acknowledged is there when the cause is gone.
+// Bad surroundings: directories, ports, accounts, disks and servers that are not as they should be. Each of them ends
+// in one message that says what to do. Acknowledged data is still there once the cause is gone.
 
 const ROOT = process.getuid?.() === 0;
-/** An account without any right of its own. */
+/** The number of an account that has no rights. */
 const NOBODY = 65534;
 
-describe('a start that cannot be', () => {
+describe('a start that fails', () => {
   let home: Scratch;
   let running: SpawnedCli[];
   let busy: Server | undefined;
@@ -52,7 +52,10 @@ describe('a start that cannot be', () => {
     return cli;
   }
 
-  /** One line that begins with our name and ends with the code, exit code 2, nothing left running; gives the line. */
+  /**
+   * Starts Dormouse and expects that it fails: one line that begins with `dormouse:` and ends with the code, exit code
+   * 2, and no running process left. Returns the line.
+   */
   async function refused(reason: string, ...words: string[]): Promise<string> {
     const cli = start(...words);
     const { code } = await cli.ended;
@@ -67,7 +70,7 @@ describe('a start that cannot be', () => {
     return lines[0] ?? '';
   }
 
-  /** Makes a data directory that a platform has used and left cleanly. */
+  /** Makes a data directory that a platform has used and then left by a clean stop. */
   async function made(name: string): Promise<void> {
     await prepareDataDirectory(join(home.path, name));
     const cli = start('--data', name);
@@ -87,7 +90,7 @@ describe('a start that cannot be', () => {
     expect((await cli.ended).code).toBe(0);
   }
 
-  it('with a port in use names it and the flag, for either door', async () => {
+  it('a start on a port that is in use names the port and the flag, for the HTTP port and for the TCP port', async () => {
     busy = createServer();
     await new Promise<void>((resolve) => busy?.listen(0, '127.0.0.1', resolve));
     const port = String((busy.address() as { port: number }).port);
@@ -97,16 +100,16 @@ describe('a start that cannot be', () => {
     const tcp = await refused('port_in_use', '--data', 'data', '--pg-port', port);
     expect(tcp).toContain(port);
     expect(tcp).toMatch(/--pg-port/);
-    // The same directory serves once the port is right.
+    // The same directory can be used once the port is right.
     await starts('data');
   });
 
-  it('with an address that is not here, or a port that is none, says so', async () => {
+  it('a start on an address that the machine does not have, or on an invalid port, names the wrong value', async () => {
     expect(await refused('usage_invalid', '--data', 'data', '--host', '192.0.2.1')).toMatch(/192\.0\.2\.1.*--host/);
     expect(await refused('usage_invalid', '--data', 'data', '--port', '70000')).toMatch(/70000|--port/);
   });
 
-  it('with unknown flags or values says which, and does nothing', async () => {
+  it('a start with an unknown flag or value names it and creates nothing', async () => {
     expect(await refused('usage_invalid', '--data', 'data', '--prot', '1')).toMatch(/--prot.*--port/s);
     expect(await refused('usage_invalid', '--data', 'data', '--body-max', 'much')).toMatch(/--body-max/);
     expect(await refused('usage_invalid', '--data', 'data', '--suspend-after', '-1s')).toMatch(/--suspend-after/);
@@ -114,7 +117,7 @@ describe('a start that cannot be', () => {
     expect(existsSync(join(home.path, 'data'))).toBe(false);
   });
 
-  it('on a file, on files of others, or on a directory of another version says so and touches nothing', async () => {
+  it('a start on a file, on a directory of other files, or on a data directory of another version is refused and changes nothing', async () => {
     writeFileSync(join(home.path, 'file'), 'mine');
     expect(await refused('data_unusable', '--data', 'file')).toMatch(/not a directory.*--data/);
     expect(await refused('data_unusable', '--data', 'file/below')).toMatch(/not a directory.*--data/);
@@ -130,7 +133,7 @@ describe('a start that cannot be', () => {
     await starts('later');
   });
 
-  it('on a directory that is in use says so, and whoever is there goes on', async () => {
+  it('a start on a data directory that is in use is refused, and the platform that uses it goes on', async () => {
     const first = start('--data', 'data');
     await first.said('}\n');
     expect(await refused('data_locked', '--data', 'data')).toMatch(/in use by a running Dormouse.*--data/);
@@ -142,7 +145,7 @@ describe('a start that cannot be', () => {
     ['cut short', (file) => truncateSync(file, 7)],
     ['longer than it was', (file) => appendFileSync(file, 'x')],
     ['empty', (file) => truncateSync(file, 0)],
-  ])('with a master key that is %s says that it is damaged, and makes no new one', async (_, damage) => {
+  ])('a start with a master key that is %s says that the key is damaged, and makes no new key', async (_, damage) => {
     await made('data');
     const file = join(home.path, 'data', 'master.key');
     const key = readFileSync(file);
@@ -153,11 +156,11 @@ describe('a start that cannot be', () => {
     await starts('data');
   });
 
-  it('with a registry that is no database says which file', async () => {
+  it('a start with a registry that is not a database names the file', async () => {
     await made('data');
     const file = join(home.path, 'data', 'registry.db');
     const nonsense = 'nonsense, and long enough to be looked at '.repeat(200);
-    // Its journal may hold the newer truth.
+    // The journal of the registry may hold newer data than the file, so both are overwritten.
     const files = [file, `${file}-wal`].filter((each) => existsSync(each));
     const kept = files.map((each) => readFileSync(each));
     for (const each of files) writeFileSync(each, nonsense);
@@ -166,7 +169,7 @@ describe('a start that cannot be', () => {
     await starts('data');
   });
 
-  it('without permission says so', async () => {
+  it('a start without permission on its data directory is refused, and the message says so', async () => {
     if (!ROOT) {
       console.log('skipped: only root can give a directory away');
       return;
@@ -191,7 +194,7 @@ describe('a start that cannot be', () => {
     expect(launcher.status).toBe(2);
   });
 
-  it('in a place that the account of Postgres cannot reach says which directory is closed', async () => {
+  it('a start in a place that the account of Postgres cannot reach names the directory that is closed', async () => {
     if (!ROOT) {
       console.log('skipped: only root drops to another account');
       return;
@@ -204,7 +207,7 @@ describe('a start that cannot be', () => {
     await starts('private/data');
   });
 
-  it('as an account without rights is a whole platform', async () => {
+  it('a platform that runs as an account without rights does everything that a platform does', async () => {
     if (!ROOT) {
       console.log('skipped: this run is such an account already');
       return;
@@ -255,7 +258,7 @@ describe('a Postgres that does not start', () => {
 
   it.each<[string, (data: string) => () => void, RegExp]>([
     [
-      'for its control file',
+      'a damaged control file',
       (data) => {
         const file = join(data, 'global', 'pg_control');
         const kept = readFileSync(file);
@@ -265,7 +268,7 @@ describe('a Postgres that does not start', () => {
       /control file|pg_control/,
     ],
     [
-      'for its WAL',
+      'a missing WAL',
       (data) => {
         const wal = join(data, 'pg_wal');
         execFileSync('mv', [wal, `${wal}-away`]);
@@ -274,7 +277,7 @@ describe('a Postgres that does not start', () => {
       /pg_wal/,
     ],
     [
-      'for an added setting',
+      'an invalid setting',
       (data) => {
         const file = join(data, 'postgresql.auto.conf');
         const kept = readFileSync(file);
@@ -284,7 +287,7 @@ describe('a Postgres that does not start', () => {
       /shared_buffers/,
     ],
   ])(
-    '%s is told at both doors, why to who runs the server only, and it works once it is mended',
+    '%s is reported as a failed start at both doors, its cause to the administrator only, and the database works once it is mended',
     async (_, damage, why) => {
       const database = await platform.createDatabase('broken');
       const other = await platform.createDatabase('fine');
@@ -294,7 +297,7 @@ describe('a Postgres that does not start', () => {
 
       const refusal = await withSession(database.postgresUrl, async () => undefined).catch((error) => error);
       expect(refusal).toMatchObject({ code: '57P03', message: expect.stringMatching(/does not start/) });
-      // Neither the machine's paths nor the log's words.
+      // The client's error holds neither paths of the machine nor text of the server log.
       const secrets = [why.source, platform.data, 'postgres.log says', 'FATAL:', 'pgdata'];
       for (const secret of secrets) expect(JSON.stringify([refusal.message, { ...refusal }])).not.toMatch(secret);
       const reply = await fetch(`${platform.http}/query`, {
@@ -319,7 +322,7 @@ describe('a Postgres that does not start', () => {
       expect(command.stderr).toContain('[start_failed]');
       expect((await platform.json<{ state: string }>('db', 'show', 'broken')).state).toBe('failed');
 
-      // Nobody else notices.
+      // Other databases are not affected.
       await withSession(other.postgresUrl, (client) => client.query('SELECT 1'));
       mend();
       expect(

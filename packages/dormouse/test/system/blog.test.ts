@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => platform?.stop());
 
-/** `npm run blog` from the root, as a newcomer calls it. */
+/** Runs `npm run blog` from the root of the repository, as a newcomer does. */
 function blog(environment: Record<string, string>, ...flags: string[]) {
   return new Promise<{ code: unknown; out: string; err: string }>((resolve) => {
     const clean = { ...process.env };
@@ -23,7 +23,7 @@ function blog(environment: Record<string, string>, ...flags: string[]) {
   });
 }
 
-/** The table that it prints: the cells of a row by their headings. */
+/** The table that the example prints: the cells of each row by their headings. */
 function rowsOf(out: string): Map<string, Record<string, string>> {
   const lines = out.split('\n').map((line) => line.trim().split(/ {2,}/));
   const headings = lines.find(([first]) => first === 'QUERY') ?? [];
@@ -34,8 +34,8 @@ function rowsOf(out: string): Map<string, Record<string, string>> {
 }
 
 describe('examples/blog', () => {
-  for (const round of ['on a new database', 'again']) {
-    it(`shows where the time of each query goes, and its events, ${round}`, async () => {
+  for (const round of ['on a new database', 'on the same database again']) {
+    it(`the example shows where the time of each query goes, and its events, ${round}`, async () => {
       const { code, out, err } = await blog({ DORMOUSE_URL: platform.http, DORMOUSE_TOKEN: platform.adminToken });
       expect([code, err]).toEqual([0, '']);
       const rows = rowsOf(out);
@@ -73,13 +73,13 @@ describe('examples/blog', () => {
     });
   }
 
-  it('finds the platform by its data directory', async () => {
+  it('the example finds the platform by its data directory', async () => {
     const { code, out } = await blog({}, '--data', platform.data);
     expect(code).toBe(0);
     expect(out).toContain('Blog in the database blog: 4 posts.');
   });
 
-  it('works with URLs alone', async () => {
+  it('the example works with URLs alone', async () => {
     const { prismaUrl, postgresUrl } = await platform.createDatabase('urls');
     const { code, out, err } = await blog({ DATABASE_URL: prismaUrl, POSTGRES_URL: postgresUrl });
     expect([code, err]).toEqual([0, '']);
@@ -87,7 +87,7 @@ describe('examples/blog', () => {
     expect(rowsOf(out).has('after it was stopped')).toBe(false);
   });
 
-  it('says what is missing', async () => {
+  it('the example says what is missing', async () => {
     const { code, err } = await blog({}, '--data', '/nowhere');
     expect(code).toBe(1);
     expect(err).toContain('npm start');

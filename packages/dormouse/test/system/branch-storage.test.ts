@@ -8,7 +8,7 @@ import { postmasterPid } from '../support/server-processes.ts';
 import { checkTransfers, identities, startTransfers, TRANSFERS_SQL } from '../support/transfers.ts';
 import { until } from '../support/until.ts';
 
-// Copies of databases below the platform: what goes along, and what does not.
+// Copies of databases, made without a platform: the files that a copy holds, and the files that it does not hold.
 
 let home: Scratch;
 let owner: Owner;
@@ -26,7 +26,7 @@ afterAll(async () => {
   home?.remove();
 });
 
-it('copies a database under writes: nothing acknowledged is missing, sums hold, the source never stops', async () => {
+it('a copy of a database under writes holds every acknowledged row and right checksums, and the source never stops', async () => {
   const source = newId();
   const { directory } = await owner.create(source);
   const { socket } = await owner.hold(source);
@@ -54,7 +54,7 @@ it('copies a database under writes: nothing acknowledged is missing, sums hold, 
     const [own, shown] = await identities(branch.directory, branch.socket);
     expect(own).toBe(shown);
     expect(own).not.toBe((await identities(directory, socket))[0]);
-    // It is a database like any other: it writes, crashes, recovers, and is copied again.
+    // The copy is a database like any other: it writes, crashes, recovers, and is copied again.
     const copied = (await queryOnce(branch.socket, 'SELECT count(*)::int AS count FROM entries'))[0]?.count as number;
     await queryOnce(branch.socket, 'INSERT INTO entries (writer, sequence) VALUES (9, 1)');
     const again = newId();
@@ -63,7 +63,7 @@ it('copies a database under writes: nothing acknowledged is missing, sums hold, 
     expect(await queryOnce(second.socket, 'SELECT count(*)::int AS count FROM entries')).toEqual([
       { count: copied + 1 },
     ]);
-    // The source went on, knows nothing of it, and keeps no slot of the copy.
+    // The source went on, holds no trace of the copy, and keeps no replication slot for it.
     await until(() => writers.every((writer, at) => writer.acknowledged() > (before[at] ?? 0) + 5), {
       what: 'more writes',
     });
@@ -83,7 +83,7 @@ it('copies a database under writes: nothing acknowledged is missing, sums hold, 
   await owner.destroy(source);
 });
 
-it('copies a stopped database without starting it, with or without recovery to do', async () => {
+it('a stopped database is copied without a start, whether it has to recover or not', async () => {
   const source = newId();
   await owner.create(source);
   const { socket } = await owner.hold(source);
@@ -94,7 +94,7 @@ it('copies a stopped database without starting it, with or without recovery to d
   const clean = await owner.branch(source, newId());
   expect(clean.way).toBe('files');
   expect(await owner.state(source)).toMatchObject({ state: 'stopped', generation });
-  // Of the WAL only what its first start reads.
+  // Of the WAL, the copy holds only the part that its first start reads.
   const wal = readdirSync(join(clean.directory, 'pgdata', 'pg_wal')).filter((name) => /^[0-9A-F]{24}$/.test(name));
   expect(wal.length).toBeLessThanOrEqual(2);
   await owner.hold(testId(next));
@@ -103,7 +103,7 @@ it('copies a stopped database without starting it, with or without recovery to d
   const [own, shown] = await identities(clean.directory, clean.socket);
   expect(own).toBe(shown);
 
-  // Crashed: many segments of WAL wait to be replayed, under the new identity.
+  // After a crash, many segments of WAL wait to be replayed, under the new identity.
   await owner.hold(source);
   await queryOnce(socket, 'CREATE TABLE bulk AS SELECT i, md5(i::text) AS v FROM generate_series(1, 50000) i');
   process.kill(postmasterPid((await owner.state(source)).directory) as number, 'SIGKILL');
@@ -117,7 +117,7 @@ it('copies a stopped database without starting it, with or without recovery to d
   expect(new Set(ids.flat()).size).toBe(2);
 });
 
-it('stops a running source for a copy at rest, and lets who needs it wait', async () => {
+it('a copy at rest stops a running source, and clients of the source wait', async () => {
   const source = newId();
   await owner.create(source);
   const { socket } = await owner.hold(source);

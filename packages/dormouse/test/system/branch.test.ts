@@ -47,10 +47,10 @@ const branch = (source: string, name: string, more: object = {}): Promise<Reply>
   api('POST', `/api/databases/${source}/branches`, { name, ...more });
 const names = async (): Promise<string[]> =>
   (await platform.json<{ name: string }[]>('db', 'list')).map(({ name }) => name);
-/** What lies among the databases, spares and drafts included. */
+/** The directories of all databases, those of spares and unfinished databases included. */
 const stored = (): string[] => readdirSync(join(platform.data, 'databases')).sort();
 
-/** Events of a table so far, as a reader of the stream sees them. */
+/** The events of a table so far, as a reader of the stream sees them. */
 async function events({ apiKey }: DatabaseUrls): Promise<unknown[]> {
   const reply = await fetch(`${platform.http}/streams/tables/public/items?offset=-1`, {
     headers: { authorization: `Bearer ${apiKey}` },
@@ -59,7 +59,7 @@ async function events({ apiKey }: DatabaseUrls): Promise<unknown[]> {
 }
 
 describe('db branch', () => {
-  it('gives a database of its own: rows as they were, and its own keys, events and end', async () => {
+  it('a branch is a database of its own, with the rows of its source and with its own keys, events and lifetime', async () => {
     const shop = await platform.createDatabase('shop');
     await query(
       shop.postgresUrl,
@@ -68,13 +68,13 @@ describe('db branch', () => {
     );
     await until(async () => (await events(shop)).length === 2, { what: 'the events of the source' });
     const made = await platform.json<DatabaseUrls>('db', 'branch', 'shop', 'shop-try');
-    // As `db create --json` prints them.
+    // The reply has the fields that `db create --json` prints.
     expect(Object.keys(made)).toEqual(['id', 'name', 'prismaUrl', 'postgresUrl', 'pulseUrl', 'apiKey']);
     expect(new Set([made.id, shop.id]).size).toBe(2);
     expect(made.apiKey).not.toBe(shop.apiKey);
     expect(await query(made.postgresUrl, 'SELECT id FROM items ORDER BY id')).toEqual([{ id: 1 }, { id: 2 }]);
     expect(await query(made.postgresUrl, 'SELECT * FROM scratchpad')).toEqual([]);
-    // Its history begins with it.
+    // The history of the branch begins with the branch.
     await query(made.postgresUrl, 'INSERT INTO items VALUES (3)');
     await query(shop.postgresUrl, 'INSERT INTO items VALUES (4)');
     await until(async () => (await events(made)).length === 1, { what: 'the event of the branch' });
@@ -83,7 +83,7 @@ describe('db branch', () => {
     const { body } = await api('GET', '/api/databases/shop-try');
     expect(body).toMatchObject({ parent: { id: shop.id, name: 'shop' }, branched: { way: 'stream' } });
     expect((await platform.cli('db', 'show', 'shop-try')).stdout).toMatch(/^Branch of +shop$/m);
-    // It outlives its source, and a branch of it is one like any other.
+    // The branch outlives its source, and a branch of the branch works too.
     await platform.json('db', 'delete', 'shop', '--yes');
     await platform.json('db', 'stop', 'shop-try');
     const text = await platform.cli('db', 'branch', 'shop-try', 'shop-again');
@@ -101,7 +101,7 @@ describe('db branch', () => {
     expect((await api('GET', '/api/databases/shop-again')).body.parent).toEqual({ id: made.id, name: 'shop-try' });
   });
 
-  it('says what is wrong and changes nothing', async () => {
+  it('a branch command with a wrong argument says what is wrong and changes nothing', async () => {
     const before = [await names(), stored()];
     for (const [words, message] of [
       [['main', 'main'], 'exists'],
@@ -119,7 +119,7 @@ describe('db branch', () => {
     expect([await names(), stored()]).toEqual(before);
   });
 
-  it('stops a source that is copied at rest, and its next query starts it', async () => {
+  it('a branch that copies its source at rest stops the source, and the next query starts the source', async () => {
     const [main] = platform.databases as [DatabaseUrls];
     expect(await query(main.postgresUrl, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
     expect((await branch('main', 'rested', { atRest: true })).body.branched?.way).toBe('files');
@@ -128,7 +128,7 @@ describe('db branch', () => {
   });
 });
 
-describe('a branch that is cut short', () => {
+describe('an interrupted branch', () => {
   let source: DatabaseUrls;
 
   beforeAll(async () => {
@@ -141,7 +141,7 @@ describe('a branch that is cut short', () => {
 
   interface Stalled {
     readonly begun: Detail;
-    /** Lets it go on, if it is still there. */
+    /** Lets the process go on, if it still exists. */
     goOn(): void;
   }
 
@@ -152,13 +152,13 @@ describe('a branch that is cut short', () => {
         try {
           process.kill(pid, 'SIGCONT');
         } catch {
-          // Ended by what was done meanwhile.
+          // The test has ended the process meanwhile.
         }
       },
     };
   }
 
-  /** Begins a branch and stops the process that sends the copy, so that it stays in the middle. */
+  /** Begins a branch and stops the process that sends the copy, so that the copy stays unfinished. */
   async function stalled(name: string): Promise<Stalled> {
     await platform.json('db', 'wake', 'long');
     const socket = join(platform.data, 'databases', source.id, 'run');
@@ -183,7 +183,7 @@ describe('a branch that is cut short', () => {
         if (pid > 0 && (await api('GET', `/api/databases/${begun.id}`)).body.state === 'creating') {
           return stalledAt(begun, pid);
         }
-        // It was faster than we.
+        // The copy was complete before its sender could be stopped.
         if (pid > 0) process.kill(pid, 'SIGCONT');
         expect(round).toBeLessThan(10);
         await until(async () => (await api('GET', `/api/databases/${begun.id}`)).body.state !== 'creating', {
@@ -196,7 +196,7 @@ describe('a branch that is cut short', () => {
     }
   }
 
-  it('is given up when it is deleted', async () => {
+  it('a branch that is deleted while it is copied is given up and leaves nothing', async () => {
     const before = stored();
     const { begun, goOn } = await stalled('given-up');
     expect(await branch('main', 'given-up')).toMatchObject({ status: 409, body: { code: 'name_taken' } });
@@ -208,10 +208,10 @@ describe('a branch that is cut short', () => {
     expect(await query(source.postgresUrl, 'SELECT count(*)::int AS n FROM bulk')).toEqual([{ n: 150_000 }]);
   });
 
-  it('ends with a clear word when its source stops', async () => {
+  it('a branch whose source stops ends with an error that says so, and leaves nothing', async () => {
     const before = stored();
     const { begun } = await stalled('stopped-under');
-    // Thaws what stands still, and stops it.
+    // This command also thaws and stops the process that the test has stopped.
     await platform.json('db', 'stop', 'long');
     const ended = await until(
       async () => {
@@ -225,7 +225,7 @@ describe('a branch that is cut short', () => {
     expect(stored()).toEqual(before);
   });
 
-  it('leaves nothing when the platform is killed', async () => {
+  it('a branch leaves nothing when the platform is killed while it is copied', async () => {
     const before = stored();
     const { goOn } = await stalled('killed');
     await platform.kill9();
@@ -236,7 +236,7 @@ describe('a branch that is cut short', () => {
     expect(await query(source.postgresUrl, 'SELECT count(*)::int AS n FROM bulk')).toEqual([{ n: 150_000 }]);
   });
 
-  it('ends when its source is deleted', async () => {
+  it('a branch whose source is deleted ends and leaves nothing', async () => {
     const { begun } = await stalled('orphan');
     expect((await api('DELETE', '/api/databases/long')).status).toBe(200);
     const ended = await until(
@@ -255,15 +255,15 @@ describe('a branch that is cut short', () => {
 });
 
 describe('db delete', () => {
-  /** Control groups called after a database. */
+  /** The number of control groups that are named after a database. */
   function cgroupsNamed(id: string): number {
     if (id === '' || !existsSync('/sys/fs/cgroup')) return 0;
     return readdirSync('/sys/fs/cgroup', { recursive: true }).filter((name) => String(name).endsWith(id)).length;
   }
 
   /**
-   * Everything on this machine that a database could leave behind; of the others, what they write into their own
-   * directories is theirs.
+   * Lists everything on this machine that a database could leave behind. Of other databases, the files in their own
+   * directories are not listed, because they write there at any time.
    */
   function everything(others: readonly string[], id: string, postmaster: number): Record<string, unknown> {
     const registry = new Database(join(platform.data, 'registry.db'), { readonly: true });
@@ -286,7 +286,7 @@ describe('db delete', () => {
     }
   }
 
-  it('leaves nothing behind but what was used', async () => {
+  it('a deleted database leaves nothing behind but the counts of its usage', async () => {
     const others = stored();
     const before = everything(others, '', 0);
     const made = await platform.createDatabase('gone');
@@ -295,7 +295,7 @@ describe('db delete', () => {
     const postmaster = Number(readFileSync(pidFile, 'utf8').split('\n')[0]);
     const during = everything(others, made.id, postmaster);
     const { servers } = await platform.json<{ servers: { isolation: string } }>('status');
-    // In a sandbox memory is shared in there only.
+    // A server in a sandbox has its shared memory in a namespace of its own, where this test does not see it.
     const memory = servers.isolation === 'sandbox' ? [] : ['memory'];
     for (const what of ['files', 'processes', ...memory, 'databases', 'keys']) {
       expect(during[what], what).not.toEqual(before[what]);

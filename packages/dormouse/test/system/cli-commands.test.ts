@@ -7,7 +7,7 @@ import { LAUNCHER } from '../support/spawned-cli.ts';
 
 let platform: Platform;
 beforeAll(async () => {
-  // Nothing rests by itself here: every change of state is one that a command asked for.
+  // No database rests by itself here: every change of state is one that a command asked for.
   platform = await startPlatform({ flags: ['--suspend-after', 'never', '--stop-after', 'never'] });
 });
 afterAll(() => platform?.stop());
@@ -20,7 +20,7 @@ interface Item {
 const names = async () => (await platform.json<Item[]>('db', 'list')).map(({ name }) => name);
 
 describe('db', () => {
-  it('creates a database that answers at once, and prints exactly what the contract says', async () => {
+  it('`db create` creates a database that answers at once, and prints exactly the documented fields', async () => {
     const shop = await platform.createDatabase('shop');
     expect(Object.keys(shop)).toEqual(['id', 'name', 'prismaUrl', 'postgresUrl', 'pulseUrl', 'apiKey']);
     expect(shop.prismaUrl).toContain(`api_key=${shop.apiKey}`);
@@ -30,11 +30,11 @@ describe('db', () => {
     expect(await platform.json('db', 'show', shop.id)).toMatchObject({ id: shop.id, name: 'shop' });
   });
 
-  it('forces a state and returns when it is reached', async () => {
+  it('`db wake`, `db suspend` and `db stop` force a state and return when the database has reached it', async () => {
     const nap = await platform.createDatabase('nap');
     for (const [command, state] of [
       ['stop', 'stopped'],
-      // Deeper asleep than asked for: it is not started to be frozen.
+      // A stopped database already uses less than a suspended one would, so it is not started in order to be frozen.
       ['suspend', 'stopped'],
       ['stop', 'stopped'],
       ['wake', 'running'],
@@ -52,7 +52,7 @@ describe('db', () => {
     expect(await platform.json<Item>('db', 'show', 'nap')).toMatchObject({ state: 'running' });
   });
 
-  it('deletes only when told to, and then for good', async () => {
+  it('`db delete` deletes a database only with --yes, and then for good', async () => {
     const gone = await platform.createDatabase('gone');
     const unsure = await platform.cli('db', 'delete', 'gone');
     expect(unsure.code).toBe(2);
@@ -65,29 +65,32 @@ describe('db', () => {
     expect((await platform.createDatabase('gone')).id).not.toBe(gone.id);
   });
 
-  it.skipIf(!existsSync('/usr/bin/script'))('asks on a terminal, and takes only the name for a yes', async () => {
-    await platform.createDatabase('asked');
-    const answer = (text: string) =>
-      new Promise<{ code: number | null; out: string }>((resolve) => {
-        const command = `"${process.execPath}" "${LAUNCHER}" db delete asked`;
-        // util-linux's script gives the command a terminal.
-        const child = spawn('/usr/bin/script', ['-qec', command, '/dev/null'], {
-          env: { ...process.env, DORMOUSE_URL: platform.http, DORMOUSE_TOKEN: platform.adminToken },
+  it.skipIf(!existsSync('/usr/bin/script'))(
+    '`db delete` asks on a terminal, and accepts only the name of the database as a confirmation',
+    async () => {
+      await platform.createDatabase('asked');
+      const answer = (text: string) =>
+        new Promise<{ code: number | null; out: string }>((resolve) => {
+          const command = `"${process.execPath}" "${LAUNCHER}" db delete asked`;
+          // The program `script` of util-linux gives the command a terminal.
+          const child = spawn('/usr/bin/script', ['-qec', command, '/dev/null'], {
+            env: { ...process.env, DORMOUSE_URL: platform.http, DORMOUSE_TOKEN: platform.adminToken },
+          });
+          let out = '';
+          child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+            if (!out.includes('Type its name') && (out + chunk).includes('Type its name')) child.stdin.write(text);
+            out += chunk;
+          });
+          child.once('close', (code) => resolve({ code, out }));
         });
-        let out = '';
-        child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-          if (!out.includes('Type its name') && (out + chunk).includes('Type its name')) child.stdin.write(text);
-          out += chunk;
-        });
-        child.once('close', (code) => resolve({ code, out }));
-      });
-    expect(await answer('yes\r')).toMatchObject({ code: 3, out: expect.stringContaining('Nothing was deleted') });
-    expect(await answer('\u0003')).toMatchObject({ code: 3 });
-    expect(await answer('\u0004')).toMatchObject({ code: 3 });
-    expect(await names()).toContain('asked');
-    expect(await answer('asked\r')).toMatchObject({ code: 0, out: expect.stringContaining('Deleted asked.') });
-    expect(await names()).not.toContain('asked');
-  });
+      expect(await answer('yes\r')).toMatchObject({ code: 3, out: expect.stringContaining('Nothing was deleted') });
+      expect(await answer('\u0003')).toMatchObject({ code: 3 });
+      expect(await answer('\u0004')).toMatchObject({ code: 3 });
+      expect(await names()).toContain('asked');
+      expect(await answer('asked\r')).toMatchObject({ code: 0, out: expect.stringContaining('Deleted asked.') });
+      expect(await names()).not.toContain('asked');
+    },
+  );
 
   it.each([
     [['db', 'create', 'main'], 'exists'],
@@ -99,7 +102,7 @@ describe('db', () => {
     [['db', 'show', '../status'], '`dormouse db list`'],
     [['db', 'delete', 'nowhere', '--yes'], '`dormouse db list`'],
     [['db', 'list', '--token', 'wrong'], 'token'],
-  ])('%j is refused in one line that says what to do', async (words, message) => {
+  ])('the command %j is refused in one line that says what to do', async (words, message) => {
     const { code, stdout, stderr } = await platform.cli(...words);
     expect(stderr).toContain(message);
     expect(stderr).toMatch(/^dormouse: [^\n]+\n$/);
@@ -113,7 +116,7 @@ describe('key', () => {
     readonly revokedAtMs: number | null;
   }
 
-  it('creates keys of a role, shows them, and revokes them', async () => {
+  it('`dormouse key` creates keys of a role, shows them, and revokes them', async () => {
     await platform.createDatabase('keys');
     const reader = await platform.json<Key>('key', 'create', 'keys', '--role', 'reader', '--label', 'reports');
     expect(reader).toMatchObject({ role: 'reader', label: 'reports', revokedAtMs: null });
@@ -130,7 +133,7 @@ describe('key', () => {
     ]);
   });
 
-  it('refuses an unknown role and an unknown key', async () => {
+  it('`dormouse key` refuses an unknown role and an unknown key', async () => {
     for (const words of [
       ['key', 'create', 'main', '--role', 'king'],
       ['key', 'show', 'main', 'key_00000000000000000000'],
@@ -143,8 +146,8 @@ describe('key', () => {
   });
 });
 
-describe('what people read', () => {
-  it('is aligned text', async () => {
+describe('output without --json', () => {
+  it('output without --json is aligned text', async () => {
     const list = await platform.cli('db', 'list');
     expect(list.code).toBe(0);
     const [head = '', ...rows] = list.stdout.trimEnd().split('\n');
@@ -158,10 +161,10 @@ describe('what people read', () => {
     expect(status).toContain(`${platform.http}/dashboard/#token=${platform.adminToken}`);
   });
 
-  it('is no crash when nobody reads it', async () => {
+  it('a command whose output is not read does not crash', async () => {
     for (const words of [['help', 'start'], ['version'], ['db', 'frobnicate']]) {
       const child = spawn(process.execPath, [LAUNCHER, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
-      // Closed before anything is written: each write fails with EPIPE.
+      // The pipe is closed before the command writes: each write fails with EPIPE.
       child.stdout.destroy();
       if (words[1] === 'frobnicate') child.stderr.destroy();
       let err = '';

@@ -26,7 +26,10 @@ function cli(words: readonly string[], environment: Record<string, string> = {})
   return started;
 }
 
-/** `start --json` on a data directory that has its programs and template, waited for; gives what it announced. */
+/**
+ * Runs `start --json` on a data directory that already has its programs and template, waits until the platform is
+ * ready, and returns its announcement.
+ */
 async function started(...flags: string[]) {
   await prepareDataDirectory(join(home.path, 'data'));
   return startedOnNothing(...flags);
@@ -39,8 +42,8 @@ async function startedOnNothing(...flags: string[]) {
 }
 
 describe('dormouse start', () => {
-  it('announces itself as one JSON object on stdout, and ends with 0 on SIGTERM', async () => {
-    // From nothing, as the first start on a machine.
+  it('`start --json` announces the platform as one JSON object on stdout, and exits with 0 on SIGTERM', async () => {
+    // The data directory does not exist yet, as at the first start on a machine.
     const { platform, announced } = await startedOnNothing();
     expect(Object.keys(announced)).toEqual(['http', 'postgres', 'dashboard', 'adminToken', 'databases']);
     expect(announced.databases).toHaveLength(1);
@@ -63,7 +66,7 @@ describe('dormouse start', () => {
     expect(platform.out().split('\n')).toHaveLength(2);
   });
 
-  it('tells a person where everything is, first start and next, and keeps every address and row', async () => {
+  it('`start` prints where everything is, at the first start and at the next, and keeps every address and row', async () => {
     const ports = ['--data', 'data'];
     const first = cli(['start', '--port', '0', '--pg-port', '0', ...ports]);
     await first.said('Ctrl-C stops it.');
@@ -86,7 +89,7 @@ describe('dormouse start', () => {
     expect(await queryRows(postgresUrl, 'SELECT answer FROM kept')).toEqual([[42]]);
   });
 
-  it('goes on when nobody reads its output any more', async () => {
+  it('a platform goes on when its output is no longer read', async () => {
     const platform = cli(['start', ...FREE]);
     await platform.said('starts on');
     platform.child.stdout?.destroy();
@@ -103,7 +106,7 @@ describe('dormouse start', () => {
     expect(await platform.ended).toEqual({ code: 0, signal: null });
   });
 
-  it('leaves the way to it in the data directory, for its own account only, and takes it away', async () => {
+  it('a running platform keeps its address and token in the data directory, readable by its own account only, and removes them when it ends', async () => {
     const { platform, announced } = await started();
     const file = join(home.path, 'data', 'admin.json');
     expect(statSync(file).mode & 0o777).toBe(0o600);
@@ -117,14 +120,14 @@ describe('dormouse start', () => {
     expect(gone.err()).toContain('Start one with `dormouse start`');
   });
 
-  it('builds every URL from --public-url', async () => {
+  it('a platform builds every URL from --public-url', async () => {
     const { announced } = await started('--public-url', 'https://db.example.com');
     expect(announced.databases[0].prismaUrl).toMatch(/^prisma\+postgres:\/\/db\.example\.com\/\?api_key=/);
     expect(announced.databases[0].postgresUrl).toMatch(/@db\.example\.com:\d+\/postgres$/);
     expect(announced.databases[0].pulseUrl).toBe('wss://db.example.com');
   });
 
-  it('lets an idle database rest after the times that its flags say', async () => {
+  it('a platform suspends and stops an idle database after the times that its flags set', async () => {
     const { platform } = await started('--suspend-after', '100ms', '--stop-after', '300ms');
     const state = async () => {
       const asked = cli(['db', 'list', '--json', '--data', 'data']);
@@ -136,8 +139,8 @@ describe('dormouse start', () => {
   });
 });
 
-describe('a start that cannot be', () => {
-  /** Runs a start that must fail; gives its message. */
+describe('a start that fails', () => {
+  /** Runs a start that must fail, and returns its message. */
   async function refused(words: readonly string[]): Promise<string> {
     const failed = cli(['start', ...words]);
     const { code } = await failed.ended;
@@ -146,7 +149,7 @@ describe('a start that cannot be', () => {
     return failed.err();
   }
 
-  it('names the port that is in use, and whoever runs on the data goes on', async () => {
+  it('a start that fails names the port that is in use, and a platform that already uses the data directory goes on', async () => {
     const { platform, announced } = await started();
     const { port } = new URL(announced.http);
     const { port: pgPort } = new URL(announced.databases[0].postgresUrl);
@@ -156,12 +159,12 @@ describe('a start that cannot be', () => {
     expect(await queryRows(announced.databases[0].postgresUrl, 'SELECT 1')).toEqual([[1]]);
     platform.child.kill('SIGTERM');
     expect((await platform.ended).code).toBe(0);
-    // What failed left nothing behind that keeps the directory from being used.
+    // The failed start left nothing behind that keeps the directory from being used.
     const again = cli(['start', '--json', '--port', '0', '--pg-port', '0', '--data', 'other']);
     await again.said('}\n');
   });
 
-  it('says that the data directory is a file, not ours, or of another version', async () => {
+  it('a start on a file, on a directory of other files, or on a data directory of another version says so', async () => {
     writeFileSync(join(home.path, 'data'), '');
     expect(await refused(FREE)).toContain('data');
     mkdirSync(join(home.path, 'photos'));
@@ -174,7 +177,7 @@ describe('a start that cannot be', () => {
     expect(await refused(['--port', '0', '--pg-port', '0', '--data', 'mine'])).toContain('version');
   });
 
-  it('says that there is no Postgres in --pg-bin, and no such account', async () => {
+  it('a start says that --pg-bin holds no Postgres, or that the account of --pg-user does not exist', async () => {
     expect(await refused([...FREE, '--pg-bin', home.path])).toContain(home.path);
     expect(existsSync(join(home.path, 'data'))).toBe(false);
     if (process.getuid?.() === 0) {
@@ -182,7 +185,7 @@ describe('a start that cannot be', () => {
     }
   });
 
-  it('says that it is not built, and how to build it', async () => {
+  it('a start of a checkout that is not built says so, and says how to build it', async () => {
     const bin = join(home.path, 'copy', 'bin');
     mkdirSync(bin, { recursive: true });
     const launcher = join(bin, 'dormouse.js');

@@ -27,14 +27,14 @@ import { NO_FILTERS, withSchemaEngine } from '../support/push-schema.ts';
 import { clientOptions } from '../support/target.ts';
 import { until } from '../support/until.ts';
 
-// What a test suite gets from @dormouse/client/testing, as its users' runners call it.
+// The functions of @dormouse/client/testing, called as the test runners of its users call them.
 
 const REPOSITORY = fileURLToPath(new URL('../../../../', import.meta.url));
 
 let platform: Platform;
 let where: { readonly url: string; readonly adminToken: string };
 let home: string;
-/** What `prisma migrate dev` writes for the suites' schema. */
+/** The migration that `prisma migrate dev` writes for the suites' schema. */
 let migration: string;
 
 beforeAll(async () => {
@@ -44,12 +44,12 @@ beforeAll(async () => {
   migration = await withSchemaEngine(main.postgresUrl, schemaText(7), async (engine, files) => {
     const lockfile = { path: 'migration_lock.toml', content: 'provider = "postgresql"' };
     const none = { baseDir: '/migrations', lockfile, shadowDbInitScript: '', migrationDirectories: [] };
-    // Opens the shadow database that `createMigration` goes on with.
+    // This call opens the shadow database that `createMigration` goes on with.
     await engine.devDiagnostic({ migrationsList: none, filters: NO_FILTERS });
     const rest = { migrationsList: none, schema: { files }, filters: NO_FILTERS };
     return (await engine.createMigration({ draft: true, migrationName: 'users', ...rest })).migrationScript ?? '';
   });
-  // Below the checkout: the suites find vitest and the client as in an app.
+  // The directory is below the checkout, so that the suites find vitest and the client as in an app.
   mkdirSync(join(REPOSITORY, '.cache'), { recursive: true });
   home = mkdtempSync(join(REPOSITORY, '.cache', 'testing-'));
 });
@@ -70,7 +70,9 @@ async function query(url: string, sql: string): Promise<Record<string, unknown>[
 const names = async (): Promise<string[]> =>
   (await platform.json<{ name: string }[]>('db', 'list')).map(({ name }) => name);
 
-/** A template whose making is counted, in a file since several processes may be at it. */
+/**
+ * A template that counts how often it is made. The count is in a file, because several processes may make the template.
+ */
 function counted(
   name: string,
   more: Partial<TestTemplateOptions> = {},
@@ -93,7 +95,7 @@ function counted(
   };
 }
 
-it('makes a template once and copies of it that know nothing of each other', async () => {
+it('a template is made once, and its copies are independent of each other', async () => {
   const { options, count } = counted('apart');
   const templates = await Promise.all([1, 2, 3].map(() => createTestTemplate(options)));
   expect(new Set(templates.map(({ name }) => name)).size).toBe(1);
@@ -110,14 +112,14 @@ it('makes a template once and copies of it that know nothing of each other', asy
       { text: `mine ${at}` },
     ]);
   }
-  // Copied from its files: nobody woke it.
+  // The template was copied from its files, so it was never started for the copies.
   expect(await platform.json('db', 'show', template.name)).toMatchObject({ state: 'stopped' });
   for (const database of databases) await database.drop();
   await databases[0]?.drop();
   expect(await names()).toEqual(['main', template.name]);
 });
 
-it('drops at the end of the block', async () => {
+it('a test database is dropped at the end of its `await using` block', async () => {
   const { options } = counted('block');
   const template = await createTestTemplate(options);
   let name: string;
@@ -129,7 +131,7 @@ it('drops at the end of the block', async () => {
   expect(await names()).not.toContain(name);
 });
 
-it('makes another template when the files it comes from change, and none by half', async () => {
+it('another template is made when the source files change, and a failed migration leaves no template', async () => {
   const migrations = join(home, 'migrations');
   mkdirSync(migrations);
   writeFileSync(join(migrations, '1.sql'), 'one');
@@ -148,7 +150,7 @@ it('makes another template when the files it comes from change, and none by half
   expect((await names()).filter((name) => name.startsWith('fails'))).toEqual([]);
 });
 
-it('says what is wrong', async () => {
+it('a call with wrong arguments, or without a platform, is refused with a code that names the reason', async () => {
   await expect(createTestDatabase({ template: 'nowhere', ...where })).rejects.toMatchObject({
     code: 'database_unknown',
   });
@@ -162,13 +164,13 @@ it('says what is wrong', async () => {
   });
 });
 
-it('is found by the data directory alone', async () => {
+it('a platform is found by its data directory alone', async () => {
   const database = await createTestDatabase({ template: 'main', dataDirectory: platform.data });
   expect(await query(database.postgresUrl, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
   await database.drop();
 });
 
-it('clears away what killed suites left: databases, and a template in the making', async () => {
+it('databases and unfinished templates of killed suites are deleted', async () => {
   const { options, count } = counted('killed');
   const suite = join(home, 'suite.mjs');
   writeFileSync(
@@ -190,7 +192,7 @@ it('clears away what killed suites left: databases, and a template in the making
   const suites = await Promise.all([run('database'), run('template')]);
   const left = suites[0]?.line as string;
   expect(await names()).toContain(left);
-  // While they live nobody takes it from them.
+  // While the suites live, their databases are not deleted.
   const other = await createTestDatabase({ template: 'main', ...where });
   await other.drop();
   expect(await names()).toContain(left);
@@ -206,7 +208,7 @@ it('clears away what killed suites left: databases, and a template in the making
   await until(async () => !(await names()).includes(left), { what: 'the end of what was left' });
 });
 
-it.each(CLIENT_VERSIONS)('works with Prisma %i', async (version) => {
+it.each(CLIENT_VERSIONS)('a test database works with Prisma Client %i', async (version) => {
   const template = await createTestTemplate({
     ...where,
     name: `prisma${version}`,
@@ -224,7 +226,7 @@ it.each(CLIENT_VERSIONS)('works with Prisma %i', async (version) => {
   }
 });
 
-it('runs as the readme has it, under a runner of its own', async () => {
+it('the code in the readme runs as it stands, under a test runner of its own', async () => {
   const readme = readFileSync(join(REPOSITORY, 'packages/client/README.md'), 'utf8');
   const blocks = [...readme.matchAll(/```ts\n\/\/ (test\/\S+)\n(.*?)```/gs)];
   expect(blocks.map(([, file]) => file)).toEqual(['test/global-setup.ts', 'test/users.test.ts']);
@@ -232,7 +234,7 @@ it('runs as the readme has it, under a runner of its own', async () => {
   mkdirSync(join(app, 'test'), { recursive: true });
   mkdirSync(join(app, 'prisma/migrations/1_users'), { recursive: true });
   mkdirSync(join(app, 'node_modules/.bin'), { recursive: true });
-  // Where the app's client is generated to differs; all else runs as it stands.
+  // Only the path of the generated client differs from the readme.
   const client = join(await generateClient(7), 'client/index.js');
   for (const [, file, code] of blocks) {
     writeFileSync(join(app, file as string), (code as string).replace("'@prisma/client'", JSON.stringify(client)));
@@ -243,8 +245,8 @@ it('runs as the readme has it, under a runner of its own', async () => {
     join(app, 'vitest.config.ts'),
     `export default { test: { globalSetup: 'test/global-setup.ts', testTimeout: 120000, hookTimeout: 120000 } };`,
   );
-  // In place of the vendor's command line, whose engine is a download: it does what `migrate deploy` does to a new
-  // database.
+  // This script stands in for the vendor's command line, whose engine is a download. It does to a new database the same
+  // as `migrate deploy`.
   const command = join(app, 'node_modules/.bin/prisma');
   writeFileSync(
     command,
@@ -264,7 +266,7 @@ it('runs as the readme has it, under a runner of its own', async () => {
     env: { ...process.env, DORMOUSE_URL: where.url, DORMOUSE_TOKEN: where.adminToken, NO_COLOR: '1', VITEST: '' },
   });
   expect(stdout).toMatch(/Tests +1 passed/);
-  // It has dropped its database; the template stays for the next run.
+  // The suite has dropped its database; the template stays for the next run.
   const left = (await names()).filter((name) => name.startsWith('blog-'));
   expect(left).toEqual([expect.stringMatching(/^blog-[0-9a-f]{12}$/)]);
 });

@@ -7,7 +7,7 @@ import { until } from '../support/until.ts';
 const SESSIONS = 120;
 const POOLED = 30;
 
-it('as many connections as the flags promise are there, all at once', async () => {
+it('a database serves as many connections at once as the flags allow', async () => {
   const flags = ['--tcp-connections', String(SESSIONS), '--pool-connections', String(POOLED)];
   const platform = await startPlatform({ flags });
   const clients: pg.Client[] = [];

@@ -5,11 +5,11 @@ import { CLIENT_VERSIONS, type ClientVersion, type Loose } from '../support/clie
 import { emptyTables } from '../support/library.ts';
 import { startTargets, type Targets } from '../support/target.ts';
 
-// Tables change by another session while every connection holds prepared statements and the engine cached plans of
-// them. A client must see the table as it is: never "cached plan must not change result type", never a column or a type
-// of before.
+// Another session changes tables while every connection holds prepared statements for them and the engine holds cached
+// plans. A client must see the table as it is: never the error "cached plan must not change result type", and never a
+// former column or a former type.
 const CONNECTIONS = 3;
-/** More rounds than any cache needs to be warm, on every connection. */
+/** The number of rounds: more than any cache needs to be warm on every connection. */
 const ROUNDS = 4;
 
 let targets: Targets;
@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => targets?.stop());
 
-/** Asks again and again, on all connections at once; every answer must be the same. */
+/** Repeats the query on all connections at once; every answer must be the same. */
 async function warm<T>(ask: () => Promise<T>): Promise<T> {
   let first: T | undefined;
   for (let round = 0; round < ROUNDS; round++) {
@@ -29,7 +29,7 @@ async function warm<T>(ask: () => Promise<T>): Promise<T> {
   return first as T;
 }
 
-/** Runs `change` while `ask` is asked without a pause; every answer must be accepted by `right`. */
+/** Runs `change` while `ask` is repeated without a pause; `right` must accept every answer. */
 async function during<T>(
   ask: () => Promise<T>,
   right: (answer: T) => void,
@@ -39,7 +39,7 @@ async function during<T>(
   const load = Array.from({ length: 2 * CONNECTIONS }, async () => {
     while (!done) right(await ask());
   });
-  // Told below, when the change is through.
+  // Set below, when the change is complete.
   for (const each of load) each.catch(() => {});
   try {
     await change();
@@ -49,7 +49,7 @@ async function during<T>(
   await Promise.all(load);
 }
 
-/** The bodies that a client of each version sends, without the client. */
+/** Sends the bodies that a client of each version sends, without the client. */
 async function raw(
   version: ClientVersion,
   sql: string,
@@ -85,7 +85,7 @@ describe.each(CLIENT_VERSIONS)('tables that change under the stock client of Pri
     prisma.post.findMany({ orderBy: { id: 'asc' }, include: { author: { select: { name: true } } } });
   const star = (): Promise<Loose> => prisma.$queryRawUnsafe('select * from posts order by id');
 
-  it('gain and lose columns that the client does not know', async () => {
+  it('a client still works while its tables gain and lose columns that it does not know', async () => {
     const before = await warm(posts);
     const columns = Object.keys((await warm(star))[0]);
     await during(
@@ -105,7 +105,7 @@ describe.each(CLIENT_VERSIONS)('tables that change under the stock client of Pri
     expect(Object.keys((await warm(star))[0])).toEqual(columns);
   });
 
-  it('lose a column that the client knows, and get it back', async () => {
+  it('a client gets P2022 while a column that it knows is missing, and right rows once the column is back', async () => {
     const before = await warm(posts);
     await session.query('alter table posts rename column views to seen');
     const error = await posts().catch((reason: unknown) => reason);
@@ -113,7 +113,7 @@ describe.each(CLIENT_VERSIONS)('tables that change under the stock client of Pri
     for (let i = 0; i < ROUNDS; i++) await expect(posts()).rejects.toMatchObject({ code: 'P2022' });
     await session.query('alter table posts rename column seen to views');
     expect(await warm(posts)).toEqual(before);
-    // Two columns that change places: a plan of before would find both, each with the other's values.
+    // Two columns swap their names: an outdated plan would find both columns, each with the values of the other.
     await session.query(
       'begin; alter table posts rename column title to other; alter table posts rename column body to title;' +
         'alter table posts rename column other to body; commit',
@@ -127,7 +127,7 @@ describe.each(CLIENT_VERSIONS)('tables that change under the stock client of Pri
     expect(await warm(posts)).toEqual(before);
   });
 
-  it('change the types of columns', async () => {
+  it('a client sees the new types when the types of columns change', async () => {
     await session.query('create table typed (id int primary key, n int, r real, t text)');
     await session.query("insert into typed values (1, 5, 0.5, 'x')");
     const read = (): Promise<Loose> => prisma.$queryRawUnsafe('select * from typed where n::text = $1', '5');
@@ -137,7 +137,7 @@ describe.each(CLIENT_VERSIONS)('tables that change under the stock client of Pri
     await session.query('alter table typed alter n type text');
     expect(await warm(read)).toEqual([{ id: 1, n: '5', r: 0.5, t: 'x' }]);
     await session.query('alter table typed alter n type int using n::int, alter r type double precision');
-    // A parameter of the type that the column had would be cut to six digits, and no error would tell.
+    // A parameter of the column's former type would be cut to six digits without an error.
     expect(await warm(() => write(0.123456789012345))).toBe(1);
     expect(await warm(read)).toEqual([{ id: 1, n: 5, r: 0.123456789012345, t: 'x' }]);
     await session.query('drop table typed');
@@ -148,7 +148,7 @@ describe.each(CLIENT_VERSIONS)('tables that change under the stock client of Pri
     await session.query('drop table typed');
   });
 
-  it('are dropped and made anew, with their columns in another order', async () => {
+  it('a client works with a table that was dropped and created again with its columns in another order', async () => {
     const find = (): Promise<Loose> => prisma.account.findMany({ orderBy: { id: 'asc' } });
     let id = 0;
     const create = async (): Promise<Loose> => {
@@ -172,7 +172,7 @@ describe.each(CLIENT_VERSIONS)('tables that change under the stock client of Pri
     await session.query('truncate accounts');
   });
 
-  it('have an enum that grows, and one that is made anew under its name', async () => {
+  it('a client works with an enum that grows, and with one that is created again under its name', async () => {
     const members = (): Promise<Loose> =>
       prisma.user.findMany({ where: { role: 'MEMBER' }, select: { id: true, role: true } });
     const touch = (): Promise<Loose> =>
@@ -194,7 +194,7 @@ describe.each(CLIENT_VERSIONS)('tables that change under the stock client of Pri
     expect(await warm(touch)).toEqual({ count: 1 });
   });
 
-  it('are found where the search path of a transaction says, and there only', async () => {
+  it('a client finds tables only where the search path of its transaction says', async () => {
     await session.query(
       "create schema aside; create table aside.posts (word text); insert into aside.posts values ('here')",
     );
@@ -211,7 +211,7 @@ describe.each(CLIENT_VERSIONS)('tables that change under the stock client of Pri
     await session.query('drop schema aside cascade');
   });
 
-  it('change between the statements of an interactive transaction: the answer is of now, or an honest error', async () => {
+  it('a statement of an interactive transaction sees a table that changed since the transaction’s last statement', async () => {
     await warm(star);
     for (let i = 0; i < ROUNDS; i++) {
       const rows = await prisma.$transaction(async (tx: Loose) => {
@@ -220,7 +220,7 @@ describe.each(CLIENT_VERSIONS)('tables that change under the stock client of Pri
         return tx.$queryRawUnsafe('select * from posts order by id');
       });
       expect(rows[0]).toHaveProperty(`between_${i}`, null);
-      // And by the transaction itself.
+      // The same holds when the transaction itself changes the table.
       const own = await prisma.$transaction(async (tx: Loose) => {
         await tx.$queryRawUnsafe('select * from posts order by id');
         await tx.$executeRawUnsafe(`alter table posts drop column between_${i}`);
@@ -231,7 +231,7 @@ describe.each(CLIENT_VERSIONS)('tables that change under the stock client of Pri
   });
 });
 
-it('raw bodies see every change too, by a session and by a body', async () => {
+it('raw queries see every change, made by a session or by another raw query', async () => {
   const session = new pg.Client({ connectionString: targets.of(7).postgresUrl });
   await session.connect();
   try {

@@ -9,10 +9,10 @@ beforeAll(async () => {
 });
 afterAll(() => engine?.close());
 
-it('serves a key that comes late before most of another key that floods', async () => {
+it('a late request of one key is served before most requests of another key that floods the pool', async () => {
   const pool = engine.pool('owner');
   const deadline = Deadline.in(systemClock, 60_000);
-  // Both connections are taken; what is asked now waits, and is served by the first that comes back.
+  // Both connections are taken. Requests that come now wait, and the first connection that is released serves them.
   const [one, two] = [await pool.acquire({ deadline }), await pool.acquire({ deadline })];
   const served: string[] = [];
   const ask = async (key: string): Promise<void> => {

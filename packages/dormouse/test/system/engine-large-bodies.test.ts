@@ -14,8 +14,8 @@ import {
 import { numberFrom } from '../support/seeded.ts';
 import { countsThreadTime, inOneGo, longestTurn } from '../support/turns.ts';
 
-// Queries whose bodies are too large to be read on the loop: what they cost others, and that they are answered as
-// others are.
+// Queries whose bodies are too large to be parsed on the main loop: what they cost other queries, and that their
+// answers are the same as those of small queries.
 
 const SCHEMA = `
 generator client {
@@ -42,7 +42,7 @@ const PATH = `/6.19.0/${hash}`;
 let engine: BareEngine;
 let neighbour: EngineDatabase;
 beforeAll(async () => {
-  // Longer than any query here is meant to take: what ends one is the test.
+  // This limit is longer than any query here may take, so that only the test ends a query.
   engine = await startBareEngine({
     limits: { queryMs: 120_000 },
     largeBodyBytes: LARGE_BODY_BYTES,
@@ -68,7 +68,7 @@ const find = (where: unknown, action = 'findMany', more: object = {}): object =>
 const ask = (body: unknown, options: AskOptions = {}, database = engine.database): Promise<Answer> =>
   askEngine(database, `${PATH}/graphql`, body, options);
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => -1 - index);
-/** It takes the compiler minutes. */
+/** A query that takes the compiler minutes. */
 const hostile = (): object =>
   find({ OR: numbers(150_000).map((id) => ({ id: { equals: id }, text: { contains: `x${id}` } })) });
 
@@ -109,19 +109,19 @@ describe.skipIf(!countsThreadTime)('a large body', () => {
   const list = JSON.stringify(many);
   it.each([
     [
-      'a long list',
+      'a query with a long list',
       '/graphql',
       () => find({ id: { in: many } }),
       { status: 200, json: { data: { findManyNote: [] } } },
     ],
     [
-      'a batch',
+      'a long batch',
       '/graphql',
       () => ({ batch: numbers(6000).map((id) => find({ id, text: 'x'.repeat(300) }, 'findUnique')) }),
       { status: 200 },
     ],
     [
-      'a long list of a raw query',
+      'a raw query with a long list',
       '/graphql',
       () => ({
         action: 'queryRaw',
@@ -130,14 +130,14 @@ describe.skipIf(!countsThreadTime)('a large body', () => {
       { status: 200, json: { data: { queryRaw: { rows: [[many.length]] } } } },
     ],
     [
-      'a long list among the parameters of a plan',
+      'a plan with a long list among its parameters',
       '/query',
       () => inPlan(parameter, { ids: many }),
       { status: 200, json: { data: [] } },
     ],
-    ['a long list within a plan', '/query', () => inPlan(many, {}), { status: 200, json: { data: [] } }],
+    ['a plan that contains a long list', '/query', () => inPlan(many, {}), { status: 200, json: { data: [] } }],
   ])(
-    '%s takes the loop no longer at a stretch than reading and writing such a list twice',
+    '%s never blocks the main loop for longer than it takes to parse and print such a list twice',
     async (_name, path, make, expected) => {
       const bytes = Buffer.from(JSON.stringify(make()));
       expect(bytes.length).toBeGreaterThan(LARGE_BODY_BYTES);
@@ -148,14 +148,15 @@ describe.skipIf(!countsThreadTime)('a large body', () => {
         engine.ask(path === '/query' ? path : `${PATH}${path}`, bytes),
       );
       expect(result).toMatchObject(expected);
-      // Before, it was one to seven times that; now it is a fifth or less of it for most.
+      // Before large bodies had threads, the longest block was one to seven times this bound; now it is a fifth of the
+      // bound or less for most bodies.
       expect(longestMs).toBeLessThan(twiceMs);
     },
   );
 });
 
 describe('a query that occupies the compiler', () => {
-  it('holds up no query of another database, large ones included, and ends with its client', async () => {
+  it('a query that occupies the compiler delays no query of another database, large or small, and ends with its client', async () => {
     const cancellation = new Cancellation();
     let isOver = false;
     const monster = ask(hostile(), { cancellation }).finally(() => {
@@ -163,7 +164,7 @@ describe('a query that occupies the compiler', () => {
     });
     const large = Buffer.from(JSON.stringify(find({ id: { in: numbers(40_000) } })));
     const answers = await Promise.all([
-      // Each of another shape, so that each is compiled.
+      // Each query has another shape, so that each is compiled.
       ...[1, 2, 3, 4, 5].map((take) => ask(find({ id: 1 }, 'findMany', { take }), {}, neighbour)),
       ask(large, {}, neighbour),
       ask(large, {}, neighbour),
@@ -172,12 +173,12 @@ describe('a query that occupies the compiler', () => {
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
     cancellation.cancel();
     expect(await monster).toMatchObject({ code: 'interrupted' });
-    // What its thread had is another's now.
+    // The thread of the cancelled query serves other queries now.
     expect(await ask(large)).toMatchObject({ status: 200 });
     expect([engine.pool('owner').stats.leased, engine.pool('owner').stats.waiting]).toEqual([0, 0]);
   });
 
-  it('of more databases than there are threads: all take turns', async () => {
+  it('queries of more databases than there are compiler threads take turns', async () => {
     const names = ['one', 'two', 'three', 'four', 'five'];
     const databases = names.map((name) => engine.neighbour(name));
     for (const database of databases) await askEngine(database, `${PATH}/schema`, base64, { method: 'PUT' });
@@ -192,7 +193,7 @@ describe('a query that occupies the compiler', () => {
     for (const database of databases) expect((await ask(large, {}, database)).status).toBe(200);
   });
 
-  it('is refused when its time is up', async () => {
+  it('a query that occupies the compiler is refused when its time is up', async () => {
     expect(await ask(hostile(), { headers: { 'x-query-timeout': 'PT0.5S' } })).toMatchObject({ code: 'query_timeout' });
     expect(await ask(find({ id: 1 }))).toMatchObject({ status: 200 });
   });
@@ -235,7 +236,7 @@ describe('a query in a thread', () => {
     .map(([queries, transaction]) => ({ batch: queries, ...transaction }));
   const body = fc.oneof({ weight: 3, arbitrary: read }, write, batch, fc.constantFrom({}, [], 'x', { action: 1 }));
 
-  it('of any form is answered as on the loop, and leaves the same rows', async () => {
+  it('a query of any form is answered in a thread as on the main loop, and leaves the same rows', async () => {
     const answerOf = async (database: EngineDatabase, asked: unknown): Promise<unknown> => {
       const start = await ask({}, {}, database).then(() =>
         askEngine(database, `${PATH}/transaction/start`, { timeout: 60_000, max_wait: 60_000 }),
@@ -259,14 +260,14 @@ describe('a query in a thread', () => {
     );
   });
 
-  it('hands back many rows, one by one and in order', async () => {
+  it('a query in a thread returns many rows, completely and in order', async () => {
     const plan = rawPlan(`SELECT i, repeat('é', i % 50) AS v FROM generate_series(1, 30000) i`);
     const there = await askEngine(inThread, '/query', plan);
     expect(there.json.data.rows).toHaveLength(30_000);
     expect(there).toEqual(await engine.ask('/query', plan));
   });
 
-  it('in a transaction comes before what was asked after it', async () => {
+  it('a query in a thread runs in its transaction before the requests that came after it', async () => {
     const { json } = await askEngine(inThread, '/transaction/start', { timeout: 60_000, maxWait: 60_000 });
     const insert = rawPlan(`INSERT INTO "Note" VALUES (1000, 'last')`, [], 'execute');
     const [inserted, committed] = await Promise.all([
@@ -277,7 +278,7 @@ describe('a query in a thread', () => {
     expect(await engine.sql('DELETE FROM "Note" WHERE id = 1000 RETURNING text')).toEqual(['last']);
   });
 
-  it('whose client vanishes is cancelled in Postgres and leaves no connection behind', async () => {
+  it('a query in a thread whose client vanishes is cancelled in Postgres and leaves no connection behind', async () => {
     const cancellation = new Cancellation();
     const asking = askEngine(inThread, '/query', rawPlan('SELECT pg_sleep(600)'), { cancellation });
     for (;;) {

@@ -21,7 +21,7 @@ const noneLeased = (): Promise<boolean> =>
   until(() => engine.pool('owner').stats.leased === 0, { what: 'every lease is given back' });
 
 describe('a query', () => {
-  it('notes where its time went, and counts as one operation', async () => {
+  it('a query records the time of its stages, and counts as one operation', async () => {
     const timings = new Timings();
     const before = engine.operations();
     const { status, json } = await engine.ask('/query', rawPlan('SELECT 1 AS one'), { timings });
@@ -31,7 +31,7 @@ describe('a query', () => {
     expect(engine.operations()).toBe(before + 1);
   });
 
-  it('that takes too long is cancelled in Postgres', async () => {
+  it('a query that takes too long is cancelled in Postgres', async () => {
     const { code } = await engine.ask('/query', rawPlan(`SELECT pg_sleep(30)::text /* slow */`), {
       headers: { 'x-query-timeout': 'PT0.2S' },
     });
@@ -40,7 +40,7 @@ describe('a query', () => {
     await noneLeased();
   });
 
-  it('whose client hangs up is cancelled in Postgres', async () => {
+  it('a query whose client hangs up is cancelled in Postgres', async () => {
     const cancellation = new Cancellation();
     const asked = engine.ask('/query', rawPlan(`SELECT pg_sleep(30)::text /* left */`), { cancellation });
     await until(() => running('/* left */'), { what: 'the statement runs' });
@@ -50,7 +50,7 @@ describe('a query', () => {
     await noneLeased();
   });
 
-  it('of a reply over the limit is refused, and the next one is served', async () => {
+  it('a query whose reply is over the limit is refused, and the next query is served', async () => {
     const sql = `SELECT repeat('x', 1000) AS x FROM generate_series(1, 2000)`;
     const small = { headers: { 'x-max-response-size': '1MB' } };
     expect((await engine.ask('/query', rawPlan(sql), small)).code).toBe('reply_too_large');
@@ -59,18 +59,18 @@ describe('a query', () => {
     const large = { headers: { 'x-max-response-size': '1GB' } };
     const over = `SELECT repeat('x', 1000) AS x FROM generate_series(1, 6000)`;
     expect((await engine.ask('/query', rawPlan(over), large)).code).toBe('reply_too_large');
-    // Rows that fit, but not once they are JSON.
+    // The rows are within the limit, but their JSON is not.
     const escaped = `SELECT repeat(chr(1), 1000) AS x FROM generate_series(1, 800)`;
     expect((await engine.ask('/query', rawPlan(escaped))).code).toBe('reply_too_large');
     await noneLeased();
   });
 
-  it('with a malformed limit is refused', async () => {
+  it('a query with a malformed limit is refused', async () => {
     const headers = { 'x-query-timeout': 'soon' };
     expect((await engine.ask('/query', rawPlan('SELECT 1'), { headers })).code).toBe('request_invalid');
   });
 
-  it('that the role may not run says so, with a code', async () => {
+  it('a query that the role may not run is refused with a code and a message that name the reason', async () => {
     const insert = {
       type: 'execute',
       args: {
@@ -92,7 +92,8 @@ describe('a query', () => {
       code: 'P1010',
       error: expect.stringMatching(/permission denied.*role reader/),
     });
-    // Row level security, an application's own words, and a function with other rights: none of it is the key's role.
+    // Row level security, an error that an application raises, and a function with other rights: none of these concerns
+    // the rights of the key's role.
     await engine.sql(`CREATE TABLE guarded (id int, text text); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
       CREATE POLICY even ON guarded TO writer USING (true) WITH CHECK (id % 2 = 0);
       CREATE FUNCTION raises() RETURNS int LANGUAGE plpgsql AS $$BEGIN
@@ -123,7 +124,7 @@ describe('a query', () => {
 });
 
 describe('telemetry', () => {
-  it('gives queries and spans when asked, and nothing else', async () => {
+  it('a reply has the queries and spans that the request asks for, and nothing else', async () => {
     const headers = { 'x-capture-telemetry': 'tracing, error, query' };
     const { json } = await engine.ask('/query', rawPlan('SELECT $1::int AS n', [5]), { headers });
     const { logs, spans } = json.extensions;
@@ -139,7 +140,7 @@ describe('telemetry', () => {
     expect(silent.json.extensions).toBeUndefined();
   });
 
-  it('writes comments into the statement', async () => {
+  it('the comments of a request are written into its statement', async () => {
     const body = {
       ...rawPlan('SELECT query FROM pg_stat_activity WHERE pid = pg_backend_pid()'),
       comments: { app: `a'b` },

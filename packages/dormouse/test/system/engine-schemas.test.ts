@@ -60,7 +60,7 @@ const missing = { status: 404, json: { EngineNotStarted: { reason: 'SchemaMissin
 const files = (): string[] => readdirSync(join(engine.schemas.path, 'schemas')).sort();
 
 describe('an uploaded schema', () => {
-  it('is asked for, taken, and answered with its hash', async () => {
+  it('a missing schema is asked for, accepted, and acknowledged with its hash', async () => {
     expect(await ask(SCHEMA, findMany())).toEqual(missing);
     const { hash } = uploadOf(SCHEMA);
     expect(await upload(SCHEMA)).toEqual({ status: 200, json: hash });
@@ -68,13 +68,13 @@ describe('an uploaded schema', () => {
     expect(files()).toEqual([`${hash}.prisma`]);
   });
 
-  it('is there after a restart', async () => {
+  it('an uploaded schema is kept over a restart', async () => {
     await upload(SCHEMA);
     const later = engine.reopen();
     expect((await ask(SCHEMA, findMany(), later)).status).toBe(200);
   });
 
-  it('must be what its hash says, small enough, valid, and for Postgres', async () => {
+  it('an uploaded schema must match its hash, be small enough, be valid, and be for Postgres', async () => {
     expect((await upload(SCHEMA, 'a'.repeat(64))).code).toBe('request_invalid');
     const { hash } = uploadOf('x');
     expect((await askEngine(engine.database, `/6/${hash}/schema`, 'not base64 §', { method: 'PUT' })).code).toBe(
@@ -90,7 +90,7 @@ describe('an uploaded schema', () => {
     expect(files().every((name) => name.endsWith('.prisma'))).toBe(true);
   });
 
-  it('makes the least recently used one go when there are too many', async () => {
+  it('an upload above the limit removes the least recently used schema', async () => {
     const [one, two, three] = [schemaOf('// 1'), schemaOf('// 2'), schemaOf('// 3')];
     await upload(one);
     await upload(two);
@@ -102,7 +102,7 @@ describe('an uploaded schema', () => {
     expect(files()).toHaveLength(2);
   });
 
-  it('whose file is damaged is asked for again', async () => {
+  it('a schema whose file is damaged is asked for again', async () => {
     await upload(SCHEMA);
     const file = join(engine.schemas.path, 'schemas', `${uploadOf(SCHEMA).hash}.prisma`);
     writeFileSync(file, readFileSync(file, 'utf8').replace('Note', 'Nope'));
@@ -116,7 +116,7 @@ describe('an uploaded schema', () => {
 describe('a JSON query', () => {
   beforeEach(() => upload(SCHEMA));
 
-  it('of one shape is compiled once, whatever its values', async () => {
+  it('queries of one shape are compiled once, whatever their values', async () => {
     const path = `/${VERSION}/${uploadOf(SCHEMA).hash}/graphql`;
     const timed = async (body: unknown): Promise<number | undefined> => {
       const timings = new Timings();
@@ -128,7 +128,7 @@ describe('a JSON query', () => {
     expect(await timed(findMany({ text: { endsWith: 'b' }, kind: 'PLAIN' }))).toBeGreaterThan(0);
   });
 
-  it('gives tagged values', async () => {
+  it('the reply to a JSON query has tagged values', async () => {
     await engine.sql(`INSERT INTO "Note" VALUES (1, 'a', 'loud', '2024-01-02 03:04:05.678')`);
     const { json } = await ask(SCHEMA, findMany({ kind: { in: ['LOUD'] } }));
     expect(json.data.findManyNote).toEqual([
@@ -136,7 +136,7 @@ describe('a JSON query', () => {
     ]);
   });
 
-  it('that does not fit the schema is refused as the client knows it', async () => {
+  it('a JSON query that does not fit the schema is refused in the form that the client expects', async () => {
     const { status, json } = await ask(SCHEMA, findMany({ nope: 1 }));
     expect(status).toBe(200);
     expect(json.errors[0].user_facing_error).toMatchObject({
@@ -158,7 +158,7 @@ describe('a JSON query', () => {
     }
   });
 
-  it('in a batch has its own result, or shares one transaction', async () => {
+  it('each query of a batch has its own result, or all share one transaction', async () => {
     const apart = await ask(SCHEMA, { batch: [create(1), create(1), raw('SELECT 1 AS one')] });
     expect(apart.json.batchResult).toEqual([
       { data: { createOneNote: expect.objectContaining({ id: 1 }) } },
@@ -185,7 +185,7 @@ describe('a JSON query', () => {
     expect((await ask(SCHEMA, { batch: [] })).json).toEqual({ batchResult: [] });
   });
 
-  it('runs in an interactive transaction at the public address', async () => {
+  it('a JSON query runs in an interactive transaction at the public address', async () => {
     const { hash } = uploadOf(SCHEMA);
     const started = await engine.ask(`/${VERSION}/${hash}/transaction/start`, { max_wait: 1000, timeout: 10_000 });
     const { id } = started.json;
@@ -204,12 +204,12 @@ describe('a JSON query', () => {
     expect(await engine.sql('SELECT id FROM "Note"')).toEqual(['7']);
   });
 
-  it('gives queries and traces when asked', async () => {
+  it('the reply to a JSON query has queries and traces if the request asks for them', async () => {
     const path = `/${VERSION}/${uploadOf(SCHEMA).hash}/graphql`;
     const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
     const headers = { 'x-capture-telemetry': 'tracing,query', traceparent };
     const { extensions } = (await engine.ask(path, findMany({ text: 'traced' }), { headers })).json;
-    // As the engine of 6 gives them: all else is part of the query.
+    // The spans are those of the Prisma 6 engine: all others are below the span of the query.
     const spans: { id: string; parentId: string; name: string }[] = extensions.traces;
     const [whole] = spans.filter(({ name }) => name === 'prisma:engine:query');
     expect(spans.filter(({ parentId }) => parentId === whole?.id).map(({ name }) => name)).toEqual([
@@ -237,7 +237,7 @@ describe('full-text search', () => {
   const upto = (features: string): string => SCHEMA.replace('["relationJoins", "metrics"]', features);
 
   it.each(['["fullTextSearch"]', '["fullTextSearchPostgres"]', '["metrics", "FullTextSearch"]', '"fullTextSearch"'])(
-    'is switched on by previewFeatures = %s',
+    'full-text search is switched on by previewFeatures = %s',
     async (features) => {
       await engine.sql(`INSERT INTO "Note" (id, body) VALUES (1, 'the dormouse sleeps'), (2, 'the mouse sleeps')`);
       const schema = upto(features);
@@ -248,7 +248,7 @@ describe('full-text search', () => {
     },
   );
 
-  it('is refused without', async () => {
+  it('full-text search is refused without its preview feature', async () => {
     const schema = upto('["relationJoins"]');
     await upload(schema);
     expect((await ask(schema, found)).json.errors).toMatchObject([{ user_facing_error: { error_code: 'P2009' } }]);

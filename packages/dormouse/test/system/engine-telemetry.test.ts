@@ -3,8 +3,8 @@ import { type Answer, askEngine, type BareEngine, rawPlan, startBareEngine, uplo
 import { type Loose, requireOf } from '../support/clients.ts';
 import { startPlainPostgres } from '../support/plain-postgres.ts';
 
-// What replies say of their work, as they stand on the wire: what no client reads, and what several ways of running
-// must agree in.
+// The telemetry of replies as it is sent: the parts that no client reads, and the parts in which several ways to run a
+// query must agree.
 const SCHEMA = `
 generator client {
   provider = "prisma-client-js"
@@ -46,7 +46,7 @@ const findMany = (where: object = {}): object => ({
   query: { arguments: { where }, selection: { $composites: true, $scalars: true } },
 });
 
-/** The span tree of a reply's extensions: names, with what stands under each. */
+/** The span tree of a reply's extensions: the name of each span with the spans below it. */
 function told({ json }: Pick<Answer, 'json'>): { readonly spans: unknown; readonly logs: unknown } {
   const { extensions = {} } = json;
   const spans: readonly Loose[] = extensions.spans ?? extensions.traces ?? [];
@@ -68,7 +68,7 @@ describe("replies to Prisma 7, beside those of the vendor's executor", () => {
     const { BasicTracerProvider } = requireOf(7)('@opentelemetry/sdk-trace-base');
     const { trace } = requireOf(7)('@opentelemetry/api');
     trace.setGlobalTracerProvider(new BasicTracerProvider());
-    // It takes its tracer when it is loaded, and ids from that.
+    // The vendor's executor takes its tracer when it is loaded, and its ids from that tracer.
     const { startVendorExecutor } = await import('../support/vendor-executor.ts');
     const postgres = await startPlainPostgres();
     stops.push(() => postgres.stop());
@@ -104,13 +104,13 @@ describe("replies to Prisma 7, beside those of the vendor's executor", () => {
     ['a transaction that fails in its second statement', within(INSERT, AGAIN)],
     ['a transaction of nothing', within()],
     ['a commit that fails', within('INSERT INTO deferred VALUES (1), (1)')],
-  ])('say the same of %s', async (_what, body) => {
+  ])('replies have the telemetry of the vendor’s executor for %s', async (_what, body) => {
     const [ours, reference] = [await engine.ask('/query', body, { headers: all }), await toVendor('/query', body, all)];
     expect(told(ours)).toEqual(told(reference));
     expect(told(reference).spans).not.toEqual([]);
   });
 
-  it('say the same of interactive transactions that succeed and fail, nested ones too', async () => {
+  it('replies have the telemetry of the vendor’s executor for interactive transactions that succeed and that fail, nested ones included', async () => {
     const ask = (path: string, body: unknown): Promise<Answer> => engine.ask(path, body ?? '', { headers: all });
     const run = async (post: (path: string, body: unknown) => Promise<Answer>): Promise<unknown[]> => {
       const said: unknown[] = [];
@@ -144,7 +144,7 @@ describe("replies to Prisma 7, beside those of the vendor's executor", () => {
   });
 
   it.each([['tracing'], ['query'], ['tracing, info'], ['tracing,query,warn']])(
-    'have the members that the vendor has for "%s"',
+    'replies have the members of the vendor’s replies for the telemetry levels "%s"',
     async (levels) => {
       const headers = { 'x-capture-telemetry': levels };
       const body = plan(execute('SELECT 1'));
@@ -180,7 +180,7 @@ describe('replies to Prisma 6', () => {
     timed: ['undefined', 'undefined'],
   });
 
-  it('say what a commit that fails took, as the query engine does', async () => {
+  it('the telemetry of a failed commit is that of the query engine', async () => {
     const itx = await start();
     const raw = {
       action: 'executeRaw',
@@ -197,7 +197,7 @@ describe('replies to Prisma 6', () => {
     expect(told(gone)).toEqual({ spans: [span('rollback_transaction')], logs: [] });
   });
 
-  it('say of a transaction that its time ran out in a query what ended it', async () => {
+  it('the telemetry of a query in which the transaction expires shows the rollback', async () => {
     const itx = await start({ timeout: 200 });
     const raw = { action: 'queryRaw', query: { arguments: { query: 'SELECT pg_sleep(30)::text' }, selection: {} } };
     const late = await engine.ask(`${itx}/graphql`, raw, { headers: all });
@@ -208,7 +208,7 @@ describe('replies to Prisma 6', () => {
     });
   });
 
-  it('have logs and traces for whatever is asked of either', async () => {
+  it('replies have both logs and traces if the request asks for one of them', async () => {
     for (const levels of ['tracing', 'query', 'tracing, error']) {
       const reply = await engine.ask(`${SIX}/graphql`, findMany(), { headers: { 'x-capture-telemetry': levels } });
       expect(Object.keys(reply.json.extensions).sort(), levels).toEqual(['logs', 'traces']);
@@ -217,7 +217,7 @@ describe('replies to Prisma 6', () => {
     }
   });
 
-  it('have none for what is asked of neither, and run as if nothing was', async () => {
+  it('replies have neither logs nor traces if the request asks for neither, and the query still runs as a program', async () => {
     for (const levels of [undefined, '', 'info', 'warn, error', 'nonsense']) {
       const before = engine.executions().byProgram;
       const headers = levels === undefined ? {} : { 'x-capture-telemetry': levels };
@@ -227,7 +227,7 @@ describe('replies to Prisma 6', () => {
     }
   });
 
-  it('have the trace behind the SQL if it is sampled, and else the text that all others have', async () => {
+  it('a logged statement ends with its trace id if the trace is sampled, and otherwise has the usual text', async () => {
     const texts = async (traceparent: string): Promise<string[]> => {
       const reply = await engine.ask(`${SIX}/graphql`, findMany(), { headers: { ...all, traceparent } });
       return [
@@ -244,7 +244,7 @@ describe('replies to Prisma 6', () => {
     }
   });
 
-  it('prepare a statement whose traces are not sampled once for all of them', async () => {
+  it('a statement whose traces are not sampled is prepared once for all requests', async () => {
     const traced = (number: number): Record<string, string> => ({
       ...all,
       traceparent: `00-${String(number).padStart(32, 'a')}-00f067aa0ba902b7-00`,
@@ -263,7 +263,7 @@ describe('replies to Prisma 6', () => {
 describe('a request that is answered in a thread', () => {
   afterEach(() => engine.sql('DELETE FROM "Note" WHERE id > 1'));
 
-  it('says the same as one that is answered by the loop', async () => {
+  it('a request that is answered in a thread has the same telemetry as one that is answered on the main loop', async () => {
     const inThread = engine.reopen(0);
     const { plan: nested } = rawPlan(`INSERT INTO "Note" VALUES (5, 'five')`, [], 'execute') as Loose;
     const seven = { operation: 'executeRaw', plan: { type: 'transaction', args: nested }, params: {} };

@@ -32,7 +32,7 @@ const noneLeased = (): Promise<boolean> =>
   until(() => engine.pool('owner').stats.leased === 0, { what: 'every lease is given back' });
 
 describe('an interactive transaction', () => {
-  it('commits, rolls back, and is closed after either', async () => {
+  it('an interactive transaction commits or rolls back, and is closed afterwards', async () => {
     const one = await start();
     expect((await insert(one, 1)).status).toBe(200);
     expect(await count()).toBe(0);
@@ -50,7 +50,7 @@ describe('an interactive transaction', () => {
     await noneLeased();
   });
 
-  it('is nobody else’s: another key, or an id that is none, finds nothing', async () => {
+  it('an interactive transaction is not found by another key or under a wrong id', async () => {
     const id = await start();
     for (const answer of [
       await insert(id, 1, { key: 'two' }),
@@ -65,11 +65,11 @@ describe('an interactive transaction', () => {
       });
     }
     expect((await end(id, 'rollback')).status).toBe(200);
-    // Nor what became of it.
+    // Another key does not learn the end of the transaction either.
     expect((await end(id, 'commit', { key: 'two' })).json.error).toContain('not found');
   });
 
-  it('ends when its time is over, also in the middle of a statement', async () => {
+  it('an interactive transaction ends when its time is over, even in the middle of a statement', async () => {
     const id = await start({ timeout: 300 });
     await insert(id, 1);
     const slow = await engine.ask(`/transaction/${id}/query`, rawPlan('SELECT pg_sleep(30)::text'));
@@ -80,7 +80,7 @@ describe('an interactive transaction', () => {
     await noneLeased();
   });
 
-  it('of a client that vanishes is rolled back', async () => {
+  it('an interactive transaction of a client that vanishes is rolled back', async () => {
     const id = await start({ timeout: 400 });
     const cancellation = new Cancellation();
     const asked = engine.ask(`/transaction/${id}/query`, rawPlan('SELECT pg_sleep(30)::text'), { cancellation });
@@ -90,7 +90,7 @@ describe('an interactive transaction', () => {
     expect((await insert(id, 1)).json.error).toContain('expired');
   });
 
-  it('runs what comes at once in the order it came', async () => {
+  it('an interactive transaction runs simultaneous requests in the order in which they came', async () => {
     const id = await start();
     const answers = await Promise.all(Array.from({ length: 20 }, (_, value) => insert(id, value)));
     expect(answers.every(({ status }) => status === 200)).toBe(true);
@@ -102,7 +102,7 @@ describe('an interactive transaction', () => {
     expect(await count()).toBe(20);
   });
 
-  it('does not pretend to commit after a failed statement', async () => {
+  it('the commit of an interactive transaction with a failed statement is refused', async () => {
     const id = await start();
     await insert(id, 1);
     expect((await insert(id, 1)).json.code).toBe('P2010');
@@ -114,7 +114,7 @@ describe('an interactive transaction', () => {
     await noneLeased();
   });
 
-  it('says what Postgres says at commit', async () => {
+  it('an error of Postgres at the commit of an interactive transaction is passed to the client', async () => {
     await engine.sql(
       `CREATE TABLE IF NOT EXISTS child (id int, parent int REFERENCES note DEFERRABLE INITIALLY DEFERRED)`,
     );
@@ -125,7 +125,7 @@ describe('an interactive transaction', () => {
     await noneLeased();
   });
 
-  it('nests by savepoints', async () => {
+  it('interactive transactions nest by savepoints', async () => {
     const id = await start();
     await insert(id, 1);
     expect(await start({ newTxId: id })).toBe(id);
@@ -139,7 +139,7 @@ describe('an interactive transaction', () => {
     expect(await engine.sql(`SELECT string_agg(id::text, ',' ORDER BY id) FROM note`)).toEqual(['1,3']);
   });
 
-  it('has the isolation level it asked for', async () => {
+  it('an interactive transaction has the isolation level that its request asks for', async () => {
     for (const [asked, level] of [
       ['SERIALIZABLE', 'serializable'],
       ['RepeatableRead', 'repeatable read'],
@@ -157,13 +157,13 @@ describe('an interactive transaction', () => {
     expect(snapshot.json).toMatchObject({ code: 'P2023', error: expect.stringContaining('`SNAPSHOT`') });
   });
 
-  it('that gets no connection in time says so; more than the limit are refused', async () => {
+  it('an interactive transaction that gets no connection in time says so, and transactions above the limit are refused', async () => {
     const [one, two] = [await start(), await start()];
     expect((await engine.ask('/transaction/start', { timeout: 1000, maxWait: 50 })).code).toBe(
       'transactions_exhausted',
     );
     await end(two, 'rollback');
-    // Both connections are taken: one by the transaction, one by this statement.
+    // Both connections are taken: one by the transaction, the other by this statement.
     const cancellation = new Cancellation();
     const busy = engine.ask('/query', rawPlan('SELECT pg_sleep(30)::text'), { cancellation });
     await until(() => engine.pool('owner').stats.leased === 2, { what: 'both connections are leased' });
@@ -177,8 +177,8 @@ describe('an interactive transaction', () => {
     await noneLeased();
   });
 
-  it('ends with the server', async () => {
-    // It has done nothing yet: its first statement finds a server that works.
+  it('an interactive transaction ends when its server ends', async () => {
+    // This transaction has run no statement yet, so its first statement finds a server that works.
     const early = await start();
     await engine.instance.crash();
     expect((await insert(early, 7)).status).toBe(200);
@@ -192,7 +192,7 @@ describe('an interactive transaction', () => {
     await noneLeased();
   });
 
-  it('is rolled back when the database closes', async () => {
+  it('an interactive transaction is rolled back when the database closes', async () => {
     const other = engine.reopen();
     const { json } = await askEngine(other, '/transaction/start', { timeout: 10_000, maxWait: 1000 });
     await askEngine(other, `/transaction/${json.id}/query`, rawPlan('INSERT INTO note VALUES (1)', [], 'execute'));

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type BareEngine, rawPlan, startBareEngine } from '../support/bare-engine.ts';
 
-/** A server that writes times in a zone with half hours, which Prisma must not see. */
+/** A server whose time zone has half hours, which Prisma must not see. */
 let engine: BareEngine;
 beforeAll(async () => {
   engine = await startBareEngine({ settings: { TimeZone: 'Asia/Kolkata' } });
@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => engine?.close());
 
-/** What a raw query says of an expression: Prisma's name of the type, and the value as JSON. */
+/** Returns the reply of a raw query to an expression: Prisma's name of the type, and the value as JSON. */
 async function readBack(expression: string): Promise<[string, unknown]> {
   const { status, json } = await engine.ask('/query', rawPlan(`SELECT ${expression} AS v`));
   expect(status, JSON.stringify(json)).toBe(200);
@@ -80,11 +80,14 @@ describe('values of every type', () => {
     [`ARRAY['12:34:56']::time[]`, 'time-array', ['12:34:56']],
     [`ARRAY['10.0.0.1']::inet[]`, 'string-array', ['10.0.0.1']],
     [`ARRAY['a']::"char"[]`, 'char-array', ['a']],
-  ])('%s', async (expression, type, value) => {
-    expect(await readBack(expression)).toEqual([type, value]);
-  });
+  ])(
+    'the value of %s is returned with its type and in the form that Prisma expects',
+    async (expression, type, value) => {
+      expect(await readBack(expression)).toEqual([type, value]);
+    },
+  );
 
-  it('that Prisma cannot read are refused by name', async () => {
+  it('a value of a type that Prisma cannot read is refused, and the error names the type', async () => {
     const { status, json } = await engine.ask('/query', rawPlan('SELECT point(1, 2)'));
     expect(status).toBe(400);
     expect(json).toMatchObject({ code: 'P2010', error: expect.stringContaining(`type 'point'`) });
@@ -102,7 +105,7 @@ describe('arguments of every type', () => {
     ['jsonb', '{"a":1}', { scalarType: 'json' }, '{"a": 1}'],
     ['mood', 'ok', { scalarType: 'enum' }, 'ok'],
     ['bytea', 'aGk=', { scalarType: 'bytes' }, '\\x6869'],
-    // Instants, read in the server's zone and in ours.
+    // Points in time, converted by the server's time zone and by Dormouse's.
     ['timestamp', '2020-01-02T03:04:05.678Z', { scalarType: 'datetime' }, '2020-01-02 03:04:05.678'],
     ['timestamptz', '2020-01-02T03:04:05.678Z', { scalarType: 'datetime' }, '2020-01-02 08:34:05.678+05:30'],
     ['date', '2020-01-02T23:04:05.678Z', { scalarType: 'datetime', dbType: 'DATE' }, '2020-01-02'],
@@ -118,7 +121,7 @@ describe('arguments of every type', () => {
     ['bytea[]', ['aGk=', 'AA=='], { scalarType: 'bytes', arity: 'list' }, '{"\\\\x6869","\\\\x00"}'],
     ['timestamp[]', ['2020-01-02T03:04:05Z'], { scalarType: 'datetime', arity: 'list' }, '{"2020-01-02 03:04:05"}'],
     ['int[]', [], { scalarType: 'int', arity: 'list' }, '{}'],
-  ])('%s of %j', async (cast, argument, argType, text) => {
+  ])('an argument of type %s with the value %j reaches Postgres unchanged', async (cast, argument, argType, text) => {
     const plan = {
       type: 'query',
       args: {

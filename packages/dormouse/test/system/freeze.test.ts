@@ -6,13 +6,13 @@ import { processesOf } from '../support/reaper.mjs';
 import { type RestingInstance, startRestingInstance } from '../support/resting-instance.ts';
 import { until } from '../support/until.ts';
 
-// What a freeze must not catch, and what must be as it was hours after it. The hours are compressed: settings are short
-// and the freeze is several of them long. With real settings, ten minutes: DORMOUSE_FREEZE_MINUTES=10 npx vitest run
-// packages/dormouse/test/system/freeze.test.ts
+// These tests check that a freeze interrupts no statement, and that everything is as it should be after hours of
+// freeze. The hours are compressed: the timeouts are short and the freeze is several times as long. To run with a
+// freeze of ten minutes: DORMOUSE_FREEZE_MINUTES=10 npx vitest run packages/dormouse/test/system/freeze.test.ts
 
 const MINUTES = Number(process.env.DORMOUSE_FREEZE_MINUTES ?? 0);
 const FREEZE_MS = MINUTES > 0 ? MINUTES * 60_000 : 3000;
-/** Every timeout that a session sets. */
+/** The length of every timeout that a session sets. */
 const SETTING_MS = Math.round(FREEZE_MS / 5);
 
 let resting: RestingInstance;
@@ -28,7 +28,7 @@ const ask = (sql: string): Promise<string | undefined> => resting.ask(sql);
 
 const session = () => openSession(resting.owner.config);
 
-/** How each process of the server calls itself: Postgres writes there what it does. */
+/** The title of each process of the server; Postgres writes into it what the process does. */
 function titles(): { readonly title: string; readonly pid: number }[] {
   return processesOf(resting.instances.directory(instance.databaseId)).map((pid) => {
     try {
@@ -40,11 +40,11 @@ function titles(): { readonly title: string; readonly pid: number }[] {
 }
 
 describe('a freeze', () => {
-  it('never catches a statement, whatever begins while it comes', async () => {
+  it('a freeze never interrupts a statement, whatever begins while the freeze begins', async () => {
     const caught: string[] = [];
     let freezes = 0;
     let backends = 0;
-    // Told in the moment in which everything stands still: nobody can have thawed it yet.
+    // This callback runs at the moment in which everything is frozen, before anything can thaw it.
     const forget = instance.onChange((state) => {
       if (state !== 'suspended') return;
       freezes++;
@@ -64,7 +64,7 @@ describe('a freeze', () => {
           [n],
         );
         if (rows[0]?.n !== n + 1) answers.push(rows);
-        // Some come at once, some a little later, into the freeze that the pause lets begin.
+        // Some queries come at once, others a little later, into the freeze that begins in the pause.
         if (n % 2 === 0) await new Promise((resolve) => setTimeout(resolve, (n * number) % 7));
       }
       await client.end();
@@ -92,14 +92,14 @@ describe('a freeze', () => {
       forget();
     }
     expect([caught, answers]).toEqual([[], []]);
-    // It looked at something.
+    // The check has seen backends.
     expect(backends).toBeGreaterThan(freezes);
   });
 });
 
 describe('after a long freeze', () => {
   it(
-    'clocks are right, timeouts have not run, sessions go on where they were, and background work goes on',
+    'after a long freeze clocks are right, timeouts have not expired, and sessions and background work go on',
     async () => {
       const steady = await session();
       await steady.client.query(`SET statement_timeout = ${SETTING_MS}; SET lock_timeout = ${SETTING_MS};
@@ -114,7 +114,7 @@ describe('after a long freeze', () => {
       await new Promise((resolve) => setTimeout(resolve, FREEZE_MS));
       expect(instance.state).toBe('suspended');
 
-      // The clock stood still for nobody, and no statement is older than its beginning.
+      // Every clock shows the real time, and no statement is older than its start.
       const { rows } = await steady.client.query(
         "SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now, pg_sleep(0.01), statement_timestamp() - transaction_timestamp() < '1s' AS young",
       );
@@ -123,12 +123,13 @@ describe('after a long freeze', () => {
       expect(rows[0].young).toBe(true);
       expect((await steady.client.query('EXECUTE kept')).rows).toEqual([{ n: 0 }]);
       await steady.client.query('BEGIN; INSERT INTO mine VALUES (1); COMMIT');
-      // Who asked for it is ended, as he would have been awake: by the server, with its own words.
+      // The server ends the session that set an idle timeout, as it would have done without the freeze, and with the
+      // same error.
       await until(() => short.lost(), { what: 'the end of the session with an idle_session_timeout' });
       expect(short.lost()).toMatchObject({ code: '57P05' });
       expect(await ask('SELECT 2')).toBe('2');
 
-      // Nothing of the server died of it but the backend of that session, and everything else moves again.
+      // Only the backend of that session has ended; all other processes of the server run again.
       const now = titles();
       expect(before.filter((pid) => !now.some((one) => one.pid === pid)).length).toBeLessThanOrEqual(1);
       for (const kind of ['autovacuum launcher', 'checkpointer', 'walwriter', 'background writer']) {
@@ -142,11 +143,11 @@ describe('after a long freeze', () => {
   );
 
   it(
-    'a pool whose connections the tenant lets time out serves the first query all the same',
+    'a pool whose connections have expired by a timeout of the tenant still serves the first query',
     async () => {
       await ask(`ALTER ROLE owner SET idle_session_timeout = ${SETTING_MS}`);
       await resting.renewPool();
-      // Several times: whether the timeout or the query is seen first is a race.
+      // The test has several rounds, because it is a race whether the timeout or the query is seen first.
       for (let round = 0; round < (MINUTES > 0 ? 1 : 5); round++) {
         expect(await ask(`SELECT ${round}`)).toBe(String(round));
         await instance.suspend();
@@ -158,7 +159,7 @@ describe('after a long freeze', () => {
     FREEZE_MS + 180_000,
   );
 
-  it('it stops cleanly from where it was frozen', async () => {
+  it('a frozen database stops cleanly', async () => {
     await ask('CREATE TABLE kept AS SELECT 7 AS n');
     await instance.suspend();
     await instance.stop();

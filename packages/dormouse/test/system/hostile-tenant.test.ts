@@ -11,8 +11,8 @@ import { recordPlan } from '../support/recorded-plan.ts';
 import { readWholeLog, type StreamSource } from '../support/stream-reader.ts';
 import { until } from '../support/until.ts';
 
-// A tenant who wants more than is his: the machine, what is ours in his database, the rights of another key,
-// everybody's connections.
+// A hostile tenant tries to take more than the tenant's keys allow: the machine, the parts of the database that belong
+// to Dormouse, the rights of another key, and the connections that other clients need.
 
 let platform: Platform;
 let database: DatabaseUrls;
@@ -57,7 +57,7 @@ function outcome(client: pg.Client, sql: string): Promise<string> {
   );
 }
 
-/** What only we can do, over the private socket. */
+/** Runs a statement as Dormouse's superuser, over the private socket that no tenant reaches. */
 async function asSuperuser(sql: string): Promise<pg.QueryResult> {
   const host = join(platform.data, 'databases', database.id, 'run');
   return connected('owner', (client) => client.query(sql), {
@@ -66,7 +66,10 @@ async function asSuperuser(sql: string): Promise<pg.QueryResult> {
   });
 }
 
-/** A write by the owner that reaches the log: capture lives, and so does everything before it. */
+/**
+ * Writes a row as the owner and waits until its event is in the log: then capture works, and every earlier change is in
+ * the log too.
+ */
 async function stillCaptured(): Promise<void> {
   const text = `mark-${++mark}`;
   await connected('owner', (client) => client.query('INSERT INTO samples (text) VALUES ($1)', [text]));
@@ -78,7 +81,7 @@ const DENIED = '42501';
 describe('the owner', () => {
   it.each<[string, readonly string[]]>([
     [
-      'no superuser, and nobody else',
+      'refused every statement that would make it a superuser or another role',
       [
         'ALTER ROLE owner SUPERUSER',
         'ALTER ROLE owner CREATEROLE',
@@ -106,7 +109,7 @@ describe('the owner', () => {
       ],
     ],
     [
-      'no reader or writer of files, no runner of programs',
+      'refused access to the files and programs of the machine',
       [
         "COPY (SELECT 1) TO PROGRAM 'id'",
         "COPY samples FROM PROGRAM 'id'",
@@ -137,7 +140,7 @@ describe('the owner', () => {
       ],
     ],
     [
-      'no administrator of the server',
+      'refused the administration of the server',
       [
         'ALTER SYSTEM SET fsync = off',
         "ALTER SYSTEM SET archive_command = 'id'",
@@ -180,7 +183,7 @@ describe('the owner', () => {
       ],
     ],
     [
-      'not owner of the main database',
+      'refused the ownership of the main database',
       [
         'ALTER DATABASE postgres RENAME TO old',
         'DROP DATABASE postgres',
@@ -202,7 +205,7 @@ describe('the owner', () => {
       ],
     ],
     [
-      'not owner of what reads his changes, and there is nothing of it in his database',
+      'refused control of the roles and replication slots that capture its changes, and creates none of its own',
       [
         'ALTER ROLE dormouse_replication SUPERUSER',
         'ALTER ROLE dormouse_maintenance NOLOGIN',
@@ -232,9 +235,9 @@ describe('the owner', () => {
         'DELETE FROM pg_proc',
       ],
     ],
-  ])('is %s', async (_, attempts) => {
-    // LOAD and similar have codes of their own; a setting that needs a restart too.
-    // The last: a label has no provider, and where nothing was revoked there is nothing to divide by.
+  ])('the owner is %s', async (_, attempts) => {
+    // LOAD and similar statements have codes of their own, and so has a setting that needs a restart. The security
+    // label has no provider: 22023. After a REVOKE that revoked nothing, its SELECT divides by zero: 22012.
     const refusals = [DENIED, '55P02', '0LP01', '42809', '22023', '22012'];
     await connected('owner', async (client) => {
       const succeeded: string[] = [];
@@ -244,7 +247,7 @@ describe('the owner', () => {
     await stillCaptured();
   });
 
-  it('creates the extensions that Postgres calls trusted, and no other', async () => {
+  it('the owner can create the extensions that Postgres calls trusted, and no others', async () => {
     await connected('owner', async (client) => {
       const { rows } = await client.query<{ name: string; trusted: boolean }>(
         'SELECT name, bool_or(trusted) AS trusted FROM pg_available_extension_versions GROUP BY name',
@@ -262,7 +265,7 @@ describe('the owner', () => {
     });
   });
 
-  it('cannot open a session as another role, by any startup parameter', async () => {
+  it('the owner cannot open a session as another role by any startup parameter', async () => {
     const refused = async (more: pg.ClientConfig): Promise<string> =>
       connected(
         'owner',
@@ -284,7 +287,7 @@ describe('the owner', () => {
     await expect(client.connect()).rejects.toMatchObject({ code: '28P01' });
   });
 
-  it('runs nothing of his as our superuser, whatever he makes resolve first', async () => {
+  it('code of the owner never runs as Dormouse’s superuser, whatever names the owner makes resolve first', async () => {
     await connected('owner', async (client) => {
       await client.query(`
         CREATE SCHEMA evil;
@@ -302,9 +305,10 @@ describe('the owner', () => {
         CREATE FUNCTION evil.count(anyelement) RETURNS bigint LANGUAGE plpgsql AS $$BEGIN PERFORM evil.spy(); RETURN 1; END$$;
         ALTER ROLE owner SET search_path = evil, pg_catalog, public;
       `);
-      // What an owner could set while the main database was his is kept.
+      // Earlier versions made the owner own the main database. Settings that an owner made then are kept, so this test
+      // sets one.
       await asSuperuser('ALTER DATABASE postgres SET search_path = evil, pg_catalog, public');
-      // Names that would be code if anybody pasted them into a statement.
+      // These names would run as code if a statement contained them unquoted.
       await client.query(`CREATE TABLE public."t""; INSERT INTO evil.booty VALUES ('pasted'); --" (a int)`);
       await client.query(
         `CREATE SCHEMA "s'); SELECT evil.spy(); --"; CREATE TABLE "s'); SELECT evil.spy(); --".t (a int)`,
@@ -326,15 +330,15 @@ describe('the owner', () => {
     await stillCaptured();
   });
 
-  /** As `stillCaptured`, with the table named. */
+  /** Does the same as `stillCaptured`, but names the schema of the table. */
   async function stillCapturedIn(schema: string): Promise<void> {
     const text = `mark-${++mark}`;
     await connected('owner', (client) => client.query(`INSERT INTO ${schema}.samples (text) VALUES ($1)`, [text]));
     await until(async () => (await readWholeLog(source)).some((event) => event.text === text), { what: 'its event' });
   }
 
-  it('becomes nobody else by giving the main database’s name to one of his own, whenever he does it', async () => {
-    // The trap: what capture of earlier versions looked at in the database that it took for the main one.
+  it('the owner gains no rights by an attempt to give the main database’s name to another database, at any moment', async () => {
+    // The trap holds the objects that capture of earlier versions read in the database that it took for the main one.
     const [trap, aside] = ['trap', 'aside'].map((name) => {
       const url = new URL(database.postgresUrl);
       url.pathname = `/${name}`;
@@ -363,7 +367,7 @@ describe('the owner', () => {
         const swap = 'BEGIN; ALTER DATABASE postgres RENAME TO old; ALTER DATABASE trap RENAME TO postgres; COMMIT';
         for (const rests of [true, true, false]) {
           if (rests) await platform.cli('db', 'suspend', 'hostile');
-          // Whoever asks first is before capture, which opens its stream anew.
+          // The first statement after a rest runs before capture opens its stream again.
           expect(await outcome(client, swap)).toBe(DENIED);
           await outcome(client, 'ROLLBACK');
         }
@@ -382,7 +386,7 @@ describe('the owner', () => {
     await connected('owner', (client) => client.query('DROP DATABASE aside WITH (FORCE)'));
   });
 
-  it('keeps his database reachable and captured whatever settings he gives it', async () => {
+  it('the database stays reachable and captured, whatever settings the owner gives it', async () => {
     await connected('owner', async (client) => {
       for (const setting of [
         "local_preload_libraries = 'nothing'",
@@ -408,7 +412,7 @@ describe('the owner', () => {
     const plain = '2026-12-25T08:00:00.5Z';
     const module = await loadClient(7);
     const client = new module.PrismaClient({ accelerateUrl: database.prismaUrl });
-    // Reading only is a wish that is kept; whoever set it can take it back.
+    // A read-only default is a setting that the platform honours; the owner who made it can take it back.
     await connected('owner', async (session) => {
       await session.query('SET default_transaction_read_only = off');
       await session.query('ALTER ROLE owner IN DATABASE postgres RESET default_transaction_read_only');
@@ -448,7 +452,7 @@ describe('the owner', () => {
     await stillCaptured();
   });
 
-  it('ends backends of his own role only, and HTTP goes on', async () => {
+  it('the owner can end backends of its own role only, and queries over HTTP go on', async () => {
     const plan = await recordPlan(await loadClient(7), (client) => client.category.findMany());
     const ask = async (): Promise<number> =>
       (
@@ -471,7 +475,7 @@ describe('the owner', () => {
     await stillCaptured();
   });
 
-  it('who fills all his connections leaves those of HTTP and of capture', async () => {
+  it('an owner that fills every TCP connection of the database leaves the connections of HTTP and of capture free', async () => {
     const plan = await recordPlan(await loadClient(7), (client) => client.category.findMany());
     const clients: pg.Client[] = [];
     let refusal: { code?: string; message?: string } | undefined;
@@ -510,9 +514,9 @@ describe('the owner', () => {
     }
   });
 
-  it('who takes the names that we might want does not stop capture', async () => {
+  it('an owner that takes names that Dormouse has used does not stop capture', async () => {
     await connected('owner', async (client) => {
-      // Earlier versions read publications of these names; now they mean nothing.
+      // Earlier versions of Dormouse read publications of these names; now the names have no meaning.
       await client.query('CREATE PUBLICATION dormouse_listed FOR TABLE samples (id); CREATE PUBLICATION dormouse');
       await client.query('CREATE SCHEMA dormouse; CREATE TABLE dormouse.full_identity (relation oid)');
       await client.query('CREATE TABLE squat (a int, b int GENERATED ALWAYS AS (a * 2) VIRTUAL)');
@@ -536,7 +540,7 @@ describe('the owner', () => {
 describe('every role', () => {
   const ROLES = ['owner', 'writer', 'reader'] as const;
 
-  it.each(ROLES)('stays itself: the %s has nobody to go back to, and nothing to become', async (role) => {
+  it.each(ROLES)('the role %s has no role to return to and can become no other role', async (role) => {
     await connected(role, async (client) => {
       const who = async (): Promise<unknown> =>
         (
@@ -579,7 +583,7 @@ describe('every role', () => {
     });
   });
 
-  it('over HTTP, as over TCP: raw SQL of a Prisma client is of its key, before and after', async () => {
+  it('raw SQL of a Prisma client runs as the role of its key, also after statements that try to change the role', async () => {
     const module = await loadClient(7);
     for (const role of ROLES) {
       const client = new module.PrismaClient({ accelerateUrl: keys.get(role)?.prismaUrl });
@@ -610,9 +614,9 @@ describe('every role', () => {
     await stillCaptured();
   });
 
-  it.each(ROLES)('fills no log: what the %s raises is for him', async (role) => {
+  it.each(ROLES)('messages that the role %s raises go to its client and do not fill the server log', async (role) => {
     const log = join(platform.data, 'databases', database.id, 'postgres.log');
-    // A session of before capture was set up would have other settings.
+    // A session from before the set-up of capture would have other settings.
     await stillCaptured();
     const before = readFileSync(log, 'utf8').length;
     await connected(role, (client) =>
@@ -623,7 +627,7 @@ describe('every role', () => {
     expect(after.length - before).toBeLessThan(50 * 10000);
   });
 
-  it('is let in whatever the owner does from a second database', async () => {
+  it('every role can log in, whatever the owner does from a second database', async () => {
     const second = new URL(database.postgresUrl);
     second.pathname = '/second';
     await connected('owner', (client) => client.query('CREATE DATABASE second'));
@@ -636,10 +640,10 @@ describe('every role', () => {
       'ALTER DATABASE template1 ALLOW_CONNECTIONS false',
     ]) {
       const refused = connected('owner', (client) => outcome(client, sql), { connectionString: second.href });
-      // 0A000: the database that one is in keeps its name.
+      // 0A000: a session cannot rename the database that it is connected to.
       expect([sql, await refused]).toEqual([sql, expect.stringMatching(/42501|42P04|0A000/)]);
     }
-    // His own he may close, to us too: everything else goes on.
+    // The owner may close a database that it created, to Dormouse too; everything else goes on.
     await connected('owner', (client) => client.query('ALTER DATABASE second ALLOW_CONNECTIONS false'));
     await platform.cli('db', 'stop', 'hostile');
     await until(() => connected('reader', () => Promise.resolve(true)).catch(() => undefined), { what: 'a way in' });
@@ -647,13 +651,13 @@ describe('every role', () => {
     await connected('owner', (client) => client.query('DROP DATABASE second'));
   });
 
-  it('leaves nothing that runs on: the end of his connection ends what catches every cancellation', async () => {
+  it('the end of a connection ends its statement, even one that catches every cancellation', async () => {
     const running = () =>
       membersOf(join(platform.data, 'databases', database.id)).filter(({ title }) => /reader .* DO\s*$/.test(title));
     const client = new pg.Client({ connectionString: keys.get('reader')?.postgresUrl });
     client.on('error', () => {});
     await client.connect();
-    // The server itself looks no more whether its client is there.
+    // With this setting the server itself no longer checks whether its client is connected.
     await client.query('SET client_connection_check_interval = 0');
     const work = client
       .query(
@@ -669,14 +673,14 @@ describe('every role', () => {
     ]);
   });
 
-  it.each(ROLES)('stops no events by a lock on its own settings: the %s', async (role) => {
+  it.each(ROLES)('the role %s cannot stop events by a lock on its own settings', async (role) => {
     const streams = () =>
       membersOf(join(platform.data, 'databases', database.id)).filter(({ title }) => title.includes('walsender'));
     await stillCaptured();
     await connected(role, async (client) => {
       await client.query(`ALTER ROLE ${role} SET work_mem = '1MB'`);
       await client.query(`BEGIN; ALTER ROLE ${role} SET work_mem = '2MB'`);
-      // The next stream looks at what is ours, and at what it must take back.
+      // When the next stream opens, Dormouse checks its own objects and the role settings that it must reset.
       const before = streams();
       expect(before.length).toBe(1);
       for (const { pid } of before) process.kill(pid, 'SIGTERM');
@@ -688,7 +692,7 @@ describe('every role', () => {
 });
 
 describe('a session over HTTP', () => {
-  it('leaves nothing behind for the next request, whatever a plan says', async () => {
+  it('a request over HTTP leaves no session state for the next request, whatever its plan contains', async () => {
     const recorded = await recordPlan(await loadClient(7), (client) => client.category.findMany());
     const withSql = (sql: string): string => {
       const plan = JSON.parse(recorded);
@@ -731,10 +735,9 @@ describe('a session over HTTP', () => {
       '',
     ]) {
       await send(sql);
-      // A session that was changed is made as new behind the reply: until then the next request gets another
-      // connection.
+      // A session that was changed is reset after the reply; until then the next request gets another connection.
       await until(async () => (await send(look)) === normal, { what: `nothing left by ${sql}` });
-      // Alone, the next request gets the connection that was used last.
+      // When no other request runs, the next request gets the connection that was used last.
       for (let i = 0; i < 3; i++) expect([sql, await send(look)]).toEqual([sql, normal]);
     }
     await stillCaptured();
@@ -742,7 +745,7 @@ describe('a session over HTTP', () => {
 });
 
 describe('the reader', () => {
-  it('writes nothing, by any means', async () => {
+  it('the reader cannot write by any means', async () => {
     const state = (client: pg.Client): Promise<unknown> =>
       client
         .query(
@@ -799,12 +802,12 @@ describe('the reader', () => {
     expect(await connected('owner', state)).toEqual(before);
   });
 
-  it('cannot spoil the role for other readers by settings of it', async () => {
+  it('a reader cannot break the role for other readers by settings of the role', async () => {
     await connected('reader', async (client) => {
       await outcome(client, "ALTER ROLE reader SET local_preload_libraries = 'nothing'");
     });
     expect((await connected('reader', (client) => client.query('SELECT count(*) FROM samples'))).rowCount).toBe(1);
-    // The rest is taken back whenever the database starts.
+    // The other settings are reset whenever the database starts.
     await connected('reader', (client) => client.query("ALTER ROLE reader SET search_path = 'nowhere'"));
     await platform.cli('db', 'stop', 'hostile');
     await until(
@@ -821,8 +824,8 @@ describe('the reader', () => {
     expect(left.rows).toEqual([{ setconfig: ['log_min_messages=fatal'] }]);
   });
 
-  it('has rights that a dump does not carry elsewhere', async () => {
-    // pg_dump writes out what differs from the rights that a server is born with.
+  it('the rights of the reader are none that a dump would carry to another server', async () => {
+    // pg_dump writes the rights that differ from those of a new server.
     const { rows } = await connected('owner', (client) =>
       client.query(
         `SELECT p.proname FROM pg_proc p LEFT JOIN pg_init_privs i ON i.objoid = p.oid AND i.classoid = 'pg_proc'::regclass
@@ -834,7 +837,7 @@ describe('the reader', () => {
 });
 
 describe('the writer', () => {
-  it('changes rows, and neither tables nor what is ours', async () => {
+  it('the writer can change rows, but no tables and no objects of Dormouse', async () => {
     await connected('writer', async (client) => {
       expect(await outcome(client, "INSERT INTO samples (text) VALUES ('by the writer')")).toBe('done');
       const succeeded: string[] = [];
@@ -852,9 +855,10 @@ describe('the writer', () => {
         if ((await outcome(client, sql)) !== DENIED) succeeded.push(sql);
       }
       expect(succeeded).toEqual([]);
-      // Granting what one has not is a warning in Postgres, and nothing is granted.
+      // In Postgres, to grant a right that one does not have is a warning, and nothing is granted.
       await client.query('GRANT INSERT ON samples TO reader');
-      // Who may read all may read this too: there is nothing in it, keys never come here.
+      // A role that may read everything may read this too. It holds no passwords, because keys are never stored in
+      // Postgres.
       expect((await client.query('SELECT * FROM pg_authid WHERE rolpassword IS NOT NULL')).rows).toEqual([]);
     });
     expect(await connected('reader', (client) => outcome(client, "INSERT INTO samples (text) VALUES ('x')"))).toBe(

@@ -5,7 +5,7 @@ import { until } from '../support/until.ts';
 
 let targets: Targets;
 beforeAll(async () => {
-  // The cache is ours: there is no vendor's counterpart to compare with.
+  // The cache belongs to Dormouse: there is no counterpart of the vendor to compare with.
   targets = await startTargets({ kind: 'platform' });
 });
 afterAll(() => targets?.stop());
@@ -16,7 +16,7 @@ describe.each(CLIENT_VERSIONS)('the cache before a real database, by Prisma Clie
   let name: string;
   const opened: Loose[] = [];
 
-  /** The management API, as the CLI uses it. */
+  /** Calls the management API as the CLI does. */
   const api = async (method: string, path: string, body?: unknown): Promise<Loose> => {
     const { http, adminToken } = target.platform ?? {};
     const reply = await fetch(`${http}/api/databases/${name}${path}`, {
@@ -59,17 +59,17 @@ describe.each(CLIENT_VERSIONS)('the cache before a real database, by Prisma Clie
     await client.$accelerate.invalidateAll();
   });
 
-  it('answers a cached read while the database is stopped, and leaves it so', async () => {
+  it('a cached read is answered while the database is stopped, and does not wake it', async () => {
     expect(await names(client)).toEqual({ status: 'miss', names: ['Ada'] });
     await api('POST', '/stop');
     expect(await names(client)).toEqual({ status: 'ttl', names: ['Ada'] });
     expect(await stateOf()).toBe('stopped');
-    // What is not cached wakes it.
+    // A query that is not cached wakes the database.
     expect(await client.user.count()).toBe(1);
     expect(await stateOf()).toBe('running');
   });
 
-  it('shows what was read until it is invalidated, by tag and all', async () => {
+  it('the cache returns a kept reply until it is invalidated, by its tag or with all others', async () => {
     await names(client);
     await client.user.create({ data: { email: 'grace@example.com', name: 'Grace' } });
     expect((await names(client)).names).toEqual(['Ada']);
@@ -82,7 +82,7 @@ describe.each(CLIENT_VERSIONS)('the cache before a real database, by Prisma Clie
     expect(await names(client)).toEqual({ status: 'miss', names: [] });
   });
 
-  it('serves stale and reads anew behind it, once', async () => {
+  it('the cache serves a stale reply and refreshes it once in the background', async () => {
     const strategy = { swr: 3600 };
     expect((await names(client, strategy)).status).toBe('miss');
     await client.user.updateMany({ data: { name: 'Lovelace' } });
@@ -97,7 +97,7 @@ describe.each(CLIENT_VERSIONS)('the cache before a real database, by Prisma Clie
     expect(fresh.status).toBe('swr');
   });
 
-  it('never shares between roles, and never keeps a write, a raw query or a transaction', async () => {
+  it('the cache never shares a reply between roles, and never keeps the reply to a write, a raw query or a transaction', async () => {
     await names(client);
     const { prismaUrl } = await api('POST', '/keys', { role: 'reader' });
     const reader = accelerated(prismaUrl);
@@ -116,7 +116,7 @@ describe.each(CLIENT_VERSIONS)('the cache before a real database, by Prisma Clie
     expect(await raw()).toEqual([{ users: 2 }]);
   });
 
-  it('refuses a revoked key although its answer is kept, and wakes nothing for it', async () => {
+  it('a revoked key is refused although a reply to it is kept, and the request wakes no database', async () => {
     const { id, prismaUrl } = await api('POST', '/keys', { role: 'owner' });
     const other = accelerated(prismaUrl);
     await names(other);
@@ -128,7 +128,7 @@ describe.each(CLIENT_VERSIONS)('the cache before a real database, by Prisma Clie
     expect(await stateOf()).toBe('stopped');
   });
 
-  it('counts every operation of a key, cached ones too', async () => {
+  it('every operation of a key is counted, cached ones included', async () => {
     const { id, prismaUrl } = await api('POST', '/keys', { role: 'reader', label: 'counted' });
     const counted = accelerated(prismaUrl);
     const strategy = { ttl: 3600, tags: ['counted'] };

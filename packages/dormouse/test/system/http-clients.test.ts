@@ -19,8 +19,8 @@ import { CLIENT_VERSIONS, type ClientVersion, type Loose, loadClient, requireOf 
 import { openDoor } from '../support/open-door.ts';
 import { clientOptions } from '../support/target.ts';
 
-// The stock clients against the HTTP door and the edge. What stands behind is told by each test what to answer:
-// this is about how replies and errors look to the clients, not about queries.
+// The stock clients against the HTTP door and the edge. Each test sets the answers of the part behind them, because
+// these tests are about how replies and errors look to the clients, not about queries.
 
 const secrets = new Secrets(new Uint8Array(32).fill(9));
 const databaseId = 'db_aaaaaaaaaaaaaaaaaaaa' as DatabaseId;
@@ -112,10 +112,10 @@ describe.each(CLIENT_VERSIONS)('Prisma Client %s', (version: ClientVersion) => {
     for (const one of clients) await one.$disconnect();
   });
 
-  // Codes that a query can meet; those of set-up never reach a client.
+  // The codes that a query can be answered with; a client never sees the codes of the set-up.
   const codes = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => code !== 'schema_missing');
 
-  it.each(codes)('shows the code and the message of %s', async (code) => {
+  it.each(codes)('the client shows the code and the message of %s', async (code) => {
     asked = [];
     answer = () => {
       throw new DormouseError(code);
@@ -123,13 +123,13 @@ describe.each(CLIENT_VERSIONS)('Prisma Client %s', (version: ClientVersion) => {
     const error = await failure(client.user.findMany());
     expect(error.code).toBe(version === 6 ? ERRORS[code].prisma6 : ERRORS[code].prisma7);
     expect(error.message).toContain(JSON.stringify(ERRORS[code].message).slice(1, -1));
-    // Prisma 6 repeats by itself, but never what may have been done.
+    // Prisma 6 repeats a request by itself, but never one that may have changed data.
     const repeats = version === 6 && ['P5006', 'P5008'].includes(ERRORS[code].prisma6) && asked.length > 1;
     expect(asked.length).toBe(repeats ? 4 : 1);
     if (ERRORS[code].retry === 'never' && ERRORS[code].prisma6 !== 'P5008') expect(asked).toHaveLength(1);
   });
 
-  it('uploads its schema where it is missing, and asks again; a client 7 has none to upload', async () => {
+  it('a Prisma 6 client uploads a missing schema and repeats its query, and a Prisma 7 client has no schema to upload', async () => {
     asked = [];
     if (version === 7) {
       answer = good;
@@ -150,7 +150,7 @@ describe.each(CLIENT_VERSIONS)('Prisma Client %s', (version: ClientVersion) => {
     expect(asked.map((path) => path.split('/').at(-1))).toEqual(['graphql', 'schema', 'graphql']);
   });
 
-  it('is told that its key is revoked, or not of here', async () => {
+  it('the client is told that its key is revoked, or belongs to another platform', async () => {
     asked = [];
     for (const [apiKey, code] of [
       [secrets.apiKey(revoked), 'key_revoked'],
@@ -164,7 +164,7 @@ describe.each(CLIENT_VERSIONS)('Prisma Client %s', (version: ClientVersion) => {
     expect(asked).toEqual([]);
   });
 
-  it('reads from withAccelerateInfo what the cache did, and invalidates', async () => {
+  it('the client reads from withAccelerateInfo what the cache did, and can invalidate replies', async () => {
     const { withAccelerate } = requireOf(version)('@prisma/extension-accelerate');
     const accelerated = (await open(secrets.apiKey(key))).$extends(withAccelerate());
     answer = good;

@@ -26,7 +26,10 @@ async function api(method: string, path: string, body?: unknown): Promise<Answer
   return { status: reply.status, json: await reply.json() };
 }
 
-/** `fetch` sets Host itself; a page that rebinds its name to this address sends its own. */
+/**
+ * Sends a request with a given Host header, which `fetch` would set itself. A page that rebinds its name to this
+ * address sends its own name there.
+ */
 function withHost(host: string): Promise<number> {
   const { port } = new URL(platform.http);
   return new Promise((resolve, reject) => {
@@ -44,7 +47,7 @@ const names = async (): Promise<string[]> =>
   (await api('GET', '/databases')).json.databases.map(({ name }: { name: string }) => name);
 
 describe('the management API of a running platform', () => {
-  it('creates, rests, wakes and deletes databases', async () => {
+  it('the management API creates, suspends, stops, wakes and deletes databases', async () => {
     const made = await api('POST', '/databases', { name: 'shop' });
     expect(made).toMatchObject({ status: 201, json: { name: 'shop', keys: 1 } });
     for (const [verb, state] of [
@@ -63,14 +66,14 @@ describe('the management API of a running platform', () => {
     expect(readdirSync(join(platform.data, 'databases'))).not.toContain(made.json.id);
   });
 
-  it('is closed to names that are not its own', async () => {
+  it('the management API refuses host names that are not its own', async () => {
     const { host } = new URL(platform.http);
     expect(await withHost(host)).toBe(200);
     expect(await withHost('evil.example')).toBe(403);
     expect((await fetch(`${platform.http}/api/databases`)).status).toBe(401);
   });
 
-  it('clears away what a kill -9 left half made, and keeps the rest', async () => {
+  it('a platform that starts after a kill -9 deletes a half-made database and keeps the others', async () => {
     const before = await api('GET', '/databases/main');
     for (let round = 0; round < 3; round++) {
       const creating = api('POST', '/databases', { name: 'half' }).catch(() => undefined);
@@ -79,7 +82,7 @@ describe('the management API of a running platform', () => {
       await creating;
       await platform.start();
       const left = await names();
-      // The kill may have come after the last step: then the database is whole.
+      // If the kill came after the last step, the database is complete.
       if (left.includes('half')) {
         expect((await api('POST', '/databases/half/wake')).json.state).toBe('running');
         expect((await api('DELETE', '/databases/half')).status).toBe(200);
@@ -93,7 +96,7 @@ describe('the management API of a running platform', () => {
     expect(after.json.prismaUrl).toBe(before.json.prismaUrl);
   });
 
-  it('finishes a deletion that a kill -9 interrupted', async () => {
+  it('a platform that starts after a kill -9 finishes an interrupted deletion', async () => {
     const { json } = await api('POST', '/databases', { name: 'doomed' });
     await api('POST', '/databases/doomed/wake');
     const deleting = api('DELETE', '/databases/doomed').catch(() => undefined);

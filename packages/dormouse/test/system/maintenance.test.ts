@@ -6,7 +6,7 @@ import { connectTo } from '../support/instance-owner.ts';
 import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
 import { until } from '../support/until.ts';
 
-// Databases that never run for the minute after which autovacuum first looks at them.
+// Databases that rest before they have run for the minute after which autovacuum first looks at them.
 
 let platform: Platform;
 beforeAll(async () => {
@@ -61,8 +61,8 @@ const STATISTICS = `SELECT relname, n_dead_tup::int AS dead, n_mod_since_analyze
   last_vacuum IS NOT NULL AS vacuumed, last_analyze IS NOT NULL AS analyzed, last_autovacuum IS NULL AS alone
   FROM pg_stat_user_tables WHERE schemaname = 'public' ORDER BY relname`;
 
-describe('a database that naps', () => {
-  it('is vacuumed and analyzed before it rests, where Postgres would find it due, and nowhere else', async () => {
+describe('a database with short runs', () => {
+  it('exactly the tables that autovacuum would find due are vacuumed and analyzed before a database rests', async () => {
     const urls = await platform.createDatabase('naps');
     await run(
       urls,
@@ -76,12 +76,12 @@ describe('a database that naps', () => {
     expect(instance.maintenance?.vacuumed).toBeGreaterThan(0);
     expect(await run(urls, STATISTICS)).toEqual([
       { relname: 'busy', dead: 0, modified: 0, vacuumed: true, analyzed: true, alone: true },
-      // 60 rows are over the threshold of analyze, and nothing of them is dead.
+      // 60 rows are above the threshold of ANALYZE, and none of them is dead.
       { relname: 'due, too', dead: 0, modified: 0, vacuumed: false, analyzed: true, alone: true },
       { relname: 'quiet', dead: 0, modified: 40, vacuumed: false, analyzed: false, alone: true },
       { relname: 'refused', dead: 500, modified: 1000, vacuumed: false, analyzed: false, alone: true },
     ]);
-    // The counters that this stands on survive a freeze (the lines above) and a clean stop.
+    // The counters that decide this survive a freeze (shown by the lines above) and a clean stop.
     await platform.json('db', 'stop', 'naps');
     expect(await run(urls, STATISTICS)).toContainEqual({
       ...{ relname: 'refused', dead: 500, modified: 1000 },
@@ -89,11 +89,11 @@ describe('a database that naps', () => {
     });
   });
 
-  it('has its old transaction ids frozen in time, and its age shown', async () => {
+  it('old transaction ids of a database are frozen in time, and its transaction age is shown', async () => {
     const urls = await platform.createDatabase('ages');
     await run(
       urls,
-      // The least that Postgres allows; the rest begins at three quarters of it.
+      // This is the smallest value that Postgres allows; maintenance freezes from three quarters of it on.
       'CREATE TABLE old (n int) WITH (autovacuum_freeze_max_age = 100000); INSERT INTO old VALUES (1)',
       'CREATE TABLE burn (n int)',
       // Each block with an exception handler is a subtransaction and takes an id of its own.
@@ -112,9 +112,10 @@ describe('a database that naps', () => {
     expect((await platform.cli('status')).stdout).toMatch(/Transaction age +\d+ transactions/);
   });
 
-  it('gives it up at once for a query, whatever a function of the tenant makes of it', async () => {
+  it('a query interrupts the maintenance of its database at once, even where a function of the tenant ignores cancellation', async () => {
     const urls = await platform.createDatabase('slow');
-    // ANALYZE computes the indexed expression for each row of its sample: minutes, and a cancellation is caught.
+    // ANALYZE computes the indexed expression for each row of its sample. That takes minutes here, and the function
+    // catches the cancellation.
     await run(
       urls,
       `CREATE FUNCTION slowly(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
@@ -133,7 +134,7 @@ describe('a database that naps', () => {
     const client = await session(urls);
     const { rows } = await client.query('SELECT count(*)::int AS n FROM slow');
     expect(rows).toEqual([{ n: 300 }]);
-    // It ends while the session works; nothing of it runs on in the server.
+    // The maintenance ends while the session works, and none of it goes on in the server.
     await until(() => !titles().some((title) => title.includes('ANALYZE')), { what: 'its end' });
     await until(async () => (await show('slow')).instance.maintenance?.givenUp === 1, { what: 'the news of it' });
     await client.query('CREATE OR REPLACE FUNCTION slowly(n int) RETURNS int IMMUTABLE LANGUAGE sql RETURN n');
@@ -143,20 +144,20 @@ describe('a database that naps', () => {
 });
 
 describe('a database that never rests', () => {
-  it('shows its age too, and that of its databases to which nobody may connect', async () => {
+  it('a database that never rests shows its transaction age too, including that of databases that refuse connections', async () => {
     const age = 1_200_000_000;
     const urls = await platform.createDatabase('steady');
     const { id } = await platform.json<{ id: string }>('db', 'set', 'steady', '--always-on');
     await run(urls, 'CREATE DATABASE closed', 'ALTER DATABASE closed ALLOW_CONNECTIONS false');
     const server = await connectTo(join(platform.data, 'databases', id, 'run', '.s.PGSQL.5432'), 'dormouse');
-    // A year of transactions is too long for a test; and autovacuum, which may enter it, would find out that there were
-    // none.
+    // To run transactions for a year is too long for a test, so the age is written into the catalog. Autovacuum must
+    // not run meanwhile: it may enter the closed database and would find out that those transactions never ran.
     await server.query("ALTER SYSTEM SET autovacuum_naptime = '1h'");
     await server.query(
       `UPDATE pg_database SET datfrozenxid = (txid_current() + 4294967296 - ${age})::text::xid WHERE datname = 'closed'`,
     );
     await server.end();
-    // A start is followed by a look; others are an hour apart.
+    // The platform reads the age after each start; otherwise it reads it once an hour.
     await platform.json('db', 'stop', 'steady');
     const stoppedAtMs = Date.now();
     await platform.json('db', 'wake', 'steady');

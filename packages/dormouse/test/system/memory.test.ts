@@ -3,8 +3,8 @@ import { openSession } from '../support/pg-session.ts';
 import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
 import { until } from '../support/until.ts';
 
-// Databases that together cost more than they may. A server alone takes 16 MB, one beside others that share its binary
-// 7 to 12: two fit, and not all of these.
+// Databases that together use more memory than they may. A server alone takes 16 MB; one beside others that share its
+// binary takes 7 to 12 MB. So two servers fit, but not all of these.
 const MEMORY_MAX_MIB = 44;
 const NAMES = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
 
@@ -33,7 +33,7 @@ const stateOf = async (name: string) => (await databases()).find((one) => one.na
 const session = (name: string) => openSession(urls.get(name)?.postgresUrl ?? '');
 
 describe('memory', () => {
-  it('is kept below its mark by stopping the longest asleep, whose sessions are told, and nobody is refused', async () => {
+  it('memory is kept below --memory-max by stopping the databases that have slept longest, their sessions are told, and no query is refused', async () => {
     await platform.json('db', 'set', 'b', '--always-on');
     const sleeper = await session('a');
     await sleeper.client.query('CREATE TABLE kept (n int); INSERT INTO kept VALUES (1)');
@@ -53,8 +53,8 @@ describe('memory', () => {
       },
       { what: 'everything measured, and below the mark', withinMs: 120_000 },
     );
-    // Those that went are the first of those that slept, in the order of use; the one that is always on is not among
-    // them.
+    // The stopped databases are the first that went to sleep, in the order of use. The database that is always on is
+    // not among them.
     const order = settled.filter(({ name }) => name !== 'main' && name !== 'b');
     const stopped = order.filter(({ state }) => state === 'stopped').length;
     expect(stopped).toBeGreaterThan(0);
@@ -68,13 +68,13 @@ describe('memory', () => {
     }
     await until(() => sleeper.lost(), { what: 'the session to be told' });
     expect(sleeper.lost()).toMatchObject({ code: '57P01', message: expect.stringContaining('memory is scarce') });
-    // It comes back, and what it takes room for goes.
+    // The stopped database starts again, and another one is stopped to make room for it.
     const { client } = await session('a');
     expect((await client.query('SELECT n FROM kept')).rows).toEqual([{ n: 1 }]);
     await client.end();
   });
 
-  it('is shown', async () => {
+  it('the memory of databases is shown by `status`, `db list` and `db show`', async () => {
     const status = await api<{ memory: { bytes: number; maxBytes: number; measured: number; servers: number } }>(
       '/status',
     );

@@ -38,7 +38,7 @@ const list = (migrations: readonly { name: string; sql: string }[]): MigrationLi
   })),
 });
 
-/** The commands of docs/MOVING.md that copy a database, word for word. */
+/** Runs the commands of docs/MOVING.md that copy a database, word for word. */
 async function copyAsDocumented(oldUrl: string, directUrl: string): Promise<void> {
   const page = readFileSync(fileURLToPath(new URL('../../../../docs/MOVING.md', import.meta.url)), 'utf8');
   const commands = /```sh\n(.*?)```/s.exec(page)?.[1] ?? '';
@@ -53,7 +53,7 @@ async function copyAsDocumented(oldUrl: string, directUrl: string): Promise<void
   }
 }
 
-/** A database's tables come by migrations, and it leaves by a dump. */
+/** The tables of a database are created by migrations, and a dump takes them elsewhere. */
 describe('moving in and out', () => {
   let platform: Platform;
   let plain: PlainPostgres;
@@ -67,7 +67,7 @@ describe('moving in and out', () => {
     await platform?.stop();
   });
 
-  it('is migrated as `prisma migrate dev` does it, with a shadow database', async () => {
+  it('a database is migrated as by `prisma migrate dev`, with a shadow database', async () => {
     const { postgresUrl } = await platform.createDatabase('migrated');
     await withSchemaEngine(postgresUrl, schemaText(7), async (engine, files) => {
       expect((await engine.devDiagnostic({ migrationsList: list([]), filters: NO_FILTERS })).action.tag).toBe(
@@ -83,7 +83,7 @@ describe('moving in and out', () => {
       const migrations = list([{ name: created.generatedMigrationName, sql: created.migrationScript ?? '' }]);
       const applied = await engine.applyMigrations({ migrationsList: migrations, filters: NO_FILTERS });
       expect(applied.appliedMigrationNames).toEqual([created.generatedMigrationName]);
-      // The history replayed in a shadow database equals what is there: nothing of ours counts as drift.
+      // The migrations replayed in a shadow database equal the database itself: no object of Dormouse counts as drift.
       const after = await engine.devDiagnostic({ migrationsList: migrations, filters: NO_FILTERS });
       expect(after.action).toMatchObject({ tag: 'createMigration' });
     });
@@ -94,7 +94,7 @@ describe('moving in and out', () => {
   });
 
   it.skipIf(DUMP === undefined)(
-    'is copied by the commands of docs/MOVING.md, from elsewhere and from here',
+    'the commands of docs/MOVING.md copy a database from a plain Postgres and from Dormouse',
     async () => {
       const plain = await startPlainPostgres();
       try {
@@ -113,7 +113,7 @@ describe('moving in and out', () => {
             const { PrismaClient } = await loadClient(version);
             const prisma = new PrismaClient(clientOptions(version, prismaUrl));
             const { id } = await prisma.user.create({ data: { email: `new-${version}@example.com` } });
-            // After the last of those that came along: the sequences did too.
+            // The new id follows the last copied row: the sequences were copied too.
             expect(id).toBe(51 + CLIENT_VERSIONS.indexOf(version));
             await prisma.user.delete({ where: { id } });
             expect(await prisma.user.count()).toBe(50);
@@ -127,29 +127,32 @@ describe('moving in and out', () => {
   );
 
   if (DUMP === undefined) console.warn('skipped: no pg_dump 18; run .ci/postgres-client');
-  it.skipIf(DUMP === undefined)('is dumped whole and restores into a plain Postgres, which then writes', async () => {
-    const { postgresUrl } = await platform.createDatabase('leaving');
-    await pushSchema(postgresUrl, 7);
-    await runSql(
-      postgresUrl,
-      "insert into users (email, name, updated_at) select 'u' || i || '@example.com', 'U' || i, now() from generate_series(1, 50) i; create table keyless (n int); insert into keyless values (1)",
-    );
-    const { stdout } = await run(DUMP as string, [postgresUrl, '--no-owner', '--no-privileges'], {
-      maxBuffer: 64 * 1024 * 1024,
-    });
-    // With owners too: of what is ours there is no word in it.
-    const whole = await run(DUMP as string, [postgresUrl], { maxBuffer: 64 * 1024 * 1024 });
-    for (const dump of [stdout, whole.stdout])
-      expect(dump).not.toMatch(/dormouse|REPLICA IDENTITY|PUBLICATION|EVENT TRIGGER/);
-    const restored = await plain.createDatabase('restored');
-    const psql = run('psql', [restored, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', '-']);
-    psql.child.stdin?.end(stdout);
-    await psql;
-    expect(await rows(restored, 'select count(*)::int as n from users')).toEqual([{ n: 50 }]);
-    await runSql(
-      restored,
-      'update keyless set n = 2; create table more (n int); insert into more values (1); update more set n = 2',
-    );
-    expect(await rows(restored, 'select n from keyless union all select n from more')).toEqual([{ n: 2 }, { n: 2 }]);
-  });
+  it.skipIf(DUMP === undefined)(
+    'a dump of a database is complete and restores into a plain Postgres, where the tables accept writes',
+    async () => {
+      const { postgresUrl } = await platform.createDatabase('leaving');
+      await pushSchema(postgresUrl, 7);
+      await runSql(
+        postgresUrl,
+        "insert into users (email, name, updated_at) select 'u' || i || '@example.com', 'U' || i, now() from generate_series(1, 50) i; create table keyless (n int); insert into keyless values (1)",
+      );
+      const { stdout } = await run(DUMP as string, [postgresUrl, '--no-owner', '--no-privileges'], {
+        maxBuffer: 64 * 1024 * 1024,
+      });
+      // The dump with owners is checked as well: it does not mention any object of Dormouse.
+      const whole = await run(DUMP as string, [postgresUrl], { maxBuffer: 64 * 1024 * 1024 });
+      for (const dump of [stdout, whole.stdout])
+        expect(dump).not.toMatch(/dormouse|REPLICA IDENTITY|PUBLICATION|EVENT TRIGGER/);
+      const restored = await plain.createDatabase('restored');
+      const psql = run('psql', [restored, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', '-']);
+      psql.child.stdin?.end(stdout);
+      await psql;
+      expect(await rows(restored, 'select count(*)::int as n from users')).toEqual([{ n: 50 }]);
+      await runSql(
+        restored,
+        'update keyless set n = 2; create table more (n int); insert into more values (1); update more set n = 2',
+      );
+      expect(await rows(restored, 'select n from keyless union all select n from more')).toEqual([{ n: 2 }, { n: 2 }]);
+    },
+  );
 });
