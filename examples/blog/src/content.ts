@@ -8,7 +8,7 @@ const AUTHORS = [
 
 const TITLES = ['On sleeping well', 'Notes on wakefulness', 'A short history of hazel', 'What idles, rests'];
 
-/** Writes users, posts and comments into an empty blog; gives how many posts there are. */
+/** Writes users, posts and comments into an empty blog; returns the number of posts. */
 export async function seed(prisma: Client): Promise<number> {
   const posts = await prisma.post.count();
   if (posts > 0) return posts;

@@ -6,15 +6,15 @@ export interface BlogDatabase {
   readonly name: string;
   readonly prismaUrl: string;
   readonly postgresUrl: string;
-  /** Puts it to sleep; undefined when only URLs are known, without the right to command the platform. */
+  /** Puts the database to sleep; undefined when only URLs are known, which give no right to command the platform. */
   readonly sleep: ((how: 'suspend' | 'stop') => Promise<void>) | undefined;
 }
 
 const NAME = 'blog';
 
 /**
- * Takes DATABASE_URL and POSTGRES_URL if they are set; else asks the running platform for a database, making it if need
- * be.
+ * Takes DATABASE_URL and POSTGRES_URL if they are set. Otherwise asks the running platform for a database, which is
+ * created if it does not exist.
  */
 export async function findDatabase(): Promise<BlogDatabase> {
   const { DATABASE_URL: prismaUrl, POSTGRES_URL: postgresUrl } = process.env;
@@ -39,7 +39,7 @@ export async function findDatabase(): Promise<BlogDatabase> {
 
 /**
  * Runs the command line, which finds the running platform by itself, from where `npm run` was called.
- * Flags of ours (`npm run blog -- --data DIR`) are for it.
+ * Flags of this app (`npm run blog -- --data DIR`) are passed on to it.
  */
 async function dormouse(...words: string[]): Promise<string> {
   try {

@@ -34,13 +34,13 @@ async function blog(): Promise<void> {
     await timing.measure('after it was stopped', newest);
   }
 
-  // Another moment in each run, so that the first answer cannot come from the cache of an earlier one.
+  // A different moment in each run, so that the first answer cannot come from the cache of an earlier one.
   const until = new Date();
   const cached = (cacheStrategy: { ttl: number; swr?: number }) =>
     prisma.post.findMany({ ...frontPage, where: { published: true, createdAt: { lte: until } }, cacheStrategy });
   await timing.measure('cached for a minute, first', () => cached({ ttl: 60 }));
   await timing.measure('cached for a minute, again', () => cached({ ttl: 60 }));
-  // Fresh for a second, then served stale while one refresh runs behind.
+  // Fresh for a second, then served stale while one refresh runs in the background.
   const stale = () => cached({ ttl: 1, swr: 60 });
   await stale();
   await timing.measureOnce('cached for a second, later', 'swr', stale, 10_000);

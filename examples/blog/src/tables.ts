@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import pg from 'pg';
 
-/** Makes the tables, once. Over TCP, as any migration tool would. */
+/** Creates the tables over TCP, as a migration tool would; false if they exist already. */
 export async function makeTables(postgresUrl: string): Promise<boolean> {
   const client = new pg.Client(postgresUrl);
   await client.connect();
