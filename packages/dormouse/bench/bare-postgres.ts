@@ -6,7 +6,7 @@ import pg from 'pg';
 import { postgresBinaries } from '../test/support/plain-postgres.ts';
 import { scratch } from '../test/support/scratch.ts';
 
-/** The floor: the same data directory and settings as one of our databases, without a platform around it. */
+/** The baseline: a server with the data directory and settings of a Dormouse database, but without the platform. */
 export interface BarePostgres {
   /** Spawns `postgres` and gives a client after its first answer. */
   startAndQuery(): Promise<pg.Client>;

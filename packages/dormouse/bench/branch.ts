@@ -108,7 +108,7 @@ interface Branched {
 
 let made = 0;
 
-/** `exclusive`: nobody else writes to the file system, and blocks may be shared. */
+/** `exclusive`: no other process writes to the file system, and blocks may be shared. */
 async function make(
   platform: Platform,
   source: DatabaseUrls,
@@ -127,7 +127,7 @@ async function make(
   return { seconds, diskMb, pausedMs: branched.pausedMs };
 }
 
-/** While one client writes a row at a time, each as soon as the last is acknowledged. */
+/** Branches while one client inserts single rows, each as soon as the previous one is acknowledged. */
 function written(platform: Platform, source: DatabaseUrls, data: string, exclusive: boolean): Peer {
   return {
     name: 'db branch, while a client writes',
@@ -145,7 +145,7 @@ function written(platform: Platform, source: DatabaseUrls, data: string, exclusi
       })();
       try {
         const before = performance.now();
-        // As long a look at writes alone as a small branch takes.
+        // Writes alone are measured for as long as a small branch takes.
         while (performance.now() - before < 1000) await new Promise((resolve) => setTimeout(resolve, 50));
         const calmMs = longestMs;
         longestMs = 0;

@@ -23,8 +23,8 @@ const IN_A_ROW = 20;
 const WORKERS = 4;
 
 /**
- * A new database and its first query over TCP; a test suite's copy of a migrated one; beside what one would do without
- * us.
+ * A new database and its first query over TCP; a test suite's copy of a migrated one; beside the ways to do
+ * the same without Dormouse.
  */
 export async function create(flags: BenchFlags): Promise<string> {
   const rounds = flags('rounds', ROUNDS);
@@ -79,7 +79,7 @@ export async function create(flags: BenchFlags): Promise<string> {
   }
 }
 
-/** What a small app's migrations come to. */
+/** Tables as the migrations of a small app create them. */
 const TABLES = Array.from(
   { length: 20 },
   (_, at) => `CREATE TABLE t${at} (id serial PRIMARY KEY, name text UNIQUE, at timestamptz DEFAULT now());`,

@@ -20,11 +20,11 @@ const MAKERS = 4;
 const VISIT_MS = 2000;
 const PAUSE_MS = 200;
 const SUSPEND_AFTER_S = 2;
-/** How long the platform is looked at while all sleep. */
+/** How long the platform is measured while all databases sleep. */
 const QUIET_MS = 20_000;
 /** How many sleepers' memory is read: a thousand would take a while. */
 const SAMPLES = 20;
-/** All visited for the first time, this many at once. */
+/** How many databases are visited at once for the first time. */
 const FIRST_VISITS = 8;
 const REST_MS_MAX = 120_000;
 
@@ -181,7 +181,7 @@ function pssMiB(pid: number): number {
   try {
     return Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))?.[1]) / 1024;
   } catch {
-    // It has ended, and its frozen parent has not noticed yet.
+    // The process has ended, and its frozen parent has not reaped it yet.
     return 0;
   }
 }
@@ -241,7 +241,7 @@ async function visitor(
   visits: Visits,
 ): Promise<void> {
   let socket = await open(port);
-  // They do not know of each other: a storm is what `wake` measures.
+  // The visitors do not act together: the benchmark `wake` measures storms.
   await sleep(random.below(VISIT_MS));
   while (performance.now() < untilMs) {
     const { request } = random.pick(sleepers);

@@ -3,7 +3,7 @@ import { type RecordedRequest, record, type Unit, type Units } from './load.ts';
 import { type PeerProcess, startPeer } from './peer-process.ts';
 import { ROWS, type Stage } from './stage.ts';
 
-/** Different parameters a query, so that nothing is answered twice in a row. */
+/** Each query has other parameters than the one before, so that no reply can be repeated. */
 const VARIANTS = Math.min(100, ROWS);
 
 /** What the stock client sends for a workload, ready to be sent again in each run. */

@@ -2,13 +2,13 @@
 export interface BenchFlags {
   /** A number above zero. */
   (name: string, otherwise: number): number;
-  /** Words between commas. */
+  /** Words separated by commas. */
   list(name: string): readonly string[] | undefined;
-  /** Numbers between commas. */
+  /** Numbers separated by commas. */
   numbers(name: string, otherwise: readonly number[]): readonly number[];
 }
 
-/** The command line makes no sense; the message says why. */
+/** The command line is not valid; the message says why. */
 export class UsageError extends Error {}
 
 /** Cuts a command line into names of benchmarks and flags. Throws `UsageError` for what is neither. */

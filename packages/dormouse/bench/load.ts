@@ -29,7 +29,7 @@ export interface LoadResult {
   /** Replies with another status than 2xx: a run that has any measures nothing. */
   readonly failures: number;
   readonly bodyBytes: number;
-  /** Milliseconds a unit, sorted. */
+  /** Milliseconds per unit, sorted. */
   readonly latencies: Float64Array;
 }
 
@@ -55,7 +55,7 @@ const TWO = 0x32;
 /**
  * Sends units over `connections` keep-alive sockets, the next one on a socket as soon as its reply is whole, until time
  * or the count of units is used up. One generator for every server under test. It shares the machine's cores with them,
- * so it does little: it reads replies into one buffer a socket and never parses their bodies.
+ * so it does little: it reads replies into one buffer per socket and never parses their bodies.
  */
 export async function load(options: LoadOptions): Promise<LoadResult> {
   const { units, connections, total = Number.POSITIVE_INFINITY, seconds = Number.POSITIVE_INFINITY } = options;

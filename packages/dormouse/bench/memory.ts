@@ -12,9 +12,9 @@ import { openStage, type Stage } from './stage.ts';
 const QUERIES = 1_000_000;
 const SHAPES = 10_000;
 const CONNECTIONS = 16;
-/** Shares of all queries after which memory is looked at. */
+/** Shares of all queries after which memory is measured. */
 const LOOKS = [0.01, 0.1, 0.25, 0.5, 0.75, 1];
-/** Apps ask most of their queries again and again: of ten queries nine are of these, one of any. */
+/** The number of hot shapes. Apps repeat most of their queries: nine of ten queries have a hot shape, one has any. */
 const HOT_SHAPES = 500;
 /** Shapes recorded at once, so that the client's own memory stays small. */
 const RECORDED_AT_ONCE = 1000;
@@ -135,7 +135,7 @@ function descendants(root: number): number[] {
         .split(' ');
       parents.set(Number(name), Number(fields[1]));
     } catch {
-      // It ended while we looked.
+      // The process ended meanwhile.
     }
   }
   const found: number[] = [];

@@ -11,7 +11,7 @@ export interface PeerProcess {
   stop(): Promise<void>;
 }
 
-/** Starts `bench/peers/NAME.ts` with arguments; it sends `{ready: …}` first, then one answer an order. */
+/** Starts `bench/peers/NAME.ts` with arguments; it sends `{ready: …}` first, then one answer per order. */
 export async function startPeer(name: string, args: readonly string[]): Promise<PeerProcess> {
   const child = fork(fileURLToPath(new URL(`./peers/${name}.ts`, import.meta.url)), args, {
     execArgv: ['--import', new URL('../test/support/run-typescript.mjs', import.meta.url).href],

@@ -36,8 +36,8 @@ export interface Peer {
 }
 
 /**
- * Runs the peers in turn, `rounds` times, the order reversed every other round so that a drift of the machine falls on
- * all alike; a first round is not counted. Gives for each peer and number the figures over the rounds.
+ * Runs the peers in turn, `rounds` times, the order reversed every other round so that a drift of the machine affects
+ * all peers alike; a first round is not counted. Gives for each peer and number the figures over the rounds.
  */
 export async function compare(peers: readonly Peer[], rounds = 5): Promise<Map<string, (name: string) => Figure>> {
   const seen = new Map<string, Record<string, number[]>>(peers.map((peer) => [peer.name, {}]));
@@ -81,7 +81,7 @@ export function threadsCpuMs(pid: number): number {
     try {
       ns += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'latin1').split(' ')[0]);
     } catch {
-      // It ended while we looked.
+      // The thread ended meanwhile.
     }
   }
   return ns / 1e6;

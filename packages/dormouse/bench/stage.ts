@@ -17,7 +17,7 @@ export interface Stage {
   readonly database: DatabaseUrls;
   readonly port: number;
   readonly apiKey: string;
-  /** A URL of the same Postgres without us in between: for peers. */
+  /** A URL that reaches the same Postgres directly, without Dormouse: for peers. */
   readonly directUrl: string;
   /** The requests that the stock client makes for these calls, as it sends them. */
   record(version: ClientVersion, calls: readonly ((client: Loose) => Promise<unknown>)[]): Promise<RecordedRequest[]>;

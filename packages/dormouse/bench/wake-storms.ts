@@ -11,7 +11,7 @@ import type { Stage } from './stage.ts';
 const CLIENTS = 200;
 const SLEEPERS = 100;
 const STORM_ROUNDS = 3;
-/** Creations at a time. */
+/** How many databases are created at the same time. */
 const MAKERS = 4;
 const ASLEEP_MS = 50;
 

@@ -10,13 +10,13 @@ import { compare, type Peer, show, table } from './rounds.ts';
 import { openStage, type Stage } from './stage.ts';
 import { storms } from './wake-storms.ts';
 
-/** Wakes a round; a round gives their median and their 99th percentile. */
+/** Wakes per round; a round gives their median and their 99th percentile. */
 const WAKES = 20;
 const ROUNDS = 5;
 /** How long a frozen server is left alone: the processor has gone to other work. */
 const ASLEEP_MS = 20;
 
-/** From asleep to the first reply, beside the bare floor: the same data directory and settings without a platform. */
+/** Time from asleep to the first reply, beside a bare server with the same data directory and settings. */
 export async function wake(flags: BenchFlags): Promise<string> {
   const wakes = flags('wakes', WAKES);
   const rounds = flags('rounds', ROUNDS);
@@ -96,7 +96,7 @@ function ours(stage: Stage, verb: 'suspend' | 'stop', http: () => Promise<unknow
   return peers;
 }
 
-/** What the way alone costs: the same query, as long a pause, and nothing asleep. */
+/** The cost of the path alone: the same query after the same pause, with no database asleep. */
 function awake(stage: Stage, http: () => Promise<unknown>, wakes: number): Peer {
   return {
     name: 'Dormouse, a query over HTTP',

@@ -34,7 +34,7 @@ export const LIMITS: EngineLimits = {
   keptBytesMax: 2 ** 26,
 };
 
-/** Who asks, how, and what becomes of it. */
+/** Who sends a request, by which protocol, and what happens to the request. */
 export interface AskOptions {
   readonly role?: Role;
   readonly key?: string;
@@ -45,14 +45,14 @@ export interface AskOptions {
 }
 
 export interface Answer {
-  /** 0 for an error of ours, which the door would turn into a reply. */
+  /** 0 if the engine throws a DormouseError, which the HTTP door would turn into a reply. */
   readonly status: number;
   readonly json: Loose;
-  /** The code of an error of ours. */
+  /** The code of a DormouseError. */
   readonly code?: string;
 }
 
-/** The engine over a bare server: no edge, no HTTP, two connections a role. */
+/** The engine over a bare server: no edge, no HTTP, two connections per role. */
 export interface BareEngine {
   readonly instance: BareInstance;
   readonly schemas: Scratch;
@@ -67,14 +67,14 @@ export interface BareEngine {
   sql(text: string): Promise<(string | null)[]>;
   /** A second engine over the same server and schemas, as after a restart. */
   reopen(largeBodyBytes?: number): EngineDatabase;
-  /** The same of one that reads no metadata of schemas: each query of Prisma 6 is compiled as a whole. */
+  /** A second engine that reads no metadata of schemas: it compiles each Prisma 6 query as a whole. */
   reopenUnread(): EngineDatabase;
-  /** One that compiles no plan: Prisma's runtime runs them all. Nothing of it is among `executions`. */
+  /** A second engine that compiles no plan: Prisma's runtime executes all. `executions` does not count its requests. */
   openRuntime(largeBodyBytes?: number): {
     readonly database: EngineDatabase;
     readonly executions: () => Engine['programExecutions'];
   };
-  /** Another database of the first engine's, though on the same server. */
+  /** A second database of the first engine, on the same server. */
   neighbour(name?: string): EngineDatabase;
   close(): Promise<void>;
 }
@@ -91,7 +91,7 @@ export function callOf(route: OriginRoute, options: AskOptions = {}): Call {
   };
 }
 
-/** Sends one request to an engine, whatever it makes of it. */
+/** Sends one request to an engine, and gives the reply or the error. */
 export async function askEngine(
   database: EngineDatabase,
   path: string,

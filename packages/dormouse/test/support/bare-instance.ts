@@ -9,7 +9,7 @@ import { copyPrepared } from './prepared.ts';
 import { scratch } from './scratch.ts';
 import { until } from './until.ts';
 
-/** The `Instance` contract over a real server, driven by hand: it sleeps, dies and comes back when the test says so. */
+/** The `Instance` contract over a real server that suspends, dies and restarts only when the test tells it to. */
 export interface BareInstance extends Instance {
   /** Holds taken and not released. */
   readonly holds: number;
@@ -41,7 +41,7 @@ function childrenOf(pid: number): number[] {
       const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
       if (Number(stat.slice(stat.lastIndexOf(')') + 4).split(' ')[0]) === pid) children.push(Number(name));
     } catch {
-      // It ended while we looked.
+      // The process ended meanwhile.
     }
   }
   return children;
@@ -55,7 +55,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/** Stopped first, so that it forks no more while its children are counted. */
+/** The server is stopped first, so that it forks no more processes while its children are counted. */
 function freeze(pid: number): number[] {
   signal(pid, 'SIGSTOP');
   const children = childrenOf(pid);

@@ -41,7 +41,7 @@ export interface CapturedMachine {
   create(): Promise<CapturedDatabase>;
   /** Opens a database that an earlier machine created in the same directory; not attached yet. */
   open(record: DatabaseRecord): CapturedDatabase;
-  /** Opens the doors: bearer tokens are ids of databases. */
+  /** Opens the doors for readers: the bearer token of a database is its id. */
   serve(): Promise<Doors>;
   close(): Promise<void>;
 }
@@ -60,16 +60,16 @@ export interface CapturedDatabase {
   readonly record: DatabaseRecord;
   readonly instance: Instance;
   readonly events: DatabaseEvents;
-  /** Puts capture on its instance, and takes it off. */
+  /** Attaches capture to the database's instance, and detaches it. */
   attach(): void;
   detach(): void;
   readonly log: EventLog;
   readonly capture: Capture;
-  /** The owner's connections, of which an idle one is asked before a freeze. */
+  /** The owner's connections. Before a freeze, one query runs over an idle one of them. */
   readonly pool: Pool;
-  /** A session of the owner's, or of another role. Wakes the database. */
+  /** Opens a session of the owner or of another role. Wakes the database. */
   session(user?: string, database?: string): Promise<pg.Client>;
-  /** Runs statements in one session of the owner's. */
+  /** Runs statements in one session of the owner. */
   sql(...statements: string[]): Promise<pg.QueryResult[]>;
 }
 

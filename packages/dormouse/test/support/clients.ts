@@ -12,7 +12,7 @@ export type ClientVersion = 6 | 7;
 export const CLIENT_VERSIONS: readonly ClientVersion[] = [6, 7];
 
 /**
- * Clients are generated on demand, so their types do not exist when the tests are checked, and differ a version.
+ * Clients are generated on demand, so their types do not exist when the tests are checked, and differ by version.
  * The values that come back are compared with literals, which is stricter than their types.
  */
 // biome-ignore lint/suspicious/noExplicitAny: see above.

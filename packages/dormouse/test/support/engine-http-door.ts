@@ -20,7 +20,7 @@ export interface ExchangeReply {
   readonly body: string;
 }
 
-/** Asks an engine as the door would; an error of ours becomes the reply that the client sees. */
+/** Asks an engine as the door would; a DormouseError becomes the reply that the client sees. */
 export async function exchange(database: EngineDatabase, asked: Exchange): Promise<ExchangeReply> {
   const request = {
     header: (name: string) => asked.headers[name],
@@ -41,7 +41,7 @@ export async function exchange(database: EngineDatabase, asked: Exchange): Promi
 export interface EngineHttpDoor {
   /** As the client takes it. */
   readonly prismaUrl: string;
-  /** Throws what answering has thrown since: the client hears of a failed reply only. */
+  /** Throws what the answering function has thrown meanwhile: the client itself sees only a failed reply. */
   rethrow(): void;
   close(): Promise<void>;
 }

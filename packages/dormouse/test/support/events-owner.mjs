@@ -1,5 +1,5 @@
-// A process that owns one captured database and serves its events: one JSON command a line on standard input, one JSON
-// reply a line. Tests kill it. It ends when its standard input does.
+// A process that owns one captured database and serves its events. It reads one JSON command per line from standard
+// input and writes one JSON reply per line. Tests kill it; it ends when its standard input ends.
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
 import { cryptoRandom, systemClock } from '../../dist/base/index.js';

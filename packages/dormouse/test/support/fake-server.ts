@@ -27,7 +27,7 @@ export class FakeServer implements Server {
   };
   onExit: (() => void) | undefined;
   readonly plan: FakePlan = { startMs: 20, otherMs: 1, startFails: false, suspendFails: false, wakeFails: false };
-  /** What really is. */
+  /** The true state of the server. */
   actual: 'down' | 'up' | 'frozen' = 'down';
   starts = 0;
   violations: string[] = [];
@@ -43,7 +43,7 @@ export class FakeServer implements Server {
     this.#clock = clock;
   }
 
-  /** The server dies by itself. */
+  /** Ends the server without a command, as a crash does. */
   crash(): void {
     if (this.actual === 'down') return;
     this.actual = 'down';
@@ -65,7 +65,7 @@ export class FakeServer implements Server {
 
   suspend(): Promise<void> {
     return this.#exclusive(this.plan.otherMs, () => {
-      // What dies while it is frozen does stand still.
+      // A server that dies while it is being frozen no longer runs either.
       if (this.actual === 'down') return;
       if (this.actual === 'frozen') this.violations.push('suspend while frozen');
       if (this.plan.suspendFails) throw new Error('does not freeze');

@@ -4,7 +4,7 @@ import type { Owner } from './instance-owner.ts';
 import { processesOf } from './reaper.mjs';
 import type { Seeded } from './seeded.ts';
 
-/** What a fault may touch. */
+/** What a fault may act on. */
 export interface Scene {
   readonly owner: Owner;
   readonly id: string;
@@ -14,7 +14,7 @@ export interface Scene {
   readonly random: Seeded;
 }
 
-/** From where a round starts, and what is under way when its fault comes. */
+/** The state in which a round starts, and the operation that is under way when its fault strikes. */
 export interface Situation {
   readonly name: string;
   readonly prepare: (owner: Owner, id: string) => Promise<unknown>;
@@ -45,7 +45,7 @@ export const SITUATIONS: readonly Situation[] = [
   { name: 'stopped', prepare: (owner, id) => owner.stop(id), lasts: 0 },
 ];
 
-/** Something that goes wrong. Says whether it found its victim. */
+/** A failure to cause. Says whether it found the process or file that it acts on. */
 export interface InstanceFault {
   readonly name: string;
   /** The owner is dead afterwards. */
@@ -53,7 +53,7 @@ export interface InstanceFault {
   /** The only situation in which there is such a victim. */
   readonly only?: string;
   readonly run: (scene: Scene) => boolean | Promise<boolean>;
-  /** Undoes what would otherwise last, when what was under way is over. */
+  /** Undoes lasting effects of the fault after the operation has ended. */
   readonly after?: (scene: Scene) => void | Promise<void>;
 }
 
@@ -91,7 +91,7 @@ export function postmastersOf(directory: string): number[] {
   });
 }
 
-/** False for one that is gone: with the first of a sandbox all others are. */
+/** False if the process is gone: when the first process of a sandbox ends, all others end. */
 export function send(pid: number, signal: NodeJS.Signals): boolean {
   try {
     process.kill(pid, signal);
@@ -113,7 +113,7 @@ const strikePostmaster = ({ directory }: Scene): boolean =>
   postmastersOf(directory).some((pid) => send(pid, 'SIGKILL'));
 
 const BALLAST = 'ballast';
-/** How long a process that stands still does so: a disk that does not answer. */
+/** How long a paused process stays paused, as if a disk did not answer. */
 const STILL_MS = 300;
 
 /** How long a starting server is looked at for its startup process. */

@@ -1,5 +1,5 @@
-// A process that owns the instances of a data directory and does what its standard input says: one JSON command a line,
-// one JSON reply a line. Tests kill it. It ends when its standard input does.
+// A process that owns the instances of a data directory. It reads one JSON command per line from standard input and
+// writes one JSON reply per line. Tests kill it; it ends when its standard input ends.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -62,7 +62,7 @@ const commands = {
     await instance(id).wake();
     return describe(id);
   },
-  /** Kills the postmaster, and holds again in the very turn in which its end is known. */
+  /** Kills the postmaster, and takes a new hold in the same turn of the event loop in which its exit is reported. */
   async crash({ id }) {
     const crashed = instance(id);
     const stopped = new Promise((resolve) => {

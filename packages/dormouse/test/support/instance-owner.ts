@@ -51,7 +51,7 @@ export interface Owner {
   release(id: string): Promise<Described>;
   suspend(id: string): Promise<Described>;
   stop(id: string): Promise<Described>;
-  /** Kills the postmaster, and holds again in the very turn in which its end is known. */
+  /** Kills the postmaster, and takes a new hold in the same turn of the event loop in which its exit is reported. */
   crash(id: string): Promise<Described>;
   wake(id: string): Promise<Described>;
   state(id: string): Promise<Described>;
@@ -137,7 +137,7 @@ export async function startOwner(
   };
 }
 
-/** A connected client of an instance's server. Losing the server is no error of the test. */
+/** A connected client of an instance's server. The loss of the server does not fail the test. */
 export async function connectTo(socket: string, user = 'owner'): Promise<pg.Client> {
   const client = new pg.Client({ host: dirname(socket), port: 5432, user, database: 'postgres' });
   client.on('error', () => {});

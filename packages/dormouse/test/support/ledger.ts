@@ -1,4 +1,4 @@
-/** What became of one write, as its writer saw it. */
+/** The outcome of one write, as its writer saw it. */
 export interface Write {
   /** Unique; the text of its row, or of each of its rows with `/0`, `/1` … behind. */
   readonly id: string;
@@ -31,14 +31,14 @@ export function rowTexts(write: Write): string[] {
 export const counterText = (writer: string): string => `counter:${writer}`;
 
 /**
- * Every write that was tried, and what must be true of them at the end. Each check gives its violations, worded; none
- * is right.
+ * Every attempted write, and what must be true of all writes at the end. Each check gives a list of violations as
+ * texts; an empty list means success.
  */
 export class Ledger {
   readonly writes: Write[] = [];
   /** How writes ended, by door and code. */
   readonly outcomes: Map<string, number> = new Map();
-  /** Answers that no fault explains. */
+  /** Replies that no fault explains. */
   readonly unclear: string[] = [];
   readonly #next = new Map<string, number>();
   readonly #acked = new Map<string, number>();

@@ -7,7 +7,7 @@ export async function emptyTables(prisma: Loose): Promise<void> {
   );
 }
 
-/** The small library that the reading suites ask about: five people, six posts, and what hangs on them. */
+/** The small library that the reading suites ask about: five people, six posts, and the records that refer to them. */
 export async function seedLibrary(prisma: Loose, Prisma: Loose): Promise<void> {
   await emptyTables(prisma);
   const day = (number: number): Date => new Date(Date.UTC(2024, 0, number, 12));

@@ -6,7 +6,7 @@ import { runSql } from './push-schema.ts';
 import type { Seeded } from './seeded.ts';
 import { until } from './until.ts';
 
-/** What a fault may touch. */
+/** What a fault may act on. */
 export interface Victim {
   readonly platform: Platform;
   readonly database: DatabaseUrls;
@@ -14,7 +14,7 @@ export interface Victim {
   readonly random: Seeded;
 }
 
-/** Something that goes wrong, or a command that comes at a bad time. Resolves when the platform is there again. */
+/** A failure, or a command at a bad time. Resolves when the platform answers again. */
 export interface Fault {
   readonly name: string;
   /** How often it is chosen beside the others. */
@@ -84,7 +84,7 @@ function kill(pid: number | undefined): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch (error) {
-    // It went by itself a moment ago.
+    // The process ended by itself a moment ago.
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
@@ -132,7 +132,7 @@ function resume(victim: Victim): void {
   for (const writer of victim.writers) writer.resume();
 }
 
-/** Every way in which the life of a database is disturbed. */
+/** All faults that the test can cause. */
 export const FAULTS: readonly Fault[] = [
   {
     name: 'kill -9 of the platform',

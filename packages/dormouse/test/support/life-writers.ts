@@ -4,13 +4,13 @@ import type { Loose } from './clients.ts';
 import { counterText, type Ledger, rowTexts, type Write } from './ledger.ts';
 import type { Seeded } from './seeded.ts';
 
-/** How a write failed: a code of ours or of Postgres, a cut connection, or something that no fault explains. */
+/** How a write failed: a code of Dormouse or of Postgres, a cut connection, or a failure that no fault explains. */
 export interface Failure {
   readonly kind: 'refused' | 'cut' | 'unclear';
   readonly outcome: string;
 }
 
-/** One way of writing. `write` resolves once it is acknowledged; `failure` words what it threw. */
+/** One way of writing. `write` resolves once the write is acknowledged; `failure` describes what `write` threw. */
 export interface Door {
   readonly writer: string;
   /** Which forms of transaction it has. */
@@ -139,7 +139,7 @@ export function sessionDoor(writer: string, url: () => string, boundMs: number):
         const { command } = await session.query('COMMIT');
         if (command !== 'COMMIT') throw new Error(`COMMIT was answered with ${command}`);
       } catch (error) {
-        // What state it is in is not worth knowing.
+        // The state of the session does not matter.
         client = undefined;
         session.end().catch(() => {});
         throw error;
@@ -219,7 +219,7 @@ export class Writer {
     this.#running = this.#run();
   }
 
-  /** Resolves when nothing of it is under way any more. */
+  /** Resolves when no write of this writer is under way. */
   async pause(): Promise<void> {
     this.#paused ??= new Promise((resolve) => {
       this.#resume = resolve;

@@ -8,7 +8,7 @@ export interface SpanTree {
   readonly children: readonly SpanTree[];
 }
 
-/** What an application heard of one piece of its work. */
+/** The spans and logs that an application received for one piece of its work. */
 export interface Heard {
   /** 'done', or the code of the error, or the end of its message if it has none. */
   readonly outcome: string;
@@ -16,7 +16,7 @@ export interface Heard {
   readonly queries: readonly { readonly query: string; readonly params: string; readonly target: string }[];
   /** Whether each engine's span began and ended within its parent. */
   readonly nested: boolean;
-  /** Names of spans that are no client's, but written by what runs in this process. */
+  /** Names of spans that no client wrote, but other code in this process. */
   readonly own: readonly string[];
 }
 

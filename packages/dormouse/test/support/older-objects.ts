@@ -1,5 +1,5 @@
 /**
- * What versions before the use of test_decoding made in a tenant's main database, as their superuser (their
+ * The objects that versions before the use of test_decoding created in a tenant's main database as superuser (their
  * `tenant-objects`, version 3).
  */
 export const OLDER_OBJECTS_SQL = `

@@ -1,6 +1,6 @@
 import pg from 'pg';
 
-/** A session, and what ended it before its time. */
+/** A session, and the error that ended it early, if any. */
 export interface WatchedSession {
   readonly client: pg.Client;
   readonly lost: () => { readonly code?: string; readonly message: string } | undefined;
@@ -17,7 +17,7 @@ export async function openSession(config: string | pg.ClientConfig): Promise<Wat
   return { client, lost: () => lost };
 }
 
-/** A session for as long as `work` takes, whatever becomes of either. */
+/** Opens a session, runs `work` with it, and closes it even if either fails. */
 export async function withSession<T>(
   config: string | pg.ClientConfig,
   work: (client: pg.Client) => Promise<T>,

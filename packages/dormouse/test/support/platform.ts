@@ -47,7 +47,7 @@ export interface Platform {
   createDatabase(name: string): Promise<DatabaseUrls>;
   /** SIGTERM; gives the exit code. The data stays for `start`. */
   terminate(): Promise<number | null>;
-  /** SIGKILL, as a power cut for the platform only: its databases live on, orphaned. */
+  /** Sends SIGKILL to the platform only: its database servers keep running without a parent. */
   kill9(): Promise<void>;
   /** Starts again after `terminate` or `kill9`, on the same ports and data. */
   start(): Promise<void>;
@@ -159,7 +159,7 @@ export async function startPlatform(
     return JSON.parse(result.stdout) as T;
   }
 
-  /** Over HTTP, as the CLI asks for it: a process for each would cost more than the database. */
+  /** Over HTTP, as the CLI does: a CLI process per call would take longer than the creation of the database. */
   async function createDatabase(name: string): Promise<DatabaseUrls> {
     const reply = await fetch(`${announced.http}/api/databases`, {
       method: 'POST',

@@ -67,7 +67,7 @@ interface SchemaEngineModule {
 
 let loading: Promise<SchemaEngineModule> | undefined;
 
-/** The vendor's schema engine. One WASM instance a process: its glue code keeps the instance to itself. */
+/** The vendor's schema engine. One WASM instance per process: its glue code keeps the instance to itself. */
 async function schemaEngineModule(): Promise<SchemaEngineModule> {
   // Where the module tells of a panic; without it the panic is lost and its promise never settles.
   Object.assign(globalThis, {
@@ -241,7 +241,7 @@ export async function runSql(postgresUrl: string, sql: string): Promise<void> {
   }
 }
 
-/** Makes the tables of a world, by default the library's: tables, view and the stricter column. */
+/** Makes the tables of a data model, by default the library's: tables, view and the stricter column. */
 export async function pushSchema(postgresUrl: string, version: ClientVersion, world?: World): Promise<void> {
   await pushSchemaText(postgresUrl, world?.schema(version) ?? schemaText(version));
   await runSql(postgresUrl, world?.sql() ?? extraSql());

@@ -26,7 +26,7 @@ export interface RestingInstance {
   close(): Promise<void>;
 }
 
-/** Patient: the whole machine may be slow. */
+/** Long deadlines, because the whole machine may be slow. */
 const ASK_MS = 60_000;
 
 export async function startRestingInstance(name: string, rest: Partial<RestSettings>): Promise<RestingInstance> {

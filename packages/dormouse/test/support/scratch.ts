@@ -14,7 +14,7 @@ export interface Scratch {
 
 let watcher: ChildProcess | undefined;
 
-/** One watcher a test process; it outlives a killed test process just long enough to clean up. */
+/** One watcher per test process; it outlives a killed test process just long enough to clean up. */
 function tell(line: string): void {
   if (watcher === undefined) {
     const file = fileURLToPath(new URL('./reaper.mjs', import.meta.url));

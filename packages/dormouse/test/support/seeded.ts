@@ -6,7 +6,7 @@ export interface Seeded {
   /** A whole number in [0, below). */
   below(below: number): number;
   pick<T>(from: readonly T[]): T;
-  /** Another sequence that hangs on this seed and `name` only: writers do not disturb each other's choices. */
+  /** Another sequence that depends only on this seed and `name`, so that writers do not affect each other's choices. */
   branch(name: string): Seeded;
 }
 

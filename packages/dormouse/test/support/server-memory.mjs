@@ -1,5 +1,5 @@
-// Shared memory that Postgres keeps outside of its directory, and which outlives servers that are killed: a System V
-// segment each, and files in /dev/shm. Only memory that the servers of one directory held is touched: other runs of
+// Shared memory that Postgres keeps outside of its directory, and which outlives a killed server: one System V segment
+// per server, and files in /dev/shm. Only memory that the servers of one directory held is touched: other runs of
 // Postgres share the machine.
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';

@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { scratch } from './scratch.ts';
 import { NoMount } from './small-disk.ts';
 
-/** A real file system on a real block device whose operations a second can be limited, as a cloud's volume is. */
+/** A real file system on a block device whose operations per second can be limited, like those of a cloud volume. */
 export interface SlowDisk {
   /** Where it is mounted. */
   readonly path: string;
   /** From now on the disk is slow for this process, and for those it starts. */
   join(pid: number): void;
   /**
-   * Writes, and reads that the page cache has not, a second of all that have joined together; undefined: as fast as it
-   * goes.
+   * Limits the writes, and the reads that miss the page cache, per second of all joined processes together; undefined
+   * means no limit.
    */
   limit(perSecond: number | undefined): void;
   /** Unmounts it; what still runs on it is killed. */

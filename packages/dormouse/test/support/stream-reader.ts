@@ -24,7 +24,7 @@ function seen(messages: readonly StateMessage[], table: string): SeenEvent[] {
   return events;
 }
 
-/** What a reader of streams needs to know. `base` is asked each time: a platform may come back elsewhere. */
+/** What a reader of streams needs. `base` is called each time: a platform may return under another address. */
 export interface StreamSource {
   readonly base: () => string;
   readonly apiKey: string;
@@ -47,7 +47,7 @@ export async function readWholeLog(source: StreamSource): Promise<SeenEvent[]> {
   }
 }
 
-/** Where the log ends now. */
+/** The offset at which the log now ends. */
 export async function tailOf(source: StreamSource): Promise<string> {
   const reply = await fetch(`${source.base()}/streams/all`, {
     method: 'HEAD',

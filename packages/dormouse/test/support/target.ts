@@ -51,7 +51,7 @@ export function clientOptions(version: ClientVersion, prismaUrl: string): Record
   return version === 6 ? { datasourceUrl: prismaUrl } : { accelerateUrl: prismaUrl };
 }
 
-/** Starts what DORMOUSE_TEST_TARGET names with one database a client version. */
+/** Starts the target that DORMOUSE_TEST_TARGET names, with one database per client version. */
 export async function startTargets(
   options: {
     readonly versions?: readonly ClientVersion[];

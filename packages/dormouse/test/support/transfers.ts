@@ -61,7 +61,7 @@ export function startTransfers(socket: string, writer: number): Transfers {
   };
 }
 
-/** That sums hold, and that each writer's entries are there without a hole, at least so many. */
+/** Checks the sums, and that each writer's entries have no gap and reach at least the given number. */
 export async function checkTransfers(socket: string, atLeast: readonly number[]): Promise<void> {
   expect(await queryOnce(socket, 'SELECT sum(balance)::int AS sum FROM accounts')).toEqual([{ sum: 100_000 }]);
   for (const [writer, least] of atLeast.entries()) {

@@ -1,4 +1,4 @@
-/** Waits until `condition` gives a value that is neither false nor undefined, asking again and again; never a guess. */
+/** Calls `condition` repeatedly until it gives a value that is neither false nor undefined, and gives that value. */
 export async function until<T>(
   condition: () => T | false | undefined | Promise<T | false | undefined>,
   { what, withinMs = 90_000 }: { readonly what: string; readonly withinMs?: number },

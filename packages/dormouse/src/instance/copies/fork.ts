@@ -111,7 +111,7 @@ async function backupFailure(error: unknown, path: string): Promise<unknown> {
     return new DormouseError('disk_full', { cause: error });
   }
   return new DormouseError('branch_failed', {
-    message: `The copy of the source ended before its end (${error.message.slice(0, 300)}). Nothing of the branch is left; try again.`,
+    message: `The copy of the source ended before it was complete (${error.message.slice(0, 300)}). Nothing of the branch is left; try again.`,
     cause: error,
   });
 }

@@ -26,7 +26,7 @@ export function lockDirectory(file: string, root: string): DirectoryLock {
     const code = String((cause as { code?: unknown }).code);
     if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {
       throw new DormouseError('data_locked', {
-        message: `${root} is in use by a running Dormouse. Stop it, or choose another directory with --data.`,
+        message: `${root} is in use by a running Dormouse. Stop that Dormouse, or choose another directory with --data.`,
         cause,
       });
     }
