@@ -439,7 +439,7 @@ const newKey = (name: string): fc.Arbitrary<Arguments> =>
     : fc.record({ id: fc.integer({ min: LEAVES - 1, max: LEAVES + 3 }).map((row) => `leaf ${row}`) });
 const ALL: Arguments = { $scalars: true, $composites: true };
 
-/** Writes whose effect hangs on nothing but their arguments. */
+/** Writes whose effect depends only on their arguments. */
 /** Several findUnique that differ in their keys only, as a client's loader sends them. */
 export const sampleKeyed: fc.Arbitrary<SampleQuery[]> = model.chain((name) =>
   fc

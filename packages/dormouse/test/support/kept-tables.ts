@@ -2,11 +2,11 @@ import type { BareEngine } from './bare-engine.ts';
 
 /** Tables to keep, as SQL names. */
 export interface TablesToKeep {
-  /** Those that others refer to first. */
+  /** The tables' names; a table comes after those that it refers to. */
   readonly tables: readonly string[];
   /** SQL that names their sequences. */
   readonly sequences: readonly string[];
-  /** Makes equal, in a row's text, what is not the same twice. */
+  /** Replaces, in a row's text, values that differ from run to run. */
   equalize(text: string): string;
 }
 
@@ -29,7 +29,7 @@ export const LIBRARY_TABLES: TablesToKeep = {
 
 /** The rows of tables as they are at one moment, to be put back and to be compared. */
 export interface KeptTables {
-  /** Makes all tables what they were when they were kept. */
+  /** Restores all tables to the kept rows. */
   restore(): Promise<void>;
   /** All rows, as text. */
   rows(): Promise<string>;

@@ -6,7 +6,7 @@ type Arguments = Record<string, unknown>;
 const optional = (fields: Record<string, fc.Arbitrary<unknown>>): fc.Arbitrary<Arguments> =>
   fc.record(fields, { requiredKeys: [] });
 
-/** At most two of the fields: of many conditions at once nothing meets all. */
+/** At most two of the fields: no record meets many conditions at once. */
 const sparse = (fields: Record<string, fc.Arbitrary<unknown>>): fc.Arbitrary<Arguments> =>
   fc
     .subarray(Object.keys(fields), { maxLength: 2 })
@@ -114,7 +114,7 @@ export function wherePost(depth = 2): fc.Arbitrary<Arguments> {
 }
 
 const nulls = fc.record({ sort: direction, nulls: fc.constantFrom('first', 'last') });
-// The id comes last always: without it two right engines may answer in different orders.
+// The id is always the last criterion: without it two right engines may answer in different orders.
 const ordered = (fields: fc.Arbitrary<Arguments>): fc.Arbitrary<Arguments[]> =>
   fc.tuple(fc.array(fields, { maxLength: 2 }), direction).map(([first, last]) => [...first, { id: last }]);
 const orderUser = ordered(

@@ -89,7 +89,7 @@ export class ModelReads {
     return args;
   }
 
-  /** What is asked for of a model: scalars, and relations up to `depth` below. */
+  /** A random selection of a model: scalars, and relations up to `depth` levels below. */
   selection(model: Model, depth: number): Arguments {
     const chosen: Arguments = {};
     if (this.chance(0.5)) Object.assign(chosen, ALL);
@@ -196,7 +196,7 @@ export class ModelReads {
       const { name: by } = idOf(to).fields[0] as Field;
       orders.push({ [name]: many ? { _count: way() } : { [by]: way() } });
     }
-    // The key comes last always: without it two right engines may answer in different orders.
+    // The key is always the last criterion: without it two right engines may answer in different orders.
     return [...orders, ...idOf(model).fields.map(({ name }) => ({ [name]: way() }))];
   }
 

@@ -14,7 +14,7 @@ export const ROWS = 10;
 /** A type that a key can have. */
 interface KeyKind {
   readonly prisma: string;
-  /** Different numbers, different values, in the protocol's form. */
+  /** Gives each number a value of its own, in the protocol's form. */
   asked(number: number): unknown;
 }
 
@@ -90,11 +90,11 @@ export interface Field {
   readonly name: string;
   /** In the table. */
   readonly column: string;
-  /** Its type with no sign of how many: `Int`, `DateTime @db.Date`. */
+  /** The type without `?` or `[]`: `Int`, `DateTime @db.Date`. */
   readonly type: string;
   readonly arity: '' | '?' | '[]';
   readonly attributes: string;
-  /** Of which of every-type.ts's columns it is; undefined for keys and what refers to them. */
+  /** The column of every-type.ts that the field has; undefined for keys and references. */
   readonly like: string | undefined;
   /** Whether a record can be created without it. */
   readonly optional: boolean;
@@ -117,17 +117,17 @@ export interface Relation {
   readonly name: string;
   readonly to: Model;
   readonly many: boolean;
-  /** Whether this side may be without. */
+  /** Whether this side of the relation is optional. */
   readonly optional: boolean;
-  /** Whether the side that holds the reference may be without. */
+  /** Whether the reference is optional. */
   readonly loose: boolean;
-  /** Where this side holds the reference: in these fields. */
+  /** The fields that hold the reference, if this side holds it. */
   readonly fields: readonly Field[];
-  /** How the other side calls this one. */
+  /** The name of this relation on the other side. */
   readonly back: string;
 }
 
-/** Fields that tell records apart, and how a query calls them together. */
+/** Fields that identify a record, and the name by which a query calls them together. */
 export interface Unique {
   readonly name: string;
   readonly fields: readonly Field[];
@@ -148,7 +148,7 @@ export const idOf = (model: Model): Unique => model.uniques[0] as Unique;
 export interface RandomSchema {
   readonly text: string;
   readonly models: readonly Model[];
-  /** Those that others refer to first. */
+  /** Tables; a table comes after those that it refers to. */
   readonly tables: readonly string[];
   /** SQL of the tables' sequences. */
   readonly sequences: readonly string[];

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { wherePost, whereUser } from './random-queries.ts';
 
-// Random writes to the library (library.ts). Ids are given, never made by sequences: rolled back writes would part
-// them.
+// Random writes to the library (library.ts). Every write names its ids, because writes that are rolled back would make
+// the sequences of two databases differ.
 
 type Arguments = Record<string, unknown>;
 

@@ -4,13 +4,13 @@ import type { ProcessContext, Sink, StopSignal } from '../../src/cli/command-lin
 export interface RecordedWorld extends ProcessContext {
   readonly out: () => string;
   readonly err: () => string;
-  /** Sends a stop signal; false if nobody listens for one. */
+  /** Sends a stop signal; false if no listener is registered. */
   readonly press: (signal: StopSignal) => boolean;
   /** Moves its monotonic clock on. */
   readonly pass: (ms: number) => void;
 }
 
-/** Thrown in place of ending the process. */
+/** Thrown instead of ending the process. */
 export class Exited extends Error {
   readonly code: number;
   constructor(code: number) {

@@ -3,13 +3,13 @@ import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Scratch, scratch } from './scratch.ts';
 
-/** A file system of its own, that can be filled up. */
+/** A separate file system that a test can fill up. */
 export interface SmallDisk {
   /** Where it is mounted. */
   readonly path: string;
-  /** Leaves not one byte. */
+  /** Fills the file system to the last byte. */
   fill(): void;
-  /** Takes back what `fill` put there. */
+  /** Removes the file that `fill` wrote. */
   drain(): void;
   /** Unmounts it; what still runs on it is killed. */
   remove(): void;

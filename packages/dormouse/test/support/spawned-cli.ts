@@ -16,7 +16,7 @@ export interface SpawnedCli {
   end(): Promise<void>;
 }
 
-/** Starts `dormouse WORDS` in `cwd`, without the DORMOUSE_ variables of whoever runs the tests. */
+/** Starts `dormouse WORDS` in `cwd`, without the DORMOUSE_ variables of the environment. */
 export function spawnCli(words: readonly string[], cwd: string, environment: Record<string, string> = {}): SpawnedCli {
   const { DORMOUSE_URL: _url, DORMOUSE_TOKEN: _token, ...clean } = process.env;
   const child = spawn(process.execPath, [LAUNCHER, ...words], {

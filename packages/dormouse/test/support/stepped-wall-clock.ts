@@ -4,11 +4,11 @@ import { type Scratch, scratch } from './scratch.ts';
 
 /** A wall clock that steps, as by an operator's hand or a late time server; what is monotonic goes on evenly. */
 export interface SteppedWallClock {
-  /** What a process that is to live by it needs in its environment. */
+  /** The environment variables of a process that uses this clock. */
   readonly env: Readonly<Record<string, string>>;
   /** Moves it to so many days from the true time. */
   stepTo(days: number): void;
-  /** Clears away what the library keeps of a process that was killed. */
+  /** Removes the files that the library keeps for a killed process. */
   killed(pid: number): void;
   remove(): void;
 }
