@@ -21,7 +21,7 @@ const names = async () => (await platform.json<Item[]>('db', 'list')).map(({ nam
 
 describe('db', () => {
   it('`db create` creates a database that answers at once, and prints exactly the documented fields', async () => {
-    const shop = await platform.createDatabase('shop');
+    const shop = await platform.json<DatabaseUrls>('db', 'create', 'shop');
     expect(Object.keys(shop)).toEqual(['id', 'name', 'prismaUrl', 'postgresUrl', 'pulseUrl', 'apiKey']);
     expect(shop.prismaUrl).toContain(`api_key=${shop.apiKey}`);
     expect(await queryRows(shop.postgresUrl, 'SELECT 1')).toEqual([[1]]);
@@ -78,7 +78,7 @@ describe('db', () => {
           });
           let out = '';
           child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-            if (!out.includes('Type its name') && (out + chunk).includes('Type its name')) child.stdin.write(text);
+            if (!out.includes('Type the name') && (out + chunk).includes('Type the name')) child.stdin.write(text);
             out += chunk;
           });
           child.once('close', (code) => resolve({ code, out }));
