@@ -14,7 +14,7 @@ function written(code: ErrorCode): string {
 }
 
 describe('ERRORS', () => {
-  it('equals docs/ERRORS.md, both ways and in the same order', () => {
+  it('the error table has the same rows as docs/ERRORS.md, in the same order', () => {
     const file = fileURLToPath(new URL('../../../../docs/ERRORS.md', import.meta.url));
     const rows = readFileSync(file, 'utf8')
       .split('\n')
@@ -22,7 +22,7 @@ describe('ERRORS', () => {
     expect(rows).toEqual(CODES.map(written));
   });
 
-  it.each(CODES)('%s has a status, a code for each protocol and a message of whole sentences', (code) => {
+  it.each(CODES)('the error %s has a status, a code for each protocol and a message of whole sentences', (code) => {
     const { status, prisma6, prisma7, sqlstate, message } = ERRORS[code];
     expect(code).toMatch(/^[a-z][a-z_]*$/);
     expect(status >= 400 && status < 600).toBe(true);
@@ -32,7 +32,7 @@ describe('ERRORS', () => {
     expect(message).toMatch(/^[A-Z][^|\n]+\.$/);
   });
 
-  it('has no code that nothing raises', () => {
+  it('every code of the error table is raised somewhere', () => {
     const source = fileURLToPath(new URL('..', import.meta.url));
     const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter(
       (file) => file.endsWith('.ts') && !file.endsWith('.test.ts') && file !== join('base', 'errors.ts'),
@@ -47,14 +47,14 @@ describe('ERRORS', () => {
     expect(isRaised('never_raised')).toBe(false);
   });
 
-  it('gives exit code 1 to bugs of Dormouse only, and 3 to an interruption only', () => {
+  it('only bugs of Dormouse have the exit code 1, and only an interruption has the exit code 3', () => {
     expect(CODES.filter((code) => new DormouseError(code).exit === 1)).toEqual(['internal']);
     expect(CODES.filter((code) => new DormouseError(code).exit === 3)).toEqual(['interrupted']);
   });
 });
 
 describe('DormouseError', () => {
-  it('has the message of the table unless the thrower gives another one, and does not show its cause', () => {
+  it('an error has the message of the table unless its thrower gives another one, and does not show its cause', () => {
     const cause = new Error('inner');
     expect(new DormouseError('queue_full').publicMessage).toBe(ERRORS.queue_full.message);
     const error = new DormouseError('queue_full', { message: 'Better.', meta: { waiting: 3 }, cause });
@@ -67,13 +67,13 @@ describe('DormouseError', () => {
     ]);
   });
 
-  it('tells details of the machine to the operator of the platform, but not to the holder of a key', () => {
+  it('an error shows details of the machine to the operator of the platform, but not to the holder of a key', () => {
     const told = 'Postgres does not start. The end of /var/lib/dormouse/databases/x/postgres.log says:\nFATAL';
     const error = new DormouseError('start_failed', { message: told });
     expect([error.publicMessage, error.operatorMessage]).toEqual([ERRORS.start_failed.message, told]);
   });
 
-  it('is made of any thrown value: a DormouseError stays as it is, any other value is a bug', () => {
+  it('toDormouseError returns a DormouseError as it is, and reports any other thrown value as a bug', () => {
     const own = new DormouseError('key_missing');
     expect(toDormouseError(own)).toBe(own);
     expect(toDormouseError('text')).toMatchObject({ code: 'internal', cause: 'text' });

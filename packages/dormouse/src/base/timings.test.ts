@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Timings } from './timings.ts';
 
 describe('Timings', () => {
-  it('writes the stages that were passed, in their order, with microseconds', () => {
+  it('the server-timing header lists the stages that a request passed, in their order, with microseconds', () => {
     const timings = new Timings();
     timings.add('total', 1234.5678);
     timings.add('sql', 0.9996);
@@ -14,7 +14,7 @@ describe('Timings', () => {
     expect(timings.get('wake')).toBeUndefined();
   });
 
-  it('takes a clock that went back as no time', () => {
+  it('a negative duration, measured while the clock went back, counts as zero', () => {
     const timings = new Timings();
     timings.add('sql', -0.5);
     expect(timings.header()).toBe('sql;dur=0.000');

@@ -47,7 +47,7 @@ describe('createAuthenticator', () => {
     });
   });
 
-  it('proves who asks; a token seen before needs no promise', async () => {
+  it('the authenticator returns the principal of a valid token, and at once for a token that it has verified before', async () => {
     const good = token(CLAIMS);
     const first = authenticate(good);
     expect(first).toBeInstanceOf(Promise);
@@ -56,7 +56,7 @@ describe('createAuthenticator', () => {
     expect(authenticate(good.replace('Bearer', 'bearer'))).toBe(authenticate(good));
   });
 
-  it('refuses what is missing, malformed, altered, or signed by others', async () => {
+  it('the authenticator refuses a token that is missing, malformed, altered or signed with another key', async () => {
     const good = token(CLAIMS);
     expect(await codeOf(undefined)).toBe('key_missing');
     expect(await codeOf('')).toBe('key_missing');
@@ -78,7 +78,7 @@ describe('createAuthenticator', () => {
     expect(await codeOf(good)).toBe('admitted');
   });
 
-  it('looks at expiry, revocation and the database on every use, not only the first', async () => {
+  it('the authenticator checks the expiry, the revocation and the database of a token on every use, not only on the first', async () => {
     const seconds = clock.now() / 1000;
     const ending = token({ ...CLAIMS, exp: seconds + 10 });
     expect(await codeOf(ending)).toBe('admitted');
@@ -104,7 +104,7 @@ describe('createAuthenticator', () => {
     expect(await codeOf(good)).toBe('database_deleted');
   });
 
-  it('keeps a bounded number of tokens; one thrown out is verified anew', async () => {
+  it('the authenticator keeps a bounded number of verified tokens, and verifies a forgotten token again', async () => {
     const tokens = [1, 2, 3].map((iat) => token({ ...CLAIMS, iat }));
     for (const one of tokens) await authenticate(one);
     expect(tokens.map((one) => authenticate(one) instanceof Promise)).toEqual([true, false, false]);

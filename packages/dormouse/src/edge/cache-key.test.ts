@@ -10,17 +10,17 @@ function keyOf(headers: Readonly<Record<string, string>>, of: Partial<Principal>
 }
 
 describe('cacheKeyOf', () => {
-  it('differs with every header that a reply may depend on', () => {
+  it('two requests that differ in a header on which the reply may depend have different cache keys', () => {
     const keys = REPLY_HEADERS.map((name) => keyOf({ [name]: '1' }));
     expect(new Set([keyOf({}), ...keys]).size).toBe(REPLY_HEADERS.length + 1);
   });
 
-  it('is the same for two API keys of one role, and for requests that differ in their traces only', () => {
+  it('requests of two API keys of one role, and requests that differ in their traces only, have the same cache key', () => {
     expect(keyOf({}, { keyId: 'key_b' as KeyId })).toBe(keyOf({}));
     expect(keyOf({ traceparent: '00-1-1-01' })).toBe(keyOf({}));
   });
 
-  it('differs with the database, the role and the path', () => {
+  it('requests to different databases, under different roles or at different paths have different cache keys', () => {
     const keys = [
       keyOf({}),
       keyOf({}, { databaseId: 'db_b' as DatabaseId }),

@@ -16,7 +16,7 @@ const entry = (key: string, size: number, tags: readonly string[] = [], database
 });
 
 describe('CacheStore', () => {
-  it('pushes out the least recently used first', () => {
+  it('a full cache drops the least recently used entry first', () => {
     const store = new CacheStore({ bytesMax: 3 * 1700, entryBytesMax: 4000 });
     for (const key of ['a', 'b', 'c']) store.put(entry(key, 1000));
     store.get('a');
@@ -24,19 +24,19 @@ describe('CacheStore', () => {
     expect(['a', 'b', 'c', 'd'].filter((key) => store.get(key))).toEqual(['a', 'c', 'd']);
   });
 
-  it('lets a database that floods it push out its own only', () => {
+  it('a database that floods the cache loses its own entries only', () => {
     const store = new CacheStore({ bytesMax: 10 * 1700, entryBytesMax: 4000 });
     for (const key of ['a', 'b', 'c']) store.put(entry(key, 1000, [], 'db_2'));
     for (let i = 0; i < 1000; i++) store.put(entry(`flood ${i}`, 1000));
     expect(['a', 'b', 'c'].filter((key) => store.get(key))).toEqual(['a', 'b', 'c']);
     expect(store.get('flood 999')).toBeDefined();
     expect(store.get('flood 0')).toBeUndefined();
-    // A newcomer finds room.
+    // A database without entries so far finds room.
     store.put(entry('d', 1000, [], 'db_3'));
     expect(store.get('d')).toBeDefined();
   });
 
-  it('refuses an entry over its own bound, and drops what stood under that key', () => {
+  it('the cache refuses an entry over the bound of one entry, and drops the earlier entry of the same key', () => {
     const store = new CacheStore({ bytesMax: 10_000, entryBytesMax: 2000 });
     store.put(entry('a', 100));
     expect(store.put(entry('a', 2000))).toBe(false);
@@ -44,7 +44,7 @@ describe('CacheStore', () => {
     expect(store.stats).toEqual({ entries: 0, bytes: 0 });
   });
 
-  it('never holds more bytes than allowed, and drops by tag exactly what has it', () => {
+  it('the cache never holds more bytes than allowed, and an invalidation by tag drops exactly the entries with that tag', () => {
     const put = fc.record({
       key: fc.nat(20),
       size: fc.nat(4000),

@@ -10,12 +10,12 @@ describe('parseCacheWish', () => {
     ['max-age=60,stale-while-revalidate=30', { ttlMs: 60_000, swrMs: 30_000 }],
     ['public, Max-Age=1.5', { ttlMs: 1500, swrMs: 0 }],
     ['max-age=31536000', { ttlMs: 31_536_000_000, swrMs: 0 }],
-  ])('reads %s', (header, wish) => {
+  ])('the header "cache-control: %s" asks for caching', (header, wish) => {
     expect(parseCacheWish(header, undefined)).toEqual({ ...wish, tags: [] });
   });
 
   it.each([undefined, 'no-cache', 'no-store', 'max-age=60, no-cache', 'max-age=0', '', 'private'])(
-    'takes %s as no wish',
+    'the header "cache-control: %s" does not ask for caching',
     (header) => {
       expect(parseCacheWish(header, 'a')).toBeUndefined();
     },
@@ -28,22 +28,25 @@ describe('parseCacheWish', () => {
     'max-age=1e3',
     'max-age=31536001',
     'stale-while-revalidate=Infinity',
-  ])('refuses %s', (header) => {
+  ])('the header "cache-control: %s" is refused', (header) => {
     expect(() => parseCacheWish(header, undefined)).toThrow(expect.objectContaining({ code: 'request_invalid' }));
   });
 
-  it('sorts tags and takes each once', () => {
+  it('cache tags are sorted, and each tag is taken once', () => {
     expect(parseCacheWish('max-age=1', 'b,a,b')?.tags).toEqual(['a', 'b']);
   });
 
-  it.each(['a b', 'a-b', 'é', 'x'.repeat(65), 'a,,b', 'a,b,c,d,e,f'])('refuses the tags %s', (tags) => {
-    expect(() => parseCacheWish('max-age=1', tags)).toThrow(expect.objectContaining({ code: 'request_invalid' }));
-    expect(() => parseTags(tags.split(','))).toThrow();
-  });
+  it.each(['a b', 'a-b', 'é', 'x'.repeat(65), 'a,,b', 'a,b,c,d,e,f'])(
+    'the header "accelerate-cache-tags: %s" is refused',
+    (tags) => {
+      expect(() => parseCacheWish('max-age=1', tags)).toThrow(expect.objectContaining({ code: 'request_invalid' }));
+      expect(() => parseTags(tags.split(','))).toThrow();
+    },
+  );
 });
 
 describe('parseInvalidation', () => {
-  it('reads tags and all', () => {
+  it('the body of an invalidation names a list of tags, or all', () => {
     expect(parseInvalidation(bytes('{"tags":["a","b"]}'))).toEqual(['a', 'b']);
     expect(parseInvalidation(bytes('{"tags":"all"}'))).toBe('all');
   });

@@ -11,13 +11,13 @@ interface OriginCall {
   readonly number: number;
   readonly key: string;
   readonly startedMs: number;
-  /** From when it began to when what it reads is of no use to its asker. */
+  /** From the start of the read to the moment when its reply is too old for the request that started it. */
   readonly lifeMs: number;
   readonly cancellation: Cancellation;
   land(outcome: 'good' | 'errors' | 'fails'): void;
 }
 
-/** A cache over an origin whose every call the test ends by hand. */
+/** A cache over an origin. The test ends each call to the origin by hand. */
 function world(limits = { bytesMax: 1 << 20, entryBytesMax: 1 << 16 }) {
   const clock = new ManualClock();
   const calls: OriginCall[] = [];
@@ -71,7 +71,7 @@ const bodyOf = (answer: CacheAnswer): string =>
   typeof answer.reply.body === 'string' ? answer.reply.body : new TextDecoder().decode(answer.reply.body);
 
 describe('Cache', () => {
-  it('serves fresh until ttl, stale with one refresh until ttl + swr, then asks again', async () => {
+  it('an entry is served as fresh until its ttl, as stale with one refresh until ttl + swr, and after that the origin is asked again', async () => {
     const { clock, calls, ask } = world();
     const wish = { ttlMs: 1000, swrMs: 1000 };
     const first = ask('q', wish);
@@ -97,7 +97,7 @@ describe('Cache', () => {
     expect((await late).cacheStatus).toBe('miss');
   });
 
-  it('keeps the stale entry when a refresh fails, and lets no hang-up end the refresh', async () => {
+  it('a refresh that fails leaves the stale entry in place, and a client that hangs up does not end the refresh', async () => {
     const { clock, calls, ask, failedRefreshes } = world();
     const wish = { ttlMs: 10, swrMs: 1000 };
     const first = ask('q', wish);
@@ -120,7 +120,7 @@ describe('Cache', () => {
     expect(bodyOf(await ask('q', wish))).toBe('{"data":"q#0"}');
   });
 
-  it('gives one answer to all who miss together; the origin is asked once', async () => {
+  it('requests that miss together ask the origin once and share its reply', async () => {
     const { calls, ask } = world();
     const asks = Array.from({ length: 10 }, () => ask('q', { ttlMs: 1000 }));
     await settled();
@@ -131,7 +131,7 @@ describe('Cache', () => {
     expect(new Set(answers.map(bodyOf)).size).toBe(1);
   });
 
-  it('goes on when the first asker hangs up, and stops when all have', async () => {
+  it('a call to the origin goes on when the first of its clients hangs up, and is cancelled when all have', async () => {
     const { calls, ask } = world();
     const leader = new Cancellation();
     const follower = new Cancellation();
@@ -148,7 +148,7 @@ describe('Cache', () => {
     await settled();
     alone.cancel();
     expect(calls[1]?.cancellation.cancelled).toBe(true);
-    // Who comes next does not join what is being given up.
+    // The next request does not join the call that is being cancelled.
     const next = ask('r', { ttlMs: 1000 });
     await settled();
     expect(calls).toHaveLength(3);
@@ -156,7 +156,7 @@ describe('Cache', () => {
     expect(bodyOf(await next)).toBe('{"data":"r#2"}');
   });
 
-  it("does not hand a leader's failure to followers: they ask once more, together", async () => {
+  it('requests that waited for a call of another request do not get its failure: they ask the origin once more, together', async () => {
     const { calls, ask } = world();
     const leader = ask('q', { ttlMs: 1000 });
     const followers = [ask('q', { ttlMs: 1000 }), ask('q', { ttlMs: 1000 })];
@@ -169,7 +169,7 @@ describe('Cache', () => {
     expect((await Promise.all(followers)).map(bodyOf)).toEqual(Array(2).fill('{"data":"q#1"}'));
   });
 
-  it('stores nothing that was read before an invalidation, and lets nobody join it', async () => {
+  it('a reply that was read before an invalidation is not kept, and later requests do not join its call', async () => {
     const { cache, calls, ask } = world();
     const before = ask('q', { ttlMs: 1000, tags: ['a'] });
     const other = ask('p', { ttlMs: 1000, tags: ['b'] });
@@ -187,12 +187,12 @@ describe('Cache', () => {
     expect(bodyOf(await ask('q', { ttlMs: 1000, tags: ['a'] }))).toBe('{"data":"q#2"}');
   });
 
-  it('keeps the younger reading when two land out of order', async () => {
+  it('the cache keeps the later of two readings, also if the later one arrives first', async () => {
     const { clock, calls, ask } = world();
     const slow = ask('q', { ttlMs: 1000 });
     await settled();
     clock.advance(10);
-    // Too impatient to join what began ten milliseconds ago.
+    // The ttl of this request is too short to join a call that began ten milliseconds ago.
     const quick = ask('q', { ttlMs: 10, swrMs: 0 });
     await settled();
     expect(calls).toHaveLength(2);
@@ -203,7 +203,7 @@ describe('Cache', () => {
     expect(bodyOf(await ask('q', { ttlMs: 10 }))).toBe('{"data":"q#1"}');
   });
 
-  it('invalidates one database only', async () => {
+  it('an invalidation drops the entries of one database only', async () => {
     const { cache, calls, ask } = world();
     const asks = [ask('1', { ttlMs: 9 }, { databaseId: ONE }), ask('2', { ttlMs: 9 }, { databaseId: TWO })];
     await settled();
@@ -214,7 +214,7 @@ describe('Cache', () => {
     expect(cache.stats.entries).toBe(1);
   });
 
-  it('keeps no errors and nothing that may not be kept', async () => {
+  it('the cache keeps neither errors nor replies to requests that may not be cached', async () => {
     const { cache, calls, ask } = world();
     const asks = [ask('e', { ttlMs: 9 }), ask('w', { ttlMs: 9 }, { mayKeep: false })];
     await settled();
@@ -250,7 +250,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('hang up' as const), which: fc.nat(5) }) },
 );
 
-/** What a cache may answer, said over the history alone: no map, no flights, no order of use. */
+/** What a cache may answer, derived from the history alone: no map, no calls in flight, no order of use. */
 interface Read {
   readonly key: string;
   readonly startedMs: number;
@@ -261,10 +261,10 @@ interface Read {
 }
 
 describe('Cache against its history', () => {
-  // Keys 0 and 1 carry the tag t0, 2 and 3 the tag t1; the third invalidation means all.
+  // Keys 0 and 1 carry the tag t0, keys 2 and 3 the tag t1; the third kind of invalidation means all tags.
   const tagOf = (key: string): string => (Number(key) < 2 ? 't0' : 't1');
 
-  it('answers hit, stale or miss exactly as the history of reads and invalidations says', async () => {
+  it('the cache answers hit, stale or miss exactly as the history of reads and invalidations says', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
         const { clock, cache, calls, ask } = world();
@@ -278,7 +278,7 @@ describe('Cache against its history', () => {
           invalidations.some((one) => one.at > since && (one.tag === 'all' || one.tag === tagOf(key)));
         const noteCalls = (): void => {
           for (const call of calls.slice(reads.length)) {
-            // While the youngest is on its way and the asker may join it, no other is started.
+            // While the latest call is in flight and this request may join it, no other call is started.
             const youngest = reads.findLastIndex((read) => read.key === call.key);
             const rival = reads.find(
               (read, number) =>
@@ -340,7 +340,7 @@ describe('Cache against its history', () => {
               (answer) => {
                 mine.done = true;
                 seen = answer;
-                // Nothing is handed out that is older than the wish, or than an invalidation before the question.
+                // No reply is older than its request allows, or than an invalidation before the request.
                 const read = reads[Number(/#(\d+)/.exec(bodyOf(answer))?.[1])];
                 const ageMs = askedMs - (read?.startedMs ?? Number.NaN);
                 const outdated = invalidations.some(
@@ -366,7 +366,7 @@ describe('Cache against its history', () => {
           await settled();
           noteCalls();
         }
-        // Everybody is answered once the origin has answered everything, retries included.
+        // Every request is answered once the origin has answered all calls, retries included.
         for (let round = 0; round < 4; round++) {
           for (const call of calls) call.land('good');
           await settled();

@@ -15,7 +15,7 @@ describe('asksForReads', () => {
     'count',
     'aggregate',
     'groupBy',
-  ])('takes %s', (name) => {
+  ])('the operation %s only reads', (name) => {
     expect(asksForReads('prisma7', bytes({ operation: name, plan: {} }))).toBe(true);
     expect(asksForReads('prisma6', bytes({ action: name, query: {} }))).toBe(true);
   });
@@ -39,17 +39,17 @@ describe('asksForReads', () => {
     '',
     null,
     ['findMany'],
-  ])('refuses %s', (name) => {
+  ])('the operation %s is not known to only read, so its reply is not kept', (name) => {
     expect(asksForReads('prisma7', bytes({ operation: name, plan: {} }))).toBe(false);
     expect(asksForReads('prisma6', bytes({ action: name, query: {} }))).toBe(false);
   });
 
-  it('takes the field of its own protocol only', () => {
+  it('each protocol reads the operation from its own field only', () => {
     expect(asksForReads('prisma7', bytes({ action: 'findMany', operation: 'createOne' }))).toBe(false);
     expect(asksForReads('prisma6', bytes({ action: 'createOne', operation: 'findMany' }))).toBe(false);
   });
 
-  it('knows a large one by its first words, if no others could mean something else', () => {
+  it('a large body is judged by its beginning, unless a later member could name another operation', () => {
     const ids = Array.from({ length: 20_000 }, (_, id) => id);
     const six = (action: string, where: object, more: object = {}) =>
       asksForReads('prisma6', bytes({ modelName: 'User', action, query: { arguments: { where } }, ...more }));
@@ -71,7 +71,7 @@ describe('asksForReads', () => {
     );
   });
 
-  it('takes a batch of reads, never one with a write, a transaction, or nothing in it', () => {
+  it('a batch only reads if each of its queries does; a batch in a transaction and an empty batch do not count as reads', () => {
     const read = { modelName: 'User', action: 'findUnique', query: {} };
     expect(asksForReads('prisma6', bytes({ batch: [read, read] }))).toBe(true);
     expect(asksForReads('prisma6', bytes({ batch: [read, { ...read, action: 'deleteOne' }] }))).toBe(false);
@@ -80,21 +80,21 @@ describe('asksForReads', () => {
     expect(asksForReads('prisma6', bytes({ batch: [null] }))).toBe(false);
   });
 
-  it.each(['', '{', 'null', '[]', '"findMany"'])('refuses the body %s', (body) => {
+  it.each(['', '{', 'null', '[]', '"findMany"'])('the body "%s" does not ask for reads', (body) => {
     expect(asksForReads('prisma6', bytes(body))).toBe(false);
     expect(asksForReads('prisma7', bytes(body))).toBe(false);
   });
 });
 
 describe('isKeepable', () => {
-  it('keeps good replies, also with rows that speak of errors', () => {
+  it('a reply that succeeded may be kept, also if its rows contain the word errors', () => {
     expect(isKeepable(reply('{"data":1}'))).toBe(true);
     expect(isKeepable(reply('{"data":{"title":"errors"}}'))).toBe(true);
     expect(isKeepable(reply('{"data":{"errors":1}}'))).toBe(true);
     expect(isKeepable({ ...reply(''), body: bytes('{"data":{"errors":1}}') })).toBe(true);
   });
 
-  it('keeps nothing that failed', () => {
+  it('a reply that failed, or a batch of which a part failed, may not be kept', () => {
     expect(isKeepable(reply('{"data":1}', 400))).toBe(false);
     expect(isKeepable(reply('{"data":1}', 301))).toBe(false);
     expect(isKeepable(reply('{"errors":[]}'))).toBe(false);

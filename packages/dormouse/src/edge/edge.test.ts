@@ -108,7 +108,7 @@ describe('createEdge', () => {
   const query = (options: Parameters<typeof send>[2] = {}) =>
     send('POST', '/query', { headers: cached, body: find, ...options });
 
-  it('passes a request on with who asks, and says where the time went', async () => {
+  it('the edge passes a request to the origin with its principal, and reports the time of each stage', async () => {
     answer = () => {
       clock.advance(5);
       return { status: 200, headers: { 'content-type': 'application/json' }, body: '{"data":1}' };
@@ -123,7 +123,7 @@ describe('createEdge', () => {
     expect(seen[0]?.call.requestId).toBe(reply.headers['cf-ray']?.split('-')[0]);
   });
 
-  it("never asks the origin for who is not admitted, and answers in the client's own form", async () => {
+  it("a request that is not authenticated never reaches the origin, and its refusal has the form of the client's protocol", async () => {
     const seven = await send('POST', '/query', { key: null, body: find });
     expect([seven.status, JSON.parse(String(seven.body)).code]).toEqual([401, 'P6002']);
     const six = await send('POST', `/6.19.0/${HASH}/graphql`, { key: null });
@@ -140,7 +140,7 @@ describe('createEdge', () => {
     }
   });
 
-  it('renders what the origin throws, bugs too', async () => {
+  it('an error that the origin throws becomes a reply, also if the error is a bug', async () => {
     answer = () => {
       throw new DormouseError('schema_missing');
     };
@@ -155,7 +155,7 @@ describe('createEdge', () => {
     expect(String(bug.body)).not.toContain('undefined is not');
   });
 
-  it('answers a repeated read from the cache, with the headers that the extension reads', async () => {
+  it('a repeated read is answered from the cache, with the headers that the Accelerate extension reads', async () => {
     const first = await query();
     const again = await query();
     expect(first.headers['accelerate-cache-status']).toBe('miss');
@@ -169,22 +169,22 @@ describe('createEdge', () => {
     expect(counted).toEqual([OWNER.id]);
   });
 
-  it('counts each operation once: here what the origin did not see', async () => {
+  it('each operation is counted once: the edge counts the operations that did not reach the origin', async () => {
     const swr = { headers: { 'cache-control': 'max-age=1,stale-while-revalidate=60' } };
     await query(swr);
     clock.advance(1000);
     const stale = await Promise.all([query(swr), query(swr), query(swr)]);
     expect(stale.map((reply) => reply.headers['accelerate-cache-status'])).toEqual(['swr', 'swr', 'swr']);
     expect(seen).toHaveLength(2);
-    // Four questions: the miss and the refresh were seen behind.
+    // Of four requests the miss and the refresh reached the origin, which counts them.
     expect(counted).toHaveLength(2);
-    // The refresh's time is its own: the stale reply passed neither queue nor SQL.
+    // The time of the refresh is not part of the stale reply's: the stale reply passed neither queue nor SQL.
     const [miss, refresh] = seen.map(({ call }) => call);
     expect(miss?.timings.get('auth')).toBeDefined();
     expect(refresh?.timings.get('auth')).toBeUndefined();
   });
 
-  it('shares an entry between keys of one database and role, and with nobody else', async () => {
+  it('an entry is shared between the API keys of one database and role, and with no other key', async () => {
     await query();
     expect((await query({ key: SECOND })).headers['accelerate-cache-status']).toBe('ttl');
     expect((await query({ key: READER })).headers['accelerate-cache-status']).toBe('miss');
@@ -203,7 +203,7 @@ describe('createEdge', () => {
     }
   });
 
-  it('keeps no writes, raw queries, transactions and failures, whatever the client wishes', async () => {
+  it('replies to writes, raw queries, transactions and failed queries are not cached, whatever the client asks for', async () => {
     const status = async (
       path: string,
       body: unknown,
@@ -230,7 +230,7 @@ describe('createEdge', () => {
     expect(edge.stats.entries).toBe(0);
   });
 
-  it('answers anything with a status, an id and a time, and never rejects', async () => {
+  it('the edge answers every request with a status, an id and a time, and never rejects', async () => {
     const text = fc.oneof(
       fc.string({ maxLength: 30 }),
       fc.constantFrom('max-age=1', 'a,b', 'no-cache', '1', `Bearer ${secrets.apiKey(OWNER)}`),
@@ -279,7 +279,7 @@ describe('createEdge', () => {
     );
   });
 
-  it('refuses wishes that break the rules', async () => {
+  it('a request for caching that breaks the rules is refused', async () => {
     const long = await query({ headers: { 'cache-control': 'max-age=99999999999' } });
     expect([long.status, JSON.parse(String(long.body)).code]).toEqual([400, 'P6005']);
     const tags = await query({ headers: { ...cached, 'accelerate-cache-tags': 'a b' } });
@@ -292,7 +292,7 @@ describe('createEdge', () => {
     expect(seen).toEqual([]);
   });
 
-  it("invalidates by tag and all, within the key's database only", async () => {
+  it('an invalidation by tag, or of all, drops entries of the database of its API key only', async () => {
     const tagged = { headers: { ...cached, 'accelerate-cache-tags': 'users,posts' } };
     await query(tagged);
     await query({ ...tagged, key: FOREIGN });
@@ -308,8 +308,8 @@ describe('createEdge', () => {
     expect((await send('POST', '/invalidate', { key: null, body: { tags: 'all' } })).status).toBe(401);
   });
 
-  it("gives a shared reading its own deadline and hang-up, not the first asker's", async () => {
-    // Seen before, so that its proof takes no turn of the loop below.
+  it('a call to the origin that several requests share has a deadline and a cancellation of its own, not those of the first request', async () => {
+    // The token is verified here, so that its verification takes no turn of the loop below.
     await send('POST', '/query', { key: SECOND, body: find });
     seen = [];
     const release: (() => void)[] = [];

@@ -5,8 +5,8 @@ import { renderError } from './render-error.ts';
 const CODES = Object.keys(ERRORS) as ErrorCode[];
 
 /**
- * What Prisma Client 6.19 makes of a reply that is not 2xx, by the rules of its data proxy engine: code, and whether it
- * repeats.
+ * What Prisma Client 6.19 makes of a reply that is not 2xx, by the rules of its data proxy engine: the error code, and
+ * whether the client repeats the request.
  */
 function asPrisma6(status: number, text: string): { code: string; repeats: boolean; message?: string } {
   const body = JSON.parse(text) as Record<string, unknown>;
@@ -22,7 +22,7 @@ function asPrisma6(status: number, text: string): { code: string; repeats: boole
 }
 
 describe('renderError', () => {
-  it.each(CODES)('%s reaches both clients with the codes of the table', (code) => {
+  it.each(CODES)('the error %s reaches both clients with the codes of the table', (code) => {
     const error = new DormouseError(code, { meta: { detail: 1 } });
     const seven = renderError(error, 'prisma7');
     const body = JSON.parse(String(seven.body));
@@ -37,8 +37,8 @@ describe('renderError', () => {
     const six = renderError(error, 'prisma6');
     expect(six.status).toBe(ERRORS[code].status);
     expect(asPrisma6(six.status, String(six.body)).code).toBe(ERRORS[code].prisma6);
-    // In the body of either form, and in what the client shows of it, is the code that applications of Accelerate look
-    // for.
+    // Applications that use Accelerate look for this code, in the body of either form and in the message that the
+    // client shows.
     if (code !== 'schema_missing') {
       expect(JSON.parse(String(six.body)).code).toBe(ERRORS[code].prisma7);
       const { message } = asPrisma6(six.status, String(six.body));
@@ -46,26 +46,26 @@ describe('renderError', () => {
         expect(message ?? String(six.body)).toContain(`"code":"${ERRORS[code].prisma7}"`);
       }
     }
-    // The message reaches people: within the text that the client shows.
+    // The message is part of the text that the client shows.
     if (code !== 'schema_missing') expect(String(six.body)).toContain(JSON.stringify(error.message).slice(1, -1));
   });
 
   it.each(CODES.filter((code) => ERRORS[code].retry === 'never'))(
-    '%s is not repeated by a Prisma 6 client that cannot succeed',
+    'Prisma 6 does not repeat a request that failed with %s, which would fail again',
     (code) => {
       const { status, body } = renderError(new DormouseError(code), 'prisma6');
       if (ERRORS[code].prisma6 !== 'P5008') expect(asPrisma6(status, String(body)).repeats).toBe(false);
     },
   );
 
-  it('a write that may have taken place is not repeated', () => {
+  it('Prisma 6 does not repeat a write that may have taken place', () => {
     for (const code of ['database_crashed', 'database_stopped', 'internal', 'query_timeout'] as const) {
       const { status, body } = renderError(new DormouseError(code), 'prisma6');
       expect(asPrisma6(status, String(body)).repeats, code).toBe(false);
     }
   });
 
-  it('says when to come back, and what a route takes', () => {
+  it('a reply says after how many seconds to try again, and which method a route takes', () => {
     expect(renderError(new DormouseError('queue_full'), 'prisma7').headers['retry-after']).toBe('1');
     expect(renderError(new DormouseError('wake_timeout'), 'prisma6').headers['retry-after']).toBe('1');
     expect(renderError(new DormouseError('key_invalid'), 'prisma7').headers['retry-after']).toBeUndefined();
@@ -74,7 +74,7 @@ describe('renderError', () => {
     ).toBe('POST');
   });
 
-  it('shows nothing of the cause', () => {
+  it('a reply shows nothing of the cause of its error', () => {
     const error = new DormouseError('internal', { cause: new Error('secret path /root') });
     expect(String(renderError(error, 'prisma7').body) + String(renderError(error, 'prisma6').body)).not.toContain(
       'secret',

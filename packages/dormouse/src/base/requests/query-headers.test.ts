@@ -7,7 +7,7 @@ const queryRequest: QueryRequest = none;
 const engineHeader: (name: EngineHeader) => string | undefined = none.header;
 
 describe('the table of headers', () => {
-  it('makes the compiler refuse code that reads a header which the table lacks', () => {
+  it('code that reads a header which is not in the table does not compile', () => {
     // @ts-expect-error: no header of the table.
     expect(queryRequest.header('x-forgotten')).toBeUndefined();
     // @ts-expect-error: no header of the table.
@@ -16,7 +16,7 @@ describe('the table of headers', () => {
     expect(engineHeader('cache-control')).toBeUndefined();
   });
 
-  it('hands the engine every header that a reply may depend on', () => {
+  it('the engine gets every header that a reply may depend on', () => {
     expect(REPLY_HEADERS).toContain('x-max-response-size');
     expect(ENGINE_HEADERS).toEqual(expect.arrayContaining([...REPLY_HEADERS]));
     expect(ENGINE_HEADERS).not.toContain('authorization');

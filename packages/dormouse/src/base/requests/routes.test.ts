@@ -26,7 +26,7 @@ describe('parseRoute', () => {
     ['POST', `${SIX}/itx/${transactionId}/commit`, { ...six, name: 'transaction-commit', transactionId }],
     ['POST', `${SIX}/itx/${transactionId}/rollback`, { ...six, name: 'transaction-rollback', transactionId }],
     ['POST', `/6.20.0-integration.1/${HASH}/graphql`, { ...six, name: 'query', version: '6.20.0-integration.1' }],
-  ])('reads %s %s', (method, path, route) => {
+  ])('%s %s is a route', (method, path, route) => {
     expect(parseRoute(method, path)).toEqual(route);
     expect(protocolOf(path)).toBe(route.protocol);
     expect(isQueryRoute(parseRoute(method, path))).toBe(route.name.endsWith('query'));
@@ -41,7 +41,7 @@ describe('parseRoute', () => {
     ['HEAD', '/connection-info', 'GET'],
     ['OPTIONS', '/query', 'POST'],
     ['POST', `${SIX}/schema`, 'PUT'],
-  ])('refuses %s %s and says what is taken', (method, path, allow) => {
+  ])('%s %s is refused with the method that the path takes', (method, path, allow) => {
     expect(() => parseRoute(method, path)).toThrow(
       expect.objectContaining({ code: 'method_not_allowed', meta: { allow } }),
     );
@@ -65,11 +65,11 @@ describe('parseRoute', () => {
     `${SIX}/itx//commit`,
     `${SIX}/itx/a/b/commit`,
     `${SIX}/itx/${'a'.repeat(65)}/commit`,
-  ])('knows no route at "%s"', (path) => {
+  ])('there is no route at the path "%s"', (path) => {
     expect(() => parseRoute('POST', path)).toThrow(expect.objectContaining({ code: 'route_unknown' }));
   });
 
-  it('gives a route or refuses with an error of its own, whatever the method and path are', () => {
+  it('parseRoute returns a route or throws a DormouseError, whatever the method and path are', () => {
     fc.assert(
       fc.property(fc.string(), fc.webPath(), (method, path) => {
         try {

@@ -12,7 +12,7 @@ function incoming(headers: Record<string, string> = { 'transfer-encoding': 'chun
   return Object.assign(new DoorRequest(new Socket()), { headers });
 }
 
-/** Begins to collect; gives what came of it. */
+/** Begins to collect the body, and records the result. */
 function collecting(
   request: DoorRequest,
   slow = new SlowBodies(new ManualClock(), BODY_MS),
@@ -28,7 +28,7 @@ function collecting(
 }
 
 describe('DoorRequest', () => {
-  it('gives one chunk as it came, several as one', () => {
+  it('a body of one chunk is given as it came, and several chunks are joined', () => {
     const chunk = Buffer.from('hello');
     const one = incoming();
     const seen = collecting(one);
@@ -45,7 +45,7 @@ describe('DoorRequest', () => {
     expect(joined.failure).toBeUndefined();
   });
 
-  it('takes exactly the limit, not a byte more', () => {
+  it('a body of exactly the limit is taken, and a body of one byte more is refused', () => {
     const fits = incoming();
     const body = collecting(fits);
     fits.push(Buffer.alloc(BYTES_MAX));
@@ -59,12 +59,12 @@ describe('DoorRequest', () => {
     expect(collecting(incoming({ 'content-length': '101' })).failure?.code).toBe('body_too_large');
   });
 
-  it('waits for no body where none is declared', () => {
+  it('a request that declares no body gets an empty body at once', () => {
     expect(collecting(incoming({})).body?.byteLength).toBe(0);
     expect(collecting(incoming({ 'content-length': '0' })).body?.byteLength).toBe(0);
   });
 
-  it('ends when the time is up, counted from the headers, each body by its own', () => {
+  it('each body fails when its own time is up, counted from its headers', () => {
     const clock = new ManualClock();
     const slow = new SlowBodies(clock, BODY_MS);
     const [early, quick, late] = [incoming(), incoming(), incoming()];
@@ -86,7 +86,7 @@ describe('DoorRequest', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('says that the sender went away', () => {
+  it('a body whose sender went away fails with request_invalid', () => {
     const slow = new SlowBodies(new ManualClock(), BODY_MS);
     const cut = incoming();
     const seen = collecting(cut, slow);
@@ -97,7 +97,7 @@ describe('DoorRequest', () => {
     expect(slow.isEmpty).toBe(true);
   });
 
-  it('is a stream to who does not collect, and for what comes after a refusal', async () => {
+  it('a request is a plain stream if its body is not collected, and for the rest of a refused body', async () => {
     const refused = incoming();
     collecting(refused);
     refused.push(Buffer.alloc(BYTES_MAX + 1));

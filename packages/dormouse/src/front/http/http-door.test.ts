@@ -52,7 +52,7 @@ async function door(
   return { port, url: `http://127.0.0.1:${port}`, door: made };
 }
 
-/** A bare connection: what is sent, byte for byte, and all that comes back until the server closes. */
+/** A bare connection: the test sends bytes as they are, and gets all that comes back until the server closes. */
 function raw(port: number): { socket: Socket; all: Promise<string>; received: () => string } {
   const socket = connect(port, '127.0.0.1');
   open.push(() => socket.destroy());
@@ -68,7 +68,7 @@ const head = (port: number, lines: string): string =>
   `POST /query HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n${lines}\r\n\r\n`;
 
 describe('createHttpDoor', () => {
-  it('gives the minimal request and writes the minimal reply', async () => {
+  it('the door hands a minimal request to its handler and writes the minimal reply', async () => {
     const { url } = await door();
     const reply = await fetch(`${url}/a%20b?x=1`, { method: 'POST', body: 'hello', headers: { 'X-Test': 'yes' } });
     expect(await reply.json()).toEqual({ method: 'POST', path: '/a%20b', search: 'x=1', bytes: 5, header: 'yes' });
@@ -76,7 +76,7 @@ describe('createHttpDoor', () => {
     expect(reply.headers.get('content-length')).not.toBeNull();
   });
 
-  it('writes texts and bytes of any length and script as they are', async () => {
+  it('the door writes texts and bytes of any length and script without changing them', async () => {
     const bodies = ['', 'é', 'plain', 'ÿ'.repeat(10_000), '\u{1f42d} 日本', 'x'.repeat(15 * 1024), 'é'.repeat(40_000)];
     const { url } = await door({
       handle: ({ path, search }) => {
@@ -93,7 +93,7 @@ describe('createHttpDoor', () => {
     }
   });
 
-  it('collects bodies of any framing', async () => {
+  it('the door collects bodies of any framing', async () => {
     const { url } = await door();
     const stream = new ReadableStream({
       start(controller) {
@@ -108,13 +108,13 @@ describe('createHttpDoor', () => {
     expect(await (await fetch(url)).json()).toMatchObject({ method: 'GET', bytes: 0 });
   });
 
-  it('refuses a declared body over the limit at once, and the sender sees the answer', async () => {
+  it('a body whose declared length is over the limit is refused at once, and its sender gets the reply', async () => {
     const { port, url } = await door();
     const reply = await fetch(`${url}/query`, { method: 'POST', body: new Uint8Array(5_000_000) });
     expect(reply.status).toBe(413);
     expect(await reply.json()).toMatchObject({ code: 'P6005', meta: { reason: 'body_too_large' } });
     expect(reply.headers.get('cf-ray')).toMatch(/^[0-9a-f]{16}-local$/);
-    // Without a single byte of the body: nothing is waited for.
+    // Not one byte of the body was sent: the door does not wait for it.
     const { all } = ((one) => {
       one.socket.write(head(port, 'content-length: 100001'));
       return one;
@@ -122,20 +122,20 @@ describe('createHttpDoor', () => {
     expect(await all).toMatch(/^HTTP\/1\.1 413 .*connection: close/is);
   });
 
-  it('refuses a chunked body as soon as it passes the limit', async () => {
+  it('a chunked body is refused as soon as it passes the limit', async () => {
     const { port } = await door();
     const { socket, received, all } = raw(port);
     socket.write(head(port, 'transfer-encoding: chunked'));
     const chunk = `2710\r\n${'x'.repeat(10_000)}\r\n`;
     for (let i = 0; i < 11; i++) socket.write(chunk);
     await expect.poll(received).toMatch(/^HTTP\/1\.1 413 /);
-    // It goes on sending without end, and is cut.
+    // The client goes on sending without end, and its connection is cut.
     const more = setInterval(() => socket.write(chunk), 20);
     open.push(() => clearInterval(more));
     expect(await all).toContain('body_too_large');
   });
 
-  it('answers Prisma 6 in its own form', async () => {
+  it('an error at a path of Prisma 6 has the form that Prisma 6 reads', async () => {
     const { url } = await door();
     const reply = await fetch(`${url}/6.19.0/${'a'.repeat(64)}/graphql`, {
       method: 'POST',
@@ -145,7 +145,7 @@ describe('createHttpDoor', () => {
     expect(await reply.json()).toMatchObject({ code: 'P6005' });
   });
 
-  it('does not invite a body that it would refuse, and invites others', async () => {
+  it('the door answers 100 Continue to a body that it takes, and not to a body that it would refuse', async () => {
     const { port } = await door();
     const big = raw(port);
     big.socket.write(head(port, 'content-length: 100001\r\nexpect: 100-continue'));
@@ -159,14 +159,14 @@ describe('createHttpDoor', () => {
     await expect.poll(good.received).toContain('"bytes":5');
   });
 
-  it('ends a body that does not come', async () => {
+  it('a body that does not arrive in time is refused', async () => {
     const { port } = await door({ limits: { bodyMs: 50 } });
     const { socket, all } = raw(port);
     socket.write(`${head(port, 'content-length: 10')}hal`);
     expect(await all).toMatch(/^HTTP\/1\.1 408 .*body_timeout/s);
   });
 
-  it('ends the body that is longest on its way when all of them hold too much, and takes others', async () => {
+  it('when arriving bodies hold too much memory, the body that has been arriving longest is refused, and others are taken', async () => {
     const { port } = await door({ limits: { arrivingBytesMax: 300_000 } });
     const part = 'x'.repeat(90_000);
     const greedy = Array.from({ length: 4 }, () => raw(port));
@@ -178,19 +178,19 @@ describe('createHttpDoor', () => {
     const small = raw(port);
     small.socket.write(`${head(port, 'content-length: 5')}hello`);
     await expect.poll(small.received).toContain('"bytes":5');
-    // What is still there is whole when its end comes.
+    // A body that was not refused is complete when its last byte arrives.
     greedy[3]?.socket.write('y'.repeat(10_000));
     await expect.poll(() => greedy[3]?.received()).toContain('"bytes":100000');
   });
 
-  it('ends headers that do not come', async () => {
+  it('headers that do not arrive in time are refused', async () => {
     const { port } = await door({ limits: { headersMs: 50 } });
     const { socket, all } = raw(port);
     socket.write('POST /query HTTP/1.1\r\nhost: x\r\n');
     expect(await all).toMatch(/^HTTP\/1\.1 408 .*body_timeout/s);
   });
 
-  it('says that a body ended early', async () => {
+  it('a body that ends before its declared length is refused', async () => {
     const handled: string[] = [];
     const { port } = await door({
       handle: (request) => {
@@ -222,7 +222,7 @@ describe('createHttpDoor', () => {
     ['a target whose host is none', 'GET http://[/streams/all HTTP/1.1\r\nhost: x\r\n\r\n'],
     ['a target with an empty host', 'GET http:///streams/all HTTP/1.1\r\nhost: x\r\n\r\n'],
     ['a target with a password', 'GET http://a:b@x/streams/all HTTP/1.1\r\nhost: x\r\n\r\n'],
-  ])('refuses %s with 400, and says what is wrong', async (_, bytes) => {
+  ])('a request with this mistake is refused with 400 and a message that says what is wrong: %s', async (_, bytes) => {
     const { port } = await door({ mounts: [{ path: '/streams', stream: () => expect.unreachable() }] });
     const { socket, all } = raw(port);
     socket.end(bytes);
@@ -235,7 +235,7 @@ describe('createHttpDoor', () => {
     });
   });
 
-  it('takes the host of a target for the host, and HTTP/1.0 without one', async () => {
+  it('the host of an absolute target replaces the Host header, and HTTP/1.0 needs no host', async () => {
     const { port } = await door({
       handle: (request) => ({ status: 200, headers: {}, body: `${request.path} at ${request.header('host')}` }),
     });
@@ -251,11 +251,11 @@ describe('createHttpDoor', () => {
     }
   });
 
-  it('closes a connection on which nothing was sent, without a word', async () => {
+  it('a connection on which nothing was sent is closed without a reply', async () => {
     const { port } = await door({ limits: { headersMs: 50 } });
     const silent = raw(port);
     expect(await silent.all).toBe('');
-    // Of one that has asked before, only what it has begun is answered.
+    // A connection that has sent a whole request before gets an error for a request that it began.
     const { socket, all } = raw(port);
     socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\nGET');
     expect(await all).toMatch(/^HTTP\/1\.1 200 .*HTTP\/1\.1 408 /s);
@@ -267,7 +267,7 @@ describe('createHttpDoor', () => {
     'connection: upgrade\r\nupgrade: websocket',
     'connection: upgrade\r\nupgrade: ',
     'expect: a miracle',
-  ])('serves a request as it is, whatever else it would like: %s', async (lines) => {
+  ])('a request that asks for more than the door offers is served as a plain request: %s', async (lines) => {
     const upgraded: string[] = [];
     const { port } = await door({ upgrades: { '/stream': ({ url }) => upgraded.push(String(url)) } });
     const asked = (path: string, body: string): string =>
@@ -276,21 +276,21 @@ describe('createHttpDoor', () => {
       const { socket, received } = raw(port);
       socket.write(asked(path, 'hello'));
       await expect.poll(received).toMatch(new RegExp(`^HTTP/1.1 200 .*"path":"${path}".*"bytes":5`, 's'));
-      // The connection goes on, for a request without a body too.
+      // The connection stays open, also for a request without a body.
       socket.write(asked(path, ''));
       await expect.poll(received).toMatch(/"bytes":5.*HTTP\/1\.1 200 .*"bytes":0/s);
     }
     expect(upgraded).toEqual([]);
   });
 
-  it('answers CONNECT, which it does not do', async () => {
+  it('CONNECT is refused with 405', async () => {
     const { port } = await door();
     const { socket, all } = raw(port);
     socket.write('CONNECT x:80 HTTP/1.1\r\nhost: x:80\r\n\r\n');
     expect(await all).toMatch(/^HTTP\/1\.1 405 .*method_not_allowed/s);
   });
 
-  it('takes headers of Pulse size, and refuses larger ones', async () => {
+  it('headers as large as those of the Pulse extension are taken, and larger headers are refused', async () => {
     const { port, url } = await door();
     expect((await fetch(url, { headers: { 'x-test': 'x'.repeat(200_000) } })).status).toBe(200);
     const { socket, all } = raw(port);
@@ -298,9 +298,9 @@ describe('createHttpDoor', () => {
     expect(await all).toMatch(/^HTTP\/1\.1 431 .*headers_too_large/s);
   });
 
-  it('outlives any bytes', async () => {
+  it('the door goes on serving after any sequence of bytes', async () => {
     const { port, url } = await door({ limits: { headersMs: 50, bodyMs: 50, lingerMs: 50 } });
-    // Near enough to HTTP to get deep into it.
+    // Close enough to HTTP to reach most of the parser.
     const part = fc.oneof(
       fc.constantFrom(
         'POST ',
@@ -335,7 +335,7 @@ describe('createHttpDoor', () => {
     expect((await fetch(url)).status).toBe(200);
   });
 
-  it('cancels what nobody waits for', async () => {
+  it('a request whose client hangs up is cancelled', async () => {
     let cancellation: Cancellation | undefined;
     const { port } = await door({
       handle: (_, given) => {
@@ -351,7 +351,7 @@ describe('createHttpDoor', () => {
     await expect.poll(() => cancellation?.cancelled).toBe(true);
   });
 
-  it('cancels nothing that was answered, and keeps the connection', async () => {
+  it('a request that was answered is not cancelled, and its connection stays open', async () => {
     const cancellations: Cancellation[] = [];
     const { port } = await door({
       handle: (_, given) => {
@@ -367,7 +367,7 @@ describe('createHttpDoor', () => {
     expect(cancellations.map(({ cancelled }) => cancelled)).toEqual([false, false]);
   });
 
-  it('turns what a handler throws into a reply, and goes on', async () => {
+  it('an error that a handler throws becomes a reply, and the door goes on serving', async () => {
     let thrown: unknown = new DormouseError('queue_full');
     const { url } = await door({
       handle: () => {
@@ -382,7 +382,7 @@ describe('createHttpDoor', () => {
     expect(await bug.text()).not.toContain('secret');
   });
 
-  it('gives mounts their part of the address space, the longest path first', async () => {
+  it('each mount gets the requests below its path, and the longest matching path wins', async () => {
     const named =
       (name: string): ReplyHandler =>
       () => ({ status: 200, headers: {}, body: name });
@@ -403,7 +403,7 @@ describe('createHttpDoor', () => {
     expect(reply.headers.get('server-timing')).toMatch(/^total;dur=[\d.]+$/);
   });
 
-  it('takes the absolute form that proxies send, and names every stream too', async () => {
+  it('a target in the absolute form that proxies send is taken, and the reply of a stream has a cf-ray too', async () => {
     const { port } = await door({ mounts: [{ path: '/api/events', stream: (_, outgoing) => outgoing.end('stream') }] });
     const ask = (target: string): Promise<string> => {
       const one = raw(port);
@@ -416,7 +416,7 @@ describe('createHttpDoor', () => {
     expect(await ask('HTTP://x/api/events')).toMatch(/cf-ray: [0-9a-f]{16}-local.*stream$/is);
   });
 
-  it('hands upgrades to whom they belong, and takes others for what they are besides', async () => {
+  it('an upgrade goes to the handler of its path, and a request for any other upgrade is served as a plain request', async () => {
     const { port } = await door({
       upgrades: {
         '/stream': (incoming, socket) => {
@@ -440,7 +440,7 @@ describe('createHttpDoor', () => {
     expect(await ask('http://[/stream')).toMatch(/^HTTP\/1\.1 400 .*request_invalid/s);
   });
 
-  it('outlives streams and upgrades that throw', async () => {
+  it('the door goes on serving after a stream or an upgrade has thrown an error', async () => {
     const broken = (): never => {
       throw new TypeError('secret');
     };
@@ -457,7 +457,7 @@ describe('createHttpDoor', () => {
     expect((await fetch(url)).status).toBe(200);
   });
 
-  it('answers HEAD without a body', async () => {
+  it('the reply to HEAD has no body', async () => {
     const { port } = await door();
     const answered = await new Promise<{ status: number | undefined; length: string | undefined }>(
       (resolve, reject) => {
@@ -473,7 +473,7 @@ describe('createHttpDoor', () => {
     expect(Number(answered.length)).toBeGreaterThan(0);
   });
 
-  it('finishes what is in flight before it closes, and takes nothing new', async () => {
+  it('a door that closes finishes the requests in flight and takes no new ones', async () => {
     let finish: (() => void) | undefined;
     const {
       port,
@@ -497,7 +497,7 @@ describe('createHttpDoor', () => {
     await idle.all;
   });
 
-  it('cuts what does not finish in time', async () => {
+  it('a door that closes cuts requests that do not finish in time', async () => {
     let asked = false;
     const { port, door: made } = await door({
       limits: { drainMs: 50 },
@@ -513,7 +513,7 @@ describe('createHttpDoor', () => {
     expect(await all).toBe('');
   });
 
-  it('waits for no stream, no upgraded connection and no silent one', async () => {
+  it('a door that closes does not wait for streams, upgraded connections or silent connections', async () => {
     const handled: string[] = [];
     const { port, door: made } = await door({
       limits: { drainMs: 600_000 },
@@ -538,7 +538,7 @@ describe('createHttpDoor', () => {
     await Promise.all([silent.all, stream.all, upgraded.all]);
   });
 
-  it('says which port is in use, and which address is not ours', async () => {
+  it('the error says which port is in use, or which address is not one of this machine', async () => {
     const other = createTcpServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     open.push(() => other.close());

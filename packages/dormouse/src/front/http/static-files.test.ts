@@ -23,7 +23,7 @@ describe('staticFiles', () => {
   });
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-  it('serves the page at its path and at every view of it', async () => {
+  it('the page is served at its path and at the path of each of its views', async () => {
     expect(await get('/dashboard')).toMatchObject({ status: 308, headers: { location: '/dashboard/' } });
     for (const path of ['/dashboard/', '/dashboard/databases', '/dashboard/index.html']) {
       const reply = await get(path);
@@ -34,7 +34,7 @@ describe('staticFiles', () => {
     }
   });
 
-  it('serves hashed files for good', async () => {
+  it('a file with a hash in its name may be cached forever', async () => {
     const reply = await get('/dashboard/assets/app-abcd1234.js');
     expect(reply.headers['content-type']).toContain('javascript');
     expect(reply.headers['cache-control']).toContain('immutable');
@@ -48,18 +48,18 @@ describe('staticFiles', () => {
     '/dashboard/assets/../../secret.json',
     '/dashboard/no.js',
     '/dashboard/a\\..\\secret.json',
-  ])('gives nothing at %s', async (path) => {
+  ])('no file is served at %s', async (path) => {
     await expect(get(path)).rejects.toMatchObject({ code: 'route_unknown' });
   });
 
-  it('takes GET and HEAD only', async () => {
+  it('static files are served by GET and HEAD only', async () => {
     await expect(get('/dashboard/', 'POST')).rejects.toMatchObject({ code: 'method_not_allowed' });
     expect((await get('/dashboard/', 'HEAD')).status).toBe(200);
   });
 });
 
 describe('redirect', () => {
-  it('sends browsers on, and nothing else', () => {
+  it('a redirect answers GET with the new location and refuses other methods', () => {
     const send = (method: string): unknown =>
       redirect('/dashboard/')(
         { method, path: '/', search: '', header: () => undefined, body: new Uint8Array(0) },

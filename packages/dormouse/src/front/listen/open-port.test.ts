@@ -8,7 +8,7 @@ import { openPort, type PortOptions } from './open-port.ts';
 
 const at = (host: string, port: number): PortOptions => ({ host, port, portFlag: '--pg-port', log: silentLogger });
 
-it('a free port is opened, and its number is given', async () => {
+it('a free port is opened and its number is returned, and a port in use is refused with the flag to change', async () => {
   const { host, port, close } = await openPort(at('127.0.0.1', 0));
   expect([host, port]).toEqual(['127.0.0.1', expect.any(Number)]);
   await expect(openPort(at('127.0.0.1', port))).rejects.toMatchObject({
@@ -18,11 +18,11 @@ it('a free port is opened, and its number is given', async () => {
   await close();
 });
 
-it('an address that this machine does not have is a mistake in the use, whichever port is asked for', async () => {
+it('an address that this machine does not have is refused with usage_invalid', async () => {
   await expect(openPort(at('192.0.2.1', 0))).rejects.toMatchObject({ code: 'usage_invalid' });
 });
 
-it('a port that needs more rights is a mistake in the use, and the error names the flag of that port', () => {
+it('a port that needs more rights is refused with usage_invalid, and the error names the flag of that port', () => {
   for (const flag of ['--port', '--pg-port'] as const) {
     const error = listenFailure(Object.assign(new Error('no'), { code: 'EACCES' }), '::1', 443, flag);
     expect(error.code).toBe('usage_invalid');
