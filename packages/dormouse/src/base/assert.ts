@@ -1,4 +1,4 @@
-/** A broken invariant: a bug of ours, never the caller's mistake. */
+/** A broken invariant: a bug of Dormouse, never the caller's mistake. */
 export class AssertionError extends Error {
   override readonly name = 'AssertionError';
 }

@@ -1,4 +1,4 @@
-/** Tells work that nobody waits for it any more (the client hung up). One way, once. */
+/** Tells work that no client waits for it any more (the client hung up). Fires once, and cannot be undone. */
 export class Cancellation {
   #cancelled = false;
   /** The first listener; hardly any request has a second. */
@@ -20,7 +20,7 @@ export class Cancellation {
     if (others) for (const listener of others) listener();
   }
 
-  /** Calls `listener` once when cancelled (at once if it already is); the result takes it back. */
+  /** Calls `listener` once on cancellation (at once if already cancelled). The result removes the listener. */
   onCancel(listener: () => void): () => void {
     if (this.#cancelled) {
       listener();

@@ -4,23 +4,23 @@ import type { DatabaseId, KeyId } from './ids.ts';
 export type Role = 'owner' | 'writer' | 'reader';
 export const ROLES: readonly Role[] = ['owner', 'writer', 'reader'];
 
-/** Where one database departs from how the platform lets databases rest. Times in milliseconds, Infinity for never. */
+/** Settings of one database that replace the platform's own for rest. Times in milliseconds, Infinity for never. */
 export interface RestOverrides {
   readonly suspendAfterMs?: number;
   readonly stopAfterMs?: number;
-  /** Neither suspended nor stopped for idleness; comes up by itself. */
+  /** The database is neither suspended nor stopped for idleness, and starts by itself. */
   readonly alwaysOn?: boolean;
   /** A session that has run LISTEN counts as activity until it ends. */
   readonly listenKeepsAwake?: boolean;
 }
 
-/** Where one database departs from what the platform lets each take. Infinity for no limit. */
+/** Limits of one database that replace those of the platform. Infinity for no limit. */
 export interface LimitOverrides {
-  /** Of all its server's processes and of the files the kernel caches for them; over it the server is ended. */
+  /** Memory of the server's processes and of the files that the kernel caches for them. Over it the server is ended. */
   readonly memoryLimitBytes?: number;
   /** Processors it may use, also a part of one. */
   readonly cpuLimit?: number;
-  /** Its share where processors are short, beside the others' shares: 1 to 10000, 100 as it comes. */
+  /** Its share of the processors while they are short, relative to other databases: 1 to 10000, by default 100. */
   readonly cpuWeight?: number;
   /** Processes of its server. */
   readonly processLimit?: number;
@@ -40,11 +40,11 @@ export interface DatabaseRecord {
   readonly pgMajor: number;
   /** Milliseconds since 1970 UTC. */
   readonly createdAtMs: number;
-  /** Absent: nothing of its own. */
+  /** Absent: the platform's settings hold. */
   readonly rest?: RestOverrides;
   /**
-   * For a test: nothing of it is synced, and it does not outlive a boot of the machine. Absent: a database like any
-   * other.
+   * The database is for a test: its files are not synced, and it does not survive a reboot of the machine. Absent: an
+   * ordinary database.
    */
   readonly throwAway?: boolean;
   readonly limits?: LimitOverrides;
@@ -58,7 +58,7 @@ export interface KeyRecord {
   readonly revoked: boolean;
 }
 
-/** Look-ups in memory, never I/O: this stands on the path of every query. Written by control/ only. */
+/** Look-ups in memory, never I/O, because every query uses them. Only control/ writes the catalog. */
 export interface Catalog {
   database(id: DatabaseId): DatabaseRecord | undefined;
   key(id: KeyId): KeyRecord | undefined;

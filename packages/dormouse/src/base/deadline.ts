@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts';
 
-/** A moment on the monotonic clock by which something must be done. Cheap: no timer hangs from it. */
+/** A moment on the monotonic clock by which something must be done. Cheap: it has no timer. */
 export class Deadline {
   readonly clock: Clock;
   /** Monotonic milliseconds; Infinity for none. */

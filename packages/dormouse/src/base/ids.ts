@@ -34,7 +34,7 @@ function randomName(random: RandomBytes): string {
   return out;
 }
 
-/** `00` to `ff`: every request has an id. */
+/** `00` to `ff`, written once, because every request has an id. */
 const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 function hex(bytes: Uint8Array): string {

@@ -7,11 +7,11 @@ export interface LimitBound {
   readonly whole: boolean;
 }
 
-/** Lower ones would not let a server start, or nobody log in: it has 7 processes and shared memory of some 25 MB. */
+/** Below the minimum no server would start, or no login succeed: it has 7 processes and some 25 MB of shared memory. */
 export const LIMIT_BOUNDS: Readonly<Record<keyof LimitOverrides, LimitBound>> = {
   memoryLimitBytes: { min: 64 * 2 ** 20, max: 2 ** 50, whole: true },
   cpuLimit: { min: 0.05, max: 1024, whole: false },
-  /** Those of the kernel. */
+  /** The bounds of the kernel. */
   cpuWeight: { min: 1, max: 10_000, whole: true },
   processLimit: { min: 16, max: 4_000_000, whole: true },
   tempLimitBytes: { min: 1024, max: 2 ** 40, whole: true },
@@ -24,8 +24,8 @@ export function limitFits(name: keyof LimitOverrides, value: number): boolean {
 }
 
 /**
- * None, and the weight that the kernel gives of its own accord. The default: Postgres bounds its processes by
- * max_connections itself, and a start without limits is not slowed by a group.
+ * The default: no limits, and the kernel's own default weight. Postgres itself bounds its processes by max_connections,
+ * and a start without limits is not slowed by a control group.
  */
 export const NO_LIMITS: Required<LimitOverrides> = {
   memoryLimitBytes: Number.POSITIVE_INFINITY,

@@ -1,13 +1,13 @@
-/** What a transaction needs of a SQLite connection. */
+/** The part of a SQLite connection that a transaction needs. */
 export interface SqlConnection {
   exec(sql: string): unknown;
   readonly inTransaction: boolean;
 }
 
 /**
- * Commits what `work` does, or nothing of it, and throws what failed. By hand: on a full disk SQLite has rolled back by
- * itself, and whoever rolls back then is told that there is no transaction instead of `SQLITE_FULL` (libsql's own
- * transactions are).
+ * Commits all changes of `work`, or none, and rethrows an error. The transactions of libsql are not used: on a full
+ * disk SQLite rolls back by itself, and the second rollback of libsql hides `SQLITE_FULL` behind the error that there
+ * is no transaction.
  */
 export function sqlTransaction(db: SqlConnection, work: () => void): void {
   db.exec('BEGIN IMMEDIATE');

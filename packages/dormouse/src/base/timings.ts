@@ -8,9 +8,9 @@ const PREFIXES: readonly string[] = STAGES.map((stage) => `${stage};dur=`);
 /** `.000` to `.999`. */
 const THOUSANDTHS: readonly string[] = Array.from({ length: 1000 }, (_, n) => `.${String(n).padStart(3, '0')}`);
 
-/** Where one request's time went, milliseconds a stage. Stages that were not passed stay absent. */
+/** The time of one request in each stage, in milliseconds. Stages that the request did not pass stay absent. */
 export class Timings {
-  /** Below zero: not passed. */
+  /** Below zero: the request did not pass the stage. */
   readonly #ms: number[] = [-1, -1, -1, -1, -1, -1, -1];
 
   add(stage: Stage, ms: number): void {
@@ -30,7 +30,7 @@ export class Timings {
     for (let place = 0; place < PREFIXES.length; place++) {
       const ms = this.#ms[place] as number;
       if (ms < 0) continue;
-      // Half of what a query's header costs by `toFixed`.
+      // This takes half the time of `toFixed`.
       const us = Math.round(ms * 1000);
       const whole = Math.floor(us / 1000);
       out += `${out === '' ? '' : ', '}${PREFIXES[place]}${whole}${THOUSANDTHS[us - whole * 1000]}`;

@@ -47,7 +47,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   const verifiers = new Map(
     options.keys.map(({ kid, x }) => [kid, importJWK({ kty: 'OKP', crv: 'Ed25519', x }, 'EdDSA')] as const),
   );
-  // In order of arrival: the oldest goes first. A token thrown out is only verified once more.
+  // In order of arrival: the oldest token is dropped first. A dropped token is verified again at its next use.
   const verified = new Map<string, Verified>();
 
   /** Checks, on every use of a token, all that may change after its signature was verified. */
@@ -74,8 +74,8 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     return admit(claims);
   }
 
-  // The last header and what it proved: an app sends the same one with every query, and comparing costs less than a
-  // look-up does.
+  // The last header and its verified token: an application sends the same header with every query, and a comparison
+  // costs less than a look-up.
   let lastHeader = '';
   let last: Verified | undefined;
 

@@ -8,11 +8,11 @@ export interface CacheEntry {
   readonly status: number;
   readonly contentType: string;
   readonly body: Uint8Array;
-  /** When the origin was asked, monotonic milliseconds: what the reply says was true then or later. */
+  /** When the origin was asked, in monotonic milliseconds: the content of the reply was true then or later. */
   readonly readAtMs: number;
   /** The same moment as an HTTP date. */
   readonly lastModified: string;
-  /** Monotonic milliseconds after which nobody gets it. */
+  /** The moment, in monotonic milliseconds, from which the entry is no longer served. */
   readonly endsAtMs: number;
 }
 
@@ -21,10 +21,10 @@ export interface CacheStoreLimits {
   readonly entryBytesMax: number;
 }
 
-/** What an entry costs beside its body and key: objects, map slots, tag sets. Measured near 600 bytes on Node 20. */
+/** Memory of an entry beside its body and key: objects, map slots, tag sets. Measured near 600 bytes on Node 20. */
 const ENTRY_OVERHEAD_BYTES = 640;
 
-/** What is kept of one database. */
+/** The entries of one database. */
 interface Kept {
   bytes: number;
   /** Keys in order of use, oldest first. */
@@ -33,8 +33,9 @@ interface Kept {
 }
 
 /**
- * Kept replies, with an index by database and tag. When there are too many, the database that has most loses what it
- * used longest ago: one that floods the cache pushes out its own. Knows no time and no wish.
+ * Kept replies, with an index by database and tag. When the store is full, the database with the most bytes loses its
+ * least recently used entry, so a database that floods the cache loses its own entries. The store knows neither the
+ * time nor what a request asks of the cache.
  */
 export class CacheStore {
   readonly #limits: CacheStoreLimits;
@@ -61,8 +62,8 @@ export class CacheStore {
   }
 
   /**
-   * Keeps an entry in place of an earlier one of its key, pushing out others as need be; false if it is too large to
-   * keep.
+   * Keeps an entry in place of an earlier one with the same key, and drops other entries to make room. Returns false if
+   * the entry is too large to keep.
    */
   put(entry: CacheEntry): boolean {
     this.delete(entry.key);
@@ -114,7 +115,7 @@ export class CacheStore {
     if (kept.keys.size === 0) this.#databases.delete(entry.databaseId);
   }
 
-  /** Drops what a database has under any of `tags`, or all it has; gives how many entries went. */
+  /** Drops the entries of a database that have any of `tags`, or all its entries. Returns how many were dropped. */
   drop(databaseId: DatabaseId, tags: readonly string[] | 'all'): number {
     const kept = this.#databases.get(databaseId);
     if (!kept) return 0;

@@ -1,10 +1,10 @@
 import { DormouseError } from '../base/index.ts';
 
-/** What a client wants of the cache for one query (`cacheStrategy`). */
+/** What a client asks of the cache for one query (`cacheStrategy`). */
 export interface CacheWish {
-  /** Fresh for this long. */
+  /** How long a reply is fresh. */
   readonly ttlMs: number;
-  /** After that served stale for this long, while one refresh runs behind. */
+  /** How long after that a reply is served stale, while one refresh runs in the background. */
   readonly swrMs: number;
   /** Sorted, without repeats. */
   readonly tags: readonly string[];
@@ -12,10 +12,10 @@ export interface CacheWish {
 
 /** A year, the protocol's own bound. */
 export const CACHE_TTL_SECONDS_MAX = 31_536_000;
-/** Tags a query, the protocol's own bound. */
+/** Tags per query, the protocol's own bound. */
 export const CACHE_TAGS_MAX = 5;
 
-/** Five tags have under 400. */
+/** Five tags take less than 400 bytes. */
 const INVALIDATION_BYTES_MAX = 16 * 1024;
 
 const TAG = /^[A-Za-z0-9_]{1,64}$/;
@@ -23,7 +23,7 @@ const NO_TAGS: readonly string[] = [];
 
 /**
  * Reads `cache-control` (`max-age=60,stale-while-revalidate=30`, or `no-cache`) and `accelerate-cache-tags` (`a,b`).
- * Undefined: not to be cached. Throws `request_invalid` for times that are no times or over a year, and for bad tags.
+ * Undefined: the reply is not cached. Throws `request_invalid` for invalid times, times over a year and invalid tags.
  */
 export function parseCacheWish(cacheControl: string | undefined, tags: string | undefined): CacheWish | undefined {
   if (cacheControl === undefined || cacheControl === 'no-cache') return undefined;
@@ -51,7 +51,7 @@ function milliseconds(name: string, text: string): number {
   return seconds * 1000;
 }
 
-/** Checks tags; gives them sorted, each once. Throws `request_invalid` with the rule. */
+/** Checks tags; returns them sorted, without repeats. Throws `request_invalid` with the rule. */
 export function parseTags(tags: readonly unknown[]): readonly string[] {
   const checked = new Set<string>();
   for (const tag of tags) {

@@ -4,17 +4,19 @@ import type { CacheWish } from './cache-wish.ts';
 import { isKeepable } from './cacheable.ts';
 import { createHttpDate } from './http-date.ts';
 
-/** One question to the cache. */
+/** One request to the cache. */
 export interface CacheAsk {
   readonly key: string;
   readonly databaseId: DatabaseId;
   readonly wish: CacheWish;
-  /** Fires when the asker hangs up. */
+  /** Fires when the client hangs up. */
   readonly cancellation: Cancellation;
-  /** Whether this may be kept at all; asked at most once, and only where nothing is known of the key yet. */
+  /** Tells whether the reply may be kept. Called at most once, and only if the cache has no entry for the key. */
   readonly mayKeep: () => boolean;
-  /** Asks the origin. `cancellation` fires when nobody waits any more. */
-  /** `behind` a reply that was given already: nothing of it belongs to the asker's own time. */
+  /**
+   * Asks the origin. `cancellation` fires when no client waits any more. `behind` is true for a refresh that runs after
+   * a stale reply was given: its time is no part of that reply's timings.
+   */
   readonly fetch: (cancellation: Cancellation, behind: boolean) => Promise<MinimalReply>;
 }
 
@@ -22,24 +24,24 @@ export type CacheStatus = 'ttl' | 'swr' | 'miss' | 'none';
 
 export interface CacheAnswer {
   readonly cacheStatus: CacheStatus;
-  /** May be shared with others: copy the headers, never write to them. */
+  /** Other requests may share this object: copy the headers, never write to them. */
   readonly reply: MinimalReply;
   /** HTTP date of the moment the origin was asked. */
   readonly lastModified: string;
-  /** False where this asker's own question reached the origin, so the origin has counted it. */
+  /** False if this request itself reached the origin, which then has counted it. */
   readonly shared: boolean;
 }
 
 export interface CacheOptions {
   readonly clock: Clock;
   readonly limits: CacheStoreLimits;
-  /** Told of refreshes running behind a reply (a Worker keeps itself alive for them). */
+  /** Gets each refresh that runs after its reply was given (a Worker keeps itself alive for them). */
   readonly background: (work: Promise<unknown>) => void;
-  /** Told of a refresh that failed; the stale entry stays. */
+  /** Called when a refresh has failed; the stale entry stays. */
   readonly onRefreshFailed: (databaseId: DatabaseId, error: unknown) => void;
 }
 
-/** One question on its way to the origin, for everybody who asks the same meanwhile. */
+/** One call to the origin, shared by all requests with the same key that arrive meanwhile. */
 interface Flight {
   readonly key: string;
   readonly databaseId: DatabaseId;
@@ -50,23 +52,23 @@ interface Flight {
   reply: Promise<MinimalReply>;
   waiters: number;
   landed: boolean;
-  /** An invalidation passed: what it read is older than that and must not be kept. */
+  /** An invalidation came after the call began: its reply may be older than that and must not be kept. */
   fenced: boolean;
 }
 
 /**
- * Keeps replies by the wish of those who ask: fresh until ttl, then stale until ttl + swr while exactly one refresh
- * runs. Asks of one key that meet on a miss share one flight. Age counts from the moment the origin was asked, never
- * later.
+ * Keeps replies for as long as the requests ask: fresh until ttl, then stale until ttl + swr while exactly one refresh
+ * runs. Requests with one key that miss at the same time share one call to the origin, a flight. The age of a reply
+ * counts from the moment when the origin was asked, never from a later one.
  */
 export class Cache {
   readonly #clock: Clock;
   readonly #options: CacheOptions;
   readonly #store: CacheStore;
   readonly #httpDate: () => string;
-  /** The flight that the next asker of a key may join. */
+  /** The flight that the next request with a key may join. */
   readonly #joinable = new Map<string, Flight>();
-  /** Every flight that may still keep what it brings; an invalidation must find it here. */
+  /** Every flight whose reply may still be kept; an invalidation must find the flight here. */
   readonly #flights = new Set<Flight>();
 
   constructor(options: CacheOptions) {
@@ -80,7 +82,7 @@ export class Cache {
     return { ...this.#store.stats, flights: this.#flights.size };
   }
 
-  /** Answers from what is kept, at once, or asks the origin. Rejects with what `fetch` rejects with. */
+  /** Answers at once from a kept reply, or asks the origin. Rejects with the error of `fetch`. */
   answer(ask: CacheAsk): CacheAnswer | Promise<CacheAnswer> {
     const entry = this.#store.get(ask.key);
     if (entry) {
@@ -95,13 +97,13 @@ export class Cache {
     return this.#miss(ask, entry !== undefined);
   }
 
-  /** Drops what a database has under any of `tags`, or everything; what is being read now will not be kept either. */
+  /** Drops the entries of a database with any of `tags`, or all. Replies that are being read are not kept either. */
   invalidate(databaseId: DatabaseId, tags: readonly string[] | 'all'): number {
     for (const flight of this.#flights) {
       if (flight.databaseId !== databaseId) continue;
       if (tags !== 'all' && !flight.tags.some((tag) => tags.includes(tag))) continue;
       flight.fenced = true;
-      // Who asks from now on must not join what was read before.
+      // Requests from now on must not join a flight that began before.
       this.#unlist(flight);
     }
     return this.#store.drop(databaseId, tags);
@@ -119,8 +121,8 @@ export class Cache {
       try {
         return answered(await flight.reply, 'miss', flight.lastModified, running !== undefined);
       } catch (error) {
-        // The failure may be the other asker's (its time was up): ask once on our own account, together with others
-        // like us.
+        // The failure may concern the request that began the flight only (its time was up). The requests that joined
+        // it ask once more, together.
         if (!running || attempt > 0 || ask.cancellation.cancelled) throw error;
         knownToKeep = true;
       } finally {
@@ -129,7 +131,7 @@ export class Cache {
     }
   }
 
-  /** A flight whose reading is young enough for this asker's wish: a slow one may have begun before that. */
+  /** The flight of the key, unless it began so long ago that its reply is too old for this request. */
   #runningFlight(ask: CacheAsk): Flight | undefined {
     const flight = this.#joinable.get(ask.key);
     if (!flight) return undefined;
@@ -137,18 +139,18 @@ export class Cache {
     return ageMs < ask.wish.ttlMs + ask.wish.swrMs ? flight : undefined;
   }
 
-  /** Reads anew behind a stale reply, unless that is under way; says whether it began. */
+  /** Starts a refresh behind a stale reply, unless a flight of the key is under way. Returns whether it started one. */
   #refresh(ask: CacheAsk): boolean {
     if (this.#joinable.has(ask.key)) return false;
     const flight = this.#launch(ask, true);
-    // A waiter that never leaves: no client's hang-up ends a refresh.
+    // This waiter never leaves, so that no client that hangs up ends a refresh.
     flight.waiters += 1;
     const { databaseId } = ask;
     this.#options.background(flight.reply.catch((error: unknown) => this.#options.onRefreshFailed(databaseId, error)));
     return true;
   }
 
-  /** Registers a waiter; the last one to hang up or leave ends the flight. */
+  /** Registers a waiter. The flight is cancelled when its last waiter hangs up or leaves. */
   #join(flight: Flight, cancellation: Cancellation): () => void {
     flight.waiters += 1;
     let joined = true;
@@ -201,7 +203,7 @@ export class Cache {
 
   #keep(flight: Flight, wish: CacheWish, reply: MinimalReply): void {
     const { key, databaseId, tags, readAtMs, lastModified } = flight;
-    // Two flights of one key may land out of order; the younger reading stays.
+    // Two flights of one key may end out of order; the later reading stays.
     const present = this.#store.get(key);
     if (present && present.readAtMs > readAtMs) return;
     this.#store.put({

@@ -31,7 +31,7 @@ import { createRequestIds } from './request-ids.ts';
 
 /** Bounds of the edge, each a flag of `dormouse start` where users need it. */
 export interface EdgeLimits {
-  /** A whole call, wake and queue included; the engine's own limit on the query is shorter. */
+  /** Time of a whole call, wake and queue included; the engine's own limit for the query is shorter. */
   readonly callMs: number;
   readonly cacheBytesMax: number;
   readonly cacheEntryBytesMax: number;
@@ -42,7 +42,7 @@ export const DEFAULT_EDGE_LIMITS: EdgeLimits = {
   // The engine's 60 s for a query, and as long again for a cold start under load and the queue.
   callMs: 120_000,
   cacheBytesMax: 64 * 1024 * 1024,
-  // One sixteenth of the whole: one reply must not push out everybody else's.
+  // One sixteenth of the whole: one reply must not push out those of all other databases.
   cacheEntryBytesMax: 4 * 1024 * 1024,
   // About 1 KiB each with its token.
   tokensMax: 10_000,
@@ -50,7 +50,7 @@ export const DEFAULT_EDGE_LIMITS: EdgeLimits = {
 
 export interface EdgeOptions {
   readonly catalog: Pick<Catalog, 'database' | 'key' | 'count'>;
-  /** What stands behind: in Node the engine, in a Worker the network. */
+  /** Answers the requests that the edge passes on: in Node the engine, in a Worker the network. */
   readonly origin: Origin;
   readonly keys: readonly EdgeKey[];
   readonly clock: Clock;
@@ -63,16 +63,16 @@ export interface EdgeOptions {
   readonly log: Logger;
   /** Names the history of a database: a database made anew under the same id never meets old entries. */
   readonly generationOf: (databaseId: DatabaseId) => string;
-  /** Told of work that goes on behind a reply; a Worker keeps itself alive for it. */
+  /** Gets the work that goes on after a reply was given; a Worker keeps itself alive for it. */
   readonly background?: (work: Promise<unknown>) => void;
 }
 
 export interface Edge {
   /** Serves one request; never rejects. `cancellation` fires when the client hangs up. */
   handle(request: QueryRequest, cancellation: Cancellation): Promise<MinimalReply>;
-  /** Who asks, by the value of an authorization header; for doors that stream. Throws or rejects with `key_*`. */
+  /** The principal of an authorization header, for doors that stream. Throws or rejects with `key_*`. */
   authenticate(authorization: string | undefined): Principal | Promise<Principal>;
-  /** Drops cached replies of a database: by tag, or all. Gives how many went. */
+  /** Drops cached replies of a database, by tag or all. Returns how many were dropped. */
   invalidate(databaseId: DatabaseId, tags: readonly string[] | 'all'): number;
   readonly stats: { readonly entries: number; readonly bytes: number; readonly flights: number };
 }
@@ -127,7 +127,7 @@ class EdgeOfOneRegion implements Edge {
     const timings = new Timings();
     let reply: MinimalReply;
     let route: Route | undefined;
-    // One function from authentication to the reply: each that waits for another costs a query one part in a hundred.
+    // One function from authentication to the reply: each further async function costs a query one percent of its time.
     try {
       route = parseRoute(request.method, request.path);
       const proven = this.#authenticate(request.header('authorization'));
@@ -153,7 +153,7 @@ class EdgeOfOneRegion implements Edge {
       reply = this.#render(thrown, request, requestId, route);
     }
     timings.add('total', clock.monotonic() - startedMs);
-    // Every branch above made its headers for this reply alone.
+    // Every branch above made a headers object for this reply alone, so that it may be written to.
     reply.headers['server-timing'] = timings.header();
     reply.headers['cf-ray'] = `${requestId}-${region}`;
     return reply;
@@ -171,7 +171,7 @@ class EdgeOfOneRegion implements Edge {
       wish,
       cancellation: call.cancellation,
       mayKeep: () => asksForReads(route.protocol, request.body),
-      // The flight belongs to all who wait for it: its own deadline and hang-up, not the first asker's.
+      // Several requests may wait for this call: it has its own deadline and cancellation, not those of the first.
       fetch: (cancellation, behind) =>
         origin.handle(request, {
           ...call,
@@ -182,7 +182,7 @@ class EdgeOfOneRegion implements Edge {
     });
     let answer: CacheAnswer;
     if (pending instanceof Promise) {
-      // A follower's whole wait is the cache's; a leader's time belongs to the stages behind.
+      // The wait for another request's call counts as cache time; the time of an own call counts for its stages.
       call.timings.add('cache', clock.monotonic() - lookupMs);
       const waitMs = clock.monotonic();
       answer = await pending;
@@ -191,7 +191,7 @@ class EdgeOfOneRegion implements Edge {
       answer = pending;
       call.timings.add('cache', clock.monotonic() - lookupMs);
     }
-    // What the origin did not see, it did not count.
+    // The origin counts only the operations that reach it.
     if (answer.shared) catalog.count(keyId, databaseId, 1);
     return queryReply(answer.reply, answer.cacheStatus, answer.lastModified, digest);
   }
@@ -206,7 +206,7 @@ class EdgeOfOneRegion implements Edge {
     if (error.kind === 'service' || !(thrown instanceof DormouseError)) {
       this.#options.log.log('error', error.message, { requestId, code: error.code, cause: error.cause });
     } else if (error.cause !== undefined) {
-      // What looks like the caller's mistake may be a bug of ours: the cause tells.
+      // An error that looks like the caller's mistake may be a bug of Dormouse: the cause shows which.
       this.#options.log.log('info', error.message, { requestId, code: error.code, cause: error.cause });
     }
     const reply = renderError(error, route?.protocol ?? protocolOf(request.path));
@@ -218,8 +218,8 @@ class EdgeOfOneRegion implements Edge {
 }
 
 /**
- * What the client wants of the cache. The extension asks for caching inside transactions too; there a reply is this
- * transaction's alone.
+ * What the client asks of the cache. The extension asks for caching inside transactions too, but there a reply is valid
+ * in that transaction only.
  */
 function wishOf(route: Route, request: QueryRequest): CacheWish | undefined {
   if (route.name !== 'query') return undefined;
@@ -235,7 +235,7 @@ function queryReply(
   lastModified: string,
   signature: string | undefined,
 ): MinimalReply {
-  // One literal, places for what comes last included: a cached reply spent a fifth of its time on growing this object.
+  // One literal, with empty values for later headers: a cached reply spent a fifth of its time on growing this object.
   const headers: Record<string, string> = {
     'content-type': reply.headers['content-type'] ?? 'application/json',
     'accelerate-cache-status': cacheStatus,
@@ -243,7 +243,7 @@ function queryReply(
     'server-timing': '',
     'cf-ray': '',
   };
-  // An origin that is an edge itself says what its own cache did; here ours counts.
+  // An origin that is an edge itself reports its own cache; the headers of this edge's cache come first.
   for (const name in reply.headers) headers[name] ??= reply.headers[name] ?? '';
   if (signature !== undefined) headers['accelerate-signature'] = signature;
   return { status: reply.status, headers, body: reply.body };

@@ -1,6 +1,6 @@
 import type { Clock } from '../base/index.ts';
 
-/** Gives the present as an HTTP date, which has seconds: it is written once a second. */
+/** Returns a function that gives the present time as an HTTP date. The text is written once per second. */
 export function createHttpDate(clock: Clock): () => string {
   let second = Number.NaN;
   let text = '';

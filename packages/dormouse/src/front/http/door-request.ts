@@ -2,12 +2,12 @@ import { IncomingMessage } from 'node:http';
 import { DormouseError } from '../../base/index.ts';
 import type { ArrivingBody, SlowBodies } from './slow-bodies.ts';
 
-/** Given the whole body, or why there is none. */
+/** Gets the whole body, or the reason why it is not complete. */
 export type OnBody = (body: Uint8Array, failure: DormouseError | undefined) => void;
 
 const EMPTY = new Uint8Array(0);
 
-/** What the request says of its body: undefined for a chunked one, 0 for none. */
+/** The length of the body by the request's headers: undefined for a chunked body, 0 for none. */
 export function declaredBytes(incoming: IncomingMessage): number | undefined {
   if (incoming.headers['transfer-encoding'] !== undefined) return undefined;
   const declared = incoming.headers['content-length'];
@@ -15,12 +15,12 @@ export function declaredBytes(incoming: IncomingMessage): number | undefined {
 }
 
 /**
- * Node's request, with a way of its own to collect a whole body: what the parser pushes is taken as it comes, past the
- * stream with its events and ticks (which cost a query 3 µs of 60). Who does not collect reads it as the stream that it
- * is.
+ * Node's request, with a faster way to collect a whole body: the chunks are taken directly from the parser, without the
+ * events and ticks of a stream (which cost a query 3 µs of 60). If the body is not collected, the request is a plain
+ * stream.
  */
 export class DoorRequest extends IncomingMessage implements ArrivingBody {
-  /** Without an initial value: the constructor above writes it first, by the accessor below. */
+  /** Has no initial value: the parent's constructor writes it first, through the accessor below. */
   declare asksUpgrade: boolean;
   sinceMs = 0;
   earlier: ArrivingBody | undefined;
@@ -40,7 +40,7 @@ export class DoorRequest extends IncomingMessage implements ArrivingBody {
     return this.asksUpgrade;
   }
   set upgrade(asked: boolean | null) {
-    // The parser writes it before it knows the method and the headers, and the server after.
+    // The parser sets this before it knows the method and the headers, and the server sets it afterwards.
     this.asksUpgrade = asked === true && (this.method == null || this.method === 'CONNECT' || this.takesUpgrade());
   }
 
@@ -54,7 +54,7 @@ export class DoorRequest extends IncomingMessage implements ArrivingBody {
   /**
    * Collects the body, bounded in bytes and time; one chunk is given as it came, without a copy. Fails with
    * `body_too_large` as soon as that is known, `body_timeout`, or `request_invalid` for a body that ends early. The
-   * rest is unread then: the caller answers and closes.
+   * rest is then unread: the caller answers and closes the connection.
    */
   collect(bytesMax: number, slow: SlowBodies, sinceMs: number, onBody: OnBody): void {
     const declared = declaredBytes(this);
@@ -71,7 +71,7 @@ export class DoorRequest extends IncomingMessage implements ArrivingBody {
     }
   }
 
-  /** The sender is gone: a body that is not whole fails. */
+  /** Reports that the sender is gone: a body that is not complete fails. */
   abandon(): void {
     this.#settle(new DormouseError('request_invalid', { message: 'The body ended before its length.' }));
   }
@@ -84,7 +84,7 @@ export class DoorRequest extends IncomingMessage implements ArrivingBody {
   override push(chunk: Uint8Array | null, encoding?: BufferEncoding): boolean {
     if (this.#onBody === undefined) return super.push(chunk, encoding);
     if (chunk === null) {
-      // Tells Node that nobody has to throw the body away.
+      // Tells Node that the body was read, so that Node does not discard it.
       this._read(0);
       this.#settle(undefined);
       return false;

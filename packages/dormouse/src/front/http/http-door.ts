@@ -25,7 +25,7 @@ import { ARRIVING_BYTES_MAX, SlowBodies } from './slow-bodies.ts';
 export interface HttpLimits {
   readonly bodyBytesMax: number;
   readonly bodyMs: number;
-  /** Memory of all bodies on their way. */
+  /** Memory of all arriving bodies. */
   readonly arrivingBytesMax: number;
   readonly headerBytesMax: number;
   readonly headersMs: number;
@@ -44,8 +44,8 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = {
   // The Pulse extension sends a model's schema in a header; Node's own 16 KiB refuses large models.
   headerBytesMax: 256 * 1024,
   headersMs: 20_000,
-  // Longer than common clients and proxies keep an idle connection, so that they close first and never meet a closing
-  // door.
+  // Longer than common clients and proxies keep an idle connection, so that they close it first and never send a
+  // request on a connection that the door is closing.
   keepAliveMs: 75_000,
   connectionsMax: 10_000,
   drainMs: 10_000,
@@ -53,7 +53,7 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = {
 };
 
 export interface HttpDoorOptions {
-  /** Serves all that no mount takes: the edge. */
+  /** Serves every request that no mount takes: the edge. */
   readonly handle: ReplyHandler;
   readonly mounts: readonly Mount[];
   /** By exact path. */
@@ -66,10 +66,10 @@ export interface HttpDoorOptions {
 }
 
 export interface HttpDoor {
-  /** Serves the connections of an open port, those that wait there first. */
+  /** Serves the connections of an open port, beginning with those that wait there. */
   listen(port: OpenPort): Promise<void>;
   /**
-   * Stops accepting, cuts streams and upgraded connections (whoever serves them should have ended them before),
+   * Stops accepting, cuts streams and upgraded connections (their handlers should have ended them before),
    * lets replies in flight finish for `drainMs` at most, then cuts what is left.
    */
   close(): Promise<void>;
@@ -107,7 +107,7 @@ class NodeHttpDoor implements HttpDoor {
           return asksWebSocket(this) && handlerOf(upgrades, targetOf(this)) !== undefined;
         }
       },
-      // A request without Host is answered here, as any other that cannot be understood.
+      // The door answers a request without Host itself, like any other request that cannot be understood.
       requireHostHeader: false,
       maxHeaderSize: limits.headerBytesMax,
       headersTimeout: limits.headersMs,
@@ -125,12 +125,12 @@ class NodeHttpDoor implements HttpDoor {
       })
       .on('request', (incoming, outgoing) => this.#serve(incoming, outgoing))
       .on('checkContinue', (incoming, outgoing) => this.#serve(incoming, outgoing, true))
-      // Any other expectation may be ignored (RFC 9110, section 10.1.1); Node would answer 417 without a word.
+      // Any other expectation may be ignored (RFC 9110, section 10.1.1); Node would answer 417 without an explanation.
       .on('checkExpectation', (incoming, outgoing) => this.#serve(incoming, outgoing))
       .on('connect', (_, socket) => refuseSocket(socket, new DormouseError('method_not_allowed'), random, region))
       .on('upgrade', (incoming, socket, head) => this.#upgrade(incoming, socket, head))
       .on('clientError', (error: NodeJS.ErrnoException, socket) => {
-        // Nothing was asked, such as on a connection that a pool opened in advance: there is nothing to answer.
+        // No request was sent, as on a connection that a pool opened in advance: there is nothing to answer.
         const unused = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && (socket as Socket).bytesRead === 0;
         if (error.code === 'ECONNRESET' || unused) socket.destroy();
         else refuseSocket(socket, parseFailure(error), random, region);
@@ -145,7 +145,7 @@ class NodeHttpDoor implements HttpDoor {
     if (this.#closing || !this.#server.listening) return;
     this.#closing = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    // Node counts a connection that never asked anything as busy, and waits for upgraded ones without end.
+    // Node counts a connection without any request as busy, and waits for upgraded connections without end.
     for (const [socket, { inFlight }] of this.#connections) if (inFlight === 0) socket.destroy();
     const cut = this.#options.clock.after(this.#options.limits.drainMs, () => {
       for (const socket of this.#connections.keys()) socket.destroy();
@@ -173,7 +173,7 @@ class NodeHttpDoor implements HttpDoor {
       try {
         mount.stream(incoming, outgoing);
       } catch (thrown) {
-        // Streams answer their own errors; one that did not must not take the platform with it.
+        // Stream handlers answer their own errors; an error that one of them throws must not end the platform.
         if (outgoing.headersSent) outgoing.destroy();
         else this.#send(incoming, outgoing, this.#rendered(thrown, incoming), this.#options.clock.monotonic());
       }
@@ -236,7 +236,7 @@ class NodeHttpDoor implements HttpDoor {
     const bodiless = reply.status === 204 || reply.status === 304;
     const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
     if (!bodiless) headers['content-length'] = String(bytes);
-    // Every reply carries these; what came through the edge has them.
+    // Every reply has these headers; a reply of the edge already has them.
     if (headers['cf-ray'] === undefined) {
       headers['cf-ray'] = this.#ray();
       headers['server-timing'] ??= `total;dur=${(this.#options.clock.monotonic() - startedMs).toFixed(3)}`;
@@ -275,7 +275,7 @@ class NodeHttpDoor implements HttpDoor {
       try {
         handler(incoming, socket, head);
       } catch (thrown) {
-        // As with streams: whatever it met, the platform goes on.
+        // As with streams, an error of a handler must not end the platform.
         this.#options.log.log('error', 'an upgrade failed', { path: url, cause: thrown });
         socket.destroy();
       }
@@ -295,8 +295,8 @@ function latin1Of(body: string | Uint8Array, bytes: number): string {
 }
 
 /**
- * Ends a reply in one write. Node would gather head, body and an empty end, which costs a tenth of a query more; what
- * it has ready as the head it writes by itself, so the body goes with that.
+ * Ends a reply in one write. Node would gather head, body and an empty end, which costs a query a tenth more time. Node
+ * writes the finished head by itself, so the body is appended to the head.
  */
 function endAtOnce(outgoing: ServerResponse & { _header?: unknown }, body: string): void {
   if (typeof outgoing._header !== 'string') {

@@ -3,7 +3,7 @@
  *   upgrades, graceful close.
  * Never: knows what a query is, authenticates, builds a Request or Response object.
  * Limits: body bytes and time, header bytes and time, connections, time of a graceful close.
- * Fails with: what the mounts and the edge fail with; answers `body_too_large`, `body_timeout`, `headers_too_large`,
+ * Fails with: the errors of the mounts and of the edge; answers `body_too_large`, `body_timeout`, `headers_too_large`,
  *   `request_invalid`, `route_unknown`, `shutting_down` itself.
  */
 export {

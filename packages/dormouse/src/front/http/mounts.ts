@@ -8,19 +8,19 @@ export type ReplyHandler = (
   cancellation: Cancellation,
 ) => MinimalReply | Promise<MinimalReply>;
 
-/** Takes the request over, body unread: for replies that go on (events). Answers its own errors. */
+/** Takes the request over with its body unread, for replies that go on (events). Answers its own errors. */
 export type StreamHandler = (incoming: IncomingMessage, outgoing: ServerResponse) => void;
 
 /** Takes the socket over after an `Upgrade` request. */
 export type UpgradeHandler = (incoming: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
-/** Who serves which part of the address space. */
+/** A part of the address space, and the handler that serves it. */
 export type Mount =
   | { readonly path: string; readonly reply: ReplyHandler }
   | { readonly path: string; readonly stream: StreamHandler };
 
 /**
- * The mount of a path: its own path, or anything below it; the longest wins. A path that ends in a slash matches itself
+ * The mount whose path is `path` or a parent of it; the longest wins. A mount path that ends in a slash matches itself
  * only. `mounts` must come from {@link sortMounts}.
  */
 export function findMount(mounts: readonly Mount[], path: string): Mount | undefined {

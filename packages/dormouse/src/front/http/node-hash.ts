@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 
-/** SHA-256 as hexadecimal text, for the edge's cache keys; at once, where Web Crypto would cost a promise. */
+/** SHA-256 as hexadecimal text, for the edge's cache keys. Synchronous: Web Crypto would cost a promise. */
 export function nodeHash(bytes: Uint8Array): string {
   return hash('sha256', bytes, 'hex');
 }

@@ -19,9 +19,9 @@ const ABSOLUTE = /^https?:\/\/([^/?#]*)/i;
 const HOST = /^(?:[\w.~!$&'()*+,;=%-]*|\[[\da-f:.]+\])(?::\d*)?$/i;
 
 /**
- * Brings a request's address to one form: the target from its path on, the host in `headers.host`. Where the target
- * names a host, that counts and the header does not (RFC 9112, section 3.2.2). Gives why there is no address to serve:
- * HTTP/1.1 asks for exactly one Host.
+ * Brings a request's address to one form: the target from its path on, the host in `headers.host`. A host in the
+ * target replaces the Host header (RFC 9112, section 3.2.2). Returns an error if the address is invalid: HTTP/1.1
+ * requires exactly one Host header.
  */
 export function settleAddress(incoming: IncomingMessage): DormouseError | undefined {
   const { rawHeaders, headers, url = '' } = incoming;
@@ -52,7 +52,7 @@ function invalid(message: string): DormouseError {
   return new DormouseError('request_invalid', { message });
 }
 
-/** Whether a request wants to go on as a WebSocket. */
+/** Whether a request asks for an upgrade to WebSocket. */
 export function asksWebSocket({ headers }: IncomingMessage): boolean {
   return headers.upgrade !== undefined && /(?:^|,)\s*websocket\s*(?:,|$)/i.test(headers.upgrade);
 }
@@ -60,7 +60,7 @@ export function asksWebSocket({ headers }: IncomingMessage): boolean {
 const SLASH = 0x2f;
 const NO_BODY = new Uint8Array(0);
 
-/** A Node request as the minimal one; headers stay where Node parsed them. */
+/** Presents a Node request as a minimal request. The headers are read from Node's object, not copied. */
 export class NodeRequest implements MinimalRequest {
   readonly method: string;
   readonly path: string;

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { DormouseError, newRequestId, type RandomBytes } from '../../base/index.ts';
 import { renderError } from '../../edge/index.ts';
 
-/** What Node's parser found wrong before there was a request to answer. */
+/** The error for a failure of Node's parser, which came before there was a request to answer. */
 export function parseFailure(error: NodeJS.ErrnoException): DormouseError {
   switch (error.code) {
     case 'HPE_HEADER_OVERFLOW':
@@ -18,7 +18,7 @@ export function parseFailure(error: NodeJS.ErrnoException): DormouseError {
   }
 }
 
-/** Answers on a bare socket and closes it: for what never became a request, or cannot be upgraded. */
+/** Answers on a bare socket and closes it, where there is no request, or an upgrade is refused. */
 export function refuseSocket(socket: Duplex, error: DormouseError, random: RandomBytes, region: string): void {
   if (!socket.writable) {
     socket.destroy();

@@ -1,35 +1,35 @@
 import type { Clock, Timer } from '../../base/index.ts';
 
 /**
- * Memory of all bodies on their way. A thousand connections that send the last byte of a large body a minute later
- * would hold 16 GiB: beyond this the one that is longest on its way goes.
+ * Memory of all arriving bodies, in bytes. A thousand connections that send the last byte of a large body a minute
+ * later would hold 16 GiB: beyond this bound the body that has been arriving longest is refused.
  */
 export const ARRIVING_BYTES_MAX: number = 512 * 1024 * 1024;
-/** Smaller ones are not worth it, and may be anybody's. */
+/** Bodies up to this size are not refused for memory: that would free little, and may hit any client. */
 const SPARED_BYTES = 64 * 1024;
 
-/** A body on its way, and its place in the row of all of them. */
+/** A body that is arriving, and its place in the list of all of them. */
 export interface ArrivingBody {
-  /** What is here of it. */
+  /** The bytes that have arrived. */
   readonly arrivedBytes: number;
-  /** When its headers were read; monotonic. */
+  /** When its headers were read, in monotonic milliseconds. */
   readonly sinceMs: number;
   earlier: ArrivingBody | undefined;
   later: ArrivingBody | undefined;
-  /** Its time is up. */
+  /** Refuses the body; takes it out of the list. */
   expire(): void;
 }
 
 /**
- * Ends bodies that take too long, or too much while others come. One timer for all of them: a body that comes with its
- * headers costs none.
+ * Ends bodies that take too long, or that hold too much memory while others arrive. All bodies share one timer, and a
+ * body that arrives with its headers needs none.
  */
 export class SlowBodies {
   readonly #clock: Clock;
   readonly #bodyMs: number;
   readonly #bytesMax: number;
   #bytes = 0;
-  /** In order of arrival, which is the order of their ends. */
+  /** In order of arrival, which is also the order of their deadlines. */
   #first: ArrivingBody | undefined;
   #last: ArrivingBody | undefined;
   #timer: Timer | undefined;
@@ -40,7 +40,7 @@ export class SlowBodies {
     this.#bodyMs = bodyMs;
   }
 
-  /** No body is on its way. */
+  /** Whether no body is arriving. */
   get isEmpty(): boolean {
     return this.#first === undefined;
   }
@@ -53,7 +53,7 @@ export class SlowBodies {
     this.#timer ??= this.#clock.after(this.#bodyMs, () => this.#look());
   }
 
-  /** More of one that was added is here. */
+  /** Reports further bytes of a body that was added. */
   arrived(bytes: number): void {
     this.#bytes += bytes;
     while (this.#bytes > this.#bytesMax) {
@@ -65,7 +65,7 @@ export class SlowBodies {
     }
   }
 
-  /** Must have been added, and once only be taken out. */
+  /** Takes a body out. The body must have been added, and not have been taken out before. */
   delete(body: ArrivingBody): void {
     const { earlier, later } = body;
     this.#bytes -= body.arrivedBytes;
@@ -77,7 +77,7 @@ export class SlowBodies {
     body.later = undefined;
   }
 
-  /** Lets go of the timer; called when no body can come any more. */
+  /** Cancels the timer; called when no body can arrive any more. */
   stop(): void {
     this.#timer?.cancel();
   }

@@ -15,7 +15,7 @@ const TYPES: Readonly<Record<string, string>> = {
   map: 'application/json',
 };
 
-// The page loads only what it brings itself, talks to its own server only, and is never framed.
+// The page loads only files of its own server, connects to that server only, and is never framed.
 const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy':
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -24,7 +24,7 @@ const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'cross-origin-opener-policy': 'same-origin',
 };
 
-// Names as a bundler writes them: no dot at the start, no parent, no separator but one folder down.
+// Names as a bundler writes them: no dot at the start, no parent folder, at most one folder deep.
 const FILE = /^(?:[A-Za-z0-9_-][A-Za-z0-9._-]*\/)?[A-Za-z0-9_-][A-Za-z0-9._-]*\.([a-z0-9]+)$/;
 
 /**
@@ -46,7 +46,7 @@ export function staticFiles(path: string, directory: string): ReplyHandler {
   };
 }
 
-/** Sends whoever comes by browser to another path of this server. */
+/** Redirects GET and HEAD to another path of this server. */
 export function redirect(location: string): ReplyHandler {
   return (request) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
