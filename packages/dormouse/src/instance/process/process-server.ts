@@ -20,7 +20,15 @@ const RECOVERING_LOOK_MS = 50;
 const MAIN_DATABASE = 'postgres';
 const NEVER = (): boolean => false;
 
-/** PostgreSQL as a tree of processes on this machine: the operations on it, one after the other. */
+/**
+ * PostgreSQL as a tree of processes on this machine.
+ *
+ * Invariants:
+ * - One operation runs at a time; each other operation waits for its turn.
+ * - No server is started before the lifeline proves that every process of the earlier one has ended.
+ * - A start is done once connections are accepted and the process record is stored, by which the next platform finds
+ *   the server.
+ */
 export class ProcessServer implements Server {
   readonly endpoint: Endpoint;
   readonly backends: Backends = new AdminBackends(() => this.endpoint);
