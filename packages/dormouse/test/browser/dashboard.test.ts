@@ -8,7 +8,7 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard in Chromium', () => {
   let browser: Browser;
   let context: BrowserContext;
   let page: Page;
-  /** What the browser complains of: a script that failed, a rule of the security policy broken. */
+  /** Errors that the browser reports: a script that failed, or a violation of the security policy. */
   let complaints: string[];
 
   beforeAll(async () => {
@@ -39,7 +39,7 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard in Chromium', () => {
     page.getByRole('button', { name: `${action} ${name}`, exact: true }).click();
   const live = () => page.locator('#link').filter({ hasText: 'Live' }).waitFor();
 
-  it('takes the token from the fragment, changes it into a cookie and takes it out of the address', async () => {
+  it('the dashboard takes the token from the fragment, exchanges it for a cookie and removes it from the address', async () => {
     await page.goto(address());
     await card('main').waitFor();
     await live();
@@ -48,7 +48,7 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard in Chromium', () => {
     expect(cookies).toHaveLength(1);
     expect(cookies[0]).toMatchObject({ httpOnly: true, sameSite: 'Strict' });
     expect(cookies[0]?.value).not.toContain(platform.adminToken);
-    // Nothing that a script could read holds it.
+    // The token is in no place that a script can read.
     const readable = await page.evaluate(
       'JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}, location.href, history.state])',
     );
@@ -59,7 +59,7 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard in Chromium', () => {
     expect(complaints).toEqual([]);
   });
 
-  it('shows states as they change, whoever changes them', async () => {
+  it('the dashboard shows states as they change, whoever changes them', async () => {
     await page.goto(address());
     await live();
     await platform.createDatabase('seen');
@@ -82,7 +82,7 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard in Chromium', () => {
     expect(complaints).toEqual([]);
   });
 
-  it('keeps focus on a button whose state changes under it', async () => {
+  it('a button keeps the focus when the state that it shows changes', async () => {
     await platform.createDatabase('focus');
     await platform.json('db', 'wake', 'focus');
     await page.goto(address());
@@ -96,14 +96,14 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard in Chromium', () => {
     await platform.json('db', 'delete', 'focus', '--yes');
   });
 
-  it('keeps a database always on, and says what each takes', async () => {
+  it('the dashboard sets a database to always on, and shows what each database uses', async () => {
     await platform.createDatabase('kept');
     await page.goto(address());
     await card('kept').waitFor();
     const button = page.getByRole('button', { name: 'Keep kept always on', exact: true });
     expect(await button.getAttribute('aria-pressed')).toBe('false');
     await button.click();
-    // Nobody has asked it anything.
+    // No client has used the database.
     await shows('kept', 'running');
     await card('kept').getByText('always on', { exact: false }).first().waitFor();
     await page.locator('[aria-label="Keep kept always on"][aria-pressed="true"]').waitFor();
@@ -113,7 +113,7 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard in Chromium', () => {
     await platform.json('db', 'delete', 'kept', '--yes');
   });
 
-  it('creates a database, and says why it cannot', async () => {
+  it('the dashboard creates a database, and says why one cannot be created', async () => {
     await page.goto(address());
     await live();
     const name = page.getByRole('textbox', { name: 'Name of the new database' });
@@ -127,7 +127,7 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard in Chromium', () => {
     await platform.json('db', 'delete', 'made-here', '--yes');
   });
 
-  it('hides secrets until asked, and copies whole addresses', async () => {
+  it('the dashboard hides secrets until they are asked for, and copies whole URLs', async () => {
     await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: platform.http });
     await page.goto(address());
     const { prismaUrl, postgresUrl } = platform.databases[0] ?? { prismaUrl: '', postgresUrl: '' };
@@ -143,7 +143,7 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard in Chromium', () => {
     expect(complaints).toEqual([]);
   });
 
-  it('asks for the token when it has none or a wrong one, and works once it has it', async () => {
+  it('the dashboard asks for the token when it has none or a wrong one, and works once it has the right one', async () => {
     await page.goto(address('wrong'));
     await page.locator('#sign-in-error').filter({ hasText: 'admin token' }).waitFor();
     expect(page.url()).toBe(`${platform.http}/dashboard/`);
@@ -161,7 +161,7 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard in Chromium', () => {
     expect(page.url()).toBe(`${platform.http}/dashboard/`);
   });
 
-  it('lets no inline script run and no other site frame it', async () => {
+  it('the dashboard runs no inline script and cannot be framed by another site', async () => {
     const reply = await page.goto(address());
     const policy = reply?.headers()['content-security-policy'] ?? '';
     expect(policy).toContain("default-src 'none'");
@@ -177,7 +177,7 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard in Chromium', () => {
     expect(complaints.join()).toContain('Content Security Policy');
   });
 
-  it('finds its way back by itself after the platform was gone', async () => {
+  it('the dashboard reconnects by itself after the platform was gone', async () => {
     await page.goto(address());
     await live();
     await platform.terminate();
@@ -190,7 +190,7 @@ describe.skipIf(CHROMIUM === undefined)('the dashboard in Chromium', () => {
     expect(await page.locator('#link').textContent()).toContain('Live');
   });
 
-  it('reads well for those who do not see it, in the dark, and on a phone', async () => {
+  it('the dashboard is usable with a screen reader, in dark mode, and on a phone', async () => {
     await context.close();
     context = await browser.newContext({ colorScheme: 'dark', viewport: { width: 360, height: 740 } });
     page = await context.newPage();

@@ -9,7 +9,8 @@ import { checkSubscriber, NamedSubscriber, readWholeLog, type StreamSource } fro
 import { clientOptions } from '../support/target.ts';
 import { until } from '../support/until.ts';
 
-// The wall clock of a platform steps: a day ahead, to a day before its start, and back. Durations are not its business.
+// The wall clock of a platform steps a day ahead, then to a day before the platform’s start, and back. Durations must
+// not depend on the wall clock.
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -49,7 +50,9 @@ function open(module: Loose, prismaUrl: string): Loose {
   return client.$extends(withAccelerate());
 }
 
-it('a step of the wall clock ends, stops, expires and loses nothing', async ({ skip }) => {
+it('a step of the wall clock ends no transaction, stops no database, expires no cached reply and loses no event', async ({
+  skip,
+}) => {
   clock = steppedWallClock();
   if (clock === undefined) {
     console.warn('skipped: libfaketime is not installed, so that the clock of a process cannot be stepped');
@@ -57,13 +60,14 @@ it('a step of the wall clock ends, stops, expires and loses nothing', async ({ s
     return;
   }
   const { stepTo } = clock;
-  // Suspended soon; stopped and timed out after less than a day, and after more than the test takes.
+  // Databases are suspended soon. The times after which they are stopped, or a wait for them ends, are shorter than a
+  // day and longer than the test.
   const flags = ['--suspend-after', '300ms', '--stop-after', '10h'];
   platform = await startPlatform({ flags, env: clock.env });
   const [busy, resting, stopped] = await Promise.all(['busy', 'resting', 'stopped'].map(platform.createDatabase));
   if (busy === undefined || resting === undefined || stopped === undefined) throw new Error('three were asked for');
   await pushSchema(busy.postgresUrl, 7);
-  // A new database is stopped; this one has run.
+  // A new database is stopped already; this one has to run first.
   await runSql(resting.postgresUrl, 'SELECT');
   expect(await stateOf('stopped')).toBe('stopped');
   await sleeps('resting');
@@ -75,7 +79,7 @@ it('a step of the wall clock ends, stops, expires and loses nothing', async ({ s
   const { received, unclear } = subscriber;
   await until(() => subscriber?.place !== '', { what: 'the subscriber has its place' });
   const written: string[] = [];
-  /** One row, and its event at the subscriber. */
+  /** Writes one row and waits until the subscriber has its event. */
   const write = async (text: string, by: Loose = prisma): Promise<void> => {
     await by.sample.create({ data: { text }, select: { id: true } });
     written.push(text);
@@ -84,7 +88,7 @@ it('a step of the wall clock ends, stops, expires and loses nothing', async ({ s
   const cached = async (): Promise<string> =>
     (await prisma.account.findMany({ where: { id: 0 }, cacheStrategy: { ttl: 36_000 } }).withAccelerateInfo()).info
       .cacheStatus;
-  /** Steps, and sees that the platform did. */
+  /** Steps the clock and checks that the platform sees the new time. */
   const step = async (days: number): Promise<void> => {
     stepTo(days);
     const { nowMs } = await api('GET', '/status');
@@ -108,7 +112,7 @@ it('a step of the wall clock ends, stops, expires and loses nothing', async ({ s
     await tx.account.create({ data: { id: 2, owner: 'a day ahead' } });
     expect(await stateOf('resting')).toBe('suspended');
     await runSql(resting.postgresUrl, 'CREATE TABLE t ()');
-    // While it is counted how long that one is idle.
+    // The clock steps back while the platform counts how long this database has been idle.
     await step(-1);
     await sleeps('resting');
     await write('a day back');
@@ -122,7 +126,7 @@ it('a step of the wall clock ends, stops, expires and loses nothing', async ({ s
   expect(await stateOf('resting')).toBe('suspended');
   for (const url of keys) await write(`by key ${keys.indexOf(url)}`, open(module, url));
 
-  // Its next life begins before the one before did.
+  // By the wall clock, the next run of the platform begins before the previous run began.
   await platform.kill9();
   clock.killed(platform.child.pid as number);
   await platform.start();

@@ -13,10 +13,10 @@ import { memoryDisk, NoMount, type SmallDisk } from '../support/small-disk.ts';
 import { checkSubscriber, NamedSubscriber, readWholeLog, type StreamSource, tailOf } from '../support/stream-reader.ts';
 import { until } from '../support/until.ts';
 
-// A disk that fills up under writes, stays full for a while, and has room again: everything lies on it, registry and
-// events too.
+// A disk fills up under writes, stays full for a while, and then has room again. All data of the platform lies on it,
+// the registry and the event logs too.
 
-/** Binaries, template and three databases with some WAL. */
+/** Room for the binaries, the template and three databases with some WAL. */
 const DISK_MIB = 400;
 
 let disk: SmallDisk | undefined;
@@ -37,12 +37,14 @@ afterAll(async () => {
 
 const MARKS = /No space left|disk is full|53100|disk_full/i;
 /**
- * Full itself (P2039 carries the 53100 of Postgres), or what a full disk makes of a server: it crashed, it does not
- * start, it is between two lives.
+ * The codes for a full disk (P2039 carries the 53100 of Postgres), and the codes for what a full disk does to a server:
+ * the server crashed, does not start, or is restarting.
  */
 const CODES = /^(53100|57P0[123]|08...|P6008|P6004|P2024|P2039)$/;
 
-it('refuses writes while it is full, loses nothing, and goes on once there is room', async ({ skip }) => {
+it('a database on a full disk refuses writes, loses nothing acknowledged, and accepts writes again once there is room', async ({
+  skip,
+}) => {
   if (disk === undefined) return skip();
   const small = disk;
   platform = await startPlatform({
@@ -60,7 +62,7 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
   const ledger = new Ledger();
   const refusals: string[] = [];
   const plan = await recordPlan(await loadClient(7), (client) =>
-    // Too random to be compressed: each needs room of its own.
+    // The values are too random to be compressed, so each needs its full room on the disk.
     client.sample.create({
       data: { text: 'RECORDED', json: randomBytes(48 * 1024).toString('base64') },
       select: { id: true },
@@ -82,7 +84,7 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
       };
       const said = status === undefined ? undefined : (JSON.parse(body ?? '') as { code: string; message: string });
       const wording = `${said?.code ?? code ?? 'no code'} ${said?.message ?? message}`;
-      // node-postgres has no code for a session that ended under it.
+      // node-postgres gives no code when its session is ended by the server.
       if (!CODES.test(said?.code ?? code ?? '') && !/terminated|ECONNRESET/.test(message)) ledger.unclear.push(wording);
       refusals.push(wording);
       return false;
@@ -101,7 +103,7 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
       http.write({ id, writer: 'http', rows: 1, counts: false, issuedMs: 0, ackedMs: undefined }),
     );
   const both = async (): Promise<boolean> => (await tcp()) && (await prisma());
-  /** Writes until each door has refused `times`, while what becomes free is taken. */
+  /** Writes until each door has refused `times` writes; room that becomes free meanwhile is filled again. */
   const refused = async (times: number): Promise<void> => {
     const left = { tcp: times, prisma: times };
     await until(
@@ -120,7 +122,7 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
   await refused(5);
   expect(refusals.join('\n')).toMatch(/53100/);
   expect(refusals.join('\n')).toMatch(MARKS);
-  // The worst of it: no room for the WAL ends the whole server, and it cannot start again.
+  // The worst case: without room for the WAL the whole server ends, and it cannot start again.
   await until(
     async () => {
       small.fill();
@@ -137,7 +139,7 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
   expect(ledger.unclear).toEqual([]);
   expect(refusals.join('\n')).toMatch(MARKS);
 
-  // The platform itself is there, and says what is wrong.
+  // The platform itself still runs, and its errors name the full disk.
   const status = await running.cli('status');
   expect([status.code, status.stderr]).toEqual([0, '']);
   const creation = await running.cli('db', 'create', 'third');
@@ -165,7 +167,7 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
 
   expect((await readTexts(other, 'SELECT 1::text AS text')).length).toBe(1);
   await running.createDatabase('third');
-  // Keys that were acknowledged are there, and those refused are not.
+  // Keys whose creation was acknowledged exist; keys whose creation was refused do not.
   const labels = (await running.json<{ label: string }[]>('key', 'list', 'other')).map(({ label }) => label);
   expect(labels).toEqual(['default', ...Array.from({ length: made }, () => 'written')]);
   expect(await running.terminate()).toBe(0);
@@ -173,8 +175,8 @@ it('refuses writes while it is full, loses nothing, and goes on once there is ro
 });
 
 /**
- * What the management API writes, each by itself on a full disk: refused as that, or done. Gives how many keys could be
- * made.
+ * Tries each kind of write of the management API on a full disk: each is refused as `disk_full`, or is done. Returns
+ * how many keys could be created.
  */
 async function managed(running: Platform, small: SmallDisk, spare: DatabaseUrls): Promise<number> {
   const spareId = new URL(spare.postgresUrl).username;
@@ -193,10 +195,10 @@ async function managed(running: Platform, small: SmallDisk, spare: DatabaseUrls)
       if (code === 0 && command === commands[0]) made++;
       return `${command.join(' ')}: ${code} ${stderr}`;
     };
-    // As long as the registry's journal has room that it had before, it is done; from then on it is refused.
+    // The command succeeds while the registry's journal still has room that it took before; after that it is refused.
     await until(async () => (await tell()).includes('[disk_full]'), { what: `${command.join(' ')} is refused` });
   }
-  // Revoked it is all the same, as long as this platform lives.
+  // The key counts as revoked all the same until this platform ends.
   const refused = await fetch(`${running.http}/connection-info`, {
     headers: { authorization: `Bearer ${spare.apiKey}` },
   });
@@ -204,7 +206,7 @@ async function managed(running: Platform, small: SmallDisk, spare: DatabaseUrls)
     401,
     { reason: 'key_revoked' },
   ]);
-  // A server that cannot start for it says so, not that it does not start.
+  // If a server cannot start because the disk is full, the error is `disk_full` and not a failed start.
   expect((await running.cli('db', 'stop', 'main')).code).toBe(0);
   small.fill();
   const [main] = running.databases;

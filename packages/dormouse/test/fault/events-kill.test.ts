@@ -56,8 +56,8 @@ async function write(random: Seeded, state: { ended: boolean; committed: number 
         if (!undo) state.committed += 1;
       }
     } catch {
-      // The server is gone or not back yet: whether the last commit took place, the table says in the end. As at a
-      // door, who comes wakes.
+      // The server is gone or not back yet: the table shows in the end whether the last commit took place. As at a door
+      // of the platform, a new client wakes the database.
       await owner.ask('wake').catch(() => new Promise((resolve) => setTimeout(resolve, 5)));
     } finally {
       await client?.end().catch(() => {});
@@ -78,7 +78,7 @@ function rowsOf(messages: readonly Message[]): string[] {
   });
 }
 
-/** The whole log, page by page. */
+/** Reads the whole log, page by page. */
 async function readLog(): Promise<string[]> {
   const rows: string[] = [];
   let offset = '-1';
@@ -91,7 +91,8 @@ async function readLog(): Promise<string[]> {
 }
 
 /**
- * Reads by name, by long-polls, and acknowledges what it has handled only sometimes; goes on by name after every fault.
+ * Reads as a named subscriber, by long-polls, and acknowledges only some of the events that it has handled. After each
+ * fault it resumes by its name.
  */
 async function subscribe(random: Seeded, state: { ended: boolean }, handled: string[]): Promise<void> {
   while (!state.ended) {
@@ -116,7 +117,7 @@ function killPostgres(): void {
     try {
       process.kill(pid, 'SIGKILL');
     } catch {
-      // It ended by itself.
+      // The process has ended by itself.
     }
   }
 }
@@ -195,7 +196,7 @@ test('every committed row is in the log once, in commit order, and reaches a nam
     const before = state.committed;
     const wanted = 1 + random.below(40);
     await until(() => state.committed >= before + wanted, { what: `commits after ${done.at(-1) ?? 'the start'}` });
-    // Each kind comes before any comes twice.
+    // Each kind of fault comes once before any comes twice.
     const name = names[round % names.length] as string;
     done.push(name);
     await FAULTS[name]?.();
@@ -218,14 +219,15 @@ test('every committed row is in the log once, in commit order, and reaches a nam
   await until(() => handled.includes(last), { what: 'the last row at the subscriber' });
   reading.ended = true;
   await subscriber;
-  // At least once and without a gap: in order of first arrival, what it handled is the truth.
+  // Delivery is at least once and without a gap: ordered by first arrival, the handled rows are exactly the committed
+  // rows.
   expect([...new Set(handled)]).toEqual(truth);
   expect(truth.length).toBeGreaterThan(ROUNDS);
 });
 
-// Larger than every time that a stop, a freeze or a wake lasts here: whatever is killed while capture reads it, a wake
-// that is left alone reads it to its end before the database rests.
-test('a transaction that capture is torn from again and again is read by the first wake that is left alone', async () => {
+// The transaction takes longer to read than a stop, a freeze or a wake lasts here. Whatever is killed while capture
+// reads it, a wake without a fault reads it to its end before the database rests.
+test('a transaction whose capture was interrupted again and again is read to its end by the first wake without a fault', async () => {
   const random = seeded(SEED).branch('large transaction');
   const rows = 60_000;
   await run(

@@ -17,18 +17,19 @@ import { type Scratch, scratch } from '../support/scratch.ts';
 import { numberFrom, seeded, seedFromEnvironment } from '../support/seeded.ts';
 import { until } from '../support/until.ts';
 
-// Every fault at a random moment of every state and transition. DORMOUSE_SEED repeats the sequence (not the
-// microseconds), DORMOUSE_ROUNDS lengthens it; without it as many rounds are done as fit in half a minute, and each
-// fault once.
+// Injects every fault at a random moment of every state and transition. DORMOUSE_SEED repeats the sequence (not the
+// microseconds). DORMOUSE_ROUNDS sets the number of rounds; without it the test does as many rounds as fit in half a
+// minute, and each fault at least once.
 const SEED = seedFromEnvironment();
 const ROUNDS = numberFrom('DORMOUSE_ROUNDS', 0);
 const CI_ROUNDS_MS = 30_000;
 /**
- * After a fault the instance layer is in order again within this; a crash recovery takes a second on a slow machine.
+ * The instance layer must be in order again within this time after a fault; a crash recovery takes a second on a slow
+ * machine.
  */
 const ORDER_MS = 60_000;
 const SETTLED = ['stopped', 'running', 'suspended', 'failed'];
-/** Everything lies on a small file system of its own, where that is permitted: its disk can be filled. */
+/** All data lies on a small file system of its own where mounting is permitted, so that the disk can be filled. */
 const DISK = '400m';
 
 const cgroups = readFileSync('/proc/self/mounts', 'utf8').includes(' cgroup2 ') && process.getuid?.() === 0;
@@ -37,7 +38,7 @@ let place: Scratch;
 let data: string;
 let mounted = false;
 let owner: Owner;
-/** How the platform of the moment freezes. */
+/** How the current platform freezes servers. */
 let freezer: string;
 
 beforeAll(() => {
@@ -59,11 +60,11 @@ afterAll(async () => {
   place?.remove();
 });
 
-/** What was written, and what became of it. */
+/** Records which values were written, and whether each was acknowledged. */
 class Ledger {
   #next = 0;
   readonly acknowledged = new Set<number>();
-  /** Sent, and not answered: may be there or not. */
+  /** Values that were sent but not answered: their rows may exist or not. */
   readonly unclear = new Set<number>();
 
   async insert(client: pg.Client): Promise<void> {
@@ -75,7 +76,7 @@ class Ledger {
     this.acknowledged.add(value);
   }
 
-  /** What is wrong with the rows that are there. */
+  /** Lists what is wrong with the given rows. */
   check(rows: readonly number[]): string[] {
     const there = new Set(rows);
     return [
@@ -87,7 +88,7 @@ class Ledger {
   }
 }
 
-/** Writes until its connection ends; nobody holds the database for it. */
+/** Writes until the connection ends, without a hold on the database. */
 async function writeOn(socket: string, ledger: Ledger): Promise<() => Promise<void>> {
   let client: pg.Client;
   try {
@@ -101,7 +102,7 @@ async function writeOn(socket: string, ledger: Ledger): Promise<() => Promise<vo
   })().catch(() => {});
   return async () => {
     going = false;
-    // Frozen, it would answer at the next thaw.
+    // A frozen server would answer only after the next thaw.
     client.connection.stream.destroy();
     await done;
   };
@@ -119,15 +120,15 @@ async function platform(random: { pick<T>(from: readonly T[]): T }): Promise<Own
   return one;
 }
 
-/** A random moment, finer than a timer's. */
+/** Waits for `ms`, with a finer resolution than a timer has. */
 async function moment(ms: number): Promise<void> {
   const atMs = performance.now() + ms;
   while (performance.now() < atMs) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /**
- * The directory of a process's cgroup of version 2; undefined in the root group, where a server that was never frozen
- * is.
+ * The directory of a process's cgroup (version 2). Undefined for the root group, which holds every server that was
+ * never frozen.
  */
 function groupOf(pid: number): string | undefined {
   try {
@@ -139,7 +140,7 @@ function groupOf(pid: number): string | undefined {
   }
 }
 
-/** Groups that servers were seen in. */
+/** The groups in which servers were seen. */
 const groups = new Set<string>();
 
 function standsStill(pid: number): boolean {
@@ -155,12 +156,14 @@ function standsStill(pid: number): boolean {
 
 const postmasters = (directory: string): number => postmastersOf(directory).length;
 
-/** Titles of those that do not stand still; the keeper of a sandbox, which only waits, does not count. */
+/**
+ * Titles of the processes that are not frozen. The supervisor of a sandbox (bwrap) does not count, as it only waits.
+ */
 function moving(members: readonly { readonly pid: number; readonly title: string }[]): string[] {
   return members.filter(({ pid, title }) => !/^\S*bwrap /.test(title) && !standsStill(pid)).map(({ title }) => title);
 }
 
-/** Compares what the table says with what is. */
+/** Compares the state that the process table reports with the processes that exist. */
 async function checkTruth({ owner, id, directory }: Scene): Promise<Described> {
   const described = await until(
     async () => {
@@ -192,7 +195,7 @@ async function checkTruth({ owner, id, directory }: Scene): Promise<Described> {
   return described;
 }
 
-/** The rows, by a hold as a user of the layer would take one. */
+/** Reads the rows under a hold, as any caller of the instance layer does. */
 async function rowsOf(scene: Scene): Promise<number[]> {
   const rows = await until(
     async () => {
@@ -200,7 +203,7 @@ async function rowsOf(scene: Scene): Promise<number[]> {
       try {
         held = await scene.owner.hold(scene.id, ORDER_MS);
       } catch (error) {
-        // Room was made after the start that failed of it began.
+        // The start failed for want of room and began before room was made.
         if (error instanceof OwnerError && error.code === 'disk_full') return undefined;
         throw error;
       }
@@ -210,7 +213,7 @@ async function rowsOf(scene: Scene): Promise<number[]> {
         await client.end();
         return result.rows.map(({ i }) => i);
       } catch {
-        // The server is on its way out, or deaf and about to be replaced.
+        // The server is ending, or it does not answer and is about to be replaced.
         return undefined;
       } finally {
         await scene.owner.release(scene.id);
@@ -222,7 +225,7 @@ async function rowsOf(scene: Scene): Promise<number[]> {
 }
 
 it(
-  'the table tells the truth, nothing acknowledged is lost and nothing is left behind, whatever fails when',
+  'after any fault at any moment the process table is true, no acknowledged row is lost and nothing is left behind',
   async () => {
     const random = seeded(SEED);
     owner = await platform(random);
@@ -244,7 +247,7 @@ it(
     let rounds = 0;
 
     for (; !enough(rounds); rounds++) {
-      // Each fault in turn, each time in another situation; the seed chooses where that starts.
+      // The faults come in turn, each time in a random situation that the seed decides.
       const fault = faults[rounds % faults.length] as InstanceFault;
       const situation = random.pick(SITUATIONS.filter(({ name }) => fault.only === undefined || name === fault.only));
       const what = `round ${rounds}, ${fault.name} while ${situation.name} (${freezer})`;
@@ -262,7 +265,7 @@ it(
         if (await fault.run(scene())) hits.set(fault.name, (hits.get(fault.name) ?? 0) + 1);
         if (fault.ownerDies) {
           await going;
-          // Children that a killed postmaster had just forked bear its command line for a moment yet.
+          // Children that a killed postmaster had just forked still have its command line for a moment.
           await until(() => postmasters(directory) <= 1, { what: 'that one server at most outlives its platform' });
           owner = await platform(random);
           const { adopted } = await owner.recover([id]);
@@ -271,7 +274,7 @@ it(
         await going;
         await fault.after?.(scene());
         await quiet();
-        // A crash is seen within a moment; until then the state is the last one.
+        // A crash is noticed within a moment; until then the reported state is the previous one.
         await until(
           () =>
             checkTruth(scene()).then(
@@ -288,10 +291,11 @@ it(
       }
     }
     console.log(`${rounds} rounds; ${[...hits].map(([name, times]) => `${times} × ${name}`).join(', ')}`);
-    // Whose victim may have ended by itself finds none now and then; the others always do.
+    // A fault whose target process may have ended by itself sometimes finds no target; the other faults always find
+    // one.
     if (rounds >= faults.length) expect([...hits.keys()].length).toBeGreaterThan(faults.length / 3);
 
-    // At the end nothing is left: no process, no socket, no descriptor of the platform's, no group.
+    // At the end no process, socket, open descriptor of the platform or group is left.
     await owner.stop(id);
     expect(processesOf(directory)).toEqual([]);
     expect(readdirSync(join(directory, 'run'))).toEqual([]);

@@ -44,12 +44,12 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
       dataDirectory: join(home.path, 'data'),
       freezer,
       rest: { suspendAfterMs: 1e9 },
-      // Both ways to freeze, and both to keep apart.
+      // These platforms cover both ways to freeze a server and both kinds of isolation.
       ...(freezer === 'signal' ? { isolation: 'process' as const } : {}),
     });
     let isolation = '';
 
-    /** A platform that has just been started on what is there. */
+    /** Starts a new platform on the existing data. */
     const platform = async (): Promise<Owner> => {
       const one = await startOwner(options());
       ({ isolation } = await one.prepare());
@@ -82,7 +82,7 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
     });
 
     it.each(['running', 'suspended'] as const)(
-      'of the postmaster while %s is seen at once, and the next hold has every row',
+      'kill -9 of a %s postmaster is noticed at once, and the next hold finds every row',
       async (state) => {
         const { id, socket, directory } = await database();
         if (state === 'suspended') await owner.suspend(id);
@@ -97,13 +97,14 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
       },
     );
 
-    it('of the postmaster, with somebody waiting: late news of its end do not end the one that took its place', async () => {
+    it('after kill -9 of a postmaster that a caller waits for, the late report of its end does not end the postmaster that replaced it', async () => {
       const { id, socket, directory } = await database();
       await owner.hold(id);
       for (let round = 0; round < 8; round++) {
         const { generation } = await owner.crash(id);
         await owner.release(id);
-        // Behind whatever the news made the runtime do: operations on a server are taken one after the other.
+        // This runs after whatever the report made the runtime do, because operations on a server run one after the
+        // other.
         expect(await owner.suspend(id)).toMatchObject({ state: 'suspended', generation });
         expect(postmasters(directory)).toHaveLength(1);
         await owner.hold(id);
@@ -111,7 +112,7 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
       }
     });
 
-    it('of a backend or the checkpointer ends the server as a whole, and the next hold has every row', async () => {
+    it('kill -9 of a backend or of the checkpointer ends the whole server, and the next hold finds every row', async () => {
       const { id, socket, directory } = await database();
       for (const name of ['checkpointer', 'owner postgres']) {
         await owner.hold(id);
@@ -130,14 +131,14 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
       expect(await rows(socket)).toEqual([{ i: 1 }]);
     });
 
-    it('of the platform: the next one adopts what runs and what is frozen, and starts what is stopped', async () => {
+    it('after kill -9 of the platform the next platform adopts running and frozen servers, and starts stopped databases', async () => {
       const [running, suspended, stopped] = [await database(), await database(), await database()];
       await owner.suspend(suspended.id);
       await owner.stop(stopped.id);
       const session = await connectTo(running.socket);
       const pids = [running, suspended].map(({ directory }) => recordOf(directory).pid);
       await owner.kill();
-      // Sessions go on: the server does not notice.
+      // Open sessions go on, because the server is not affected.
       await session.query('INSERT INTO t VALUES (2)');
       owner = await platform();
       const found = await owner.recover(ids);
@@ -149,7 +150,7 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
         await owner.hold(id);
         expect(await rows(socket)).toEqual(id === running.id ? [{ i: 1 }, { i: 2 }] : [{ i: 1 }]);
         await owner.release(id);
-        // An adopted server sleeps, wakes, stops and starts like any other.
+        // An adopted server can be suspended, woken, stopped and started like any other.
         expect((await owner.suspend(id)).state).toBe('suspended');
         expect((await owner.wake(id)).state).toBe('running');
         expect((await owner.stop(id)).state).toBe('stopped');
@@ -158,21 +159,24 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
       }
     });
 
-    it.each(['running', 'suspended'] as const)('of an adopted postmaster while %s is seen too', async (state) => {
-      const { id, socket, directory } = await database();
-      await owner.kill();
-      owner = await platform();
-      expect((await owner.recover(ids)).adopted).toEqual([id]);
-      if (state === 'suspended') await owner.suspend(id);
-      process.kill(recordOf(directory).pid, 'SIGKILL');
-      await until(async () => (await owner.state(id)).state === 'stopped', { what: 'the crash to be seen' });
-      expect(processesOf(directory)).toEqual([]);
-      await owner.hold(id);
-      expect(await rows(socket)).toEqual([{ i: 1 }]);
-    });
+    it.each(['running', 'suspended'] as const)(
+      'kill -9 of an adopted postmaster that is %s is noticed',
+      async (state) => {
+        const { id, socket, directory } = await database();
+        await owner.kill();
+        owner = await platform();
+        expect((await owner.recover(ids)).adopted).toEqual([id]);
+        if (state === 'suspended') await owner.suspend(id);
+        process.kill(recordOf(directory).pid, 'SIGKILL');
+        await until(async () => (await owner.state(id)).state === 'stopped', { what: 'the crash to be seen' });
+        expect(processesOf(directory)).toEqual([]);
+        await owner.hold(id);
+        expect(await rows(socket)).toEqual([{ i: 1 }]);
+      },
+    );
 
     it.each(['running', 'suspended'] as const)(
-      'of platform and postmaster while %s: orphans are ended before anything starts',
+      'after kill -9 of the platform and of a %s postmaster, orphaned processes are ended before a server starts',
       async (state) => {
         const { id, socket, directory } = await database();
         if (state === 'suspended') await owner.suspend(id);
@@ -187,8 +191,8 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
       },
     );
 
-    it.each(['lost', 'of a process of another life', 'garbage'] as const)(
-      'of the platform, its record %s: the server is found all the same, and no stranger is hurt',
+    it.each(['lost', 'of an unrelated process', 'garbage'] as const)(
+      'after kill -9 of the platform its server is found although the process record is %s, and no other process is harmed',
       async (kind) => {
         const { id, socket, directory } = await database();
         await owner.suspend(id);
@@ -216,7 +220,7 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
       },
     );
 
-    it('of the platform, without a recovery: a start ends the old server first', async () => {
+    it('after kill -9 of the platform and without a recovery, a start ends the old server first', async () => {
       const { id, socket, directory } = await database();
       await owner.suspend(id);
       const { pid } = recordOf(directory);
@@ -228,7 +232,7 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
       expect(await rows(socket)).toEqual([{ i: 1 }]);
     });
 
-    it('of the platform, its server deaf: it is ended, and the next hold starts another', async () => {
+    it('after kill -9 of the platform, a server that has lost its socket is ended, and the next hold starts a new server', async () => {
       const { id, socket, directory } = await database();
       await owner.kill();
       for (const name of readdirSync(join(directory, 'run'))) rmSync(join(directory, 'run', name));
@@ -239,7 +243,7 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
       expect(await rows(socket)).toEqual([{ i: 1 }]);
     });
 
-    it('of all, with a postmaster.pid that names a living process: it is not believed', async () => {
+    it('after kill -9 of platform and server, a postmaster.pid that names a living process does not prevent a start', async () => {
       const { id, socket, directory } = await database();
       const { pid } = recordOf(directory);
       const lines = readFileSync(join(directory, 'pgdata', 'postmaster.pid'), 'latin1').split('\n');
@@ -253,14 +257,14 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
       expect(await rows(socket)).toEqual([{ i: 1 }]);
     });
 
-    it('of the platform while it creates or destroys leaves nothing half', async () => {
+    it('kill -9 of the platform while it creates or destroys a database leaves no half of a database', async () => {
       for (let round = 0; round < 6; round++) {
         const id = testId(next++);
         const doing = (round % 2 === 0 ? owner.create(id) : owner.create(id).then(() => owner.destroy(id))).catch(
           () => {},
         );
         const databases = join(home.path, 'data', 'databases');
-        // Killed as soon as something of it is to be seen, or has gone again.
+        // The platform is killed as soon as a file of the database appears, or a little later.
         await until(() => readdirSync(databases).some((name) => name.includes(id)), { what: 'a trace of it' });
         if (round >= 2) await Promise.race([doing, new Promise((resolve) => setTimeout(resolve, round * 15))]);
         await owner.kill();
@@ -276,11 +280,11 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
       }
     });
 
-    it('of the platform at random moments of every transition: one server at most, no orphan, every acknowledged row', async () => {
+    it('kill -9 of the platform at any moment of a transition leaves one server at most, no orphan, and every acknowledged row', async () => {
       const { id, socket, directory } = await database();
       let acknowledged = 1;
       for (let round = 0; round < 25; round++) {
-        // Round by round another transition, killed at another moment of it.
+        // Each round kills the platform during another transition, or at another moment of it.
         const transitions = [
           async () => void (await owner.stop(id).then(() => owner.wake(id))),
           async () => void (await owner.suspend(id)),
@@ -308,7 +312,7 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
       }
     });
 
-    it('of a server that is then deleted leaves no shared memory', async () => {
+    it('kill -9 of a server whose database is then deleted leaves no shared memory', async () => {
       const memory = (): string[] => [
         ...readdirSync('/dev/shm').filter((name) => name.startsWith('PostgreSQL.')),
         ...readFileSync('/proc/sysvipc/shm', 'utf8')
@@ -319,7 +323,7 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
       const { id, directory } = await database();
       const { pid } = recordOf(directory);
       const mapped = readFileSync(`/proc/${pid}/maps`, 'utf8');
-      // Its seventh line: the key and the id of the segment (pg_ctl's own reading of it).
+      // The seventh line of postmaster.pid holds the key and the id of the segment, as pg_ctl reads it.
       const segment = readFileSync(join(directory, 'pgdata', 'postmaster.pid'), 'latin1')
         .split('\n')[6]
         ?.trim();
@@ -329,7 +333,7 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
           ? mapped.includes('/SYSV') && name === systemV
           : mapped.includes(`/dev/shm/${name}`),
       );
-      // In a sandbox it is all in there, and ends with it.
+      // In a sandbox all shared memory belongs to the sandbox and ends with it.
       expect(own.length).toBe(isolation === 'sandbox' ? 0 : 2);
       process.kill(pid, 'SIGKILL');
       await until(async () => (await owner.state(id)).state === 'stopped', { what: 'the crash to be seen' });
@@ -338,7 +342,7 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
       expect(memory().filter((name) => own.includes(name))).toEqual([]);
     });
 
-    it('leaves no process and no group once all is closed', async () => {
+    it('a closed platform leaves no process and no group', async () => {
       await database();
       const { id } = await database();
       const freezes = groupOf(recordOf((await owner.suspend(id)).directory).pid);
@@ -353,11 +357,11 @@ describe.each(cgroups ? (['cgroup', 'signal'] as const) : (['signal'] as const))
   },
 );
 
-describe.runIf(cgroups)('a server frozen in one way', () => {
+describe.runIf(cgroups)('servers frozen in another way than the platform’s', () => {
   it.each([
     ['cgroup', 'signal'],
     ['signal', 'cgroup'],
-  ] as const)('(%s) is adopted by a platform that freezes in the other (%s)', async (before, after) => {
+  ] as const)('a server frozen by %s is adopted by a platform that freezes by %s', async (before, after) => {
     const home = scratch('other');
     try {
       const dataDirectory = join(home.path, 'data');

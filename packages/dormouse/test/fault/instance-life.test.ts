@@ -21,7 +21,7 @@ afterAll(async () => {
 });
 
 describe('a new database', () => {
-  it('is a small copy that starts, sleeps, wakes and stops, and keeps its rows', async () => {
+  it('a new database is a small copy that starts, is suspended, wakes and stops, and keeps its rows', async () => {
     const id = testId(1);
     expect((await owner.create(id)).state).toBe('stopped');
     const { socket, state, directory } = await owner.hold(id);
@@ -31,7 +31,7 @@ describe('a new database', () => {
     await session.query("INSERT INTO t (v) VALUES ('before')");
     await owner.release(id);
     expect((await owner.suspend(id)).state).toBe('suspended');
-    // Nothing of it runs, and the open session goes on after the thaw where it was.
+    // None of its processes runs, and the open session goes on after the thaw where it was.
     const states = processesOf(directory).map(
       (pid) => /^State:\s+(\S)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1],
     );
@@ -53,7 +53,7 @@ describe('a new database', () => {
     await owner.release(id);
   });
 
-  it('weighs 18 MB at most when it is stopped', async () => {
+  it('a new database takes 18 MB of disk at most when it is stopped', async () => {
     const id = testId(2);
     const { directory } = await owner.create(id);
     await owner.wake(id);
@@ -62,7 +62,7 @@ describe('a new database', () => {
     expect(kib).toBeLessThan(18 * 1024);
   });
 
-  it('gives its roles what they are for, and no more', async () => {
+  it('a new database gives each role the rights it needs, and no more', async () => {
     const id = testId(3);
     await owner.create(id);
     const { socket } = await owner.hold(id);
@@ -70,7 +70,7 @@ describe('a new database', () => {
       queryOnce(socket, sql, user).catch((error: { code?: string }) => error.code);
     await as('owner', 'CREATE TABLE t (id serial PRIMARY KEY, v text)');
     await as('owner', 'CREATE SCHEMA later; CREATE TABLE later.u (id bigint GENERATED ALWAYS AS IDENTITY, v text)');
-    // Also in what the owner makes afterwards, sequences included.
+    // The rights also hold for objects that the owner makes later, sequences included.
     expect(await as('writer', "INSERT INTO t (v) VALUES ('w') RETURNING id")).toEqual([{ id: 1 }]);
     expect(await as('writer', "INSERT INTO later.u (v) VALUES ('w') RETURNING id")).toEqual([{ id: '1' }]);
     expect(await as('writer', "SELECT nextval('t_id_seq') AS n")).toEqual([{ n: '2' }]);
@@ -83,7 +83,7 @@ describe('a new database', () => {
     expect(await as('writer', 'CREATE TABLE x (i int)')).toBe(denied);
     expect(await as('writer', 'DROP TABLE t')).toBe(denied);
     expect(await as('owner', 'CREATE DATABASE shadow')).toEqual([]);
-    // Roles for grants and policies, which are no way to more (owner-rights.test.ts).
+    // The owner may create roles for grants and policies; they give no further rights (owner-rights.test.ts).
     expect(await as('owner', 'CREATE ROLE other')).toEqual([]);
     for (const right of ['SUPERUSER', 'REPLICATION', 'BYPASSRLS']) {
       expect(await as('owner', `CREATE ROLE more ${right}`)).toBe(denied);
@@ -103,7 +103,7 @@ describe('a new database', () => {
     await owner.release(id);
   });
 
-  it('runs with durable settings, as an account that is not root, in a session of its own', async () => {
+  it('a server runs with durable settings, as an account that is not root, in a process session of its own', async () => {
     const id = testId(4);
     await owner.create(id);
     const { socket, directory } = await owner.hold(id);
@@ -115,15 +115,15 @@ describe('a new database', () => {
     const { pid } = JSON.parse(readFileSync(join(directory, 'process.json'), 'utf8')) as { pid: number };
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
     expect(/^Uid:\s+(\d+)/m.exec(status)?.[1]).not.toBe('0');
-    // Field 6 is the session: its own, not ours.
+    // Field 6 is the process session: the server's own, not that of the platform.
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     expect(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[3]).toBe(String(pid));
-    // Nobody else reaches the socket.
+    // No other account can reach the socket.
     expect(statSync(join(directory, 'run')).mode & 0o777).toBe(0o700);
     await owner.release(id);
   });
 
-  it('leaves nothing behind when it is destroyed, in whatever state', async () => {
+  it('a database that is destroyed leaves nothing behind, whatever its state was', async () => {
     for (const [n, prepare] of [
       [10, async () => {}],
       [11, async (id: string) => void (await owner.wake(id))],
@@ -141,7 +141,7 @@ describe('a new database', () => {
     }
   });
 
-  it('has a log that stays bounded', async () => {
+  it('the log of a server stays bounded', async () => {
     const id = testId(13);
     const { directory } = await owner.create(id);
     const log = join(directory, 'postgres.log');
@@ -149,7 +149,7 @@ describe('a new database', () => {
     await owner.wake(id);
     expect(statSync(log).size).toBeLessThan(1024 * 1024);
     const { socket } = await owner.hold(id);
-    // Freezing cuts the log under the running server. What a tenant raises is not in it from the beginning.
+    // A freeze truncates the log of the running server. Messages that a tenant raises are never in the log.
     const raise = "DO $$ BEGIN FOR i IN 1..1100 LOOP RAISE LOG '%', repeat('y', 1000); END LOOP; END $$";
     await queryOnce(socket, raise);
     expect(statSync(log).size).toBeLessThan(1024 * 1024);
@@ -166,7 +166,7 @@ describe('a new database', () => {
 });
 
 describe('the set-up', () => {
-  it('puts back lost symlinks, and a half-made template is made anew', async () => {
+  it('the set-up restores lost symlinks and makes an incomplete template anew', async () => {
     const place = scratch('setup');
     try {
       const dataDirectory = join(place.path, 'data');
@@ -191,7 +191,7 @@ describe('the set-up', () => {
     }
   });
 
-  it('refuses a second platform on the same data, and takes the next when the first is killed', async () => {
+  it('a second platform on the same data is refused, and is accepted once the first is killed', async () => {
     const place = scratch('two');
     try {
       const dataDirectory = join(place.path, 'data');
@@ -205,7 +205,7 @@ describe('the set-up', () => {
     }
   });
 
-  it('works below a path that no socket address can hold', async () => {
+  it('databases work below a path that is too long for a socket address', async () => {
     const place = scratch('deep');
     try {
       const deep = join(place.path, ...Array.from({ length: 6 }, (_, n) => `directory-${n}-${'x'.repeat(40)}`));
@@ -220,37 +220,40 @@ describe('the set-up', () => {
     }
   });
 
-  it.skipIf(process.getuid?.() !== 0)('runs as itself when it is not root', async () => {
-    const place = scratch('plain');
-    try {
-      const id = (flag: string): number => Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }));
-      const identity = { uid: id('-u'), gid: id('-g') };
-      const dataDirectory = join(place.path, 'data');
-      mkdirSync(dataDirectory);
-      execFileSync('chown', [`${identity.uid}:${identity.gid}`, dataDirectory]);
-      const one = await startOwner({ dataDirectory }, identity);
-      await one.prepare();
-      await one.create(testId(1));
-      const { socket, directory } = await one.hold(testId(1));
-      expect(await queryOnce(socket, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
-      await one.release(testId(1));
-      await one.suspend(testId(1));
-      await one.kill();
-      const two = await startOwner({ dataDirectory }, identity);
-      await two.prepare();
-      expect(await two.recover([testId(1)])).toEqual({ adopted: [testId(1)], unknown: [] });
-      await expect(startOwner({ dataDirectory, pgUser: 'postgres' }, identity)).rejects.toMatchObject({
-        code: 'account_unusable',
-      });
-      await two.close();
-      expect(processesOf(directory)).toEqual([]);
-    } finally {
-      place.remove();
-    }
-  });
+  it.skipIf(process.getuid?.() !== 0)(
+    'a platform that does not run as root runs servers as its own account',
+    async () => {
+      const place = scratch('plain');
+      try {
+        const id = (flag: string): number => Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }));
+        const identity = { uid: id('-u'), gid: id('-g') };
+        const dataDirectory = join(place.path, 'data');
+        mkdirSync(dataDirectory);
+        execFileSync('chown', [`${identity.uid}:${identity.gid}`, dataDirectory]);
+        const one = await startOwner({ dataDirectory }, identity);
+        await one.prepare();
+        await one.create(testId(1));
+        const { socket, directory } = await one.hold(testId(1));
+        expect(await queryOnce(socket, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+        await one.release(testId(1));
+        await one.suspend(testId(1));
+        await one.kill();
+        const two = await startOwner({ dataDirectory }, identity);
+        await two.prepare();
+        expect(await two.recover([testId(1)])).toEqual({ adopted: [testId(1)], unknown: [] });
+        await expect(startOwner({ dataDirectory, pgUser: 'postgres' }, identity)).rejects.toMatchObject({
+          code: 'account_unusable',
+        });
+        await two.close();
+        expect(processesOf(directory)).toEqual([]);
+      } finally {
+        place.remove();
+      }
+    },
+  );
 
   it.skipIf(process.getuid?.() !== 0)(
-    'names the directory that is closed to the account, before anything starts',
+    'a directory that the account may not enter is named before anything starts',
     async () => {
       const place = scratch('closed');
       try {
@@ -276,7 +279,7 @@ describe('the set-up', () => {
     },
   );
 
-  it('says so when there are no binaries', async () => {
+  it('missing binaries are reported as such', async () => {
     const place = scratch('nobin');
     try {
       const one = await startOwner({ dataDirectory: join(place.path, 'data'), pgBins: [place.path] });
@@ -289,7 +292,7 @@ describe('the set-up', () => {
 });
 
 describe('a server that does not start', () => {
-  it('fails with the end of its log, and works again once the cause is gone', async () => {
+  it('a server that does not start fails with the end of its log, and works again once the cause is gone', async () => {
     const id = testId(20);
     const { directory } = await owner.create(id);
     const control = join(directory, 'pgdata', 'global', 'pg_control');
@@ -305,14 +308,14 @@ describe('a server that does not start', () => {
     expect((await owner.wake(id)).state).toBe('running');
   });
 
-  it('gets our settings back before every start', async () => {
+  it('the settings of the platform are restored before every start of a server', async () => {
     const id = testId(21);
     const { directory } = await owner.create(id);
     writeFileSync(join(directory, 'pgdata', 'postgresql.conf'), 'this is no setting');
     expect((await owner.wake(id)).state).toBe('running');
   });
 
-  it('is not started on a lifeline that proves nothing', async () => {
+  it('a server is not started when its lifeline is not a pipe that the platform made', async () => {
     const id = testId(22);
     const { directory } = await owner.create(id);
     rmSync(join(directory, 'lifeline'));
@@ -325,7 +328,7 @@ describe('a server that does not start', () => {
     expect((await owner.wake(id)).state).toBe('running');
   });
 
-  it('says so when its directory is gone', async () => {
+  it('a database whose directory is gone is reported as such', async () => {
     await expect(owner.hold(testId(23))).rejects.toMatchObject({ code: 'start_failed' });
   });
 });
@@ -350,7 +353,9 @@ describe('a full disk', () => {
     place.remove();
   });
 
-  it('is named, and everything acknowledged is there when there is room again', async ({ skip }) => {
+  it('a full disk is named as the cause, and every acknowledged row is there once there is room again', async ({
+    skip,
+  }) => {
     if (!mounted) skip();
     const dataDirectory = join(place.path, 'data');
     const one = await startOwner({ dataDirectory });
@@ -367,7 +372,7 @@ describe('a full disk', () => {
       try {
         execFileSync('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=4096'], { stdio: 'pipe' });
       } catch {
-        // It ends when the disk is full.
+        // The statement fails when the disk is full.
       }
       await expect(one.hold(id)).rejects.toMatchObject({ code: 'disk_full' });
       await expect(one.create(testId(2))).rejects.toMatchObject({ code: 'disk_full' });

@@ -2,9 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { counterText, Ledger, type SeenEvent } from '../support/ledger.ts';
 import { checkSubscriber } from '../support/stream-reader.ts';
 
-// The fault test believes its ledger: these prove that it sees each way of being wrong.
+// The fault tests rely on their ledger. These tests prove that the ledger detects each kind of error.
 
-/** Writer a: one row, then two rows that count; writer b: one that nobody acknowledged. */
+/**
+ * Writer a writes one row, then two rows in a counting transaction; writer b writes one row that was never
+ * acknowledged.
+ */
 function written(): { ledger: Ledger; rows: string[]; counters: Map<string, number>; events: SeenEvent[] } {
   const ledger = new Ledger();
   ledger.acknowledge(ledger.begin('a', 1, false));
@@ -22,19 +25,19 @@ function written(): { ledger: Ledger; rows: string[]; counters: Map<string, numb
 }
 
 describe('rows', () => {
-  it('are right with and without the unacknowledged', () => {
+  it('rows pass the check with and without the writes that were never acknowledged', () => {
     const { ledger, rows, counters } = written();
     expect(ledger.checkRows(rows, counters)).toEqual([]);
     expect(ledger.checkRows([...rows, 'b:1'], counters)).toEqual([]);
   });
 
   it.each<[string, (rows: string[], counters: Map<string, number>) => void, RegExp]>([
-    ['one that is lost', (rows) => rows.splice(0, 1), /a:1 was acknowledged and is lost/],
-    ['one that is there twice', (rows) => rows.push('b:1', 'b:1'), /b:1 is there 2 times/],
+    ['a row that is lost', (rows) => rows.splice(0, 1), /a:1 was acknowledged and is lost/],
+    ['a row that is there twice', (rows) => rows.push('b:1', 'b:1'), /b:1 is there 2 times/],
     ['half a transaction', (rows) => rows.splice(1, 1), /a:2 is there in part/],
-    ['one that nobody wrote', (rows) => rows.push('c:1'), /c:1 is there and was never written/],
+    ['a row that was never written', (rows) => rows.push('c:1'), /c:1 is there and was never written/],
     ['a transaction that was done twice', (_, counters) => counters.set('a', 2), /the counter of a says 2/],
-  ])('are wrong with %s', (_, change, expected) => {
+  ])('rows fail the check with %s', (_, change, expected) => {
     const { ledger, rows, counters } = written();
     change(rows, counters);
     expect(ledger.checkRows(rows, counters).join('\n')).toMatch(expected);
@@ -42,21 +45,25 @@ describe('rows', () => {
 });
 
 describe('the log', () => {
-  it('is right as it was written', () => {
+  it('the log passes the check as it was written', () => {
     const { ledger, rows, events } = written();
     expect(ledger.checkLog(events, rows)).toEqual([]);
   });
 
   it.each<[string, (events: SeenEvent[], rows: string[]) => void, RegExp]>([
-    ['an event lost', (events) => events.splice(1, 1), /a:1 has a row and no event/],
+    ['an event that is lost', (events) => events.splice(1, 1), /a:1 has a row and no event/],
     [
-      'an event twice',
+      'an event that is there twice',
       (events) => events.push({ ...(events[1] as SeenEvent), offset: '0009' }),
       /a:1 is twice in the log/,
     ],
-    ['an event of nothing', (_, rows) => rows.splice(0, 1), /a:1 has an event and no row/],
+    ['an event without a row', (_, rows) => rows.splice(0, 1), /a:1 has an event and no row/],
     ['offsets that go back', (events) => events.reverse(), /offset 0003 after 0004/],
-    ['a step of a counter lost', (events) => Object.assign(events[4] as SeenEvent, { int: 2 }), /to 2 where 1 was due/],
+    [
+      'a step of a counter that is lost',
+      (events) => Object.assign(events[4] as SeenEvent, { int: 2 }),
+      /to 2 where 1 was due/,
+    ],
     [
       'a transaction torn apart',
       (events) => Object.assign(events[3] as SeenEvent, { txid: '7' }),
@@ -70,9 +77,10 @@ describe('the log', () => {
       },
       /a:1 was acknowledged before a:2 was begun/,
     ],
-  ])('is wrong with %s', (_, change, expected) => {
+  ])('the log fails the check with %s', (_, change, expected) => {
     const { ledger, rows, events } = written();
-    // Clocks have a grain: acknowledged strictly before the next was begun.
+    // Clocks have a limited resolution, so the times are set: the first write is acknowledged strictly before the
+    // second begins.
     const [first, second] = ledger.writes;
     Object.assign(first as object, { issuedMs: 1, ackedMs: 2 });
     Object.assign(second as object, { issuedMs: 3, ackedMs: 4 });
@@ -82,12 +90,12 @@ describe('the log', () => {
 });
 
 describe('a subscriber', () => {
-  it('may be given something again, from anywhere behind', () => {
+  it('a subscriber passes the check when events before its place are delivered again', () => {
     const { events } = written();
     expect(checkSubscriber([...events.slice(0, 3), ...events.slice(1)], events)).toEqual([]);
   });
 
-  it('is wrong with a hole, an early end, or something else', () => {
+  it('a subscriber fails the check with a missing event, an early end, or an event that is not in the log', () => {
     const { events } = written();
     expect(checkSubscriber([...events.slice(0, 2), ...events.slice(3)], events).join()).toMatch(/1 events are missing/);
     expect(checkSubscriber(events.slice(0, 3), events).join()).toMatch(/the last 2 events did not arrive/);

@@ -18,7 +18,9 @@ import { until } from '../support/until.ts';
 // DORMOUSE_SEED repeats the sequence of faults, DORMOUSE_ROUNDS lengthens it.
 const SEED = seedFromEnvironment();
 const ROUNDS = numberFrom('DORMOUSE_ROUNDS', 50);
-/** Bound of one round with its proof of life; a round takes a second or two. */
+/**
+ * Upper bound of one round, including the writes that prove that the platform goes on; a round takes a second or two.
+ */
 const ROUND_MS = 60_000;
 
 const LIMIT_S = 10;
@@ -33,8 +35,8 @@ const FLAGS = [
   `${LIMIT_S}s`,
 ];
 /**
- * Every request gets its answer or the end of its connection within this: wake, query, the call's margin, and Prisma
- * 6's four tries.
+ * Within this time every request gets a reply or the end of its connection. It is the sum of the wake, the query, the
+ * margin of the call, and the four tries of Prisma 6.
  */
 const ANSWER_MS = 4 * (2 * LIMIT_S + 5) * 1000;
 
@@ -53,7 +55,7 @@ afterAll(async () => {
   await platform?.stop();
 });
 
-/** A counter of the writer's own: each of its counting transactions adds one. */
+/** The writer's own counter: each of its counting transactions adds one. */
 async function makeCounter(writer: string): Promise<string> {
   const id = randomUUID();
   await runSql(
@@ -106,7 +108,7 @@ async function readRows(): Promise<{ rows: string[]; counters: Map<string, numbe
 }
 
 it(
-  'loses no acknowledged write and no event, whatever is killed',
+  'the platform loses no acknowledged write and no event, whatever is killed',
   async () => {
     const random = seeded(SEED);
     const subscriber = new NamedSubscriber(source, 'life');
@@ -118,7 +120,7 @@ it(
     const chosen = new Map<string, number>();
 
     for (let round = 0; round < ROUNDS; round++) {
-      // The first rounds see every fault once, whatever the seed.
+      // The first rounds inject every fault once, whatever the seed.
       const fault = FAULTS[round] ?? pickFault(victim.random);
       chosen.set(fault.name, (chosen.get(fault.name) ?? 0) + 1);
       await fault.run(victim).catch((error: Error) => {
@@ -126,7 +128,7 @@ it(
           cause: error,
         });
       });
-      // The platform goes on: each door acknowledges a write that was begun after the fault.
+      // Each door must acknowledge a write that was begun after the fault.
       const before = new Map(doors.map(({ writer }) => [writer, ledger.acknowledged(writer) + 1]));
       await until(() => doors.every(({ writer }) => ledger.acknowledged(writer) > (before.get(writer) ?? 0)), {
         what: `every door writes again after round ${round}, ${fault.name}`,
@@ -148,7 +150,7 @@ it(
     expect(rows.length).toBeGreaterThan(ROUNDS * doors.length);
     expect(ledger.checkRows(rows, counters)).toEqual([]);
 
-    // Capture is a little behind the writes; what it never brings is for the ledger to name.
+    // Capture is a little behind the writes. If an event never arrives, the ledger reports it below.
     const texts = new Set(rows);
     let log: SeenEvent[] = [];
     await until(
@@ -169,7 +171,7 @@ it(
       `${ledger.writes.length} writes, ${log.length} events, ${subscriber.connections} connections of the subscriber`,
     );
 
-    // The end: clean, nobody left, and a later life finds the same.
+    // At the end the platform stops cleanly, no process is left, and the next run of the platform finds the same rows.
     expect(await platform.terminate()).toBe(0);
     expect(processesOf(platform.data)).toEqual([]);
     await platform.start();

@@ -7,7 +7,7 @@ import { scratch } from '../support/scratch.ts';
 
 const HOOKS = fileURLToPath(new URL('../support/run-typescript.mjs', import.meta.url));
 const INSIDE = fileURLToPath(new URL('../support/pid-reuse.ts', import.meta.url));
-/** A pid namespace of its own; its first process reaps what is orphaned in it, as init does. */
+/** Runs the test in a pid namespace of its own. The first process of the namespace reaps orphans, as init does. */
 const NAMESPACE = ['--pid', '--fork', '--mount-proc', '--kill-child', 'bash', '-c', '"$@" & wait $!', 'bash'];
 
 function permitted(): boolean {
@@ -20,7 +20,7 @@ function permitted(): boolean {
   }
 }
 
-it.skipIf(!permitted())('a pid that names another process by now is neither adopted nor hurt', async () => {
+it.skipIf(!permitted())('a process that has the pid of an earlier server is neither adopted nor harmed', async () => {
   const place = scratch('pids');
   try {
     const command = [process.execPath, '--import', HOOKS, INSIDE, join(place.path, 'data')];

@@ -8,8 +8,8 @@ import { processesOf } from '../support/reaper.mjs';
 import { type Scratch, scratch } from '../support/scratch.ts';
 import { until } from '../support/until.ts';
 
-// What a server in a sandbox can reach, and that no two of them ever run on one data directory: in there Postgres's own
-// checks see nothing.
+// What a server in a sandbox can reach, and that two servers never run on one data directory: inside a sandbox
+// Postgres's own checks cannot see another server.
 
 let home: Scratch;
 let owner: Owner;
@@ -46,7 +46,7 @@ async function database(): Promise<Place> {
 
 const rowsOf = (socket: string): Promise<unknown> => queryOnce(socket, 'SELECT i FROM t ORDER BY i');
 
-/** Postmasters on a data directory: processes 1 of their namespaces, and plain ones. */
+/** The postmasters on a data directory: in a sandbox they are process 1 of their namespace. */
 function postmasters(directory: string): number[] {
   return processesOf(directory).filter((pid) => {
     try {
@@ -88,11 +88,13 @@ afterAll(async () => {
 });
 
 describe('a server in a sandbox', () => {
-  it('reaches its own directory and the binaries, and nothing else, even as superuser', async ({ skip }) => {
+  it('a server in a sandbox reaches its own directory and the binaries and nothing else, even as superuser', async ({
+    skip,
+  }) => {
     if (!works) skip();
     const other = await database();
     const { socket, directory } = await database();
-    /** What a statement of the superuser gives; the SQLSTATE if it fails. */
+    /** The result of a statement of the superuser, or its SQLSTATE if it fails. */
     const ask = async (on: string, sql: string): Promise<unknown> => {
       const client = await connectTo(on, 'dormouse');
       try {
@@ -117,7 +119,7 @@ describe('a server in a sandbox', () => {
       const id = testId(900);
       await outside.create(id);
       const plain = await outside.hold(id);
-      // The attempts are real: a plain process succeeds at what its account may do.
+      // The attempts are real: outside a sandbox they succeed at whatever the account may do.
       expect(await ask(plain.socket, attempts[0] as string)).toHaveLength(1);
       expect(await ask(plain.socket, attempts[1] as string)).toEqual(['18\n']);
       expect(await ask(plain.socket, "COPY (SELECT 1) TO PROGRAM 'cat > /dev/null'")).toEqual([]);
@@ -132,7 +134,8 @@ describe('a server in a sandbox', () => {
     expect(new Set((await ask(socket, `SELECT pg_ls_dir('${directory}')`)) as string[])).toEqual(
       new Set(['pgdata', 'run']),
     );
-    // No shell, nothing to write on but its own, no network but an own loopback, no process but its own.
+    // There is no shell, no writable place but its own directory, no network but its own loopback, and no process but
+    // its own.
     expect(await ask(socket, "COPY (SELECT 1) TO PROGRAM 'cat > /dev/null'")).not.toEqual([]);
     for (const path of ['/x', '/usr/lib/x', '/dev/x', '/proc/x']) {
       expect(await ask(socket, `COPY (SELECT 1) TO '${path}'`), path).toMatch(/25006|58P01|42501|58030|42809/);
@@ -146,7 +149,9 @@ describe('a server in a sandbox', () => {
     expect(processes.length).toBeLessThan(20);
   });
 
-  it('has no capability, can gain none, and holds no directory of the machine open', async ({ skip }) => {
+  it('a server in a sandbox has no capability, can gain none, and holds no directory of the machine open', async ({
+    skip,
+  }) => {
     if (!works) skip();
     const { id, directory } = await database();
     await owner.hold(id);
@@ -170,7 +175,9 @@ describe('a server in a sandbox', () => {
     await owner.release(id);
   });
 
-  it('runs parallel queries, sleeps, wakes and stops, and leaves no process', async ({ skip }) => {
+  it('a server in a sandbox runs parallel queries, can be suspended, woken and stopped, and leaves no process', async ({
+    skip,
+  }) => {
     if (!works) skip();
     const { id, socket, directory } = await database();
     await owner.hold(id);
@@ -187,7 +194,9 @@ describe('a server in a sandbox', () => {
     await session.end().catch(() => {});
   });
 
-  it('goes on when its keeper is killed, and its end is seen all the same', async ({ skip }) => {
+  it('a server goes on when the supervisor of its sandbox is killed, and the end of the server is still noticed', async ({
+    skip,
+  }) => {
     if (!works) skip();
     const { id, socket, directory } = await database();
     const pid = recordedPid(directory);
@@ -209,7 +218,10 @@ describe('a server in a sandbox', () => {
 });
 
 describe('where no sandbox can be made', () => {
-  /** What is chosen by an account that may make no user namespace: it has one of its own in which that is so. */
+  /**
+   * The isolation that is chosen when the account may make no user namespace. The program runs in a namespace in which
+   * that is so.
+   */
   function chosen(wanted: 'sandbox' | undefined): string {
     const [version] = readdirSync(join(dataDirectory(), 'postgres')).filter((name) => !name.startsWith('.'));
     const binaries = {
@@ -232,7 +244,9 @@ describe('where no sandbox can be made', () => {
     }).trim();
   }
 
-  it('servers are processes, and it is said why; asked for, it is refused', ({ skip }) => {
+  it('servers run as plain processes where no sandbox can be made, the reason is given, and --isolation sandbox is refused', ({
+    skip,
+  }) => {
     if (!works) skip();
     const [kind, reason] = JSON.parse(chosen(undefined)) as string[];
     expect(kind).toBe('process');
@@ -250,21 +264,23 @@ describe('two postmasters on one data directory', () => {
     ['the record', ['process.json']],
     ['postmaster.pid', ['pgdata/postmaster.pid']],
     ['the record, postmaster.pid and the socket', ['process.json', 'pgdata/postmaster.pid', 'run/.s.PGSQL.5432']],
-  ] as const)('cannot be had by removing %s', async ([, files], { skip }) => {
+  ] as const)('removing %s does not lead to two postmasters on one data directory', async ([, files], { skip }) => {
     if (!works) skip();
     const { id, socket, directory } = await database();
     const before = recordedPid(directory);
     await owner.kill();
     for (const file of files) rmSync(join(directory, file));
     owner = await platform();
-    // Without a recovery: a start ends what it finds.
+    // There is no recovery here: the start itself ends the server that it finds.
     await owner.hold(id);
     expect(postmasters(directory)).toEqual([recordedPid(directory)]);
     expect(recordedPid(directory)).not.toBe(before);
     expect(await rowsOf(socket)).toEqual([{ i: 1 }]);
   });
 
-  it('cannot be had by another lifeline: the lock of the data itself is held', async ({ skip }) => {
+  it('a new lifeline does not lead to two postmasters on one data directory, because the lock on the data itself is held', async ({
+    skip,
+  }) => {
     if (!works) skip();
     const { id, socket, directory } = await database();
     const before = recordedPid(directory);
@@ -284,14 +300,16 @@ describe('two postmasters on one data directory', () => {
     expect(await rowsOf(socket)).toEqual([{ i: 1 }]);
   });
 
-  it('cannot be had by kill -9 of the platform while it starts one', async ({ skip }) => {
+  it('kill -9 of the platform while it starts a server does not lead to two postmasters on one data directory', async ({
+    skip,
+  }) => {
     if (!works) skip();
     const { id, socket, directory } = await database();
     let acknowledged = 1;
     for (let round = 0; round < 12; round++) {
       await owner.stop(id);
       const starting = owner.hold(id).catch(() => {});
-      // From before the spawn to after the start, wherever that lies on this machine.
+      // The moments of the kill reach from before the spawn to after the start, however fast this machine is.
       if (round % 4 === 0) await new Promise((resolve) => setImmediate(resolve));
       else if (round % 4 === 1) await until(() => processesOf(directory).length > 0, { what: 'a first process' });
       else if (round % 4 === 2) await until(() => postmasters(directory).length > 0, { what: 'a postmaster' });
@@ -309,7 +327,9 @@ describe('two postmasters on one data directory', () => {
     }
   });
 
-  it('cannot be had by two platforms, where somebody removed the lock of their data directory', async ({ skip }) => {
+  it('two platforms whose data directory has lost its lock file do not run two postmasters on one data directory', async ({
+    skip,
+  }) => {
     if (!works) skip();
     const { id, socket, directory } = await database();
     rmSync(join(dataDirectory(), 'instances.lock'));
@@ -327,7 +347,7 @@ describe('two postmasters on one data directory', () => {
       for (let round = 0; round < 4; round++) {
         await Promise.all(
           [owner, second].map(async (one) => {
-            // Whoever comes second ends the other's server; either may fail for it, and says so.
+            // The second platform ends the server of the first. Either hold may fail because of it, with an error.
             const held = await one.hold(id).catch(() => undefined);
             if (held === undefined) return;
             const value = 100 * (one === owner ? 1 : 2) + round;
@@ -336,7 +356,7 @@ describe('two postmasters on one data directory', () => {
             await one.release(id).catch(() => {});
           }),
         );
-        // One may have ended over the other's deeds: what counts is the data.
+        // A platform may have failed because of the other; only the data counts here.
         await Promise.all([owner, second].map((one) => one.stop(id).catch(() => {})));
       }
       done = true;

@@ -8,17 +8,18 @@ import { type SlowDisk, slowDisk } from '../support/slow-disk.ts';
 import { NoMount } from '../support/small-disk.ts';
 import { until } from '../support/until.ts';
 
-// A disk of a few operations a second, as a small cloud volume is: everything lies on it, registry and events too.
+// A disk of a few operations per second, like a small cloud volume. All data of the platform lies on it, the registry
+// and the event logs too.
 
-/** Binaries, template and two databases with some WAL. */
+/** Room for the binaries, the template and two databases with some WAL. */
 const DISK_MIB = 500;
-/** So slow that nothing of more than a few blocks ends by itself. */
+/** A limit so low that no operation of more than a few blocks ends before the limit is lifted. */
 const STANDS_STILL = 1;
 
 let disk: SlowDisk | undefined;
 let platform: Platform | undefined;
 let database: DatabaseUrls;
-/** What was acknowledged. */
+/** The sum that the acknowledged writes make. */
 let sum = 0;
 
 beforeAll(async () => {
@@ -63,7 +64,7 @@ async function run(...statements: string[]): Promise<Record<string, unknown>[]> 
   }
 }
 
-/** Blocks that do not lie beside each other: each is an operation of its own. */
+/** Changes blocks that do not lie beside each other, so that each is a disk operation of its own. */
 async function dirty(): Promise<void> {
   const [row] = await run(
     'UPDATE t SET n = n + 1 WHERE id % 9 = 0',
@@ -78,7 +79,7 @@ async function state(name: string): Promise<string | undefined> {
   return rows?.find((row) => row.name === name)?.state;
 }
 
-it('holds up whoever waits for it, and nobody else', async ({ skip }) => {
+it('a slow disk holds up the requests that need it, and no other request', async ({ skip }) => {
   if (disk === undefined || platform === undefined) return skip();
   const { http } = platform;
   let longestMs = 0;
@@ -99,7 +100,7 @@ it('holds up whoever waits for it, and nobody else', async ({ skip }) => {
   try {
     await run('SELECT 1');
     disk.limit(STANDS_STILL);
-    // It copies the template, and enters the database into the registry: the call takes as long as the disk does.
+    // The call copies the template and enters the database into the registry, so it takes as long as the disk does.
     const begunMs = performance.now();
     const created = platform.createDatabase('another');
     const directories = join(platform.data, 'databases');
@@ -118,7 +119,9 @@ it('holds up whoever waits for it, and nobody else', async ({ skip }) => {
   expect(longestMs).toBeLessThan(tookMs / 2);
 });
 
-it('lets a recovery go on, whatever becomes of the platform, and tells who waits at his deadline', async ({ skip }) => {
+it('a crash recovery on a slow disk goes on when the platform is killed, and waiting requests fail at their deadlines', async ({
+  skip,
+}) => {
   if (disk === undefined || platform === undefined) return skip();
   await dirty();
   const directory = join(platform.data, 'databases', database.id);
@@ -147,7 +150,7 @@ it('lets a recovery go on, whatever becomes of the platform, and tells who waits
   expect(await run('SELECT sum(n)::int AS sum FROM t')).toEqual([{ sum }]);
 });
 
-it('keeps what was acknowledged through a freeze, a thaw and a stop that it draws out', async ({ skip }) => {
+it('a freeze, a thaw and a stop that a slow disk prolongs keep every acknowledged write', async ({ skip }) => {
   if (disk === undefined || platform === undefined) return skip();
   await dirty();
   disk.limit(20);

@@ -8,7 +8,8 @@ import { type Scratch, scratch } from '../support/scratch.ts';
 import { memoryDisk, NoMount, type SmallDisk } from '../support/small-disk.ts';
 import { until } from '../support/until.ts';
 
-// Copies of the template that lie ready, and what becomes of them when things go wrong.
+// Spares are copies of the template that are made in advance. These tests show how they are used and what happens to
+// them after faults.
 
 const SPARES = 2;
 const BULK = 'CREATE TABLE bulk AS SELECT md5(i::text) AS v FROM generate_series(1, 20000) i';
@@ -42,7 +43,7 @@ const filled = (): Promise<true> =>
   until(() => (spares().length === SPARES ? true : undefined), { what: 'spares', withinMs: 60_000 });
 
 describe('spares', () => {
-  it('become databases by a rename, each with an identity of its own, and are made anew', async () => {
+  it('spares become databases by a rename, each with a system identifier of its own, and are replaced by new spares', async () => {
     const running = await open();
     await filled();
     const ready = spares().map((name) => statSync(join(data, 'databases', name, 'pgdata')).ino);
@@ -65,14 +66,14 @@ describe('spares', () => {
     await filled();
     const template = await readControlFile(join(data, 'template', '18', 'pgdata'));
     expect(new Set([...systems, template.systemId]).size).toBe(3);
-    // Those that lie ready outlive the platform.
+    // Existing spares outlive the platform.
     const kept = spares();
     await running.close();
     await open(ids);
     expect(spares()).toEqual(kept);
   });
 
-  it('of another template are dropped', async () => {
+  it('spares of another template are dropped', async () => {
     await open();
     await filled();
     const before = spares();
@@ -84,13 +85,13 @@ describe('spares', () => {
     await filled();
   });
 
-  it('are whole or not there at all, whenever the platform is killed', async () => {
+  it('a spare is complete or does not exist, whenever the platform is killed', async () => {
     const ids: string[] = [];
     let drafts = 0;
     for (let round = 0; round < 4; round++) {
       const running = await open(ids);
       expect(stored().filter((name) => name.startsWith('.new-'))).toEqual([]);
-      // In the middle of one: between its first byte and its name.
+      // The platform is killed while a spare is being made: after its first byte and before its rename.
       await until(() => (stored().some((name) => name.startsWith('.new-')) ? true : undefined), {
         what: 'a spare in the making',
         withinMs: 60_000,
@@ -130,7 +131,9 @@ describe('a full disk', () => {
     disk = undefined;
   });
 
-  it('is said by create and branch, which leave nothing; a spare still becomes a database', async ({ skip }) => {
+  it('create and branch fail with disk_full on a full disk and leave no files, and a spare can still become a database', async ({
+    skip,
+  }) => {
     if (disk === undefined) return skip();
     const running = await open();
     await filled();

@@ -35,10 +35,10 @@ type Step =
       readonly startFails: boolean;
       readonly suspendFails: boolean;
       readonly wakeFails: boolean;
-      /** How long the idle tasks take, and to give them up; none are due if undefined. */
+      /** How long the idle tasks take, and how long it takes to cancel them. Undefined if no tasks are due. */
       readonly idleTasksMs: number | undefined;
       readonly giveUpMs: number;
-      /** How long an attachment has something to finish before a rest. */
+      /** How long an attachment has work to finish before the database is suspended or stopped. */
       readonly settleMs: number;
     };
 
@@ -103,7 +103,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 const REST: RestSettings = { suspendAfterMs: 100, stopAfterMs: 1000, alwaysOn: false };
-/** Longer than every bound in the controller: after it nobody may still wait. */
+/** Longer than every time limit in the controller: after it no caller may still wait. */
 const FOREVER_MS = 20 * 60_000;
 
 function edges(from: InstanceState): Set<InstanceState | 'bug'> {
@@ -123,7 +123,7 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
   const idleTasks = { ms: undefined as number | undefined, giveUpMs: 0, busy: false };
   const settle = { ms: 0, busy: false };
   const wait = (ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, resolve));
-  /** Forced rests that are not reached or refused yet. */
+  /** Forced suspends and stops that are neither reached nor refused yet. */
   const forced = { suspend: 0, stop: 0 };
   const controller = new Controller({
     databaseId: 'db_00000000000000000000' as DatabaseId,
@@ -179,7 +179,7 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
   });
   const granted = (hold: Hold): void => {
     if (controller.state !== 'running') problems.push(`hold given while ${controller.state}`);
-    // A crash that has just happened is told within the same turn.
+    // A crash that has just happened is reported within the same turn of the event loop.
     if (server.actual !== 'up') problems.push(`hold on a server that is ${server.actual}`);
     open.set(hold, controller.generation);
   };
@@ -241,7 +241,7 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
         sessions.pop()?.release();
         return;
       case 'suspend':
-        // Who is told may already see the next change.
+        // A listener may already see the next change.
         return force('suspend', () => controller.suspend(), ['database_busy', 'internal']);
       case 'stop':
         return force('stop', () => controller.stop(), []);
@@ -281,7 +281,7 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
     await take(each);
     await settled();
   }
-  // Everything gets well, everybody lets go: in the end it rests, and nobody waits.
+  // All faults are lifted and all holds released: in the end the database rests and no caller waits.
   Object.assign(server.plan, { startMs: 1, otherMs: 1, startFails: false, suspendFails: false, wakeFails: false });
   await clock.advance(1000);
   for (const hold of [...open.keys()]) {
@@ -289,10 +289,10 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
     hold.release();
   }
   for (const session of sessions) session.release();
-  // Rests that were forced before are reached, and count as such; what settles takes 5 minutes at most.
+  // Suspends and stops that were forced before are reached, and count as forced. Settling takes 5 minutes at most.
   settle.ms = 0;
   await clock.advance(6 * 60_000);
-  // What is always on comes up by itself, whatever happened before, and stays.
+  // A database that is always on comes up by itself, whatever happened before, and stays up.
   controller.setRest(REST);
   controller.setRest({ ...REST, alwaysOn: true });
   await clock.advance(FOREVER_MS);
@@ -304,20 +304,20 @@ async function simulate(steps: readonly Step[]): Promise<Outcome> {
   expect(controller.holds).toBe(0);
   expect(['stopped', 'failed']).toContain(controller.state);
   expect(server.actual).toBe('down');
-  // And it still works.
+  // The database can still be used.
   const last = controller.hold(Deadline.in(clock, 60_000));
   await clock.advance(10_000);
   (await last).release();
   expect(controller.state === 'running' || controller.state === 'suspended' || controller.state === 'stopped').toBe(
     true,
   );
-  // Announcements alternate.
+  // Announcements of readiness and of rest must alternate.
   expect(told.every((word, index) => word === (index % 2 === 0 ? 'started' : 'stopped'))).toBe(true);
   return { visited };
 }
 
 describe('the controller, under random sequences of events', () => {
-  it('keeps to its table, lets nobody hang, and gives no hold on a server that is not up', async () => {
+  it('the controller makes only transitions of its table, lets no caller hang, and gives no hold on a server that is not up', async () => {
     const visited = new Set<string>();
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 80, size: 'max' }), async (steps) => {
@@ -325,8 +325,8 @@ describe('the controller, under random sequences of events', () => {
       }),
       { numRuns: 4000 },
     );
-    // The walk must have been everywhere, or it proves nothing: every edge of the table but those that need what the
-    // fake never does (an adoption; a stop that fails).
+    // The random walk must have taken every edge of the table, or it proves nothing. The exceptions are edges that the
+    // fake server never causes (an adoption; a stop that fails).
     const expected: string[] = [];
     for (const from of INSTANCE_STATES) {
       for (const event of INSTANCE_EVENTS) {

@@ -79,10 +79,11 @@ async function simulate(steps: readonly Step[], maxBytes: number): Promise<void>
   const up = controllers.filter(({ state }) => state !== 'stopped');
   const { bytes, servers: counted, measured } = keeper.use;
   expect(problems).toEqual([]);
-  // In the end everything up is measured, the sum is right, and over the mark only what may not be taken is left.
+  // In the end every database that is up is measured, the sum is right, and only databases that may not be stopped keep
+  // the sum over the mark.
   expect([counted, measured, bytes]).toEqual([up.length, up.length, up.length * SERVER_BYTES]);
   if (bytes > maxBytes) expect(up.filter(({ rest: { alwaysOn } }) => !alwaysOn)).toEqual([]);
-  // With nothing left to spare, every suspended one goes, and no other.
+  // With no memory to spare, every suspended database is stopped, and no other.
   machine.available = 0;
   await clock.advance(60_000);
   expect(controllers.map(({ state }) => state)).toEqual(
@@ -92,7 +93,7 @@ async function simulate(steps: readonly Step[], maxBytes: number): Promise<void>
 }
 
 describe('the memory keeper, under random use', () => {
-  it('keeps below the mark, takes only what sleeps, and refuses nobody', async () => {
+  it('the memory keeper keeps the sum below the mark, stops only suspended databases, and refuses no caller', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(step, { minLength: 5, maxLength: 60, size: 'max' }),
@@ -103,7 +104,7 @@ describe('the memory keeper, under random use', () => {
     );
   });
 
-  it('takes the least recently used, as many as the low-water mark asks for', async () => {
+  it('the memory keeper stops the least recently used databases, as many as the low-water mark asks for', async () => {
     const clock = new SettlingClock();
     const machine = { totalBytes: undefined, availableBytes: () => undefined };
     const keeper = new MemoryKeeper({
@@ -142,11 +143,12 @@ describe('the memory keeper, under random use', () => {
       Controller,
     ];
     for (const one of [a, b, c, d, e]) await use(one);
-    // Used again: now the second is the oldest.
+    // The first is used again, so now the second is the least recently used.
     await use(a);
     states.length = 0;
     await use(f);
-    // Room first, then the start; 10 % below the mark takes one, and the assumed size of the newcomer another.
+    // Room is made before the start. Going to 10 % below the mark stops one database; the assumed size of the new
+    // server stops another.
     expect(states).toEqual(['1 stopped', '2 stopped', '5 up']);
     expect(keeper.use.bytes).toBe(4 * SERVER_BYTES);
   });

@@ -14,7 +14,7 @@ afterAll(async () => {
   await machine?.close();
 });
 
-test('committed changes come in commit order, rolled back ones never', async () => {
+test('committed changes arrive in commit order, and changes that are rolled back never arrive', async () => {
   const { sql, session, log, capture } = await machine.create();
   await sql('CREATE TABLE t (id int PRIMARY KEY, name text)', "INSERT INTO t VALUES (1, 'a'), (2, NULL)");
   const [first, second] = [await session(), await session()];
@@ -61,7 +61,7 @@ test('the first transaction after the first start is captured, whoever makes it'
   expect((await allEvents(log)).map(lineOf)).toEqual(['insert public.first 1']);
 });
 
-test('tables without a primary key stay updatable, whatever becomes of their keys', async () => {
+test('tables without a primary key stay updatable, however their keys change', async () => {
   const { sql, log, capture } = await machine.create();
   await sql(
     'CREATE TABLE bare (a int, b text)',
@@ -110,13 +110,13 @@ test('tables without a primary key stay updatable, whatever becomes of their key
     'insert public.part1 1,1',
     'update public.part1 1,2',
     'insert other.inside 1',
-    // That a row went is all that there is to tell.
+    // The event can only say that a row was deleted.
     'delete other.inside ? ->',
     'insert public.copied 1',
     'update public.copied 2',
     'insert public.odd "name 1',
     'update public.odd "name 2',
-    // The column is gone with the domain that was its type.
+    // The column was dropped together with the domain that was its type.
     expect.stringMatching(/^insert public\.keyed 1,1$/),
     'update public.keyed 2',
     'insert public.stored 1,2',
@@ -125,7 +125,7 @@ test('tables without a primary key stay updatable, whatever becomes of their key
   expect(machine.warnings).toEqual([]);
 });
 
-test('the replica identity of every table is the one that the tenant gave it, and nothing of ours is in his database', async () => {
+test('every table keeps the replica identity that the tenant gave it, and the tenant’s database holds no object of the platform', async () => {
   const { sql, capture } = await machine.create();
   const results = await sql(
     'CREATE TABLE restored (a int NOT NULL, b int); INSERT INTO restored VALUES (1, 1)',
@@ -154,7 +154,7 @@ test('the replica identity of every table is the one that the tenant gave it, an
   ]);
 });
 
-test('an event has its table’s key, also if the key was added after the row, and the root that its partition belongs to', async () => {
+test('an event has its table’s key, also a key that was added after the row, and the root of its partition', async () => {
   const { sql, log, capture } = await machine.create();
   const keys = async (): Promise<string[]> => {
     await capture.drain();
@@ -164,14 +164,14 @@ test('an event has its table’s key, also if the key was added after the row, a
       return `${operation} ${key?.join(',')}`;
     });
   };
-  // As pg_restore does it: rows first, each table in a transaction of its own, then the keys.
+  // This is the order of pg_restore: rows first, each table in a transaction of its own, then the keys.
   await sql('CREATE TABLE t (a text, id int NOT NULL)', "INSERT INTO t VALUES ('x', 1), ('y', 2)");
   expect(await keys()).toEqual(['insert x,1', 'insert y,2']);
   await sql('ALTER TABLE ONLY t ADD CONSTRAINT t_pkey PRIMARY KEY (id)');
   expect(await keys()).toEqual(['insert 1', 'insert 2']);
   await sql("UPDATE t SET a = 'z' WHERE id = 1", 'DELETE FROM t WHERE id = 2');
   expect(await keys()).toEqual(['insert 1', 'insert 2', 'update 1', 'delete 2']);
-  // Another key later: what was written before keeps the one that it had.
+  // The key changes later: events that were written before keep their key.
   await sql('BEGIN; ALTER TABLE t DROP CONSTRAINT t_pkey; ALTER TABLE t ADD PRIMARY KEY (a); DELETE FROM t; COMMIT');
   expect(await keys()).toEqual(['insert 1', 'insert 2', 'update 1', 'delete 2', 'delete z']);
   await sql(
@@ -194,9 +194,9 @@ test('an event has its table’s key, also if the key was added after the row, a
   expect(machine.warnings).toEqual([]);
 });
 
-test('what a transaction did to a table is seen, however soon its commit is read', async () => {
+test('an event reflects what its transaction did to the table, however soon the commit is read', async () => {
   const { sql, log, capture } = await machine.create();
-  // The commit is in the WAL before other sessions see what it did.
+  // The commit is in the WAL before other sessions see its changes.
   for (let i = 0; i < 40; i++) {
     await sql(`CREATE TABLE t${i} (a text, id int NOT NULL)`, `INSERT INTO t${i} VALUES ('x', ${i})`);
     await capture.drain();
@@ -267,7 +267,7 @@ test('an unchanged TOASTed value is unknown, not NULL, and known with the full i
   ]);
 });
 
-test('a giant transaction passes in pieces, whole or not at all', async () => {
+test('a giant transaction is read in pieces and delivered whole or not at all', async () => {
   const { session, log, capture } = await machine.create();
   const client = await session();
   await client.query('CREATE TABLE giant (id int PRIMARY KEY, filler text)');
@@ -303,7 +303,7 @@ test('a giant transaction passes in pieces, whole or not at all', async () => {
   expect(await capture.drain()).toBe(true);
 });
 
-test('suspend, thaw, stop and start lose nothing and repeat nothing', async () => {
+test('suspend, thaw, stop and start lose no event and repeat no event', async () => {
   const { sql, instance, log, capture } = await machine.create();
   await sql('CREATE TABLE t (id int PRIMARY KEY)');
   for (let i = 1; i <= 12; i++) {
@@ -316,14 +316,14 @@ test('suspend, thaw, stop and start lose nothing and repeat nothing', async () =
   expect((await allEvents(log)).map(lineOf)).toEqual(Array.from({ length: 12 }, (_, i) => `insert public.t ${i + 1}`));
 });
 
-test('a freeze asks how far to drain over a connection that lies idle, and forks none for it', async () => {
+test('a freeze asks how far to drain over an existing idle connection and opens no new connection', async () => {
   const { sql, instance, log, pool } = await machine.create();
   await sql('CREATE TABLE t (id int PRIMARY KEY)');
   const lease = (): Promise<Lease> => pool.acquire({ deadline: Deadline.in(systemClock, 60_000) });
   for (let i = 1; i <= 5; i++) {
     const held = await lease();
     await held.execute(`INSERT INTO t VALUES (${i})`, []);
-    // Its stream is there, opened anew after the thaw, and nothing else is being opened.
+    // The stream has been opened anew after the thaw, and no other connection is being opened.
     await until(async () => (await allEvents(log)).length === i, { what: 'the event' });
     const before = machine.connects();
     held.release();
@@ -331,17 +331,17 @@ test('a freeze asks how far to drain over a connection that lies idle, and forks
     expect(machine.connects()).toBe(before);
     expect(pool.stats).toMatchObject({ open: 1, idle: 1 });
   }
-  // One that is in use is nobody's to ask, and one that gives an error is no answer.
+  // A connection in use must not be asked, and a connection that gives an error yields no answer.
   const held = await lease();
   expect(await pool.askIdle('SELECT 1')).toBeUndefined();
   held.release();
   expect(await pool.askIdle('SELECT 1/0')).toBeUndefined();
   expect(await pool.askIdle("SET statement_timeout = '1h'; SELECT 1")).toBe('1');
-  // It was left as nobody may find it.
+  // The connection was left in a state that no later user may meet.
   await until(() => pool.stats.open === 0, { what: 'its place free' });
 });
 
-test('what was written just before a stop is in the log when the stop returns', async () => {
+test('a row written just before a stop is in the log when the stop returns', async () => {
   const { sql, instance, log } = await machine.create();
   await sql('CREATE TABLE t (id int PRIMARY KEY)');
   await sql('INSERT INTO t SELECT generate_series(1, 5000)');
@@ -349,7 +349,7 @@ test('what was written just before a stop is in the log when the stop returns', 
   expect(await allEvents(log)).toHaveLength(5000);
 });
 
-test('what was written just before a freeze is in the log while the server is frozen, and the stream costs nothing there', async () => {
+test('a row written just before a freeze is in the log while the server is frozen, and the stream costs nothing meanwhile', async () => {
   const { record, sql, instance, log, capture } = await machine.create();
   await sql('CREATE TABLE t (id int PRIMARY KEY)');
   await sql('INSERT INTO t SELECT generate_series(1, 1000)');
@@ -362,7 +362,7 @@ test('what was written just before a freeze is in the log while the server is fr
   );
   expect(commands.length).toBeGreaterThan(4);
   expect(commands.filter((command) => command.includes('walsender'))).toEqual([]);
-  // It comes back by itself after a wake, and a stop in between needs no stream.
+  // The stream comes back by itself after a wake, and a stop in between needs no stream.
   await sql('INSERT INTO t VALUES (1001)');
   await until(async () => (await allEvents(log)).length === 1001, { what: 'the stream to be back' });
   await instance.suspend();
@@ -371,7 +371,7 @@ test('what was written just before a freeze is in the log while the server is fr
   await until(async () => (await allEvents(log)).length === 1002, { what: 'the stream after a stop' });
 });
 
-test('a rest for idleness and a stop wait until a transaction larger than any drain is read', async () => {
+test('an idle suspend and a stop wait until a transaction larger than any drain is read', async () => {
   const { record, session, instance, log } = await machine.create();
   const client = await session();
   await client.query('CREATE TABLE giant (id int PRIMARY KEY, filler text)');
@@ -387,16 +387,16 @@ test('a rest for idleness and a stop wait until a transaction larger than any dr
   await again.end();
   await instance.stop();
   expect(await log.state()).toMatchObject({ events: 360_001 });
-  // Read where it sleeps, the last one with its key.
+  // The log is read while the database is suspended; the last event has its key.
   const { tail } = await log.state();
   const last = await log.read({ after: { ...tail, index: -1 }, limit: 1 });
   expect(last.events.map(lineOf)).toEqual(['insert public.giant 300001,!']);
 });
 
-test('a transaction that Postgres itself cannot print is passed over by a gap, and capture goes on', async () => {
+test('a transaction that Postgres itself cannot decode becomes a gap in the log, and capture goes on', async () => {
   const { sql, log, instance } = await machine.create();
   await sql('CREATE TABLE t (id int PRIMARY KEY, raw bytea)', 'INSERT INTO t VALUES (1)');
-  // As text it has 1.08 GB, and Postgres prints none over one.
+  // The value has 1.08 GB as text, and Postgres outputs no value over 1 GB.
   await sql("INSERT INTO t SELECT 2, convert_to(repeat('x', 540000000), 'UTF8')");
   await until(async () => (await allEvents(log)).at(-1)?.operation === 'gap', { what: 'the gap', withinMs: 120_000 });
   await sql('INSERT INTO t VALUES (3)');
@@ -414,7 +414,7 @@ test('a lost slot becomes a gap and a new epoch', async () => {
   const { epoch } = await log.state();
   await instance.stop();
   await instance.wake();
-  // The slot goes while nobody looks.
+  // The slot is dropped while no stream is open.
   const root = await session('dormouse');
   await until(
     async () => {
@@ -441,7 +441,7 @@ test('a lost slot becomes a gap and a new epoch', async () => {
 test("a tenant's settings do not reach capture", async () => {
   const { sql, session, instance, log, capture } = await machine.create();
   await sql('CREATE TABLE t (id int PRIMARY KEY, at timestamptz, raw bytea)');
-  // While the main database was his, an owner could set these; they stay.
+  // In earlier versions an owner owned the main database and could set these; such settings stay.
   const superuser = await session('dormouse');
   for (const statement of [
     "ALTER DATABASE postgres SET datestyle = 'German'",

@@ -34,13 +34,13 @@ describe.each(CLIENT_VERSIONS)('stream() beside Prisma %i', (version) => {
   beforeAll(async () => {
     const created = await createCapturedClient(captured, version);
     ({ database, Prisma } = created);
-    // No option: the extension finds URL and key where the client has them.
+    // No option is given: the extension finds URL and key in the client.
     prisma = created.client.$extends(dormouse.withDormouse());
   });
 
   const insertUser = (email: string): string => `INSERT INTO users (email, updated_at) VALUES ('${email}', now())`;
 
-  test('creations, updates and deletions come as Prisma would read them', async () => {
+  test('creations, updates and deletions arrive with the values that Prisma would read', async () => {
     const stream = await prisma.sample.stream();
     await database.sql(
       `INSERT INTO samples (id, small, int, big, float, decimal, bool, text, bytes, json, timestamp, timestamptz, date, time, role,
@@ -95,7 +95,7 @@ describe.each(CLIENT_VERSIONS)('stream() beside Prisma %i', (version) => {
     expect(deleted).toMatchObject({ action: 'delete', deleted: { text: 'again' } });
   });
 
-  test('a name goes on after the last event whose body has run, in a new process as well', async () => {
+  test('a named stream resumes after the last event whose loop body has run, in a new process as well', async () => {
     const args = { name: 'mailer', create: { email: { endsWith: '@example.com' } } };
     const first = await prisma.user.stream(args);
     await database.sql(...['1@example.com', '2@other', '3@example.com', '4@example.com'].map(insertUser));
@@ -104,11 +104,11 @@ describe.each(CLIENT_VERSIONS)('stream() beside Prisma %i', (version) => {
     const url = `prisma+postgres://127.0.0.1:${captured.doors.port}/?api_key=${database.record.id}`;
     const other = new again(clientOptions(version, url)).$extends(dormouse.withDormouse({ url }));
     const second = await take(other.user.stream(args), 2);
-    // The loop broke off inside the body of the third: it comes again.
+    // The loop was left inside the body of the third event, so that event is delivered again.
     expect(second.map((event: Loose) => event.created.email)).toEqual(['3@example.com', '4@example.com']);
   });
 
-  test.each([undefined, 'steady'])('it reconnects by itself and repeats nothing (name %s)', async (name) => {
+  test.each([undefined, 'steady'])('a stream reconnects by itself and repeats no event (name %s)', async (name) => {
     const stream = await prisma.user.stream({ create: {}, ...(name === undefined ? {} : { name }) });
     const emails: string[] = [];
     const reading = (async () => {
@@ -119,7 +119,7 @@ describe.each(CLIENT_VERSIONS)('stream() beside Prisma %i', (version) => {
     })();
     await database.sql(insertUser(`a-${name}`), insertUser(`b-${name}`));
     await until(() => emails.length === 2, { what: 'two events' });
-    // A broken line, not a refusal: the key is good again before the stream is back.
+    // This is a broken connection and not a refusal: the key is valid again before the stream is back.
     captured.doors.cut();
     await until(() => database.events.subscribers.open === 0, { what: 'the connection gone' });
     await database.sql(insertUser(`c-${name}`));
@@ -127,7 +127,7 @@ describe.each(CLIENT_VERSIONS)('stream() beside Prisma %i', (version) => {
     expect(emails).toEqual([`a-${name}`, `b-${name}`, `c-${name}`]);
   });
 
-  test('break, stop and signal end it; errors say what is wrong', async () => {
+  test('break, stop and signal end a stream, and errors say what is wrong', async () => {
     const controller = new AbortController();
     const aborted = (async () => {
       for await (const _ of prisma.user.stream({ signal: controller.signal })) throw new Error('nothing was written');
@@ -150,7 +150,7 @@ describe.each(CLIENT_VERSIONS)('stream() beside Prisma %i', (version) => {
     await expect(prisma.user.stream({ create: { email: { near: 'x' } } })).rejects.toThrow(/near/);
   });
 
-  test('a reader that was away for too long is told, and goes on behind the gap', async () => {
+  test('a reader that was away for too long is told of the gap, and goes on behind it', async () => {
     const stream = await prisma.account.stream({ name: 'late' });
     stream.stop();
     await database.sql("INSERT INTO accounts (id, owner) SELECT i, 'o' FROM generate_series(1, 6000) i");
@@ -160,7 +160,7 @@ describe.each(CLIENT_VERSIONS)('stream() beside Prisma %i', (version) => {
     expect(event.created.owner).toBe('o');
   });
 
-  test('its types follow the schema', async () => {
+  test('the types of stream() follow the schema', async () => {
     const generated = await generateClient(version);
     const home = join(captured.machine.home.path, `types${version}`);
     mkdirSync(join(home, 'node_modules/@dormouse'), { recursive: true });
@@ -217,7 +217,7 @@ describe.each(CLIENT_VERSIONS)('stream() beside Prisma %i', (version) => {
   });
 });
 
-test('cache invalidation stays on the own host', async () => {
+test('cache invalidation is sent to the platform’s own host', async () => {
   const seen: string[] = [];
   const send = (async (input: Parameters<typeof fetch>[0]) => {
     seen.push(String(input instanceof Request ? input.url : input));

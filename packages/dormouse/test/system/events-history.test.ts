@@ -18,7 +18,7 @@ afterAll(async () => {
   await machine?.close();
 });
 
-/** Stops a database, lets `change` at its files, and opens it again with events anew. */
+/** Stops a database, runs `change` on its files, and opens the database again with a new events layer. */
 async function reopened(database: CapturedDatabase, change: (directory: string) => void): Promise<CapturedDatabase> {
   await database.instance.stop();
   database.detach();
@@ -37,7 +37,7 @@ async function slots(database: CapturedDatabase): Promise<string[]> {
   return rows.map((row) => row.slot_name);
 }
 
-test('a copy brings its parent’s slot but not its log: it starts a history of its own, before its first write', async () => {
+test('a copy that has its parent’s slot but not its log starts a history of its own before its first write', async () => {
   const parent = await machine.create();
   await parent.sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (1)');
   await parent.capture.drain();
@@ -53,7 +53,7 @@ test('a copy brings its parent’s slot but not its log: it starts a history of 
   expect(await slots(copy)).toEqual([`dormouse_events_${state.epoch}`]);
 });
 
-test('a log that is older than its slot says so by a gap', async () => {
+test('a log that is older than its slot gets a gap', async () => {
   const database = await machine.create();
   await database.sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (1)');
   await database.instance.stop();
@@ -71,7 +71,7 @@ test('a log that is older than its slot says so by a gap', async () => {
   expect(await slots(restored)).toHaveLength(1);
 });
 
-test('a tenant can neither use nor disturb what is ours in his database', async () => {
+test('a tenant can neither use nor disturb the platform’s slot and publication', async () => {
   const database = await machine.create();
   for (const role of ['owner', 'writer', 'reader']) {
     const client = await database.session(role);
@@ -91,7 +91,7 @@ test('a tenant can neither use nor disturb what is ours in his database', async 
     }
     await client.end();
   }
-  // Names and functions of the tenant's do not run as ours.
+  // Names and functions of the tenant do not run with the rights of the platform.
   await database.sql(
     'CREATE TABLE escaped (who name)',
     `CREATE FUNCTION public.format(text, text, text) RETURNS text LANGUAGE sql AS $$ SELECT 'DROP PUBLICATION dormouse' $$`,

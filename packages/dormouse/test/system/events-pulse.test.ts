@@ -61,7 +61,7 @@ describe.each(CLIENT_VERSIONS)('the stock pulse extension beside Prisma %i', (ve
     expect(deleted).toMatchObject({ action: 'delete', deleted: { id: created.created.id } });
   });
 
-  test('a named stream goes on after the last acknowledged event; a filter lets through what it says', async () => {
+  test('a named stream resumes after the last acknowledged event, and a filter lets through only matching events', async () => {
     const args = { name: 'mailer', create: { email: { endsWith: '@example.com' }, createdAt: { gt: new Date(0) } } };
     const first = await prisma.user.stream(args);
     await database.sql(
@@ -86,7 +86,7 @@ describe.each(CLIENT_VERSIONS)('the stock pulse extension beside Prisma %i', (ve
     expect((await take(second, 2)).map((event) => event.created.email)).toEqual(['3@example.com', '4@example.com']);
   });
 
-  test('it reconnects by itself and misses nothing', async () => {
+  test('a stream of the pulse extension reconnects by itself and misses no event', async () => {
     const stream = await prisma.user.stream({ name: 'steady', create: {} });
     const emails: string[] = [];
     const reading = (async () => {
@@ -125,7 +125,7 @@ describe.each(CLIENT_VERSIONS)('the stock pulse extension beside Prisma %i', (ve
     expect(Prisma.Decimal.isDecimal(invoice.created.amount)).toBe(true);
   });
 
-  test('letters beyond ASCII pass in a filter', async () => {
+  test('a filter may contain letters beyond ASCII', async () => {
     const stream = await prisma.user.subscribe({ create: { name: { contains: 'Zoë' } } });
     await database.sql(
       "INSERT INTO users (email, name, updated_at) VALUES ('zoe', 'Zoe', now()), ('zoë', 'Zoë Ÿ €', now())",
@@ -134,7 +134,7 @@ describe.each(CLIENT_VERSIONS)('the stock pulse extension beside Prisma %i', (ve
     expect(event.created).toMatchObject({ email: 'zoë', name: 'Zoë Ÿ €' });
   });
 
-  test('refusals carry the codes that the extension knows', async () => {
+  test('refusals have the codes that the extension knows', async () => {
     const wrong = prisma.$parent.$extends(
       pulse.withPulse({ apiKey: 'nobody', endpoint: new URL(`ws://127.0.0.1:${captured.doors.port}`) }),
     );
@@ -146,7 +146,7 @@ describe.each(CLIENT_VERSIONS)('the stock pulse extension beside Prisma %i', (ve
   });
 });
 
-test('what is no subscription is refused, and garbage ends its connection only', async () => {
+test('a message that is no subscription is refused, and garbage ends only its own connection', async () => {
   const database = await captured.machine.create();
   const attempt = (headers: Record<string, string>): Promise<number | string> =>
     new Promise((resolve) => {
@@ -163,7 +163,7 @@ test('what is no subscription is refused, and garbage ends its connection only',
   expect(await attempt({ subscription: 'x' })).toBe(400);
   expect(await attempt({ subscription: '{}' })).toBe(400);
   expect(await attempt({ subscription: good, stream: '{"name":7}' })).toBe(400);
-  // A model whose table is not there never has an event.
+  // A model whose table does not exist never has an event.
   expect(await attempt({ subscription: good, stream: '{}' })).toBe(404);
   await database.sql('CREATE TABLE "T" (id int PRIMARY KEY)');
   expect(await attempt({ subscription: good, stream: '{}' })).toBe('closed 1008');

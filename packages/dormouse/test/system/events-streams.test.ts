@@ -60,7 +60,7 @@ function sse(database: CapturedDatabase, path: string): Promise<SseReader> {
   });
 }
 
-test('catch-up, then long-poll, then offsets that go on where they were', async () => {
+test('a reader catches up, then waits by long-poll, and resumes from each offset without a gap', async () => {
   const database = await captured.machine.create();
   await database.sql(
     `CREATE TABLE all_types (id int PRIMARY KEY, big bigint, num numeric, at timestamptz, ts timestamp, raw bytea,
@@ -131,7 +131,7 @@ test('catch-up, then long-poll, then offsets that go on where they were', async 
   expect([...offsets].sort()).toEqual(offsets);
 });
 
-test('SSE gives what is there, then what comes, and an offset to go on from', async () => {
+test('SSE sends the existing events, then new events, and an offset to resume from', async () => {
   const database = await captured.machine.create();
   await database.sql('CREATE TABLE t (id int PRIMARY KEY, name text)', "INSERT INTO t VALUES (1, 'a')");
   await database.capture.drain();
@@ -156,7 +156,7 @@ test('SSE gives what is there, then what comes, and an offset to go on from', as
   onwards.close();
 });
 
-test('a name goes on after what was acknowledged, also when the first reader never came to acknowledge', async () => {
+test('a named reader resumes after the last acknowledged event, also when the first reader acknowledged nothing', async () => {
   const database = await captured.machine.create();
   await database.sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (0)');
   await database.capture.drain();
@@ -183,7 +183,7 @@ test('a name goes on after what was acknowledged, also when the first reader nev
   expect((await call(database, 'tables/public/t/cursors/mail%2Fer')).status).toBe(404);
 });
 
-test('filters by column', async () => {
+test('a stream can be filtered by column', async () => {
   const database = await captured.machine.create();
   await database.sql(
     'CREATE TABLE t (id int PRIMARY KEY, big bigint)',
@@ -196,7 +196,7 @@ test('filters by column', async () => {
   expect((body as { key: string }[]).map((message) => message.key)).toEqual(['9', '10']);
 });
 
-test('what is not kept is gone, and a name that was away for too long is told of the gap', async () => {
+test('an offset that is no longer kept is refused as gone, and a named reader that was away for too long is told of the gap', async () => {
   const database = await captured.machine.create();
   await database.sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (0)');
   await database.capture.drain();
@@ -217,7 +217,7 @@ test('what is not kept is gone, and a name that was away for too long is told of
   late.close();
 });
 
-test('bad requests are refused in one clear message', async () => {
+test('a bad request is refused with one clear message', async () => {
   const database = await captured.machine.create();
   const cases: [string, RequestInit, number][] = [
     ['nowhere', {}, 404],
@@ -248,7 +248,7 @@ test('bad requests are refused in one clear message', async () => {
   expect(tail.headers.get('stream-next-offset')).toBeTruthy();
 });
 
-test('subscribers are bounded, a slow one stalls nobody, a revoked key ends its stream', async () => {
+test('the number of subscribers is limited, a slow subscriber stalls no other, and a revoked key ends its stream', async () => {
   const database = await captured.machine.create();
   await database.sql('CREATE TABLE t (id int PRIMARY KEY, filler text)');
   const slow = await sse(database, 'all?offset=now&live=sse');
@@ -266,14 +266,14 @@ test('subscribers are bounded, a slow one stalls nobody, a revoked key ends its 
   await until(() => database.events.subscribers.open === 0, { what: 'their places back' });
 });
 
-test('values that are too large for an event are left out by name, or the event is a reset', async () => {
+test('values that are too large for an event are left out and named, or the event becomes a reset', async () => {
   const database = await captured.machine.create();
   await database.sql(
     'CREATE TABLE big (id int PRIMARY KEY, body text, note text)',
     'CREATE TABLE last (body text, id text PRIMARY KEY)',
     "INSERT INTO big VALUES (1, repeat('x', 3000000), 'small')",
     "INSERT INTO big VALUES (2, repeat('y', 5000000), 'small')",
-    // Over what is read of one change.
+    // The value is larger than what is read of one change.
     "INSERT INTO big VALUES (3, repeat('z', 60000000), 'small')",
     "INSERT INTO last VALUES (repeat('w', 60000000), 'k')",
     "UPDATE big SET note = 'touched' WHERE id = 3",
@@ -299,7 +299,7 @@ test('values that are too large for an event are left out by name, or the event 
   expect(messages[1]).not.toHaveProperty('value.body');
 });
 
-test('a table that is not there is a 404 that says what is, awake and asleep, and wakes nobody', async () => {
+test('a table that does not exist is a 404 that lists the existing tables, and wakes no suspended database', async () => {
   const database = await captured.machine.create();
   await database.sql(
     'CREATE TABLE "Post" (id int PRIMARY KEY)',
@@ -342,7 +342,7 @@ test('a table that is not there is a 404 that says what is, awake and asleep, an
     }
     expect(await keysOf('public/Post')).toEqual([200]);
     expect(await keysOf('public/all')).toEqual([200]);
-    // A client's URL parser would take it for the folder above; as it is sent it is a name.
+    // A client's URL parser would take these dots for the parent folder; as sent here they are a name.
     const { port } = captured.doors;
     const headers = { authorization: `Bearer ${database.record.id}` };
     const status = await new Promise((resolve, reject) => {
@@ -367,12 +367,12 @@ test('a table that is not there is a 404 that says what is, awake and asleep, an
   await database.instance.stop();
   await look();
   expect(database.instance.state).toBe('stopped');
-  // One that was made since is known as soon as the server runs.
+  // A table that was created since is known as soon as the server runs.
   await database.sql('CREATE TABLE nowhere (id int PRIMARY KEY)');
   await until(async () => (await call(database, 'tables/public/nowhere?offset=-1')).status === 200, { what: 'it' });
 });
 
-test('rows of partitions are their root’s, rows of heirs are in the stream of their parent, and each has its own stream', async () => {
+test('rows of partitions are in the stream of the root, rows of child tables in the stream of the parent, and each has a stream of its own', async () => {
   const database = await captured.machine.create();
   await database.sql(
     'CREATE TABLE root (region text, id int, note text, PRIMARY KEY (region, id)) PARTITION BY LIST (region)',
@@ -417,13 +417,13 @@ test('rows of partitions are their root’s, rows of heirs are in the stream of 
     expect(await read('all')).toEqual([...ofRoot, ...ofParent]);
   };
   await look();
-  // Also when all is read again, by a database that sleeps.
+  // The same holds when the log is read again while the database is suspended.
   await database.instance.stop();
   await look();
   expect(database.instance.state).toBe('stopped');
 });
 
-test('one who writes large rows and hangs up on his reads holds up nobody', async () => {
+test('a tenant that writes large rows and aborts its reads holds up no other database', async () => {
   const [greedy, other] = [await captured.machine.create(), await captured.machine.create()];
   await other.sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (1)');
   await greedy.sql(
@@ -443,7 +443,7 @@ test('one who writes large rows and hangs up on his reads holds up nobody', asyn
       over += 1;
     });
     const writes = greedy.sql("INSERT INTO big SELECT i, repeat('z', 4000000) FROM generate_series(31, 40) i");
-    // What an administrator asks about the other, and what its owner does, while the greedy one is far from done.
+    // An administrator asks about the other database, and its owner reads, while the greedy tenant is far from done.
     await other.events.status();
     const status = over;
     await other.instance.stop();
@@ -454,14 +454,14 @@ test('one who writes large rows and hangs up on his reads holds up nobody', asyn
   expect(result.rows).toHaveLength(1);
   expect(result.status).toBeLessThan(30);
   if (countsThreadTime) {
-    // What one turn with the largest row in it takes at least here, however slow the machine.
+    // The shortest measured time of one turn with the largest row, so that the bound fits slow machines.
     const wholeMs = inOneGo(() => JSON.parse(JSON.stringify('y'.repeat(100_000_000))));
     expect(longestMs).toBeLessThan(wholeMs);
   }
   await until(() => greedy.events.replies.open === 0, { what: 'the places of the replies' });
 });
 
-test('reading wakes nobody: a sleeping database is read from its log', async () => {
+test('reading a stream of a suspended database reads the log and does not wake the database', async () => {
   const database = await captured.machine.create();
   await database.sql('CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (1)');
   await database.instance.stop();

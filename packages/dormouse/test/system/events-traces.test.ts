@@ -14,11 +14,13 @@ import { runSql } from '../support/push-schema.ts';
 import { scratch } from '../support/scratch.ts';
 import { until } from '../support/until.ts';
 
-// What events cost a tenant's database, what of them is to be seen in it, and what we say in it.
+// What events cost a tenant's database, which traces of them the tenant can see, and which statements the platform runs
+// there.
 
 const TABLES = 300;
 /**
- * A virtual column on a table without a key, and many tables: what once made every DDL rewrite a list of all of them.
+ * A virtual column on a table without a key, and many tables. In an earlier version every DDL statement then rewrote a
+ * list of all tables.
  */
 const SCHEMA = [
   'CREATE TABLE odd (a int, b int GENERATED ALWAYS AS (a * 2) VIRTUAL)',
@@ -39,7 +41,7 @@ afterAll(async () => {
   await machine?.close();
 });
 
-test('DDL takes no longer than on a server without events', async () => {
+test('DDL takes no longer with events than on a server without events', async () => {
   const url = await plain.createDatabase('beside');
   for (const statement of SCHEMA) await runSql(url, statement);
   const ddl = Array.from({ length: 30 }, (_, i) => [
@@ -61,7 +63,8 @@ test('DDL takes no longer than on a server without events', async () => {
     await client.end();
     return performance.now() - startedMs;
   };
-  // Both sync, statement by statement; before, the ratio was 20 and more. The best of three on either side.
+  // Both servers sync after each statement. In an earlier version the ratio was 20 and more. Each side counts its best
+  // of three runs.
   const [ours, theirs] = [[await here()], [await there()]];
   for (let round = 0; round < 2; round++) {
     theirs.push(await there());
@@ -73,7 +76,7 @@ test('DDL takes no longer than on a server without events', async () => {
   expect(Math.min(...ours)).toBeLessThan(8 * Math.min(...theirs));
 });
 
-test('an open transaction that made a temporary table is in nobody’s way', async () => {
+test('an open transaction that made a temporary table blocks no other session', async () => {
   const [open, other] = [await database.session(), await database.session()];
   await open.query('BEGIN; CREATE TEMP TABLE passing (id int); ALTER TABLE passing ADD COLUMN v int');
   await other.query("SET lock_timeout = '5s'; SET statement_timeout = '60s'");
@@ -95,7 +98,7 @@ test('an open transaction that made a temporary table is in nobody’s way', asy
   await Promise.all([open.end(), other.end()]);
 });
 
-test('a DDL that gives up on a lock leaves no table without events', async () => {
+test('a DDL statement that times out on a lock leaves no table without events', async () => {
   const [open, other] = [await database.session(), await database.session()];
   await open.query('BEGIN; LOCK TABLE t5 IN ACCESS EXCLUSIVE MODE');
   await other.query("SET lock_timeout = '200ms'");
@@ -109,7 +112,7 @@ test('a DDL that gives up on a lock leaves no table without events', async () =>
   expect(lines).toEqual(['insert public.beside 1,1', 'update public.beside 1,2', 'delete public.beside 1,? ->']);
 });
 
-/** A line of the server's log: role@database, and what was said. */
+/** A line of the server's log: role@database, and the statement. */
 interface Said {
   readonly role: string;
   readonly database: string;
@@ -135,7 +138,7 @@ async function saidDuring(work: () => Promise<void>): Promise<Said[]> {
   });
 }
 
-test('whatever the platform says to a server in all stages of its life keeps to the rule for it', async () => {
+test('every statement that the platform sends to a server keeps to the rules for such statements', async () => {
   const said = await saidDuring(async () => {
     const second: pg.Client = await (async () => {
       await database.sql('CREATE DATABASE second');
@@ -169,13 +172,13 @@ test('whatever the platform says to a server in all stages of its life keeps to 
   expect(said.length).toBeGreaterThan(20);
   expect([...roles].sort()).toContain('dormouse_replication');
   const broken = said.filter(({ role, database: within, sql }) => {
-    // The superuser works where no tenant has anything; the rest is done by roles that own nothing and may do one
-    // thing.
+    // The superuser works only in databases without objects of a tenant. Everything else is done by roles that own
+    // nothing and have one right each.
     if (role === 'dormouse' && within !== 'template1') return true;
-    // A base backup is of no database.
+    // A base backup is connected to no database.
     if (role === 'dormouse_replication' && within !== 'postgres' && within !== '[unknown]') return true;
     if (/\bOR REPLACE\b|\bIF (NOT )?EXISTS\b(?! *\()/i.test(sql) && !/NOT EXISTS \(SELECT/.test(sql)) return true;
-    // What is read is named with its schema, a list of values, or a query.
+    // A statement may read only names with their schema, a list of values, or a query.
     for (const [, relation] of sql.matchAll(/\b(?:FROM|JOIN)\s+(?!\(|LATERAL)("?[\w.]+"?)/gi)) {
       if (!relation?.startsWith('pg_catalog.') && relation !== 'above' && role === 'dormouse') return true;
     }
@@ -185,7 +188,7 @@ test('whatever the platform says to a server in all stages of its life keeps to 
   expect(machine.warnings).toEqual([]);
 });
 
-test('programs that cannot tell changes serve without events, and say what is missing', async () => {
+test('Postgres binaries without a plugin for logical decoding serve databases without events, and the error names the plugin', async () => {
   const home = scratch('no-decoding');
   const without = scratch('no-decoding-machine');
   try {
@@ -206,7 +209,7 @@ test('programs that cannot tell changes serve without events, and say what is mi
       expect(reply.status).toBe(404);
       expect(await reply.text()).toContain('test_decoding');
       await doors.close();
-      // It rests and comes back as any other.
+      // The database can be suspended and woken like any other.
       await served.instance.stop();
       await served.sql('SELECT 1');
     } finally {

@@ -12,7 +12,7 @@ import {
 import { OLDER_OBJECTS_SQL } from '../support/older-objects.ts';
 import { until } from '../support/until.ts';
 
-// Servers that earlier versions made, at their first start by this one.
+// Database servers of earlier versions, at their first start by this version.
 
 let machine: CapturedMachine;
 beforeAll(async () => {
@@ -27,15 +27,19 @@ function rightsFile({ record }: CapturedDatabase): string {
 }
 
 interface Older {
-  /** What its superuser did in the whole server. */
+  /** Statements that the superuser of the old server ran in the whole server. */
   readonly server?: readonly string[];
   /**
-   * With the objects and the slot of the versions that read publications. `unread`: what was written when nobody read.
+   * Adds the objects and the slot of the versions that read publications. `unread`: statements that ran while no stream
+   * was reading.
    */
   readonly objects?: { readonly unread: readonly string[] };
 }
 
-/** Takes a database back to what earlier versions made: its owner owns it, and our only role is the superuser. */
+/**
+ * Returns a database to the form of earlier versions: the tenant's owner role owns the database, and the platform's
+ * only role is the superuser.
+ */
 async function made({ server = [], objects }: Older = {}): Promise<CapturedDatabase> {
   const database = await machine.create();
   await database.sql('CREATE TABLE kept (id int PRIMARY KEY)', 'INSERT INTO kept VALUES (1)');
@@ -79,7 +83,7 @@ async function made({ server = [], objects }: Older = {}): Promise<CapturedDatab
   await Promise.all([superuser.end(), inMain.end()]);
   await database.instance.stop();
   rmSync(rightsFile(database));
-  // As another process, which knows nothing of it yet.
+  // This stands for a new process that has no knowledge of the database yet.
   const later = machine.open(database.record);
   later.attach();
   return later;
@@ -109,7 +113,7 @@ const PRESENT = {
   roles: 'dormouse super replicates, dormouse_maintenance, dormouse_replication replicates',
 };
 
-test('the main database of an older server becomes ours, and the owner goes on with what was his', async () => {
+test('the platform takes over the main database of an older server, and the owner keeps all objects and rights in it', async () => {
   const database = await made();
   expect(await standing(database)).toEqual(PRESENT);
   expect(existsSync(rightsFile(database))).toBe(true);
@@ -138,7 +142,7 @@ test('the main database of an older server becomes ours, and the owner goes on w
   expect(machine.warnings).toEqual([]);
 });
 
-test('it is known by its OID: one that has got its name gives it back, and one that was closed is open', async () => {
+test('the main database is known by its OID, so a database that took its name is renamed and a closed one is opened', async () => {
   const database = await made({
     server: [
       "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'postgres'",
@@ -154,7 +158,7 @@ test('it is known by its OID: one that has got its name gives it back, and one t
   expect(machine.warnings).toEqual([]);
 });
 
-test('the name template0 becomes ours: a database that an owner made of it goes on under another', async () => {
+test('the platform takes over the name template0, and a database with that name is renamed', async () => {
   const database = await made({ server: ['CREATE DATABASE template0 OWNER owner IS_TEMPLATE true'] });
   expect(await standing(database)).toEqual(PRESENT);
   const [databases] = await database.sql('SELECT datname FROM pg_database WHERE oid > 5');
@@ -162,7 +166,7 @@ test('the name template0 becomes ours: a database that an owner made of it goes 
   expect(machine.warnings).toEqual([]);
 });
 
-test('a role that has one of our names and is not ours is not used; the database serves', async () => {
+test('a foreign role with a name of the platform is not used, and the database serves queries', async () => {
   const database = await made({ server: ['CREATE ROLE dormouse_maintenance CREATEROLE'] });
   const [count] = await database.sql('SELECT count(*)::int AS n FROM kept');
   expect(count?.rows).toEqual([{ n: 1 }]);
@@ -175,7 +179,7 @@ const TRACES = `SELECT (SELECT count(*) FROM pg_publication)::int AS publication
   (SELECT string_agg(relname || ' ' || relreplident::text, ', ' ORDER BY relname) FROM pg_class WHERE relname IN ('bare', 'chosen')) AS identities`;
 const NONE = { publications: 0, triggers: 0, schemas: 0, identities: 'bare d, chosen f' };
 
-test('what earlier versions had in a database goes, the tables are as their owner made them, and no event is missed or told twice', async () => {
+test('objects of earlier versions are removed, tables keep their owner’s settings, and no event is missed or repeated', async () => {
   const database = await made({ objects: { unread: ['CREATE TABLE empty (id int PRIMARY KEY)'] } });
   const { epoch } = await database.log.state();
   const results = await database.sql(TRACES, 'UPDATE bare SET a = 2', 'INSERT INTO kept VALUES (2)');
@@ -189,7 +193,7 @@ test('what earlier versions had in a database goes, the tables are as their owne
   expect((await database.log.state()).epoch).toBe(epoch);
   const slots = await database.sql('SELECT slot_name, plugin FROM pg_replication_slots');
   expect(slots[0]?.rows).toEqual([{ slot_name: `dormouse_events_${epoch}`, plugin: 'test_decoding' }]);
-  // Also after the next start, which knows that it is done.
+  // The same holds after the next start, which knows that the work is done.
   await database.instance.stop();
   await database.sql('INSERT INTO kept VALUES (3)');
   await until(() => database.capture.drain(), { what: 'the next event' });
@@ -197,7 +201,7 @@ test('what earlier versions had in a database goes, the tables are as their owne
   expect(machine.warnings).toEqual([]);
 });
 
-test('what an earlier version had not read becomes a gap that says so', async () => {
+test('changes that an earlier version had not read become a gap that says so', async () => {
   const database = await made({ objects: { unread: ['INSERT INTO kept VALUES (2)'] } });
   const { epoch } = await database.log.state();
   const results = await database.sql(TRACES, 'INSERT INTO kept VALUES (3)');
@@ -208,7 +212,7 @@ test('what an earlier version had not read becomes a gap that says so', async ()
   expect(machine.warnings.splice(0).join('\n')).toContain('what an earlier version had not read is gone');
 });
 
-test('objects of our names that are the tenant’s stay his, and nothing of them runs as ours', async () => {
+test('a tenant’s objects with names of the platform are kept, and none of their code runs with the platform’s rights', async () => {
   const database = await made();
   await database.instance.wake();
   await database.sql(

@@ -10,8 +10,8 @@ import { pushSchema } from '../support/push-schema.ts';
 import { readWholeLog } from '../support/stream-reader.ts';
 import { until } from '../support/until.ts';
 
-// What an owner may do in his database beside tables: roles, extensions, further databases. And that none of it is a
-// way up.
+// What an owner may do in a database beside tables: make roles, extensions and further databases. None of these gives
+// the owner further rights.
 
 const DENIED = '42501';
 const DOCS = fileURLToPath(new URL('../../../../docs/EXTENSIONS.md', import.meta.url));
@@ -49,7 +49,7 @@ function outcome(client: pg.Client, sql: string): Promise<string> {
   );
 }
 
-/** The statements that did not end as they should. */
+/** The statements that did not end with one of the expected outcomes. */
 async function unlike(client: pg.Client, wanted: readonly string[], statements: readonly string[]): Promise<string[]> {
   const found: string[] = [];
   for (const sql of statements) {
@@ -62,7 +62,7 @@ async function unlike(client: pg.Client, wanted: readonly string[], statements: 
 const as = <T>(role: string, work: (client: pg.Client) => Promise<T>): Promise<T> => withSession(url(role), work);
 
 describe('roles', () => {
-  it('are made by the owner for grants and policies, and taken on by whom he grants them to', async () => {
+  it('roles are made by the owner for grants and policies, and can be assumed by the roles that they are granted to', async () => {
     await as('owner', async (client) => {
       for (const sql of [
         'CREATE ROLE app',
@@ -78,7 +78,7 @@ describe('roles', () => {
       ]) {
         expect([sql, await outcome(client, sql)]).toEqual([sql, 'done']);
       }
-      // Acts as it, also for one transaction, and goes back.
+      // The session assumes the role, also for one transaction, and returns to its own role.
       await client.query("BEGIN; SET LOCAL ROLE app; SET LOCAL app.author = 'ada'");
       expect((await client.query('SELECT current_user AS who, text FROM notes')).rows).toEqual([
         { who: 'app', text: 'hers' },
@@ -90,7 +90,7 @@ describe('roles', () => {
     });
     for (const role of ['writer', 'reader']) {
       await as(role, async (client) => {
-        // Whoever has a role meets its policies; taken on, its rights alone count.
+        // The policies of a role hold for each of its members; once the role is assumed, only its own rights count.
         expect((await client.query('SELECT FROM notes')).rowCount).toBe(0);
         await client.query("SET app.author = 'bob'; SET ROLE app");
         expect((await client.query('SELECT current_user AS who, text FROM notes')).rows).toEqual([
@@ -103,7 +103,7 @@ describe('roles', () => {
     }
   });
 
-  it('are taken on in a transaction of a Prisma client over HTTP, and end with it', async () => {
+  it('roles can be assumed in a transaction of a Prisma client over HTTP, until the transaction ends', async () => {
     const module = await loadClient(7);
     for (const role of ['owner', 'writer', 'reader']) {
       const client = new module.PrismaClient({ accelerateUrl: keys.get(role)?.prismaUrl });
@@ -118,7 +118,7 @@ describe('roles', () => {
     }
   });
 
-  it('are no way to what is not the owner’s: refused stays what was refused', async () => {
+  it('roles give no access to anything that the owner does not own', async () => {
     const OTHERS = ['owner', 'writer', 'reader', 'dormouse', 'dormouse_maintenance', 'dormouse_replication'];
     const PREDEFINED = await queryRows(url('owner'), "SELECT rolname FROM pg_roles WHERE rolname ^@ 'pg_'");
     expect(PREDEFINED.length).toBeGreaterThan(14);
@@ -129,7 +129,7 @@ describe('roles', () => {
         expect(
           await unlike(
             client,
-            // What is reserved, who is connected, what nobody may be a member of: codes of their own.
+            // Reserved names, roles in use, and roles that may have no members are refused with codes of their own.
             [DENIED, '42939', '0A000', '55006', '0LP01', '2BP01'],
             [
               ...['SUPERUSER', 'REPLICATION', 'BYPASSRLS'].flatMap((attribute) => [
@@ -191,7 +191,7 @@ describe('roles', () => {
         'dormouse',
         'dormouse_replication',
       ]);
-      // Who is a member of what is ours: nobody.
+      // The roles of the platform have no members.
       const members = await client.query(
         `SELECT member::regrole::text FROM pg_auth_members WHERE roleid = ANY ('{dormouse,owner,writer,reader,dormouse_maintenance,dormouse_replication}'::regrole[])`,
       );
@@ -200,7 +200,7 @@ describe('roles', () => {
     });
   });
 
-  it('are no way in: no door opens a session as one of them, whatever it is called', async () => {
+  it('roles of an owner cannot log in at any door, whatever their names are', async () => {
     const owner = new URL(url('owner'));
     const names = ['dormouse_evil', 'evil', decodeURIComponent(owner.username).replace(/.$/, 'x'), 'postgres'];
     await as('owner', async (client) => {
@@ -219,7 +219,7 @@ describe('roles', () => {
     });
   });
 
-  it('hold nothing up that is ours: what the owner makes them members of, and what he lets them be', async () => {
+  it('roles that the owner grants to and from others do not disturb the platform’s own work', async () => {
     await as('owner', async (client) => {
       expect(
         await unlike(
@@ -230,7 +230,7 @@ describe('roles', () => {
             'CREATE ROLE lots',
             'GRANT lots TO app',
             'GRANT ALL ON samples TO lots',
-            // A setting that takes nobody's rights: it is not kept by a session.
+            // This setting takes no rights from the platform: its sessions do not keep the setting.
             "ALTER ROLE owner SET role = 'app'",
           ],
         ),
@@ -256,7 +256,7 @@ describe('roles', () => {
     });
   });
 
-  it('go along with a branch', async () => {
+  it('roles are copied with a branch', async () => {
     const branch = await platform.json<DatabaseUrls>('db', 'branch', 'rights', 'rights-branch');
     expect(
       await queryRows(
@@ -268,7 +268,7 @@ describe('roles', () => {
     await platform.cli('db', 'delete', 'rights-branch', '--yes');
   });
 
-  it('may be many', async () => {
+  it('roles of one owner may be many', async () => {
     await as('owner', async (client) => {
       await client.query("DO $$ BEGIN FOR i IN 1..300 LOOP EXECUTE format('CREATE ROLE many%s', i); END LOOP; END $$");
     });
@@ -283,7 +283,7 @@ describe('roles', () => {
 });
 
 describe('further databases', () => {
-  /** Those that could not be made, and why. */
+  /** The databases that could not be made, each with its SQLSTATE. */
   async function refused(statements: readonly string[]): Promise<string[]> {
     const found: string[] = [];
     for (const sql of statements) {
@@ -294,14 +294,14 @@ describe('further databases', () => {
     return found;
   }
 
-  it('are made by what tools send, template0 too, which is there once one asks for it', async () => {
+  it('further databases are made by the statements of common tools, also from template0, which is created on first use', async () => {
     const there = "SELECT datconnlimit FROM pg_database WHERE datname = 'template0'";
     const files = (): number => readdirSync(join(pgdata(), 'base')).length;
     const before = files();
     expect(await queryRows(url('owner'), there)).toEqual([[-2]]);
     expect(
       await refused([
-        // Prisma, Django, Laravel, Rails, psql's own form.
+        // The forms of Prisma, Django, Laravel, Rails and psql.
         'CREATE DATABASE "made"',
         `CREATE DATABASE "made" ENCODING 'UTF8'`,
         'create database "made" encoding "utf8"',
@@ -311,12 +311,12 @@ describe('further databases', () => {
         "CREATE DATABASE made LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'",
       ]),
     ).toEqual([]);
-    // Nothing has asked for it: it takes no room.
+    // No statement has used template0, so it takes no room.
     expect(await queryRows(url('owner'), there)).toEqual([[-2]]);
     expect(files()).toBe(before);
     expect(
       await refused([
-        // createdb -T, Odoo, Synapse, pg_dump --create of this server and of others.
+        // The forms of createdb -T, Odoo, Synapse, and pg_dump --create of this server and of others.
         "CREATE DATABASE made ENCODING 'UTF8' TEMPLATE template0",
         `CREATE DATABASE "made" ENCODING 'unicode' LC_COLLATE 'C' TEMPLATE "template0"`,
         "CREATE DATABASE made WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE = 'C'",
@@ -334,7 +334,7 @@ describe('further databases', () => {
     ).toEqual([['template0'], ['template1']]);
   });
 
-  it('order texts as they were told to', async () => {
+  it('further databases order texts by the locale that they were created with', async () => {
     await as('owner', async (client) => {
       await client.query("CREATE DATABASE made TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de-DE'");
     });
@@ -344,14 +344,14 @@ describe('further databases', () => {
     await as('owner', (client) => client.query('DROP DATABASE made'));
   });
 
-  it('are refused in Postgres’s words where the machine has no such locale', async () => {
+  it('a database with a locale that the machine does not have is refused with the message of Postgres', async () => {
     const error = await as('owner', (client) =>
       client.query("CREATE DATABASE made TEMPLATE template0 LOCALE 'xx_YY.UTF-8'").catch((thrown) => thrown),
     );
     expect(error).toMatchObject({ code: '42809', message: 'invalid LC_COLLATE locale name: "xx_YY.UTF-8"' });
   });
 
-  it('cannot take the name template0, whatever stands between the words', async () => {
+  it('a tenant’s database cannot take the name template0, however the statement is written', async () => {
     const fresh = await platform.createDatabase('fresh');
     await withSession(fresh.postgresUrl, async (client) => {
       expect(await outcome(client, 'CREATE/**/DATABASE TemplatE0')).toBe('42P04');
@@ -360,7 +360,7 @@ describe('further databases', () => {
     await platform.cli('db', 'delete', 'fresh', '--yes');
   });
 
-  it('have templates that nobody changes: neither is a tenant’s, nor can it be made one', async () => {
+  it('the templates of databases cannot be changed or taken over by a tenant', async () => {
     await as('owner', async (client) => {
       expect(
         await unlike(
@@ -395,7 +395,7 @@ describe('further databases', () => {
 });
 
 describe('extensions', () => {
-  it('are those of docs/EXTENSIONS.md, no more and no fewer, and the owner may create each', async () => {
+  it('the extensions are exactly those of docs/EXTENSIONS.md, and the owner may create each', async () => {
     const documented = [
       ...(readFileSync(DOCS, 'utf8').split('## Why')[0] as string).matchAll(/^\| `(?<name>[a-z0-9_-]+)` \|/gm),
     ].map((match) => match.groups?.name);
@@ -415,7 +415,7 @@ describe('extensions', () => {
     });
   });
 
-  it('need no more than the right to create: a role of the owner’s, another schema, another database', async () => {
+  it('extensions can be created by the owner only, in any of the owner’s schemas and databases', async () => {
     await as('owner', async (client) => {
       await client.query('CREATE SCHEMA tools; CREATE EXTENSION moddatetime SCHEMA tools');
       await client.query('CREATE TABLE touched (id int PRIMARY KEY, at timestamp)');
@@ -443,7 +443,7 @@ describe('extensions', () => {
     }
   });
 
-  it('count the statements of every key for the owner, and over a stop', async () => {
+  it('pg_stat_statements counts the statements of every key for the owner, and keeps the counts through a stop', async () => {
     await as('owner', (client) => client.query('CREATE EXTENSION pg_stat_statements'));
     await as('writer', (client) => client.query('SELECT count(*) AS of_the_writer FROM samples'));
     const seen = () =>
@@ -454,7 +454,7 @@ describe('extensions', () => {
     expect(await seen()).toEqual([['writer']]);
     await platform.cli('db', 'stop', 'rights');
     expect(await seen()).toEqual([['writer']]);
-    // Only what is his: another key sees that there is something, and not what.
+    // Another key sees that there are statements of other roles, but not their texts.
     const others = await queryRows(
       url('reader'),
       'SELECT DISTINCT query FROM pg_stat_statements WHERE userid <> current_user::regrole',
@@ -463,7 +463,7 @@ describe('extensions', () => {
     await as('owner', (client) => client.query('DROP EXTENSION pg_stat_statements'));
   });
 
-  it('are never those that reach files, networks, pages or programs', async () => {
+  it('extensions that reach files, networks, pages or programs are not available', async () => {
     await as('owner', async (client) => {
       expect(
         await unlike(
@@ -491,9 +491,9 @@ describe('extensions', () => {
     });
   });
 
-  it('run nothing of the owner’s as the superuser, whatever he has made first in their schema, in any version', async () => {
+  it('no version of an extension runs code of the owner as the superuser, whatever objects the owner has made first', async () => {
     await as('owner', async (client) => {
-      // A sequence keeps what a failed statement would take back.
+      // A sequence keeps its value when a statement fails and is rolled back.
       await client.query(`
         CREATE SEQUENCE booty; GRANT ALL ON SEQUENCE booty TO PUBLIC;
         CREATE FUNCTION spy() RETURNS bool LANGUAGE plpgsql AS $$
@@ -504,7 +504,8 @@ describe('extensions', () => {
       await client.query('SET ROLE app; SELECT public.spy(); RESET ROLE');
       expect(await caught()).toBe(true);
       await client.query("SELECT setval('public.booty', 1, false)");
-      // Everything that their scripts could call without saying whose: operators and functions of exactly these types.
+      // Everything that scripts of extensions could call without a schema: operators and functions of exactly these
+      // types.
       for (const type of ['oid', 'text', 'name', 'int4', 'float8', 'bool', 'regproc', 'oidvector', '"char"']) {
         await client.query(
           `CREATE FUNCTION trap.eq(${type}, ${type}) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RETURN public.spy(); END $$`,
@@ -528,7 +529,7 @@ describe('extensions', () => {
       for (const { name, version } of rows) {
         for (const schema of ['trap', 'public']) {
           await client.query('BEGIN');
-          // A name that is taken ends it: nothing of anybody's is replaced.
+          // A name that is taken makes the statement fail: no existing object is replaced.
           const create = `CREATE EXTENSION "${name}" SCHEMA ${schema} VERSION '${version}' CASCADE`;
           const code = await outcome(client, create);
           expect([create, code]).toEqual([create, expect.stringMatching(/^(done|42710|42723|42P13|55000)$/)]);

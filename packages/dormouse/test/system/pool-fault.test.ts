@@ -7,12 +7,12 @@ import { until } from '../support/until.ts';
 const world = usePools();
 
 describe('a server that sleeps, dies and comes back', () => {
-  it('does not stay awake for idle connections, and wakes for a lease on the same connection', async () => {
+  it('a database is suspended despite idle connections, and wakes for a lease on the same connection', async () => {
     const pool = world.open();
     const one = await lease(pool);
     const pid = await ask(one, 'select pg_backend_pid()');
     one.release();
-    // It is asked first what code there is.
+    // The pool first asks which code of the tenant exists.
     await until(() => world.instance.holds === 0, { what: 'no hold' });
     await world.instance.suspend();
     const timings = new Timings();
@@ -23,7 +23,7 @@ describe('a server that sleeps, dies and comes back', () => {
     two.release();
   });
 
-  it('keeps one idle connection through a freeze, the warmest', async () => {
+  it('one idle connection, the one used last, is kept through a freeze', async () => {
     const pool = world.open();
     const three = await Promise.all([lease(pool), lease(pool), lease(pool)]);
     const warmest = await ask(three[2] as Lease, 'select pg_backend_pid()');
@@ -36,7 +36,7 @@ describe('a server that sleeps, dies and comes back', () => {
     for (const each of again) each.release();
   });
 
-  it('is rebuilt after a stop, a crash and a stop behind our back, without a caller noticing', async () => {
+  it('a pool is rebuilt after a stop, a crash and an unannounced stop, without a caller noticing', async () => {
     const pool = world.open();
     for (const end of ['stop', 'crash', 'stop', 'crash'] as const) {
       const three = await Promise.all([lease(pool), lease(pool), lease(pool)]);
@@ -49,7 +49,7 @@ describe('a server that sleeps, dies and comes back', () => {
     }
   });
 
-  it('lets one wake serve all', async () => {
+  it('one wake serves all callers of a pool', async () => {
     const pool = world.open({ connectionsMax: 5 });
     await world.instance.stop();
     const before = world.instance.wakes;
@@ -63,15 +63,15 @@ describe('a server that sleeps, dies and comes back', () => {
     expect(world.instance.wakes).toBe(before + 1);
   });
 
-  it('replaces a connection that was terminated while idle, even between lease and statement', async () => {
+  it('a connection that was terminated while idle is replaced, even between lease and statement', async () => {
     const killer = await lease(world.open());
     const pool = world.open({ connectionsMax: 1 });
     for (let round = 0; round < 20; round++) {
       const one = await lease(pool);
       const pid = (await ask(one, 'select pg_backend_pid()'))[0]?.[0] as string;
       one.release();
-      // Leased now before, now after the termination. The signal is sent when the call returns; our side may not have
-      // read it yet.
+      // The lease is taken sometimes before and sometimes after the termination. The signal is sent when the call
+      // returns; the pool may not have read the end of the connection yet.
       const before = round % 2 === 0 ? await lease(pool) : undefined;
       await ask(killer, 'select pg_terminate_backend($1::int)', [pid]);
       const use = before ?? (await lease(pool));
@@ -81,7 +81,7 @@ describe('a server that sleeps, dies and comes back', () => {
     killer.release();
   });
 
-  it('tells a statement that was ended in the middle from one that was not begun', async () => {
+  it('a pool distinguishes a statement that was ended in the middle from one that was not begun', async () => {
     const killer = await lease(world.open());
     const pool = world.open();
     const one = await lease(pool);
@@ -94,7 +94,7 @@ describe('a server that sleeps, dies and comes back', () => {
       { what: 'the statement to run' },
     );
     await ask(killer, 'select pg_terminate_backend($1::int)', [pid]);
-    // The server goes on: it is this session that somebody ended.
+    // The server goes on: only this session was ended.
     expect(await slow).toMatchObject({ code: '57P01', fatal: true });
     await expect(one.execute('select 1', [])).rejects.toMatchObject({ code: '57P01' });
     one.release();
@@ -119,11 +119,11 @@ describe('a server that sleeps, dies and comes back', () => {
     const three = await lease(pool);
     expect(await ask(three, 'select 1')).toEqual([['1']]);
     three.release();
-    // It is asked first what code there is.
+    // The pool first asks which code of the tenant exists.
     await until(() => world.instance.holds === 0, { what: 'no hold' });
   });
 
-  it('never runs a write twice nor loses one: writers through stops and crashes', async () => {
+  it('no write is run twice or lost through stops and crashes', async () => {
     const pool = world.open({ connectionsMax: 4 });
     const setup = await lease(pool);
     await setup.execute('drop table if exists ledger', []);

@@ -8,7 +8,7 @@ import { until } from '../support/until.ts';
 const world = usePools();
 
 describe('a lease', () => {
-  it('runs statements with parameters and gives undecoded rows', async () => {
+  it('a lease runs statements with parameters and returns undecoded rows', async () => {
     const timings = new Timings();
     const one = await world.open().acquire({ deadline: soon(), timings });
     const result = await one.execute('select $1::int + 1 as n, $2::text as t, $3::bytea as b, $4::text as z', [
@@ -32,7 +32,7 @@ describe('a lease', () => {
     expect(await ask(one, 'select current_user, session_user')).toEqual([['owner', 'owner']]);
     one.release();
   });
-  it('passes errors of Postgres through with all fields and stays usable', async () => {
+  it('a lease passes errors of Postgres through with all fields and stays usable', async () => {
     const one = await lease(world.open());
     await one.execute('create table if not exists uniq (id int primary key)', []);
     await one.execute('truncate uniq', []);
@@ -53,7 +53,7 @@ describe('a lease', () => {
     one.release();
   });
 
-  it('runs scripts and gives the last result', async () => {
+  it('a lease runs scripts and returns the last result', async () => {
     const one = await lease(world.open());
     const result = await one.script('create temp table s (n int); insert into s values (1), (2); select n from s');
     expect(result.rows.length).toBe(2);
@@ -63,7 +63,7 @@ describe('a lease', () => {
     one.release();
   });
 
-  it('follows the transaction, and refuses what the protocol cannot carry', async () => {
+  it('a lease follows the state of its transaction, and refuses statements that the protocol cannot carry', async () => {
     const one = await lease(world.open());
     await one.execute('begin', []);
     expect(one.transactionStatus).toBe('T');
@@ -77,7 +77,7 @@ describe('a lease', () => {
     one.release();
   });
 
-  it('takes statements at the same time and answers them in order', async () => {
+  it('a lease accepts statements at the same time and answers them in order', async () => {
     const one = await lease(world.open());
     const answers = await Promise.all(
       Array.from({ length: 200 }, (_, i) => ask(one, 'select $1::int * 2', [String(i)])),
@@ -86,7 +86,7 @@ describe('a lease', () => {
     one.release();
   });
 
-  it('fails COPY with a clear error and stays in step', async () => {
+  it('COPY over a lease fails with a clear error, and the protocol stays in step', async () => {
     const one = await lease(world.open());
     await one.execute('create table if not exists copied (n int)', []);
     await expect(one.execute('copy copied from stdin', [])).rejects.toMatchObject({ fields: { code: '57014' } });
@@ -96,14 +96,14 @@ describe('a lease', () => {
     one.release();
   });
 
-  it('reads huge rows, and refuses those over the bound of the caller', async () => {
+  it('a lease reads huge rows, and refuses a result over the caller’s limit', async () => {
     const one = await lease(world.open());
     const { rows } = await one.execute("select repeat('x', 30000000)", []);
     expect(rows[0]?.length).toBe(30_000_006);
     await expect(one.execute("select repeat('x', 30000000)", [], { rowBytesMax: 1_000_000 })).rejects.toMatchObject({
       code: 'reply_too_large',
     });
-    // Many small rows, far more than would be sent by the time the cancel arrives.
+    // The result has many small rows, far more than are sent by the time the cancel arrives.
     await expect(
       one.execute('select generate_series(1, 200000000)', [], { rowBytesMax: 1_000_000 }),
     ).rejects.toMatchObject({ code: 'reply_too_large' });
@@ -113,7 +113,7 @@ describe('a lease', () => {
 });
 
 describe('prepared statements', () => {
-  it('are kept from the second use on, per connection, and closed when the cache is full', async () => {
+  it('prepared statements are kept from the second use on, per connection, and closed when the cache is full', async () => {
     const one = await lease(world.open({ statementsMax: 3 }));
     const names = async (): Promise<string[]> =>
       (await one.script('select statement from pg_prepared_statements order by statement')).rows.map(
@@ -122,13 +122,13 @@ describe('prepared statements', () => {
     for (let i = 0; i < 3; i++) expect(await ask(one, 'select 1')).toEqual([['1']]);
     expect(await names()).toEqual(['select 1']);
     for (const n of [2, 3, 4]) for (let i = 0; i < 2; i++) await ask(one, `select ${n}`);
-    // The evicted one is closed with the next request.
+    // The evicted statement is closed with the next request.
     await ask(one, 'select 4');
     expect(await names()).toEqual(['select 2', 'select 3', 'select 4']);
     one.release();
   });
 
-  it('are prepared again when the table changed, and when the session forgot them', async () => {
+  it('prepared statements are prepared again after a change of the table, and after the session lost them', async () => {
     const pool = world.open({ connectionsMax: 2 });
     const one = await lease(pool);
     const other = await lease(pool);
@@ -143,7 +143,8 @@ describe('prepared statements', () => {
     for (let i = 0; i < 3; i++) expect(await ask(one, 'select * from shape')).toEqual([['1', 'x']]);
     await one.script('deallocate all');
     for (let i = 0; i < 3; i++) expect(await ask(one, 'select * from shape')).toEqual([['1', 'x']]);
-    // In a transaction the failure of one that was not told cannot be hidden; the next use is right again.
+    // In a transaction the failure of a statement whose table changed unannounced cannot be hidden; the next use
+    // succeeds again.
     const stranger = await lease(world.open());
     await one.execute('begin', []);
     await stranger.execute('alter table shape add column c int', []);
@@ -156,7 +157,7 @@ describe('prepared statements', () => {
     other.release();
   });
 
-  it('take parameters as the table is now, whoever changed it and however', async () => {
+  it('prepared statements take parameters of the table’s current types, whoever changed the table and however', async () => {
     const schemaChanges = new SchemaChanges();
     const one = await lease(world.open({ schemaChanges }));
     const other = await lease(world.open({ schemaChanges }));
@@ -172,7 +173,7 @@ describe('prepared statements', () => {
       await one.execute(real, ['0.1']);
       await one.execute(date, ['2020-01-01']);
     }
-    // These would be cut to what the column was, and no error would tell.
+    // With the old type of the column these values would be cut without an error.
     await other.execute('alter table typed alter r type double precision, alter d type timestamp', []);
     await one.execute(real, ['0.123456789012345']);
     await one.execute(date, ['2020-01-01 12:34:56']);
@@ -180,11 +181,11 @@ describe('prepared statements', () => {
     await other.script('begin; alter table typed alter n type bigint; commit');
     await one.execute(number, ['3000000000']);
     expect((await now())[0]).toBe('3000000000');
-    // A block tells nobody what it does.
+    // The pool cannot see what a DO block changes.
     await other.script('do $$ begin alter table typed alter r type text; end $$');
     await one.execute(real, ['words']);
     expect((await now())[1]).toBe('words');
-    // A wrong value stays one, and leaves the statement usable.
+    // A wrong value is still refused, and the statement stays usable.
     await expect(one.execute(number, ['words'])).rejects.toMatchObject({ fields: { code: '22P02' } });
     await one.execute(number, ['8']);
     expect((await now())[0]).toBe('8');
@@ -192,7 +193,7 @@ describe('prepared statements', () => {
     other.release();
   });
 
-  it('are parsed again when Bind says that the types are not those of Parse, although nobody told', async () => {
+  it('prepared statements are parsed again when Bind fails because types have changed unannounced since Parse', async () => {
     const one = await lease(world.open());
     const stranger = await lease(world.open());
     await stranger.script('drop table if exists typed; create table typed (n int)');
@@ -206,7 +207,7 @@ describe('prepared statements', () => {
     stranger.release();
   });
 
-  it('follow what their own transaction changes, search_path included', async () => {
+  it('prepared statements follow changes of their own transaction, search_path included', async () => {
     const one = await lease(world.open());
     await one.script(
       'drop table if exists shape; create table shape (a int); insert into shape values (1);' +
@@ -228,7 +229,7 @@ describe('prepared statements', () => {
     one.release();
   });
 
-  it('survive a failure between Parse and Execute', async () => {
+  it('prepared statements survive a failure between Parse and Execute', async () => {
     const one = await lease(world.open());
     const sql = 'select 10 / $1::int';
     await ask(one, sql, ['1']);
@@ -245,7 +246,7 @@ describe('prepared statements', () => {
 });
 
 describe('release', () => {
-  it('rolls back what is open, resets what was set, and gives the hold back', async () => {
+  it('release rolls back an open transaction, resets settings, and gives the hold back', async () => {
     await until(() => world.instance.holds === 0, { what: 'the holds of what was before' });
     const pool = world.open({ connectionsMax: 1 });
     const one = await lease(pool);
@@ -278,7 +279,7 @@ describe('release', () => {
     await until(() => world.instance.holds === 0, { what: 'the hold of the lease' });
   });
 
-  it('ends what still runs', async () => {
+  it('release ends a statement that still runs', async () => {
     const pool = world.open({ connectionsMax: 1 });
     const one = await lease(pool);
     const slow = one.execute('select pg_sleep(600)', []).catch((error) => error);
@@ -292,7 +293,7 @@ describe('release', () => {
 });
 
 describe('time', () => {
-  it('cancels a statement past its deadline and keeps the connection', async () => {
+  it('a statement past its deadline is cancelled and the connection is kept', async () => {
     const one = await lease(world.open());
     const [[pid] = []] = await ask(one, 'select pg_backend_pid()');
     await expect(one.execute('select pg_sleep(600)', [], { deadline: soon(100) })).rejects.toMatchObject({
@@ -305,7 +306,7 @@ describe('time', () => {
     one.release();
   });
 
-  it('cancels when nobody waits any more, and a statement that waits for another is not sent', async () => {
+  it('a statement is cancelled when its caller no longer waits, and is not sent if it still waits for another statement', async () => {
     const one = await lease(world.open());
     const cancellation = new Cancellation();
     const slow = one.execute('select pg_sleep(600)', [], { cancellation });
@@ -318,7 +319,7 @@ describe('time', () => {
     one.release();
   });
 
-  it('ends a statement that catches every cancellation, and frees its place when its backend is gone', async () => {
+  it('a statement that catches every cancellation is ended, and its place becomes free when its backend is gone', async () => {
     const watcher = await lease(world.open());
     const pool = world.open({ connectionsMax: 1 });
     const one = await lease(pool);
@@ -331,7 +332,7 @@ describe('time', () => {
     const alive = async (): Promise<boolean> =>
       (await ask(watcher, 'select 1 from pg_stat_activity where pid = $1', [pid])).length === 1;
     for (;;) {
-      // The watcher's hold, and at least one of what still runs.
+      // The watcher has a hold, and the running statement at least one more.
       const { holds } = world.instance;
       if (!(await alive())) break;
       expect(holds).toBeGreaterThan(1);
@@ -344,7 +345,7 @@ describe('time', () => {
     expect(await until(() => world.instance.holds === 0, { what: 'nothing held' })).toBe(true);
   });
 
-  it('sends a cancel again that overtook its statement', async () => {
+  it('a cancel that overtook its statement is sent again', async () => {
     const one = await lease(world.open());
     const pid = await ask(one, 'select pg_backend_pid()');
     for (let i = 0; i < 50; i++) {
@@ -357,10 +358,10 @@ describe('time', () => {
     one.release();
   });
 
-  it('never lets a cancel hit the next statement', async () => {
+  it('a cancel never hits the next statement', async () => {
     const one = await lease(world.open());
     for (let i = 0; i < 100; i++) {
-      // The deadline falls now before, now after the end of the statement.
+      // The deadline falls sometimes before and sometimes after the end of the statement.
       await one
         .execute('select pg_sleep(0.005)', [], { deadline: soon(3 + (i % 5)) })
         .catch((error) => expect(error).toMatchObject({ code: 'query_timeout' }));

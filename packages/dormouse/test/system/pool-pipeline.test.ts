@@ -9,7 +9,7 @@ const first = ({ rows }: { readonly rows: readonly Uint8Array[] }): string | und
 const pipelined = true;
 
 describe('pipelined statements', () => {
-  it('are answered each for itself, the failed ones too', async () => {
+  it('pipelined statements are answered separately, and so are those that fail', async () => {
     const one = await lease(world.open());
     for (let round = 0; round < 3; round++) {
       const settled = await Promise.allSettled(
@@ -23,14 +23,14 @@ describe('pipelined statements', () => {
     one.release();
   });
 
-  it('go out before the first is answered', async () => {
+  it('pipelined statements are sent before the first is answered', async () => {
     const pool = world.open();
     const one = await lease(pool);
     const other = await lease(pool);
     await other.execute('select pg_advisory_lock(77)', []);
     const blocked = one.execute('select pg_advisory_xact_lock(77)', [], { pipelined });
     const behind = one.execute("select 'behind'", [], { pipelined });
-    // The server has both by the time it waits for the lock: nothing but the lock holds up the second.
+    // The server has both statements by the time it waits for the lock, so only the lock holds up the second.
     await other.execute('select pg_advisory_unlock(77)', []);
     await blocked;
     expect(first(await behind)).toBe('behind');
@@ -38,7 +38,7 @@ describe('pipelined statements', () => {
     other.release();
   });
 
-  it('see what was written before them, and what is written behind them does not overtake', async () => {
+  it('pipelined statements see earlier writes and no later writes', async () => {
     const one = await lease(world.open());
     await one.script('drop table if exists piped; create table piped (n int)');
     const steps = [];
@@ -53,7 +53,7 @@ describe('pipelined statements', () => {
     one.release();
   });
 
-  it('are prepared again when a stranger changed the table under them', async () => {
+  it('pipelined statements are prepared again after another session changed the table', async () => {
     const one = await lease(world.open());
     const stranger = await lease(world.open());
     await stranger.script('drop table if exists shape; create table shape (a int); insert into shape values (1)');
@@ -71,7 +71,7 @@ describe('pipelined statements', () => {
     stranger.release();
   });
 
-  it('end together when their operation is cancelled, and none after them is hit', async () => {
+  it('pipelined statements end together when their operation is cancelled, and no later statement is hit', async () => {
     const one = await lease(world.open());
     for (let round = 0; round < 20; round++) {
       const cancellation = new Cancellation();
@@ -85,7 +85,7 @@ describe('pipelined statements', () => {
     one.release();
   });
 
-  it('past a deadline stop where they are; those in front have their answers', async () => {
+  it('pipelined statements stop at the deadline, and those that are done by then keep their answers', async () => {
     const one = await lease(world.open());
     const quick = one.execute('select 1', [], { pipelined });
     const deadline = soon(300);
@@ -97,7 +97,7 @@ describe('pipelined statements', () => {
     one.release();
   });
 
-  it('whose rows are too many stop alone or with those behind, never with a wrong answer', async () => {
+  it('a pipelined statement with too many rows fails alone or with those behind it, and none gets a wrong answer', async () => {
     const one = await lease(world.open());
     const [small, huge, last] = await Promise.allSettled([
       one.execute('select 1', [], { pipelined }),
@@ -112,7 +112,7 @@ describe('pipelined statements', () => {
     one.release();
   });
 
-  it('that the protocol cannot carry fail alone', async () => {
+  it('a pipelined statement that the protocol cannot carry fails alone', async () => {
     const one = await lease(world.open());
     const [before, bad, behind] = await Promise.allSettled([
       one.execute("select 'before'", [], { pipelined }),
@@ -125,7 +125,7 @@ describe('pipelined statements', () => {
     one.release();
   });
 
-  it('find another connection together when theirs was dead before it answered anything', async () => {
+  it('pipelined statements move together to another connection when theirs was dead before any answer', async () => {
     const pool = world.open({ connectionsMax: 2 });
     const killer = await lease(pool);
     const victim = await lease(pool);
@@ -143,7 +143,7 @@ describe('pipelined statements', () => {
 });
 
 describe('a statement with BEGIN in front', () => {
-  it('is the first of its transaction', async () => {
+  it('a statement with BEGIN in front is the first of its transaction', async () => {
     const one = await lease(world.open());
     await one.script('drop table if exists begun; create table begun (n int primary key)');
     for (let i = 0; i < 4; i++) {
@@ -161,7 +161,7 @@ describe('a statement with BEGIN in front', () => {
     one.release();
   });
 
-  it('is not run when BEGIN fails', async () => {
+  it('a statement with BEGIN in front is not run when BEGIN fails', async () => {
     const one = await lease(world.open());
     await one.script('drop table if exists begun; create table begun (n int primary key)');
     for (let i = 0; i < 3; i++) {
@@ -175,7 +175,7 @@ describe('a statement with BEGIN in front', () => {
     one.release();
   });
 
-  it('is cancelled with its transaction open or not, and the connection goes on', async () => {
+  it('a statement with BEGIN in front can be cancelled before or after its transaction is open, and the connection goes on', async () => {
     const pool = world.open({ connectionsMax: 1 });
     const one = await lease(pool);
     await expect(

@@ -5,7 +5,7 @@ import { ask, lease, soon, usePools } from '../support/pools.ts';
 const world = usePools();
 
 describe('the queue', () => {
-  it('serves 1000 callers over 5 connections, each once, in order', async () => {
+  it('the queue serves 1000 callers over 5 connections, each once, in order', async () => {
     const pool = world.open({ connectionsMax: 5, waitersMax: 1_000 });
     const order: number[] = [];
     let most = 0;
@@ -18,14 +18,15 @@ describe('the queue', () => {
         one.release();
       }),
     );
-    // The first five open connections of their own, which takes as long as it takes; the others come as they queued.
+    // The first five callers open connections of their own, which takes a varying time; the others are served in the
+    // order of the queue.
     expect(order.filter((i) => i >= 5)).toEqual(Array.from({ length: 995 }, (_, i) => i + 5));
     expect(order.length).toBe(1_000);
     expect(most).toBe(5);
     expect(pool.stats).toEqual({ open: 5, idle: 5, leased: 0, waiting: 0 });
   });
 
-  it('refuses when full, lets go at the deadline and at a hang-up, and keeps the order of the others', async () => {
+  it('a full queue refuses callers, and a caller that reaches its deadline or hangs up leaves without changing the order', async () => {
     const pool = world.open({ connectionsMax: 1, waitersMax: 3 });
     const one = await lease(pool);
     const cancellation = new Cancellation();
@@ -44,7 +45,7 @@ describe('the queue', () => {
     two.release();
   });
 
-  it('does not keep the process alive for idle connections', async () => {
+  it('idle connections of a pool do not keep the process alive', async () => {
     const alive = (): number => process.getActiveResourcesInfo().filter((name) => name === 'PipeWrap').length;
     const before = alive();
     const pool = world.open();
@@ -58,7 +59,7 @@ describe('the queue', () => {
     again.release();
   });
 
-  it('refuses after close, and close cuts what waits', async () => {
+  it('a closed pool refuses callers, and close ends waiting callers', async () => {
     const pool = world.open({ connectionsMax: 1 });
     const one = await lease(pool);
     const waiting = lease(pool).catch((error) => error);
@@ -72,7 +73,7 @@ describe('the queue', () => {
 });
 
 describe('roles', () => {
-  it('are those of Postgres', async () => {
+  it('the roles of a pool are those of Postgres', async () => {
     const owner = await lease(world.open());
     await owner.execute('create table if not exists guarded (n int)', []);
     owner.release();

@@ -4,13 +4,14 @@ import { type Pool, SchemaChanges, StoredCode } from '../../src/pool/index.ts';
 import { type Connect, connectSocket } from '../../src/session/index.ts';
 import { ask, lease, usePools } from '../support/pools.ts';
 
-// What code of the tenant's (functions, triggers, views, policies …) leaves in a session never meets the next request.
+// State that code of the tenant (functions, triggers, views, policies …) leaves in a session never reaches the next
+// request.
 
 const world = usePools();
 
-/** Scripts of our own that resets are. */
+/** The scripts by which the pool resets a session. */
 let resets = 0;
-/** Questions about the code that there is. */
+/** The statements by which the pool asks which code of the tenant exists. */
 let questions = 0;
 const counted: Connect = (endpoint) => {
   const socket = connectSocket(endpoint);
@@ -24,7 +25,7 @@ const counted: Connect = (endpoint) => {
   return socket;
 };
 
-/** One connection a role: what one request leaves, the next would find. */
+/** There is one connection per role, so the next request would find what a request leaves. */
 function open(): Record<'owner' | 'writer' | 'reader', Pool> {
   const schemaChanges = new SchemaChanges();
   const shared = { schemaChanges, storedCode: new StoredCode(schemaChanges, systemClock), connectionsMax: 1 };
@@ -43,7 +44,7 @@ async function run(pool: Pool, ...texts: readonly string[]): Promise<(string | n
   }
 }
 
-/** What a request finds of the one before. */
+/** The state that a request finds from the request before it. */
 const FOUND = `SELECT coalesce(current_setting('app.tenant', true), '') AS tenant, current_user = session_user AS own,
   (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) AS locks,
   (SELECT count(*) FROM pg_cursors WHERE is_holdable) AS cursors, (SELECT count(*) FROM pg_listening_channels()) AS channels,
@@ -71,7 +72,7 @@ describe('a session', () => {
     await run(pools.owner, 'DELETE FROM items');
   });
 
-  /** Code that leaves something, by the way it is reached. */
+  /** Code that leaves state in a session, by the way in which the code is reached. */
   const LEAVES = `set_config('app.tenant', 'other', false)`;
   const WAYS: Readonly<Record<string, readonly [make: string, use: string, role?: 'writer' | 'reader']>> = {
     'a function': [
@@ -144,13 +145,13 @@ describe('a session', () => {
     ],
   };
 
-  it.each(Object.entries(WAYS))('is not changed for the next request by %s', async (_, [make, use, role]) => {
+  it.each(Object.entries(WAYS))('a session is not changed for the next request by %s', async (_, [make, use, role]) => {
     const one = await lease(pools.owner);
     await one.script(make);
     one.release();
     await run(pools.owner, 'GRANT ALL ON ALL TABLES IN SCHEMA code TO writer');
     for (const pool of role === undefined ? [pools.owner] : [pools.owner, pools[role]]) {
-      // Before it is known what code there is, and after.
+      // The check runs before and after the pool knows which code exists.
       for (let round = 0; round < 3; round++) {
         await run(pools.owner, 'TRUNCATE items');
         await run(pool, ...use.split(';;'));
@@ -163,7 +164,7 @@ describe('a session', () => {
     await run(pools.owner, 'DROP TRIGGER IF EXISTS t ON items', 'DROP TRIGGER IF EXISTS c ON items');
   });
 
-  it('keeps nothing of what a function can leave', async () => {
+  it('a session keeps no state that a function can leave', async () => {
     const one = await lease(pools.owner);
     await one.script(`CREATE FUNCTION code.leaves() RETURNS void LANGUAGE plpgsql AS $$BEGIN
       PERFORM set_config('app.tenant', 'other', false), set_config('role', 'reader', false);
@@ -188,7 +189,7 @@ describe('a session', () => {
     }
   });
 
-  it('keeps nothing of a statement that failed', async () => {
+  it('a session keeps no state of a statement that failed', async () => {
     const texts = ['SELECT pg_advisory_lock(9), 1 / (random() * 0)::int', 'SELECT pg_try_advisory_lock(9); SELECT 1/0'];
     for (const text of texts) {
       const one = await lease(pools.reader);
@@ -198,12 +199,12 @@ describe('a session', () => {
     }
   });
 
-  it('is not changed by the settings that a text writes to', async () => {
+  it('a session is not changed by the settings that a statement’s text writes to', async () => {
     await run(pools.reader, `UPDATE pg_settings SET setting = '8MB' WHERE name = 'work_mem'`);
     expect(await run(pools.reader, FOUND)).toEqual(CLEAN);
   });
 
-  it('is reset, and keeps what was prepared', async () => {
+  it('a session that is reset keeps its prepared statements', async () => {
     const one = await lease(pools.owner);
     await one.script('CREATE FUNCTION code.f() RETURNS int LANGUAGE sql AS $$SELECT 1$$');
     one.release();
@@ -214,15 +215,16 @@ describe('a session', () => {
     ]);
   });
 
-  it('is not reset where no code can have changed it', async () => {
+  it('a session is not reset where no code can have changed it', async () => {
     const one = await lease(pools.owner);
-    // Code that cannot: functions of extensions and of Postgres, plain views, checks and generated columns.
+    // This code cannot change a session: functions of extensions and of Postgres, plain views, checks and generated
+    // columns.
     await one.script(`CREATE EXTENSION IF NOT EXISTS citext; CREATE EXTENSION IF NOT EXISTS pg_trgm;
       CREATE TYPE code.mood AS ENUM ('sad', 'ok'); CREATE TYPE code.span AS RANGE (subtype = float8);
       CREATE TABLE code.t (id serial PRIMARY KEY, at timestamptz DEFAULT now(), mail citext CHECK (mail <> ''), n int, m int GENERATED ALWAYS AS (n * 2) STORED);
       CREATE VIEW code.v AS SELECT id, lower(mail::text) AS mail FROM code.t`);
     one.release();
-    // The first is given back before anybody has asked.
+    // The first session is given back before the pool has asked which code exists.
     await run(pools.owner, 'SELECT 1');
     await run(pools.owner, 'SELECT 1');
     const [before, asked] = [resets, questions];
@@ -235,7 +237,7 @@ describe('a session', () => {
     expect([resets, questions]).toEqual([before, asked]);
   });
 
-  it('is reset for writes alone where there are triggers alone', async () => {
+  it('a session is reset only after writes where the only code is triggers', async () => {
     const one = await lease(pools.owner);
     await one.script(`CREATE FUNCTION code.touch() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.note := now(); RETURN NEW; END$$;
       CREATE TRIGGER t BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION code.touch()`);
@@ -250,7 +252,7 @@ describe('a session', () => {
     await run(pools.owner, 'DROP TRIGGER t ON items');
   });
 
-  it('learns of code that another connection has made', async () => {
+  it('a session is reset for code that another connection has created', async () => {
     await run(pools.reader, 'SELECT 1');
     await run(pools.reader, 'SELECT 1');
     const one = await lease(pools.owner);

@@ -7,7 +7,7 @@ import { clientOptions, type Target } from '../support/target.ts';
 import { until } from '../support/until.ts';
 import { failure, useTargets } from '../support/use-targets.ts';
 
-// What only the platform offers: these suites have no vendor to be compared with.
+// Features that only the platform offers: these suites have no vendor’s engine to be compared with.
 const targets = useTargets({ kind: 'platform' });
 
 describe.each(CLIENT_VERSIONS)('the stock Accelerate extension of Prisma %i', (version) => {
@@ -24,7 +24,7 @@ describe.each(CLIENT_VERSIONS)('the stock Accelerate extension of Prisma %i', (v
     database = target.database as DatabaseUrls;
     plain = target.open();
     prisma = extended();
-    // A view that counts how often it is read: the only way to see a query that never came.
+    // A view that counts how often it is read: the only way to see that a query did not reach the database.
     await runSql(
       target.postgresUrl,
       `CREATE SEQUENCE reads;
@@ -46,7 +46,7 @@ describe.each(CLIENT_VERSIONS)('the stock Accelerate extension of Prisma %i', (v
   const setBalance = (value: number): Promise<unknown> =>
     plain.account.update({ where: { id: 1 }, data: { balance: value } });
 
-  it('says none without a strategy, and who answered', async () => {
+  it('accelerateInfo reports the status none without a strategy, and which server answered', async () => {
     const { data, info } = await prisma.account
       .findMany({ orderBy: { id: 'asc' }, select: { id: true } })
       .withAccelerateInfo();
@@ -57,12 +57,12 @@ describe.each(CLIENT_VERSIONS)('the stock Accelerate extension of Prisma %i', (v
     expect(Math.abs(info.lastModified.getTime() - Date.now())).toBeLessThan(60_000);
   });
 
-  it('answers from the cache within ttl, and again from the database after it', async () => {
+  it('a query is answered from the cache within ttl, and from the database again after it', async () => {
     expect(await balance({ ttl: 60 })).toEqual([100, 'miss']);
     await setBalance(200);
     expect(await balance({ ttl: 60 })).toEqual([100, 'ttl']);
     expect(await balance()).toEqual([200, 'none']);
-    // Another wish is another entry, or not: either way it is never fresher than asked for.
+    // Another strategy may have another entry or the same; a reply is never older than its strategy allows.
     expect(await balance({ ttl: 1, tags: ['short'] })).toEqual([expect.any(Number), expect.any(String)]);
     await setBalance(300);
     const [value] = await until(
@@ -75,7 +75,7 @@ describe.each(CLIENT_VERSIONS)('the stock Accelerate extension of Prisma %i', (v
     expect(value).toBe(300);
   });
 
-  it('serves stale within swr while one refresh runs behind', async () => {
+  it('a stale reply is served within swr while one refresh runs in the background', async () => {
     expect(await balance({ swr: 60 })).toEqual([100, 'miss']);
     await setBalance(200);
     expect(await balance({ swr: 60 })).toEqual([100, 'swr']);
@@ -107,7 +107,7 @@ describe.each(CLIENT_VERSIONS)('the stock Accelerate extension of Prisma %i', (v
     }
   });
 
-  it('a query too large to be read here is cached as any other', async () => {
+  it('a query too large to be parsed on the main loop is cached like any other', async () => {
     const ids = Array.from({ length: 20_000 }, (_, id) => id);
     const read = async (cacheStrategy: object): Promise<[number[], string]> => {
       const { data, info } = await prisma.account
@@ -124,7 +124,7 @@ describe.each(CLIENT_VERSIONS)('the stock Accelerate extension of Prisma %i', (v
     await until(async () => (await read({ swr: 60, tags: ['large'] }))[0][0] === 300, { what: 'the refresh behind' });
   });
 
-  it('misses of one query at the same time ask the database once', async () => {
+  it('simultaneous misses of one query ask the database once', async () => {
     const read = (cacheStrategy?: object): Loose =>
       prisma.authorStats.findMany({ ...(cacheStrategy ? { cacheStrategy } : {}) });
     const [{ posts: before }] = await read();
@@ -134,7 +134,7 @@ describe.each(CLIENT_VERSIONS)('the stock Accelerate extension of Prisma %i', (v
     expect(after).toBe(before + 2);
   });
 
-  it('invalidates by tag and all', async () => {
+  it('cached replies are invalidated by tag and all at once', async () => {
     const a = { ttl: 60, tags: ['a', 'shared'] };
     const b = { ttl: 60, tags: ['b', 'shared'] };
     const read = async (id: number, cacheStrategy: object): Promise<string> =>
@@ -154,7 +154,7 @@ describe.each(CLIENT_VERSIONS)('the stock Accelerate extension of Prisma %i', (v
     await expect(prisma.$accelerate.invalidate({ tags: ['not a tag!'] })).rejects.toThrow(/Failed to invalidate.*tag/s);
   });
 
-  it('never caches writes, raw queries or what is inside a transaction', async () => {
+  it('writes, raw queries and queries in a transaction are never cached', async () => {
     const cacheStrategy = { ttl: 60 };
     const add = (client: Loose): Loose =>
       client.account.update({
@@ -175,7 +175,7 @@ describe.each(CLIENT_VERSIONS)('the stock Accelerate extension of Prisma %i', (v
       await tx.account.update({ where: { id: 1 }, data: { balance: 2 } });
       expect((await tx.account.findUnique({ where: { id: 1 }, cacheStrategy })).balance).toBe(2);
     });
-    // Of one query alone the client makes no transaction: that one may come from the cache.
+    // The client makes no transaction of a single query, so that query may be answered from the cache.
     const [inBatch] = await prisma.$transaction([
       prisma.account.findUnique({ where: { id: 1 }, cacheStrategy }),
       prisma.account.count({ cacheStrategy }),
@@ -184,7 +184,7 @@ describe.each(CLIENT_VERSIONS)('the stock Accelerate extension of Prisma %i', (v
     expect(await balance(cacheStrategy)).toEqual([100, 'ttl']);
   });
 
-  it('never caches a failure', async () => {
+  it('a failure is never cached', async () => {
     const read = (): Promise<Loose> =>
       prisma.account.findUniqueOrThrow({ where: { id: 9 }, cacheStrategy: { ttl: 60 } });
     await expect(read()).rejects.toMatchObject({ code: 'P2025' });
@@ -192,7 +192,7 @@ describe.each(CLIENT_VERSIONS)('the stock Accelerate extension of Prisma %i', (v
     expect((await read()).owner).toBe('late');
   });
 
-  it('batches of findUniques may be cached, and stay right', async () => {
+  it('batches of findUniques may be cached, and their replies stay correct', async () => {
     const read = (): Promise<Loose[]> =>
       Promise.all([1, 2, 3].map((id) => prisma.account.findUnique({ where: { id }, cacheStrategy: { ttl: 60 } })));
     const first = await read();
@@ -203,7 +203,7 @@ describe.each(CLIENT_VERSIONS)('the stock Accelerate extension of Prisma %i', (v
     expect((await read()).map((row) => row?.id)).toEqual([1, 2, 3]);
   });
 
-  it('two keys of different roles share no entry, two of one role may', async () => {
+  it('two keys of different roles share no cache entry, and two keys of one role may', async () => {
     const platform = target.platform;
     if (platform === undefined) throw new Error('no platform');
     const reader = await platform.json<{ prismaUrl: string }>('key', 'create', database.name, '--role', 'reader');
@@ -215,7 +215,7 @@ describe.each(CLIENT_VERSIONS)('the stock Accelerate extension of Prisma %i', (v
     expect(await balance({ ttl: 60 })).toEqual([100, 'ttl']);
   });
 
-  it('refuses bad strategies with words', async () => {
+  it('a bad cache strategy is refused with a clear message', async () => {
     for (const cacheStrategy of [
       { ttl: -1 },
       { ttl: 400 * 86_400 },
@@ -244,7 +244,7 @@ describe.each(CLIENT_VERSIONS)('keys through the stock client of Prisma %i', (ve
     url.searchParams.set('api_key', apiKey);
     return target.open(clientOptions(version, url.href));
   };
-  // Prisma 6 derives its code from the status; 7 takes it from the body.
+  // Prisma 6 derives the error code from the HTTP status; Prisma 7 takes it from the body.
   const refused = version === 6 ? 'P5007' : 'P6002';
   const keyOf = (prismaUrl: string): string => new URL(prismaUrl).searchParams.get('api_key') ?? '';
   const create = (role: string): Promise<{ id: string; prismaUrl: string; apiKey: string }> => {
@@ -252,7 +252,7 @@ describe.each(CLIENT_VERSIONS)('keys through the stock client of Prisma %i', (ve
     return target.platform.json('key', 'create', database.name, '--role', role);
   };
 
-  it('refuses keys that are garbage, changed or of another platform', async () => {
+  it('keys that are garbage, altered or of another platform are refused', async () => {
     const key = keyOf(database.prismaUrl);
     const [header, claims, signature] = key.split('.') as [string, string, string];
     const forged = Buffer.from(
@@ -271,7 +271,7 @@ describe.each(CLIENT_VERSIONS)('keys through the stock client of Prisma %i', (ve
     expect(await withKey(key).account.count()).toBe(1);
   });
 
-  it('refuses a revoked key from then on, and a transaction that it holds', async () => {
+  it('a revoked key is refused at once, also in a transaction that it has open', async () => {
     const key = await create('owner');
     const prisma = withKey(key.apiKey);
     expect(await prisma.account.count()).toBe(1);
@@ -287,7 +287,7 @@ describe.each(CLIENT_VERSIONS)('keys through the stock client of Prisma %i', (ve
     expect(await withKey(keyOf(database.prismaUrl)).account.count()).toBe(1);
   });
 
-  it('a reader reads and does not write', async () => {
+  it('a reader’s key can read and cannot write', async () => {
     const prisma = withKey((await create('reader')).apiKey);
     expect(await prisma.account.findMany()).toEqual([{ id: 1, owner: 'a', balance: 0 }]);
     expect(await prisma.$queryRaw`SELECT current_user::text AS who`).toEqual([{ who: 'reader' }]);
@@ -304,7 +304,7 @@ describe.each(CLIENT_VERSIONS)('keys through the stock client of Prisma %i', (ve
     expect(await prisma.account.count()).toBe(1);
   });
 
-  it('a reader stays one whatever its SQL says', async () => {
+  it('a reader’s key stays a reader’s, whatever its SQL is', async () => {
     const prisma = withKey((await create('reader')).apiKey);
     for (const sql of [
       'RESET ROLE',
@@ -319,7 +319,7 @@ describe.each(CLIENT_VERSIONS)('keys through the stock client of Prisma %i', (ve
     }
   });
 
-  it('a writer writes rows and makes no tables', async () => {
+  it('a writer’s key can write rows and cannot create tables', async () => {
     const prisma = withKey((await create('writer')).apiKey);
     expect((await prisma.account.create({ data: { id: 60, owner: 'w' } })).id).toBe(60);
     await prisma.account.delete({ where: { id: 60 } });
@@ -327,7 +327,7 @@ describe.each(CLIENT_VERSIONS)('keys through the stock client of Prisma %i', (ve
     expect(await failure(prisma.$executeRaw`DROP TABLE accounts`)).toMatchObject({ code: 'P2010' });
   });
 
-  it('a key of one database opens no other', async () => {
+  it('a key of one database gives no access to another', async () => {
     const other = targets.of(version === 6 ? 7 : 6).open();
     await emptyTables(other);
     expect(await other.account.count()).toBe(0);

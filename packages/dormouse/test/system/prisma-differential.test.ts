@@ -8,18 +8,19 @@ import { type RandomWrite, randomWrite } from '../support/random-writes.ts';
 import { numberFrom } from '../support/seeded.ts';
 import { useBothTargets } from '../support/use-targets.ts';
 
-// The same question to the platform and to the vendor's own engine of each version: the same answer from both.
+// Sends the same query to the platform and to the vendor's own engine of each version, and expects the same reply from
+// both.
 const { ours, theirs } = useBothTargets();
 
-/** The seed of what is asked; another one by DORMOUSE_SEED. A failure names its own. */
+/** The seed of the random queries; DORMOUSE_SEED sets another. A failure prints its seed. */
 const SEED = numberFrom('DORMOUSE_SEED', 20261201);
 
-/** Reads asked per version; more by DORMOUSE_ROUNDS. */
+/** The number of reads per version; DORMOUSE_ROUNDS sets another. */
 const RUNS = 300 * numberFrom('DORMOUSE_ROUNDS', 1);
 
 /**
- * An answer in comparable form. Prisma 6's own engine keeps 16 digits of a float, Postgres 17; two engines touch
- * `updatedAt` at two moments; and Prisma 6 did not know how Postgres 18 says RESTRICT.
+ * A reply in comparable form. Prisma 6's own engine keeps 16 digits of a float, Postgres 17. Two engines set
+ * `updatedAt` at two moments. Prisma 6 did not know the SQLSTATE of RESTRICT in Postgres 18.
  */
 async function answer(prisma: Loose, { model, operation, args }: RandomRead | RandomWrite): Promise<unknown> {
   try {
@@ -38,7 +39,7 @@ function comparable(value: unknown): unknown {
   });
 }
 
-/** All that the writes may have changed. */
+/** All rows that the writes may have changed. */
 async function everything(prisma: Loose): Promise<unknown> {
   return comparable([
     await prisma.user.findMany({ orderBy: { id: 'asc' } }),
@@ -61,7 +62,7 @@ describe.each(CLIENT_VERSIONS)('Prisma %i', (version: ClientVersion) => {
     await seedLibrary(their, theirs.of(version).module.Prisma);
   });
 
-  it('random reads', async () => {
+  it('random reads get the replies of the vendor’s engine', async () => {
     let found = 0;
     await fc.assert(
       fc.asyncProperty(randomRead, async (read) => {
@@ -71,11 +72,11 @@ describe.each(CLIENT_VERSIONS)('Prisma %i', (version: ClientVersion) => {
       }),
       { seed: SEED, numRuns: RUNS, endOnFailure: false },
     );
-    // Queries that find nothing compare nothing.
+    // Queries that find no rows compare nothing, so most must find some.
     expect(found).toBeGreaterThan(60);
   });
 
-  it('random writes, and what they leave', async () => {
+  it('random writes get the replies of the vendor’s engine and leave the same rows', async () => {
     let done = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(randomWrite, { minLength: 3, maxLength: 6 }), async (writes) => {

@@ -9,7 +9,10 @@ const targets = useTargets();
 describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (version) => {
   let prisma: Loose;
   let Prisma: Loose;
-  /** Prisma 6's own engine knew less over a driver adapter, as our oracle runs it, than over its own connection. */
+  /**
+   * Prisma 6's own engine gives less detail over a driver adapter, as the reference runs it, than over its own
+   * connection.
+   */
   const bareOracle = version === 6 && targetKind() === 'vendor';
 
   beforeAll(() => {
@@ -22,7 +25,7 @@ describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (
     await prisma.user.create({ data: { email: 'a@example.com', posts: { create: { title: 'T' } } } });
   });
 
-  /** Expects a known request error and gives its meta. */
+  /** Expects a known request error and returns its meta. */
   async function known(promise: Promise<unknown>, code: Loose, message: RegExp): Promise<Loose> {
     const error = await failure(promise);
     expect(error).toBeInstanceOf(Prisma.PrismaClientKnownRequestError);
@@ -31,7 +34,7 @@ describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (
   }
 
   describe('P2002, a unique constraint', () => {
-    it('of one field', async () => {
+    it('a unique constraint of one field fails with P2002', async () => {
       const meta = await known(
         prisma.user.create({ data: { email: 'a@example.com' } }),
         'P2002',
@@ -46,7 +49,7 @@ describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (
         });
     });
 
-    it('of several fields, by create, createMany, update and nested create', async () => {
+    it('a unique constraint of several fields fails with P2002 in create, createMany, update and nested create', async () => {
       const data = { title: 'T', authorId: 1 };
       const other = await prisma.post.create({ data: { title: 'U', authorId: 1 } });
       for (const query of [
@@ -64,7 +67,7 @@ describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (
       }
     });
 
-    it('of a primary key', async () => {
+    it('a duplicate primary key fails with P2002', async () => {
       await known(
         prisma.user.create({ data: { id: 1, email: 'b@example.com' } }),
         'P2002',
@@ -74,7 +77,7 @@ describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (
   });
 
   describe('P2003, a foreign key', () => {
-    it('that points nowhere', async () => {
+    it('a foreign key that refers to no row fails with P2003', async () => {
       const meta = await known(
         prisma.post.create({ data: { title: 'x', authorId: 99 } }),
         'P2003',
@@ -89,7 +92,7 @@ describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (
         });
     });
 
-    it.skipIf(bareOracle)('whose RESTRICT forbids a delete', async () => {
+    it.skipIf(bareOracle)('a foreign key with RESTRICT makes a delete fail with P2003', async () => {
       const meta = await known(prisma.user.delete({ where: { id: 1 } }), 'P2003', /posts_author_id_fkey/);
       expect(meta.modelName).toBe('User');
       await known(prisma.user.deleteMany(), 'P2003', /posts_author_id_fkey/);
@@ -98,7 +101,7 @@ describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (
   });
 
   describe('P2025, a record that is not there', () => {
-    it('for update, delete, OrThrow', async () => {
+    it('update, delete and the OrThrow forms fail with P2025', async () => {
       const where = { id: 99 };
       const meta = await known(
         prisma.user.update({ where, data: { name: 'x' } }),
@@ -112,7 +115,7 @@ describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (
       await known(prisma.user.findFirstOrThrow({ where }), 'P2025', /No record was found for a query|No User found/);
     });
 
-    it('for nested writes', async () => {
+    it('nested writes to a missing record fail with P2025', async () => {
       const change = (data: object): Promise<unknown> => prisma.user.update({ where: { id: 1 }, data });
       await known(change({ profile: { delete: true } }), 'P2025', /No 'Profile' record was found for a nested delete/);
       await known(change({ manager: { connect: { id: 99 } } }), 'P2025', /No 'User' record/);
@@ -129,7 +132,7 @@ describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (
       );
     });
 
-    it('for many to connect, P2018', async () => {
+    it('a connect of several missing records fails with P2018', async () => {
       await known(
         prisma.user.update({ where: { id: 1 }, data: { posts: { connect: [{ id: 1 }, { id: 99 }] } } }),
         'P2018',
@@ -138,7 +141,7 @@ describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (
     });
   });
 
-  it('P2014, a required relation', async () => {
+  it('a change that would break a required relation fails with P2014', async () => {
     const meta = await known(
       prisma.user.update({ where: { id: 1 }, data: { posts: { set: [] } } }),
       'P2014',
@@ -152,7 +155,7 @@ describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (
     );
   });
 
-  it('P2000, a value that is too long', async () => {
+  it('a value that is too long fails with P2000', async () => {
     const meta = await known(
       prisma.post.create({ data: { title: 'x'.repeat(61), authorId: 1 } }),
       'P2000',
@@ -161,13 +164,13 @@ describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (
     expect(meta.modelName).toBe('Post');
   });
 
-  it('P2011, a null that the table refuses', async () => {
+  it('a null that the table refuses fails with P2011', async () => {
     const meta = await known(prisma.sample.create({ data: { required: null } }), 'P2011', /Null constraint violation/);
     expect(meta.modelName).toBe('Sample');
     if (version === 6 && !bareOracle) expect(meta.constraint).toEqual(['required']);
   });
 
-  it('a number out of range', async () => {
+  it('a number out of range is refused', async () => {
     const error = await failure(prisma.sample.create({ data: { required: 'x', small: 40000 } }));
     expect(error.code ?? error.name).toMatch(/P2020|P2033|PrismaClientUnknownRequestError/);
     expect(error.message).toMatch(/out of range|Unable to fit|smallint/);
@@ -179,14 +182,14 @@ describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (
       ['a syntax error', 'SELEKT 1', '42601', /SELEKT/],
       ['a division by zero', 'SELECT 1 / 0', '22012', /division by zero/],
       ['a column that is not there', 'SELECT none FROM users', '42703', /none/],
-    ])('%s', async (_, sql, sqlstate, message) => {
+    ])('a raw query with %s fails with P2010', async (_, sql, sqlstate, message) => {
       const meta = await known(prisma.$queryRawUnsafe(sql), 'P2010', message);
       if (version === 6) expect(meta).toEqual({ code: sqlstate, message: expect.stringMatching(message) });
       else expect(meta.driverAdapterError.cause).toMatchObject({ originalCode: sqlstate });
       expect(await failure(prisma.$executeRawUnsafe(sql))).toMatchObject({ code: 'P2010' });
     });
 
-    it('a constraint', async () => {
+    it('a raw query that violates a constraint fails with P2010', async () => {
       const error = await failure(
         prisma.$executeRaw`INSERT INTO users (email, updated_at) VALUES ('a@example.com', now())`,
       );
@@ -196,7 +199,7 @@ describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (
   });
 
   describe('queries that the client or the schema refuses', () => {
-    it('an unknown argument, a wrong type, a missing field', async () => {
+    it('an unknown argument, a wrong type and a missing field are refused', async () => {
       for (const query of [
         () => prisma.user.findMany({ where: { nothing: 1 } }),
         () => prisma.user.create({ data: { email: 5 } }),
@@ -210,14 +213,14 @@ describe.each(CLIENT_VERSIONS)('errors through the stock client of Prisma %i', (
       }
     });
 
-    it('a text with a zero byte', async () => {
+    it('a text with a zero byte is refused', async () => {
       const error = await failure(prisma.user.create({ data: { email: 'a\u0000b' } }));
       expect(error.message).toMatch(/0x00|null character|invalid byte|NUL/i);
       expect(await prisma.user.count()).toBe(1);
     });
   });
 
-  it('an error leaves the way free for the next query', async () => {
+  it('the query after an error succeeds', async () => {
     for (let round = 0; round < 30; round++) await failure(prisma.$queryRaw`SELECT 1 / 0`);
     expect(await prisma.user.count()).toBe(1);
   });

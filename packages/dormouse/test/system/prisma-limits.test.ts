@@ -6,7 +6,7 @@ import type { DatabaseUrls } from '../support/platform.ts';
 import { startTargets, type Targets } from '../support/target.ts';
 import { until } from '../support/until.ts';
 
-// Every limit of the query path, set low: each is a clear error of its own, and the database goes on.
+// Every limit of the query path is set low. Each gives a clear error of its own, and the database goes on.
 let targets: Targets;
 beforeAll(async () => {
   targets = await startTargets({
@@ -38,18 +38,18 @@ describe.each(CLIENT_VERSIONS)('limits under the stock client of Prisma %i', (ve
     return error;
   };
 
-  it('a query that takes too long', async () => {
+  it('a query that takes too long is refused and cancelled', async () => {
     expect(await failure(prisma.$queryRaw`SELECT pg_sleep(20)::text`)).toMatchObject(code('P6004', 'P6004'));
-    // It does not run on behind anybody's back.
+    // The statement does not go on in the background.
     expect(await running('pg_sleep(20)')).toBe(0);
   });
 
-  it('a client that hangs up: its statement is cancelled, its connection given back', async () => {
+  it('the statement of a client that hangs up is cancelled, and its connection is given back', async () => {
     const { path, body } = await rawRequest(version, `SELECT pg_sleep(1.9)::text AS v${version}, 'hung up'`);
     const { prismaUrl } = targets.of(version).database as DatabaseUrls;
     const url = new URL(prismaUrl);
     const headers = { authorization: `Bearer ${url.searchParams.get('api_key')}` };
-    // More of them than there are connections and places to wait.
+    // There are more such clients than connections and places to wait.
     for (let client = 0; client < 12; client++) {
       const hungUp = new AbortController();
       const asked = fetch(`http://${url.host}${path}`, { method: 'POST', headers, body, signal: hungUp.signal });
@@ -71,41 +71,41 @@ describe.each(CLIENT_VERSIONS)('limits under the stock client of Prisma %i', (ve
     return { path: `/6.19.3/${hash}/graphql`, body: JSON.stringify({ action: 'queryRaw', query }) };
   }
 
-  /** Statements that run and have this in them. */
+  /** The number of running statements whose text contains `part`. */
   async function running(part: string): Promise<number> {
     const [row] = await prisma.$queryRaw`SELECT count(*)::int AS n FROM pg_stat_activity
       WHERE position(${part} IN query) > 0 AND state = 'active' AND pid <> pg_backend_pid()`;
     return row.n;
   }
 
-  it('a reply that is too large', async () => {
+  it('a reply that is too large is refused', async () => {
     expect(await failure(prisma.$queryRaw`SELECT repeat('x', 100000) AS big`)).toMatchObject(code('P6009', 'P6009'));
-    // So many rows that only a reply that is stopped on its way ends before the time for a query is over.
+    // There are so many rows that the query only ends within its time limit if the reply is stopped early.
     expect(
       await failure(prisma.$queryRaw`SELECT a FROM generate_series(1, 100000) AS a, generate_series(1, 100000) AS b`),
     ).toMatchObject(code('P6009', 'P6009'));
     expect(await running('generate_series(1, 100000)')).toBe(0);
   });
 
-  it('a body that is too large', async () => {
+  it('a request body that is too large is refused', async () => {
     expect(await failure(prisma.account.create({ data: { id: 2, owner: 'x'.repeat(200_000) } }))).toMatchObject(
       code('P6005', 'P6005'),
     );
   });
 
-  it('more queries at once than connections and places to wait', async () => {
+  it('more simultaneous queries than connections and places to wait are refused', async () => {
     const asked = await Promise.allSettled(
       Array.from({ length: 30 }, () => prisma.$queryRaw`SELECT pg_sleep(0.5)::text`),
     );
     const refused = asked.flatMap((each) => (each.status === 'rejected' ? [each.reason.code] : []));
-    // Three run at a time and four wait; Prisma 6 comes back for more by itself, three times within a second.
+    // Three run at a time and four wait. Prisma 6 retries by itself, three times within a second.
     expect(asked.length - refused.length).toBeGreaterThanOrEqual(7);
     expect(refused.length).toBeGreaterThan(0);
     expect(new Set(refused)).toEqual(new Set([code('P5008', 'P6003').code]));
     expect(await prisma.account.count()).toBe(1);
   });
 
-  it('more transactions at once than may be open', async () => {
+  it('more simultaneous transactions than may be open are refused', async () => {
     let begun = 0;
     let free = (): void => {};
     const held = new Promise<void>((resolve) => {
@@ -130,7 +130,7 @@ describe.each(CLIENT_VERSIONS)('limits under the stock client of Prisma %i', (ve
     expect(await prisma.$transaction(async (tx: Loose) => tx.account.count())).toBe(1);
   });
 
-  it('a transaction that asks for more time than it may have', async () => {
+  it('a transaction that asks for more time than is allowed is refused', async () => {
     const error = await failure(
       prisma.$transaction(async (tx: Loose) => {
         await tx.account.update({ where: { id: 1 }, data: { owner: 'held' } });
@@ -141,8 +141,8 @@ describe.each(CLIENT_VERSIONS)('limits under the stock client of Prisma %i', (ve
     expect((await prisma.account.findUnique({ where: { id: 1 } })).owner).toBe('a');
   });
 
-  it('more transactions than connections wait for each other', async () => {
-    // Two may be open and three connections are there: a query beside them still finds its own.
+  it('transactions wait for each other when there are more than connections', async () => {
+    // Two transactions may be open and there are three connections, so a query beside them still gets a connection.
     const sums = await prisma.$transaction(async (tx: Loose) => {
       await tx.account.count();
       return prisma.account.count();
@@ -151,7 +151,7 @@ describe.each(CLIENT_VERSIONS)('limits under the stock client of Prisma %i', (ve
   });
 });
 
-it('more schemas than are kept: Prisma 6 uploads each, and the oldest make room or the newest is refused with words', async () => {
+it('when Prisma 6 uploads more schemas than are kept, the oldest make room or the newest is refused with a clear message', async () => {
   const { prismaUrl } = targets.of(6).database as DatabaseUrls;
   const url = new URL(prismaUrl);
   const base = `http://${url.host}`;

@@ -3,7 +3,7 @@ import { CLIENT_VERSIONS, type ClientVersion, type Loose } from '../support/clie
 import { plain } from '../support/plain.ts';
 import { useBothTargets } from '../support/use-targets.ts';
 
-// Raw queries with columns and parameters of every type: what comes back is what comes back from the vendor's engine.
+// Raw queries with columns and parameters of every type get the same replies as from the vendor's engine.
 
 const TYPES = `
 CREATE DOMAIN positive AS int CHECK (VALUE > 0);
@@ -13,7 +13,9 @@ CREATE TYPE colour AS ENUM ('red', 'deep "blue"');`;
 
 const { ours, theirs } = useBothTargets(TYPES);
 
-/** Values of each type, as Postgres reads them; each is asked for alone, with NULL, and as the element of a list. */
+/**
+ * Values of each type, in the text form of Postgres. Each is selected alone, with NULL, and as an element of a list.
+ */
 const VALUES: Readonly<Record<string, readonly string[]>> = {
   int2: ['0', '-32768', '32767'],
   int4: ['0', '-2147483648', '2147483647'],
@@ -85,11 +87,11 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
   txid_snapshot: ['10:20:10,14'],
 };
 
-/** What the vendor's engine cannot read, or not as it is, and what ours gives. */
+/** Values that the vendor's engine cannot read or reads wrongly, and the value that the platform gives. */
 interface Beyond {
   readonly sql: string;
   readonly is: unknown;
-  /** The version whose engine cannot; both unless told. */
+  /** The version whose engine cannot read the value; both if undefined. */
   readonly only?: ClientVersion;
 }
 
@@ -117,7 +119,7 @@ const BEYOND: readonly Beyond[] = [
   { sql: `ARRAY['0']::oid[]`, is: ['0n'], only: 7 },
 ];
 
-/** Types that ours reads otherwise than the vendor's engine, and why. */
+/** Types that the platform reads differently from the vendor's engine, and why. */
 interface Differs {
   readonly types: readonly string[];
   readonly reason: string;
@@ -126,7 +128,7 @@ interface Differs {
 
 const OFFSET = 'an instant says that it is in UTC, so that no session reads it in another zone';
 
-/** Parameters of every kind that an application can give, and the types they are read as. */
+/** Parameters of every kind that an application can pass, and the types that they are read as. */
 const PARAMETERS: readonly (readonly [
   types: readonly string[],
   value: (Prisma: Loose) => unknown,
@@ -223,7 +225,7 @@ const PARAMETERS: readonly (readonly [
 
 const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
-/** A number that JSON has no word for, as one. */
+/** Replaces values that JSON cannot represent by a text, so that they can be compared. */
 function shown(value: unknown): unknown {
   if (typeof value === 'number' && !Number.isFinite(value)) return `number ${value}`;
   if (Object.is(value, -0)) return 'number -0';
@@ -232,7 +234,7 @@ function shown(value: unknown): unknown {
   return plain(value);
 }
 
-/** What a client makes of a query: rows, or how it failed. */
+/** The result of a query as a client sees it: rows, or the failure. */
 async function outcome(ask: Promise<unknown>): Promise<unknown> {
   try {
     const rows = (await ask) as Record<string, unknown>[];
@@ -268,18 +270,21 @@ describe.each(CLIENT_VERSIONS)('raw queries through Prisma %i', (version) => {
   const both = (sql: string, ...parameters: unknown[]): Promise<[unknown, unknown]> =>
     Promise.all([outcome(our.$queryRawUnsafe(sql, ...parameters)), outcome(their.$queryRawUnsafe(sql, ...parameters))]);
 
-  it.each(Object.entries(VALUES))('columns of type %s, and lists of it', async (type, values) => {
-    const columns = values.map((value, at) => `${quoted(value)}::${type} AS c${at}`).join(', ');
-    const [mine, expected] = await both(`SELECT ${columns}, NULL::${type} AS nil`);
-    expect(mine).toEqual(expected);
-    const list = `ARRAY[${values.map(quoted).join(', ')}, NULL]::${type}[]`;
-    const [lists, expectedLists] = await both(
-      `SELECT ${list} AS list, ARRAY[]::${type}[] AS none, NULL::${type}[] AS nil`,
-    );
-    expect(lists).toEqual(expectedLists);
-  });
+  it.each(Object.entries(VALUES))(
+    'columns of type %s and lists of it have the values of the vendor’s engine',
+    async (type, values) => {
+      const columns = values.map((value, at) => `${quoted(value)}::${type} AS c${at}`).join(', ');
+      const [mine, expected] = await both(`SELECT ${columns}, NULL::${type} AS nil`);
+      expect(mine).toEqual(expected);
+      const list = `ARRAY[${values.map(quoted).join(', ')}, NULL]::${type}[]`;
+      const [lists, expectedLists] = await both(
+        `SELECT ${list} AS list, ARRAY[]::${type}[] AS none, NULL::${type}[] AS nil`,
+      );
+      expect(lists).toEqual(expectedLists);
+    },
+  );
 
-  it("columns that the vendor's engine cannot read as they are", async () => {
+  it('columns that the vendor’s engine cannot read correctly have their true values', async () => {
     for (const { sql, is, only } of BEYOND) {
       const [mine, expected] = await both(`SELECT ${sql} AS value`);
       expect(mine, sql).toEqual([{ value: is }]);
@@ -288,9 +293,9 @@ describe.each(CLIENT_VERSIONS)('raw queries through Prisma %i', (version) => {
     }
   });
 
-  it('parameters of every kind', async () => {
+  it('parameters of every kind are read as by the vendor’s engine', async () => {
     const ask = (client: Loose, { Prisma }: Loose, value: unknown, type: string): Promise<unknown> =>
-      // The client itself may refuse a value, at once.
+      // The client itself may refuse a value before it sends a request.
       outcome((async () => client.$queryRaw`SELECT ${value}::${Prisma.raw(type)}::text AS value`)());
     for (const [types, make, differs] of PARAMETERS) {
       await Promise.all(
@@ -307,7 +312,7 @@ describe.each(CLIENT_VERSIONS)('raw queries through Prisma %i', (version) => {
     }
   });
 
-  it('parameters come back as they were given', async () => {
+  it('parameters come back with the values that were passed', async () => {
     const { Prisma } = ours.of(version).module;
     const given = {
       big: 9223372036854775807n,
@@ -322,7 +327,7 @@ describe.each(CLIENT_VERSIONS)('raw queries through Prisma %i', (version) => {
     expect(plain(row)).toEqual({ ...plain(given), bytes: `0x${given.bytes.toString('hex')}` });
   });
 
-  it('texts of several statements, without parameters', async () => {
+  it('raw texts of several statements without parameters are answered as by the vendor’s engine', async () => {
     const texts = [
       'CREATE TABLE several (id int); INSERT INTO several VALUES (1), (2)',
       "UPDATE several SET id = id + 1; -- one; two\nDELETE FROM several WHERE id = 99 OR ';' = ''",
@@ -341,12 +346,12 @@ describe.each(CLIENT_VERSIONS)('raw queries through Prisma %i', (version) => {
     }
     const inTransaction = (prisma: Loose): Promise<unknown> =>
       prisma.$transaction(async (tx: Loose) => {
-        // The first statement takes BEGIN along.
+        // The first statement is sent together with BEGIN.
         await tx.$executeRawUnsafe('INSERT INTO several VALUES (20); INSERT INTO several VALUES (21)');
         return tx.$queryRaw`SELECT count(*)::int AS n, now() = statement_timestamp() AS first FROM several`;
       });
     expect(await inTransaction(our)).toEqual(await inTransaction(their));
-    // In a thread, as all large texts are.
+    // This text is handled in a thread, as all large texts are.
     const large = `INSERT INTO several VALUES (30); ${'-- '.padEnd(80_000, 'x')}\nDELETE FROM several WHERE id = 30`;
     await our.$executeRawUnsafe(large);
     const rows = 'SELECT array_agg(id ORDER BY id) AS ids FROM several';
@@ -356,11 +361,11 @@ describe.each(CLIENT_VERSIONS)('raw queries through Prisma %i', (version) => {
   });
 
   it.each(['DEALLOCATE ALL', 'DEALLOCATE ALL; SELECT 1', 'DO $$BEGIN EXECUTE $q$DEALLOCATE ALL$q$; END$$'])(
-    '%s leaves the queries of its transaction whole',
+    '%s does not disturb the other queries of its transaction',
     async (text) => {
       const found = await our.$transaction(async (tx: Loose) => {
         const query = (): Promise<unknown> => tx.$queryRaw`SELECT count(*)::int AS n FROM accounts`;
-        // Prepared at its second use.
+        // The query is prepared at its second use.
         for (let i = 0; i < 3; i++) await query();
         await tx.account.count();
         await tx.account.count();
@@ -371,7 +376,7 @@ describe.each(CLIENT_VERSIONS)('raw queries through Prisma %i', (version) => {
     },
   );
 
-  it('the failure of an EXECUTE of its own forgets nothing, and is told as it is', async () => {
+  it('a failing EXECUTE in a raw query keeps all prepared statements, and its error is passed on unchanged', async () => {
     const before = await failureOf(our.$executeRawUnsafe('EXECUTE nobody'));
     expect(before).toMatchObject({ code: 'P2010', meta: expect.anything() });
     expect(JSON.stringify(before)).toContain('26000');

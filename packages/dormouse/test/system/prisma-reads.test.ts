@@ -29,7 +29,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
     );
 
   describe('one record', () => {
-    it('finds by every kind of unique', async () => {
+    it('findUnique finds a record by every kind of unique', async () => {
       expect(await prisma.user.findUnique({ where: { id: 1 } })).toEqual({
         ...{ id: 1, email: 'ada@example.com', name: 'Ada', role: 'ADMIN', tags: ['math', 'poetry'], scores: [3, 5, 8] },
         ...{ settings: { theme: 'dark', nested: { depth: 2 }, list: [1, 2, 3] }, managerId: null },
@@ -46,14 +46,14 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       expect(await prisma.user.findUnique({ where: { id: 99 } })).toBeNull();
     });
 
-    it('finds a unique that also meets a condition', async () => {
+    it('findUnique finds a record that also meets a condition', async () => {
       expect(await prisma.user.findUnique({ where: { id: 1, role: 'ADMIN' }, select: { id: true } })).toEqual({
         id: 1,
       });
       expect(await prisma.user.findUnique({ where: { id: 1, role: 'MEMBER' } })).toBeNull();
     });
 
-    it('throws P2025 for the OrThrow forms', async () => {
+    it('the OrThrow forms throw P2025 when no record is found', async () => {
       expect((await prisma.user.findUniqueOrThrow({ where: { id: 2 } })).name).toBe('Brian');
       expect((await prisma.user.findFirstOrThrow({ where: { name: 'Brian' } })).id).toBe(2);
       await expect(prisma.user.findUniqueOrThrow({ where: { id: 99 } })).rejects.toMatchObject({ code: 'P2025' });
@@ -62,7 +62,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       });
     });
 
-    it('finds the first by order, and nothing', async () => {
+    it('findFirst returns the first record by order, or null', async () => {
       expect((await prisma.post.findFirst({ orderBy: { views: 'desc' } })).title).toBe('Notes');
       expect(
         (await prisma.post.findFirst({ where: { published: true }, orderBy: { views: 'asc' }, skip: 1 })).title,
@@ -70,7 +70,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       expect(await prisma.post.findFirst({ where: { title: 'none' } })).toBeNull();
     });
 
-    it('loads relations through the fluent form', async () => {
+    it('relations are loaded through the fluent form', async () => {
       expect((await prisma.post.findUnique({ where: { id: 4 } }).author()).name).toBe('Brian');
       expect(
         (await prisma.user.findUnique({ where: { id: 1 } }).posts({ orderBy: { id: 'asc' } })).map((p: Loose) => p.id),
@@ -80,7 +80,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
   });
 
   describe('conditions', () => {
-    it('on strings', async () => {
+    it('conditions on strings find the right records', async () => {
       expect(await users({ email: { endsWith: '.org' } })).toEqual([5]);
       expect(await users({ email: { startsWith: 'b' } })).toEqual([2]);
       expect(await users({ email: { contains: 'o@ex' } })).toEqual([3]);
@@ -98,7 +98,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       expect(await users({ name: { not: { startsWith: 'B' } } })).toEqual([1, 4, 5]);
     });
 
-    it('on numbers, decimals and bigints', async () => {
+    it('conditions on numbers, decimals and bigints find the right records', async () => {
       expect(await posts({ views: { gte: 50 } })).toEqual([1, 2, 4]);
       expect(await posts({ views: { gt: 5, lt: 70 } })).toEqual([2, 5]);
       expect(await posts({ rating: { equals: 4.5 } })).toEqual([1, 4]);
@@ -111,7 +111,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       expect(await invoices({ number: { in: [1n, 4n] } })).toEqual(['i1', 'i4']);
     });
 
-    it('on dates, booleans and enums', async () => {
+    it('conditions on dates, booleans and enums find the right records', async () => {
       expect(await users({ createdAt: { gte: new Date('2024-01-03T12:00:00Z'), lt: '2024-01-05T00:00:00Z' } })).toEqual(
         [3, 4],
       );
@@ -122,7 +122,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       expect(await users({ role: { not: 'ADMIN' } })).toEqual([2, 3, 4, 5]);
     });
 
-    it('combined', async () => {
+    it('combined conditions find the right records', async () => {
       expect(await users({ AND: [{ role: 'EDITOR' }, { name: 'Brian' }] })).toEqual([2]);
       expect(await users({ OR: [{ id: 1 }, { name: null }] })).toEqual([1, 3]);
       expect(await users({ OR: [] })).toEqual([]);
@@ -132,7 +132,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       expect(await users({ AND: { OR: [{ id: { lt: 3 } }, { id: 5 }] }, NOT: { id: 1 } })).toEqual([2, 5]);
     });
 
-    it('on scalar lists', async () => {
+    it('conditions on scalar lists find the right records', async () => {
       expect(await users({ tags: { has: 'math' } })).toEqual([1, 4]);
       expect(await users({ tags: { hasEvery: ['poetry', 'math'] } })).toEqual([1]);
       expect(await users({ tags: { hasSome: ['c', 'poetry'] } })).toEqual([1, 2, 5]);
@@ -141,7 +141,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       expect(await users({ scores: { has: 5 } })).toEqual([1, 4]);
     });
 
-    it('on Json', async () => {
+    it('conditions on Json find the right records', async () => {
       expect(await users({ settings: { path: ['theme'], equals: 'dark' } })).toEqual([1]);
       expect(await users({ settings: { path: ['nested', 'depth'], gte: 2 } })).toEqual([1]);
       expect(await users({ settings: { path: ['theme'], string_starts_with: 'li' } })).toEqual([2]);
@@ -155,7 +155,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       expect(await users({ settings: { equals: Prisma.AnyNull } })).toEqual([3, 4, 5]);
     });
 
-    it('on relations', async () => {
+    it('conditions on relations find the right records', async () => {
       expect(await users({ posts: { some: { published: true } } })).toEqual([1, 2]);
       expect(await users({ posts: { every: { published: true } } })).toEqual([2, 3, 5]);
       expect(await users({ posts: { none: {} } })).toEqual([3, 5]);
@@ -172,14 +172,14 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       expect(await users({ memberships: { some: { invoices: { some: { amount: { gt: 1 } } } } } })).toEqual([1]);
     });
 
-    it('against another field', async () => {
+    it('a condition can compare a field with another field', async () => {
       expect(await posts({ views: { gt: prisma.post.fields.authorId }, authorId: 4 })).toEqual([6]);
       expect(await posts({ reviewerId: { lt: prisma.post.fields.authorId } })).toEqual([4, 6]);
     });
   });
 
   describe('order, pages and distinct', () => {
-    it('orders by one, by several, and by nulls', async () => {
+    it('records are ordered by one field, by several, and by nulls', async () => {
       const by = async (orderBy: unknown): Promise<number[]> =>
         (await prisma.post.findMany({ orderBy, select: { id: true } })).map((row: Loose) => row.id);
       expect(await by({ views: 'desc' })).toEqual([1, 4, 2, 5, 6, 3]);
@@ -188,7 +188,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       expect(await by([{ rating: { sort: 'desc', nulls: 'last' } }, { id: 'asc' }])).toEqual([1, 4, 2, 5, 3, 6]);
     });
 
-    it('orders by relations', async () => {
+    it('records are ordered by relations', async () => {
       const by = async (orderBy: unknown): Promise<number[]> =>
         (await prisma.user.findMany({ orderBy, select: { id: true } })).map((row: Loose) => row.id);
       expect(await by([{ posts: { _count: 'desc' } }, { id: 'asc' }])).toEqual([1, 2, 4, 3, 5]);
@@ -199,7 +199,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       ).toEqual([6, 4, 5, 1, 2, 3]);
     });
 
-    it('pages by take, skip and cursor, forwards and backwards', async () => {
+    it('records are paged by take, skip and cursor, forwards and backwards', async () => {
       expect(await posts({}, { take: 2 })).toEqual([1, 2]);
       expect(await posts({}, { take: 2, skip: 3 })).toEqual([4, 5]);
       expect(await posts({}, { take: -2 })).toEqual([5, 6]);
@@ -211,7 +211,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       expect(await posts({}, { cursor: { id: 99 } })).toEqual([]);
     });
 
-    it('pages inside a relation', async () => {
+    it('records inside a relation are paged', async () => {
       const found = await prisma.user.findMany({
         where: { id: { in: [1, 2] } },
         orderBy: { id: 'asc' },
@@ -223,7 +223,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       ]);
     });
 
-    it('gives distinct records', async () => {
+    it('distinct returns distinct records', async () => {
       const rows = await prisma.user.findMany({
         distinct: ['role'],
         orderBy: [{ role: 'asc' }, { id: 'asc' }],
@@ -245,10 +245,10 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
     });
   });
 
-  describe('what a record brings along', () => {
+  describe('relations loaded with a record', () => {
     const strategies = ['query', 'join'] as const;
 
-    it.each(strategies)('nested include, select and omit by %s', async (relationLoadStrategy) => {
+    it.each(strategies)('nested include, select and omit load relations by %s', async (relationLoadStrategy) => {
       const found = await prisma.user.findMany({
         relationLoadStrategy,
         where: { id: { in: [1, 3] } },
@@ -322,7 +322,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       ]);
     });
 
-    it.each(strategies)('counts of relations by %s', async (relationLoadStrategy) => {
+    it.each(strategies)('counts of relations are correct by %s', async (relationLoadStrategy) => {
       const found = await prisma.user.findMany({
         relationLoadStrategy,
         where: { id: { lte: 3 } },
@@ -339,28 +339,31 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       ]);
     });
 
-    it.each(strategies)('scalars of every kind inside a relation by %s', async (relationLoadStrategy) => {
-      const found = await prisma.profile.findUnique({
-        relationLoadStrategy,
-        where: { id: 1 },
-        select: {
-          avatar: true,
-          user: { select: { role: true, tags: true, scores: true, settings: true, createdAt: true } },
-        },
-      });
-      expect(found).toEqual({
-        avatar: null,
-        user: {
-          role: 'ADMIN',
-          tags: ['math', 'poetry'],
-          scores: [3, 5, 8],
-          settings: { theme: 'dark', nested: { depth: 2 }, list: [1, 2, 3] },
-          createdAt: new Date('2024-01-01T12:00:00Z'),
-        },
-      });
-    });
+    it.each(strategies)(
+      'scalars of every kind inside a relation keep their values by %s',
+      async (relationLoadStrategy) => {
+        const found = await prisma.profile.findUnique({
+          relationLoadStrategy,
+          where: { id: 1 },
+          select: {
+            avatar: true,
+            user: { select: { role: true, tags: true, scores: true, settings: true, createdAt: true } },
+          },
+        });
+        expect(found).toEqual({
+          avatar: null,
+          user: {
+            role: 'ADMIN',
+            tags: ['math', 'poetry'],
+            scores: [3, 5, 8],
+            settings: { theme: 'dark', nested: { depth: 2 }, list: [1, 2, 3] },
+            createdAt: new Date('2024-01-01T12:00:00Z'),
+          },
+        });
+      },
+    );
 
-    it('a view and its relation', async () => {
+    it('a view and its relation can be read', async () => {
       expect(
         await prisma.authorStats.findMany({
           orderBy: { authorId: 'asc' },
@@ -379,8 +382,8 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
     });
   });
 
-  describe('numbers over many', () => {
-    it('counts', async () => {
+  describe('aggregation', () => {
+    it('count counts all, matching and non-null records', async () => {
       expect(await prisma.user.count()).toBe(5);
       expect(await prisma.user.count({ where: { role: 'EDITOR' } })).toBe(2);
       expect(await prisma.user.count({ take: 3, skip: 1 })).toBe(3);
@@ -391,7 +394,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       });
     });
 
-    it('aggregates', async () => {
+    it('aggregate computes counts, sums, averages, minima and maxima', async () => {
       expect(
         await prisma.post.aggregate({
           where: { published: true },
@@ -418,7 +421,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       });
     });
 
-    it('groups, with having and order', async () => {
+    it('groupBy groups records, with having and order', async () => {
       expect(
         await prisma.post.groupBy({
           by: ['authorId'],
@@ -457,8 +460,8 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
     });
   });
 
-  describe('many at once', () => {
-    it('findUniques of one tick come back each to its asker', async () => {
+  describe('queries at the same time', () => {
+    it('findUniques of one tick each resolve with their own record', async () => {
       const found = await Promise.all(
         [5, 1, 99, 3, 1].map((id) => prisma.user.findUnique({ where: { id }, select: { email: true } })),
       );
@@ -471,7 +474,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       ]);
     });
 
-    it('composite keys, several shapes and an OrThrow share a batch', async () => {
+    it('composite keys, several shapes and an OrThrow can share a batch', async () => {
       const found = await Promise.allSettled([
         prisma.membership.findUnique({ where: { member: { org: 'acme', userId: 1 } } }),
         prisma.membership.findUnique({ where: { member: { org: 'bolt', userId: 1 } } }),
@@ -492,7 +495,7 @@ describe.each(CLIENT_VERSIONS)('reading through the stock client of Prisma %i', 
       ]);
     });
 
-    it('200 different queries in parallel', async () => {
+    it('200 different queries in parallel get their own replies', async () => {
       const found = await Promise.all(
         Array.from({ length: 200 }, (_, index) =>
           prisma.post.findMany({ where: { views: { gte: index } }, orderBy: { id: 'asc' }, select: { views: true } }),

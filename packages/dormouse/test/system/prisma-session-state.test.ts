@@ -4,8 +4,8 @@ import { CLIENT_VERSIONS, type Loose } from '../support/clients.ts';
 import { runSql } from '../support/push-schema.ts';
 import { useTargets } from '../support/use-targets.ts';
 
-// What a trigger or function leaves in the session of one request does not meet the next, whatever kind of request it
-// was.
+// State that a trigger or function leaves in the session of one request does not reach the next, whatever kind of
+// request it was.
 
 const targets = useTargets({ kind: 'platform' });
 
@@ -51,7 +51,7 @@ describe.each(CLIENT_VERSIONS)('sessions behind Prisma %i', (version) => {
     return rows.map(({ query }) => query as string);
   }
 
-  it('are not reset in a database without code of its own', async () => {
+  it('sessions are not reset in a database without code of its own', async () => {
     const prisma = targets.of(version).open();
     for (let i = 0; i < 4; i++) {
       await prisma.account.create({ data: { ...data, id: 100 + i } });
@@ -63,14 +63,14 @@ describe.each(CLIENT_VERSIONS)('sessions behind Prisma %i', (version) => {
     expect(last.filter((query) => /RESET ALL/.test(query))).toEqual([]);
   });
 
-  it.each(Object.entries(REQUESTS))('keep nothing after %s', async (name, ask) => {
+  it.each(Object.entries(REQUESTS))('sessions keep no state after %s', async (name, ask) => {
     const { postgresUrl, open } = targets.of(version);
     if (name === 'a create') await runSql(postgresUrl, TRIGGER);
     const prisma = open();
     for (let round = 0; round < 3; round++) {
       await prisma.account.deleteMany();
       await ask(prisma);
-      // Several at once: on every connection that there is.
+      // Several queries run at once, so that every pooled connection is checked.
       const found = await Promise.all(
         Array.from(
           { length: 3 },

@@ -58,7 +58,7 @@ describe.each(CLIENT_VERSIONS)('two Postgres schemas through the stock client of
   });
 
   describe('relations across schemas', () => {
-    it.each(strategies)('read by %s, down and up', async (relationLoadStrategy) => {
+    it.each(strategies)('relations across schemas are read by %s, in both directions', async (relationLoadStrategy) => {
       const down = await again(() =>
         prisma.customer.findMany({
           relationLoadStrategy,
@@ -122,7 +122,7 @@ describe.each(CLIENT_VERSIONS)('two Postgres schemas through the stock client of
       });
     });
 
-    it('tables of the same name keep apart', async () => {
+    it('tables of the same name in two schemas are kept apart', async () => {
       for (let use = 1; use <= USES; use++) {
         await prisma.salesNote.create({ data: { text: `sales ${use}` } });
         await prisma.stockNote.create({ data: { text: `stock ${use}`, twin: { connect: { id: use + 1 } } } });
@@ -145,7 +145,7 @@ describe.each(CLIENT_VERSIONS)('two Postgres schemas through the stock client of
       expect(await prisma.stockNote.count()).toBe(USES);
     });
 
-    it('are written three levels deep', async () => {
+    it('relations across schemas are written three levels deep', async () => {
       for (let use = 0; use < USES; use++) {
         const email = `deep-${use}@example.com`;
         const created = await prisma.customer.create({
@@ -225,7 +225,7 @@ describe.each(CLIENT_VERSIONS)('two Postgres schemas through the stock client of
   });
 
   describe('enums under other names', () => {
-    it('in conditions, orders, lists, groups and uniques', async () => {
+    it('enums under other names work in conditions, orders, lists, groups and uniques', async () => {
       const numbers = async (where: object): Promise<string> =>
         (
           (await again(() =>
@@ -284,7 +284,7 @@ describe.each(CLIENT_VERSIONS)('two Postgres schemas through the stock client of
       expect(both).toEqual([null, { status: 'GONE' }, null]);
     });
 
-    it('in every kind of write', async () => {
+    it('enums under other names work in every kind of write', async () => {
       for (let use = 0; use < USES; use++) {
         const base = { customerId: 1, history: ['GONE', 'NEW'] };
         expect(await prisma.order.create({ data: { ...base, number: `a${use}`, status: 'GONE' } })).toMatchObject({
@@ -345,9 +345,9 @@ describe.each(CLIENT_VERSIONS)('two Postgres schemas through the stock client of
       }
     });
 
-    it('a value that the type does not have is one clear error', async () => {
+    it('a value that the enum type does not have gives one clear error', async () => {
       const { postgresUrl } = targets.of(version);
-      // A value was added behind the client's back: the client's schema has no name for it.
+      // A value was added to the type since the client was generated: the client's schema has no name for it.
       await runSql(postgresUrl, `ALTER TYPE sales.order_status ADD VALUE IF NOT EXISTS 'lost'`);
       await runSql(postgresUrl, `UPDATE sales.orders SET status = 'lost' WHERE number = 'A2'`);
       for (let use = 0; use < USES; use++) {
@@ -357,7 +357,7 @@ describe.each(CLIENT_VERSIONS)('two Postgres schemas through the stock client of
     });
   });
 
-  it('native types through every operation', async () => {
+  it('native types keep their values through every operation', async () => {
     for (let use = 1; use <= USES; use++) {
       const data = {
         name: `native-${use}`,
@@ -419,7 +419,7 @@ describe.each(CLIENT_VERSIONS)('two Postgres schemas through the stock client of
     }
   });
 
-  it('a view over both schemas', async () => {
+  it('a view over both schemas can be read', async () => {
     const demand = await again(() =>
       prisma.demand.findMany({
         where: { item: { name: { not: 'lamp' } } },
@@ -463,7 +463,7 @@ describe.each(CLIENT_VERSIONS)('two Postgres schemas through the stock client of
     ]);
   });
 
-  it('full-text search, and order by relevance', async () => {
+  it('full-text search and order by relevance find the right records', async () => {
     const names = async (query: object): Promise<string[]> =>
       (
         (await again(() =>
@@ -499,7 +499,7 @@ describe.each(CLIENT_VERSIONS)('two Postgres schemas through the stock client of
   });
 
   describe('omit', () => {
-    it('in a query, in what it brings along, and in writes', async () => {
+    it('omit works in a query, in the relations that it loads, and in writes', async () => {
       expect(await again(() => prisma.customer.findMany({ omit: { secret: true } }))).toEqual([
         { id: 1, email: 'ada@example.com' },
       ]);
@@ -531,7 +531,7 @@ describe.each(CLIENT_VERSIONS)('two Postgres schemas through the stock client of
       }
     });
 
-    it('for a whole client, and taken back by a query', async () => {
+    it('omit works for a whole client, and a query can override it', async () => {
       const quiet = targets
         .of(version)
         .open({ omit: { customer: { secret: true }, item: { description: true, document: true } } });
@@ -551,8 +551,8 @@ describe.each(CLIENT_VERSIONS)('two Postgres schemas through the stock client of
     });
   });
 
-  it('TypedSQL: a query that was generated from SQL', async () => {
-    // What `prisma generate --sql` writes into a client, which asks a live database for the types.
+  it('a TypedSQL query, which is generated from SQL, returns typed rows', async () => {
+    // The code that `prisma generate --sql` writes into a client; the command asks a live database for the types.
     const { makeTypedQueryFactory } = requireOf(version)('@prisma/client/runtime/client');
     const unitsOf = makeTypedQueryFactory(
       'SELECT id, name, unit, ratio FROM stock.items WHERE unit = $1::stock."Unit" AND id > $2 ORDER BY id',

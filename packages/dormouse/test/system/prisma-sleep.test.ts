@@ -8,10 +8,11 @@ import { eventSplitter } from '../support/server-sent-events.ts';
 import { startTargets, type Targets } from '../support/target.ts';
 import { until } from '../support/until.ts';
 
-// Databases that sleep, stop, crash and lose their platform, under stock clients that know nothing of it.
+// Databases that are suspended or stopped, crash, or lose their platform, under stock clients that know nothing of it.
 let targets: Targets;
 beforeAll(async () => {
-  // Suspended soon, but stopped only when told: what is looked at asleep must not depend on how fast the test is.
+  // The database is suspended soon but stopped only on request, so that its state does not depend on how fast the test
+  // is.
   targets = await startTargets({ kind: 'platform', flags: ['--suspend-after', '300ms', '--stop-after', '1h'] });
 });
 afterAll(() => targets?.stop());
@@ -31,7 +32,10 @@ describe.each(CLIENT_VERSIONS)('a database at rest under the stock client of Pri
     await prisma.account.create({ data: { id: 1, owner: 'a', balance: 1 } });
   });
 
-  /** Asked over HTTP: a command of the CLI takes longer than a database waits before it rests. */
+  /**
+   * The request goes over HTTP, because a command of the CLI takes longer than the delay before the database is
+   * suspended.
+   */
   const described = async (): Promise<{ state: string; instance: { generation: number } }> => {
     const reply = await fetch(`${platform.http}/api/databases/${database.id}`, {
       headers: { authorization: `Bearer ${platform.adminToken}` },
@@ -46,9 +50,9 @@ describe.each(CLIENT_VERSIONS)('a database at rest under the stock client of Pri
     });
     expect(reply.status, await reply.text()).toBe(200);
   };
-  /** The database's server process, or undefined while it is stopped. */
+  /** The pid of the database's server process, or undefined while the database is stopped. */
   const postmaster = (): number | undefined => postmasterPid(join(platform.data, 'databases', database.id));
-  /** A power cut for the server alone. Says whether there was one. */
+  /** Kills all processes of the server at once. Returns whether there was a server. */
   const killPostgres = (): boolean => {
     const pid = postmaster();
     if (pid !== undefined) process.kill(pid, 'SIGKILL');
@@ -65,7 +69,7 @@ describe.each(CLIENT_VERSIONS)('a database at rest under the stock client of Pri
     });
   };
 
-  it('wakes for a query after it was told to suspend, and to stop', async () => {
+  it('a suspended or stopped database wakes for a query', async () => {
     await force('suspend');
     expect(await state()).toBe('suspended');
     expect(await prisma.account.findMany()).toEqual([{ id: 1, owner: 'a', balance: 1 }]);
@@ -78,7 +82,7 @@ describe.each(CLIENT_VERSIONS)('a database at rest under the stock client of Pri
     });
   });
 
-  it('one wake serves many queries at once', async () => {
+  it('one wake serves many queries that arrive at once', async () => {
     for (const action of ['suspend', 'stop'] as const) {
       await force(action);
       const found = await Promise.all(
@@ -88,7 +92,7 @@ describe.each(CLIENT_VERSIONS)('a database at rest under the stock client of Pri
     }
   });
 
-  it('an open transaction keeps it awake, through longer than its patience', async () => {
+  it('an open transaction keeps its database awake beyond the delay for suspending', async () => {
     const result = await prisma.$transaction(async (tx: Loose) => {
       await tx.account.create({ data: { id: 2, owner: 'b' } });
       // More than twice the delay after which an idle database suspends.
@@ -102,7 +106,7 @@ describe.each(CLIENT_VERSIONS)('a database at rest under the stock client of Pri
     expect(await prisma.account.count()).toBe(3);
   });
 
-  it('a stop ends an open transaction, which is rolled back and told so', async () => {
+  it('a stop rolls back an open transaction, and its client gets an error that says so', async () => {
     const error = await prisma
       .$transaction(async (tx: Loose) => {
         await tx.account.create({ data: { id: 2, owner: 'b' } });
@@ -115,7 +119,7 @@ describe.each(CLIENT_VERSIONS)('a database at rest under the stock client of Pri
     expect((await prisma.account.findMany()).map((row: Loose) => row.id)).toEqual([1]);
   });
 
-  it('is started again after kill -9 of Postgres, awake and asleep', async () => {
+  it('a database is started again after kill -9 of Postgres, whether it was running or suspended', async () => {
     // A query may meet the dying server; the next must not.
     const meet = (): Promise<unknown> => prisma.account.count().catch(() => {});
     await prisma.account.count();
@@ -127,7 +131,7 @@ describe.each(CLIENT_VERSIONS)('a database at rest under the stock client of Pri
     expect(await prisma.account.count()).toBe(2);
   });
 
-  it('a query that Postgres dies under fails, and does not hang', async () => {
+  it('a query during which Postgres is killed fails and does not hang', async () => {
     const dying = prisma.$queryRaw`SELECT pg_sleep(30)::text`.catch((error: unknown) => error);
     await until(
       async () => {
@@ -144,7 +148,7 @@ describe.each(CLIENT_VERSIONS)('a database at rest under the stock client of Pri
     expect(await prisma.account.count()).toBe(1);
   });
 
-  it('keeps every acknowledged write through sleep, stop and kill -9', async () => {
+  it('a database keeps every acknowledged write through suspend, stop and kill -9', async () => {
     const acknowledged: number[] = [];
     for (let round = 0; round < 12; round++) {
       const ids = Array.from({ length: 5 }, (_, index) => 1000 + round * 5 + index);
@@ -153,7 +157,7 @@ describe.each(CLIENT_VERSIONS)('a database at rest under the stock client of Pri
       if (round % 4 === 1) await force('suspend');
       if (round % 4 === 2) await force('stop');
       if (round % 4 === 3) {
-        // The first is done, so the server runs; the others are on their way.
+        // The first write is done, so the server runs; the others are in flight.
         await Promise.any(running);
         expect(killPostgres()).toBe(true);
       }
@@ -168,7 +172,7 @@ describe.each(CLIENT_VERSIONS)('a database at rest under the stock client of Pri
   });
 });
 
-describe('a database that nobody uses', () => {
+describe('a database that no client uses', () => {
   let resting: Targets;
   beforeAll(async () => {
     resting = await startTargets({ kind: 'platform', flags: ['--suspend-after', '200ms', '--stop-after', '500ms'] });
@@ -176,7 +180,7 @@ describe('a database that nobody uses', () => {
   afterAll(() => resting?.stop());
 
   it.each(CLIENT_VERSIONS)(
-    'falls asleep by itself, deeper and deeper, and looking at it wakes nothing (Prisma %i)',
+    'a database that no client uses is suspended and later stopped, and status commands do not wake it (Prisma %i)',
     async (version) => {
       const target = resting.of(version);
       const platform = target.platform as Platform;
@@ -186,8 +190,8 @@ describe('a database that nobody uses', () => {
       try {
         for (let round = 0; round < 2; round++) {
           expect(await prisma.account.count()).toBe(0);
-          // What came before the query is not of this round: it may have met the database on its way to an earlier
-          // rest.
+          // States from before the query belong to an earlier round: the query may have met the database while it was
+          // being stopped.
           watched.states.length = 0;
           await until(() => watched.states.slice(-3).join() === 'suspended,stopping,stopped', {
             what: 'the database goes to rest',
@@ -204,7 +208,7 @@ describe('a database that nobody uses', () => {
   );
 });
 
-/** The states that a database comes to, as the platform tells them; grows until stopped. */
+/** Collects the states of a database as the platform reports them, until it is stopped. */
 async function watchStates(platform: Platform, id: string): Promise<{ readonly states: string[]; stop(): void }> {
   const cut = new AbortController();
   const reply = await fetch(`${platform.http}/api/events`, {
@@ -226,7 +230,7 @@ async function watchStates(platform: Platform, id: string): Promise<{ readonly s
 }
 
 describe.each(CLIENT_VERSIONS)('a platform that goes and comes back under the stock client of Prisma %i', (version) => {
-  it.each(['terminated', 'killed'])('%s', async (how) => {
+  it.each(['terminated', 'killed'])('a client goes on after its platform was %s and started again', async (how) => {
     const target = targets.of(version);
     const platform = target.platform as Platform;
     const prisma = target.open();
@@ -236,7 +240,7 @@ describe.each(CLIENT_VERSIONS)('a platform that goes and comes back under the st
     else await platform.kill9();
     await expect(prisma.account.count()).rejects.toThrow();
     await platform.start();
-    // The same client, the same URL; what it uploaded before is still known.
+    // The client and its URL are the same; the schema that it uploaded before is still known.
     expect(await prisma.account.findMany()).toEqual([{ id: 1, owner: 'before', balance: 0 }]);
     await prisma.account.create({ data: { id: 2, owner: 'after' } });
     expect(await prisma.account.count()).toBe(2);

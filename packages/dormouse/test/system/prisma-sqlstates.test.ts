@@ -8,10 +8,12 @@ import { repeatedly } from '../support/shop.ts';
 import type { Target } from '../support/target.ts';
 import { useBothTargets } from '../support/use-targets.ts';
 
-// Every kind of failure that Postgres can raise, raised on purpose: the client sees what it sees with the vendor's
+// Every SQLSTATE that Postgres can raise is raised on purpose. The client must see the same error as with the vendor's
 // engine.
 
-/** Raises the SQLSTATE that an account's owner names: bare, or (balance 1) with all that an error may carry. */
+/**
+ * Raises the SQLSTATE that is in an account's owner field: alone, or with every field of an error if the balance is 1.
+ */
 const RAISING = `
 CREATE FUNCTION raise_state(state text, full_fields boolean) RETURNS int LANGUAGE plpgsql AS $$
 BEGIN
@@ -36,7 +38,7 @@ CREATE CONSTRAINT TRIGGER raise_late AFTER INSERT ON accounts DEFERRABLE INITIAL
 
 const { ours, theirs } = useBothTargets(RAISING);
 
-/** Every state that the servers' Postgres can raise, from its own list; and two of which it has none. */
+/** Every SQLSTATE that the servers' Postgres can raise, from its own list, and two that are not on the list. */
 function statesOf({ platform }: Target): string[] {
   const builds = join((platform as Platform).data, 'postgres');
   const [build] = readdirSync(builds).filter((name) => /^\d/.test(name));
@@ -45,12 +47,12 @@ function statesOf({ platform }: Target): string[] {
   return [...new Set([...states, '72000', 'ZZ999'])];
 }
 
-/** Asked again and again, since more than one part of the engine has a word for them. */
+/** These are raised in every way, because more than one part of the engine has an error of its own for them. */
 const WORDED = /^(22|23|28|40|53|57)|^42(501|703|P01|P02)$/;
-/** Their rows wait for each other. */
+/** The long limits are needed because the statements wait for each other's rows. */
 const UNHURRIED = { timeout: 60_000, maxWait: 60_000 };
 
-/** What Postgres raises late: the statement itself has gone well. */
+/** Errors that Postgres raises late: the statement itself has succeeded. */
 const LATE_ASKS: Readonly<Record<string, (prisma: Loose, state: string) => Promise<unknown>>> = {
   'the end of a create': (prisma, state) => createLate(prisma, state),
   'a constraint set to be immediate': (prisma, state) =>
@@ -60,7 +62,7 @@ const LATE_ASKS: Readonly<Record<string, (prisma: Loose, state: string) => Promi
     }, UNHURRIED),
 };
 
-/** The same at a COMMIT that we send. */
+/** Errors at a COMMIT that the platform sends. */
 const COMMIT_ASKS: typeof LATE_ASKS = {
   'the COMMIT of a batch': (prisma, state) => prisma.$transaction([createLate(prisma, state), prisma.account.count()]),
   'the COMMIT of a batch of raw queries': (prisma, state) => {
@@ -74,7 +76,7 @@ const COMMIT_ASKS: typeof LATE_ASKS = {
     }, UNHURRIED),
 };
 
-/** Without what names the query. */
+/** Removes the parts of an error that name the query. */
 function bare({ code, message, meta }: Loose): Loose {
   const { modelName: _, ...rest } = meta ?? {};
   return {
@@ -88,7 +90,7 @@ function createLate(prisma: Loose, state: string): Promise<unknown> {
   return prisma.account.create({ data: { id: 1, owner: `late ${state}`, balance: 0 } });
 }
 
-/** One state of each class, and those that have a word of their own. */
+/** One state of each class, and every state that has an error of its own. */
 function oneOfEach(states: readonly string[]): string[] {
   const classes = new Map(states.map((state) => [state.slice(0, 2), state]));
   return [
@@ -101,14 +103,14 @@ function oneOfEach(states: readonly string[]): string[] {
   ];
 }
 
-/** Asked at the same time. */
+/** The number of requests at the same time. */
 const AT_ONCE = 8;
 
-/** Where we say something else than the vendor's engine, on purpose. */
+/** A case in which the platform's error differs from the vendor's engine on purpose. */
 interface Difference {
   readonly version: ClientVersion;
   readonly state: string;
-  /** What ours says. */
+  /** The code that the platform gives. */
   readonly code: string;
   readonly reason: string;
 }
@@ -145,7 +147,7 @@ const DIFFERENCES: readonly Difference[] = [
   ].map((each) => ({ version: 6 as const, ...each })),
 ];
 
-/** What a client shows of a failure. */
+/** The error as a client shows it. */
 async function failure(query: Promise<unknown>): Promise<Loose> {
   try {
     return { value: await query };
@@ -164,21 +166,21 @@ const ASKS: Readonly<Record<string, (prisma: Loose, state: string) => Promise<un
 };
 
 describe.each(CLIENT_VERSIONS)('every SQLSTATE through Prisma %i', (version: ClientVersion) => {
-  /** Differences met. */
+  /** The differences that have occurred. */
   const met = new Set<Difference>();
   let states: string[];
   let our: Loose;
   let their: Loose;
   beforeAll(() => {
     states = statesOf(ours.of(version));
-    // The other formats quote the test's own source.
+    // The other error formats quote the source of the test.
     our = ours.of(version).open({ errorFormat: 'minimal' });
     their = theirs.of(version).open({ errorFormat: 'minimal' });
   });
 
-  it('is on the list of Postgres', () => {
+  it('the tested SQLSTATEs are those on the list of Postgres', () => {
     expect(states.length).toBeGreaterThan(250);
-    // 10608 is the youngest: new in 18.
+    // 10608 is the newest state: new in Postgres 18.
     expect(states).toEqual(expect.arrayContaining(['23001', '23505', '40001', '57014', '10608', 'XX000']));
   });
 
@@ -200,14 +202,14 @@ describe.each(CLIENT_VERSIONS)('every SQLSTATE through Prisma %i', (version: Cli
     }
   }
 
-  it.each(Object.entries(ASKS))('in %s', async (_, ask) => {
+  it.each(Object.entries(ASKS))('every SQLSTATE in %s gives the error of the vendor’s engine', async (_, ask) => {
     for (let at = 0; at < states.length; at += AT_ONCE) {
       await Promise.all(states.slice(at, at + AT_ONCE).map((state) => compare(ask, state)));
     }
     expect(await our.account.count()).toBe(0);
   });
 
-  it('of a column that is gone, in every write', async () => {
+  it('the SQLSTATE of a missing column gives the vendor’s error in every write', async () => {
     const rename = async (sql: string): Promise<void> => {
       for (const targets of [ours, theirs]) await runSql(targets.of(version).postgresUrl, sql);
     };
@@ -231,42 +233,49 @@ describe.each(CLIENT_VERSIONS)('every SQLSTATE through Prisma %i', (version: Cli
     await rename('ALTER TABLE accounts RENAME COLUMN "of relation" TO balance');
   });
 
-  it.each(Object.entries(LATE_ASKS))('in %s', async (_, ask) => {
-    const few = oneOfEach(states);
-    expect(few.length).toBeGreaterThan(40);
-    for (let at = 0; at < few.length; at += AT_ONCE) {
-      await Promise.all(few.slice(at, at + AT_ONCE).map((state) => compare(ask, state)));
-    }
-    expect(await our.account.count()).toBe(0);
-  });
+  it.each(Object.entries(LATE_ASKS))(
+    'an SQLSTATE of each class in %s gives the error of the vendor’s engine',
+    async (_, ask) => {
+      const few = oneOfEach(states);
+      expect(few.length).toBeGreaterThan(40);
+      for (let at = 0; at < few.length; at += AT_ONCE) {
+        await Promise.all(few.slice(at, at + AT_ONCE).map((state) => compare(ask, state)));
+      }
+      expect(await our.account.count()).toBe(0);
+    },
+  );
 
-  // The vendor's engines lose most errors of a COMMIT (P6000 and a stack trace with 7; with 6 no state, no code).
-  it.each(Object.entries(COMMIT_ASKS))('in %s, as in a statement', async (name, ask) => {
-    const few = oneOfEach(states);
-    for (let at = 0; at < few.length; at += AT_ONCE) {
-      await Promise.all(
-        few.slice(at, at + AT_ONCE).map(async (state) => {
-          const mine = bare(await failure(ask(our, state)));
-          const expected = bare(await failure(their.account.create({ data: { id: 1, owner: state, balance: 0 } })));
-          const difference = DIFFERENCES.find((each) => each.version === version && each.state === state);
-          if (difference !== undefined) {
-            expect(mine.code, state).toBe(difference.code);
-            return;
-          }
-          if (version === 6 && name.includes('interactive')) {
-            // Outside of queries the client of 6 shows no meta, and knows no error without a code.
-            const { code = 'P2039', message } = expected;
-            expect(mine, state).toEqual({ code, message, meta: {} });
-          } else {
-            expect(mine, state).toEqual(expected);
-          }
-        }),
-      );
-    }
-    expect(await our.account.count()).toBe(0);
-  });
+  // The vendor's engines lose most errors of a COMMIT: 7 gives P6000 and a stack trace, 6 gives neither state nor code.
+  // So the reference is the error of a statement.
+  it.each(Object.entries(COMMIT_ASKS))(
+    'every SQLSTATE in %s gives the same error as in a statement',
+    async (name, ask) => {
+      const few = oneOfEach(states);
+      for (let at = 0; at < few.length; at += AT_ONCE) {
+        await Promise.all(
+          few.slice(at, at + AT_ONCE).map(async (state) => {
+            const mine = bare(await failure(ask(our, state)));
+            const expected = bare(await failure(their.account.create({ data: { id: 1, owner: state, balance: 0 } })));
+            const difference = DIFFERENCES.find((each) => each.version === version && each.state === state);
+            if (difference !== undefined) {
+              expect(mine.code, state).toBe(difference.code);
+              return;
+            }
+            if (version === 6 && name.includes('interactive')) {
+              // Outside of queries the client of Prisma 6 shows no meta, and every error has a code.
+              const { code = 'P2039', message } = expected;
+              expect(mine, state).toEqual({ code, message, meta: {} });
+            } else {
+              expect(mine, state).toEqual(expected);
+            }
+          }),
+        );
+      }
+      expect(await our.account.count()).toBe(0);
+    },
+  );
 
-  it('differs nowhere without need', () => {
+  it('every listed difference from the vendor’s engine has occurred', () => {
     expect(DIFFERENCES.filter((each) => each.version === version && !met.has(each))).toEqual([]);
   });
 });

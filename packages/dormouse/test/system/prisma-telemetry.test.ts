@@ -4,7 +4,7 @@ import { emptyTables } from '../support/library.ts';
 import { USES } from '../support/shop.ts';
 import { startTargets, type Targets } from '../support/target.ts';
 
-// What a client hears of its queries from the server: log events, spans, and comments in the SQL itself.
+// The telemetry that a client gets of its queries: log events, spans, and comments in the SQL itself.
 let targets: Targets;
 beforeAll(async () => {
   targets = await startTargets({ kind: 'platform' });
@@ -25,7 +25,7 @@ describe.each(CLIENT_VERSIONS)("log: ['query'] of Prisma %i", (version) => {
   beforeEach(() => heard.splice(0));
   const statements = (): string[] => heard.map((event) => event.query);
 
-  it('tells of each query with parameters, duration, time and target, at every use', async () => {
+  it('each query is logged with parameters, duration, time and target, at every use', async () => {
     for (let use = 0; use < USES; use++) {
       heard.splice(0);
       const before = Date.now();
@@ -40,13 +40,13 @@ describe.each(CLIENT_VERSIONS)("log: ['query'] of Prisma %i", (version) => {
       expect(event.target).toBe(NAME_OF_TARGET[version]);
       expect(event.duration).toEqual(expect.any(Number));
       expect(event.duration).toBeGreaterThanOrEqual(0);
-      // The server's clock is this machine's; a millisecond either way is lost in rounding.
+      // The server uses the clock of this machine; rounding can change the time by a millisecond.
       expect(event.timestamp.getTime()).toBeGreaterThanOrEqual(before - 1);
       expect(event.timestamp.getTime()).toBeLessThanOrEqual(after + 1);
     }
   });
 
-  it('tells of the statements of writes, batches, transactions and raw queries', async () => {
+  it('the statements of writes, batches, transactions and raw queries are logged', async () => {
     for (let use = 0; use < USES; use++) {
       const email = `log-${use}@example.com`;
       heard.splice(0);
@@ -70,7 +70,7 @@ describe.each(CLIENT_VERSIONS)("log: ['query'] of Prisma %i", (version) => {
   });
 
   if (version === 6)
-    it('tells of what ran before a failure; Prisma 7 listens to no reply that fails', async () => {
+    it('statements that ran before a failure are logged by Prisma 6; Prisma 7 reads no logs of a failed reply', async () => {
       for (let use = 0; use < USES; use++) {
         heard.splice(0);
         const data = { email: `fails-${use}@example.com`, posts: { create: { title: 'x'.repeat(61) } } };
@@ -79,7 +79,7 @@ describe.each(CLIENT_VERSIONS)("log: ['query'] of Prisma %i", (version) => {
       }
     });
 
-  it('a client that asks for nothing is told nothing, and gets the same', async () => {
+  it('a client without query logs gets no log events and the same results', async () => {
     const silent = targets.of(version).open();
     for (let use = 0; use < USES; use++) {
       expect(await silent.user.findMany({ orderBy: { id: 'asc' } })).toEqual(
@@ -92,12 +92,12 @@ describe.each(CLIENT_VERSIONS)("log: ['query'] of Prisma %i", (version) => {
 interface Tracing {
   readonly client: Loose;
   finished(): Loose[];
-  /** Runs `work` in a span of the application, and gives that span's ids. */
+  /** Runs `work` in a span of the application and returns the ids of that span. */
   inSpan<T>(work: () => Promise<T>): Promise<{ readonly result: T; readonly traceId: string; readonly spanId: string }>;
   stop(): Promise<void>;
 }
 
-/** Sets the process up as an application does that traces: one provider, one exporter, the vendor's instrumentation. */
+/** Sets up tracing as an application does: one provider, one exporter, the vendor's instrumentation. */
 function startTracing(version: ClientVersion, open: () => Loose): Tracing {
   const load = requireOf(version);
   const { trace, context } = load('@opentelemetry/api');
@@ -144,7 +144,7 @@ describe.each(CLIENT_VERSIONS)('@prisma/instrumentation with Prisma %i', (versio
     return tracing;
   };
 
-  it("shows the server's spans in the application's trace, at every use", async () => {
+  it('the server’s spans are in the application’s trace, at every use', async () => {
     const { client, finished, inSpan } = start();
     await client.account.count();
     for (let use = 0; use < USES; use++) {
@@ -169,7 +169,7 @@ describe.each(CLIENT_VERSIONS)('@prisma/instrumentation with Prisma %i', (versio
     }
   });
 
-  it('shows spans of transactions, writes and failures', async () => {
+  it('transactions, writes and failures have spans', async () => {
     const { client, finished, inSpan } = start();
     await emptyTables(client);
     for (let use = 0; use < USES; use++) {
@@ -189,7 +189,7 @@ describe.each(CLIENT_VERSIONS)('@prisma/instrumentation with Prisma %i', (versio
     }
   });
 
-  it('hears its log events too, each once', async () => {
+  it('a traced client also gets its log events, each once', async () => {
     const { client, inSpan } = start({ log: [{ emit: 'event', level: 'query' }] });
     const heard: Loose[] = [];
     client.$on('query', (event: Loose) => heard.push(event));
@@ -200,9 +200,9 @@ describe.each(CLIENT_VERSIONS)('@prisma/instrumentation with Prisma %i', (versio
     }
   });
 
-  // Prisma 7 says its trace by a plugin of comments of its own.
+  // Prisma 7 sends its trace by a comment plugin of its own.
   if (version === 6)
-    it("carries the application's trace into Postgres as a comment", async () => {
+    it('the application’s trace reaches Postgres as a comment', async () => {
       const { client, inSpan } = start();
       // A column whose default is the statement that wrote it.
       await client.$executeRawUnsafe('ALTER TABLE users ALTER COLUMN name SET DEFAULT current_query()');
@@ -213,7 +213,7 @@ describe.each(CLIENT_VERSIONS)('@prisma/instrumentation with Prisma %i', (versio
         expect((user as Loose).name).toMatch(
           new RegExp(`^INSERT INTO .*users.* /\\* traceparent='00-${traceId}-[0-9a-f]{16}-01' \\*/$`, 's'),
         );
-        // A text that the application wrote is not added to, as with the engine of 6.
+        // No comment is added to raw SQL of the application, as with the engine of Prisma 6.
         const { result } = await inSpan(() => client.$queryRaw`SELECT current_query() AS sql`);
         expect(result).toEqual([{ sql: 'SELECT current_query() AS sql' }]);
       }
@@ -222,7 +222,7 @@ describe.each(CLIENT_VERSIONS)('@prisma/instrumentation with Prisma %i', (versio
 });
 
 describe('comments of Prisma 7', () => {
-  it('become comments of the SQL, at every use', async () => {
+  it('comments of Prisma 7 become comments of the SQL, at every use', async () => {
     const target = targets.of(7);
     const { queryTags, withQueryTags } = requireOf(7)('@prisma/sqlcommenter-query-tags');
     const client = target.open({
@@ -252,12 +252,12 @@ describe('comments of Prisma 7', () => {
       );
       const account = await plain.account.findUnique({ where: { id: use + 1 } });
       expect(account.owner).toMatch(new RegExp(`^INSERT INTO accounts .*/\\*.*route='%2Fwrite%2F${use}'.*\\*/$`, 's'));
-      // Without a tag the plan of before runs without a comment.
+      // Without a tag the earlier plan runs without a comment.
       expect(await plain.$queryRaw`SELECT current_query() AS sql`).toEqual([{ sql: 'SELECT current_query() AS sql' }]);
     }
   });
 
-  it('reach the statements of models and nested writes', async () => {
+  it('comments of Prisma 7 reach the statements of models and nested writes', async () => {
     const target = targets.of(7);
     const heard: string[] = [];
     const client = target.open({

@@ -3,8 +3,8 @@ import { CLIENT_VERSIONS, type Loose } from '../support/clients.ts';
 import { plain } from '../support/plain.ts';
 import { failure, useTargets } from '../support/use-targets.ts';
 
-// Whatever the settings of a session are, a value is read correctly, or refused with the name of its column. It never
-// becomes null or another day.
+// Whatever the settings of a session are, a value is read correctly or refused with the name of its column. A value
+// never becomes null or a different date.
 
 const targets = useTargets({ kind: 'platform' });
 
@@ -99,47 +99,50 @@ describe.each(CLIENT_VERSIONS)('values read through Prisma %i', (version) => {
     ORDERS.flatMap((order) => Object.entries(ZONES).map(([zone, named]) => ({ style, order, zone, named }))),
   );
 
-  it.each(['program', 'runtime'])('are the same in every text form of dates and bytes, by the %s', async (client) => {
-    const prisma = clients[client] as Loose;
-    let refused = 0;
-    for (const [index, { style, order, zone, named }] of cases.entries()) {
-      const settings = {
-        DateStyle: `${style}, ${order}`,
-        TimeZone: zone,
-        bytea_output: index % 2 === 0 ? 'escape' : 'hex',
-        IntervalStyle: 'iso_8601',
-        extra_float_digits: '3',
-        xmlbinary: 'hex',
-      };
-      const way = Object.values(WAYS)[index % 3] as Set;
-      await prisma.$transaction(
-        async (tx: Loose) => {
-          await way(tx, settings);
-          for (const [name, ask] of Object.entries(ASKS)) {
-            const what = `${name} with ${JSON.stringify(settings)}`;
-            // The name of a time zone does not give its offset.
-            if (named && style !== 'ISO' && /^(model|raw|a write|a relation)$/.test(name)) {
-              const error = await failure(ask(tx));
-              expect([error.code, error.message], what).toEqual([
-                name === 'raw' ? 'P2010' : 'P2023',
-                expect.stringMatching(/column "(timestamptzs?|written_at)": .*DateStyle/),
-              ]);
-              refused++;
-            } else if (client === 'runtime' && name === 'a relation as JSON' && settings.bytea_output === 'escape') {
-              // Prisma's runtime reads bytes within JSON in the hex format only.
-              expect((await failure(ask(tx))).message, what).toMatch(/column 'avatar'.*bytea_output/);
-            } else {
-              expect(plain(await ask(tx)), what).toEqual(truths[name]);
+  it.each(['program', 'runtime'])(
+    'values are the same in every text form of dates and bytes, when read by the %s',
+    async (client) => {
+      const prisma = clients[client] as Loose;
+      let refused = 0;
+      for (const [index, { style, order, zone, named }] of cases.entries()) {
+        const settings = {
+          DateStyle: `${style}, ${order}`,
+          TimeZone: zone,
+          bytea_output: index % 2 === 0 ? 'escape' : 'hex',
+          IntervalStyle: 'iso_8601',
+          extra_float_digits: '3',
+          xmlbinary: 'hex',
+        };
+        const way = Object.values(WAYS)[index % 3] as Set;
+        await prisma.$transaction(
+          async (tx: Loose) => {
+            await way(tx, settings);
+            for (const [name, ask] of Object.entries(ASKS)) {
+              const what = `${name} with ${JSON.stringify(settings)}`;
+              // The name of a time zone does not give its offset.
+              if (named && style !== 'ISO' && /^(model|raw|a write|a relation)$/.test(name)) {
+                const error = await failure(ask(tx));
+                expect([error.code, error.message], what).toEqual([
+                  name === 'raw' ? 'P2010' : 'P2023',
+                  expect.stringMatching(/column "(timestamptzs?|written_at)": .*DateStyle/),
+                ]);
+                refused++;
+              } else if (client === 'runtime' && name === 'a relation as JSON' && settings.bytea_output === 'escape') {
+                // Prisma's runtime reads bytes within JSON in the hex format only.
+                expect((await failure(ask(tx))).message, what).toMatch(/column 'avatar'.*bytea_output/);
+              } else {
+                expect(plain(await ask(tx)), what).toEqual(truths[name]);
+              }
             }
-          }
-        },
-        { timeout: 60_000, maxWait: 60_000 },
-      );
-    }
-    expect(refused).toBe(3 * 3 * 2 * 4);
-  });
+          },
+          { timeout: 60_000, maxWait: 60_000 },
+        );
+      }
+      expect(refused).toBe(3 * 3 * 2 * 4);
+    },
+  );
 
-  it('are refused with the name of their column if the statement itself changes their text form', async () => {
+  it('values are refused with the name of their column if the statement itself changes their text form', async () => {
     const prisma = clients.program as Loose;
     const text = (style: string, date: string): string =>
       `SELECT set_config('DateStyle', '${style}', true) AS style, '${date}'::date AS day`;
@@ -157,12 +160,12 @@ describe.each(CLIENT_VERSIONS)('values read through Prisma %i', (version) => {
     ]);
   });
 
-  it('are never read in an encoding other than UTF-8', async () => {
+  it('values are never read in an encoding other than UTF-8', async () => {
     const prisma = clients.program as Loose;
     for (const text of [`SET client_encoding = 'LATIN1'`, `SELECT set_config('client_encoding', 'LATIN1', false)`]) {
       const error = await failure(prisma.$executeRawUnsafe(text));
       expect(error.message, text).toMatch(/client_encoding/);
-      // The next query has another session.
+      // The next query uses another session.
       expect(await prisma.$queryRaw`SELECT 'é' AS value`).toEqual([{ value: 'é' }]);
     }
     const inTransaction = prisma.$transaction(async (tx: Loose) => {

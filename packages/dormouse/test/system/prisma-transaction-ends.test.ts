@@ -4,7 +4,7 @@ import { emptyTables } from '../support/library.ts';
 import { until } from '../support/until.ts';
 import { useBothTargets } from '../support/use-targets.ts';
 
-// How an interactive transaction can end badly: code and words are those of the vendor's engine.
+// How a transaction can end with an error: code and message are those of the vendor's engine.
 const TERMINATING = `
 CREATE FUNCTION terminates() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
   IF NEW.owner = 'terminate' THEN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(20); END IF; RETURN NEW; END$$;
@@ -12,7 +12,7 @@ CREATE TRIGGER terminates BEFORE INSERT ON accounts FOR EACH ROW EXECUTE FUNCTIO
 
 const { ours, theirs } = useBothTargets(TERMINATING);
 
-/** What a client shows, without what differs each time. */
+/** The error as a client shows it, without the parts that differ each time. */
 async function failure(asked: Promise<unknown>): Promise<Loose> {
   try {
     return { value: await asked };
@@ -23,7 +23,7 @@ async function failure(asked: Promise<unknown>): Promise<Loose> {
   }
 }
 
-/** Tells from outside when a transaction has gone past its time: its row is free again. */
+/** Waits, outside the transaction, until it has timed out: the lock on its row is then free. */
 async function isOver(prisma: Loose): Promise<void> {
   await prisma.$queryRaw`SELECT id FROM accounts WHERE id = 1 FOR UPDATE`;
 }
@@ -91,7 +91,7 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
     prisma.$transaction([prisma.account.count(), prisma.account.create({ data: { id: 1, owner: 'again' } })]),
 };
 
-/** Postgres ends the session while it works: what it said last is what the client hears, with the vendor's code. */
+/** Postgres ends the session during a statement: the client gets the last error of Postgres, with the vendor's code. */
 const FATAL_ENDINGS: Readonly<Record<string, Ending>> = {
   'a statement whose session is terminated': (prisma) =>
     prisma.$queryRaw`SELECT pg_terminate_backend(pg_backend_pid())`,
@@ -109,8 +109,8 @@ const FATAL_ENDINGS: Readonly<Record<string, Ending>> = {
 };
 const UNHURRIED = { timeout: 60_000, maxWait: 20_000 };
 /**
- * Postgres ends the session between two statements: the vendor's engines lose what it said (P6000, or an error of the
- * driver's).
+ * Postgres ends the session between two statements. The vendor's engines lose the error of Postgres (and give P6000, or
+ * an error of the driver).
  */
 const IDLE_ENDINGS: Readonly<Record<string, readonly [set: string, said: RegExp]>> = {
   idle_in_transaction_session_timeout: [
@@ -120,7 +120,7 @@ const IDLE_ENDINGS: Readonly<Record<string, readonly [set: string, said: RegExp]
   transaction_timeout: ['SET LOCAL transaction_timeout = 300', /25P04.*transaction timeout/],
 };
 
-/** Where Prisma 6 drops `meta` of a reply that comes over HTTP. */
+/** Endings for which Prisma 6 drops the `meta` of a reply that comes over HTTP. */
 const META_DROPPED: readonly string[] = ['a commit after its time', 'a level of isolation that is none'];
 
 describe.each(CLIENT_VERSIONS)('a transaction of Prisma %i', (version: ClientVersion) => {
@@ -137,9 +137,9 @@ describe.each(CLIENT_VERSIONS)('a transaction of Prisma %i', (version: ClientVer
     }
   });
 
-  it.each(Object.entries(ENDINGS))('%s', async (name, end) => {
+  it.each(Object.entries(ENDINGS))('%s gives the same result as with the vendor’s engine', async (name, end) => {
     const [mine, expected] = [await failure(end(our)), await failure(end(their))];
-    // The vendor's engine forgets a transaction soon after its end.
+    // The vendor's engine forgets a transaction soon after its end, and then gives another message.
     if (/Transaction not found/.test(expected.message)) {
       expect(mine).toMatchObject({ code: expected.code, message: expect.stringMatching(/cannot be executed on a/) });
       return;
@@ -148,51 +148,57 @@ describe.each(CLIENT_VERSIONS)('a transaction of Prisma %i', (version: ClientVer
     expect(mine).toEqual(dropped ? { ...expected, meta: null } : expected);
   });
 
-  it.each(Object.entries(FATAL_ENDINGS))('%s', async (_, end) => {
-    const [mine, expected] = [await failure(end(our)), await failure(end(their))];
-    expect(expected.message).toMatch(/57P01|25P04|57014/);
-    expect(mine).toEqual(expected);
-    expect(await our.account.count()).toBe(1);
-  });
+  it.each(Object.entries(FATAL_ENDINGS))(
+    '%s fails with the error of Postgres and the vendor’s code',
+    async (_, end) => {
+      const [mine, expected] = [await failure(end(our)), await failure(end(their))];
+      expect(expected.message).toMatch(/57P01|25P04|57014/);
+      expect(mine).toEqual(expected);
+      expect(await our.account.count()).toBe(1);
+    },
+  );
 
-  it.each(Object.entries(IDLE_ENDINGS))('%s between two statements', async (_, [set, said]) => {
-    const ended = (after: (tx: Loose) => Promise<unknown>): Promise<Loose> =>
-      failure(
-        our.$transaction(async (tx: Loose) => {
-          const [{ pid }] = await tx.$queryRaw`SELECT pg_backend_pid() AS pid`;
-          await update(tx);
-          await tx.$executeRawUnsafe(set);
-          await until(
-            async () => (await our.$queryRaw`SELECT 1 FROM pg_stat_activity WHERE pid = ${pid}`).length === 0,
-            {
-              what: 'the end of the session',
-            },
-          );
-          return after(tx);
-        }, UNHURRIED),
+  it.each(Object.entries(IDLE_ENDINGS))(
+    '%s between two statements ends the transaction with the reason of Postgres',
+    async (_, [set, said]) => {
+      const ended = (after: (tx: Loose) => Promise<unknown>): Promise<Loose> =>
+        failure(
+          our.$transaction(async (tx: Loose) => {
+            const [{ pid }] = await tx.$queryRaw`SELECT pg_backend_pid() AS pid`;
+            await update(tx);
+            await tx.$executeRawUnsafe(set);
+            await until(
+              async () => (await our.$queryRaw`SELECT 1 FROM pg_stat_activity WHERE pid = ${pid}`).length === 0,
+              {
+                what: 'the end of the session',
+              },
+            );
+            return after(tx);
+          }, UNHURRIED),
+        );
+      expect((await ended((tx) => tx.account.count())).message).toMatch(
+        said.source.includes('25P03') ? /25P03/ : /25P04/,
       );
-    expect((await ended((tx) => tx.account.count())).message).toMatch(
-      said.source.includes('25P03') ? /25P03/ : /25P04/,
-    );
-    expect(await ended((tx) => tx.$queryRaw`SELECT 1`)).toMatchObject({
-      code: 'P2010',
-      message: expect.stringMatching(said),
-    });
-    // COMMIT by itself.
-    expect((await ended(async () => 1)).message).toMatch(said.source.includes('25P03') ? /25P03/ : /25P04/);
-    // The application's own error stays its own, as the rollback has happened.
-    expect(
-      await ended(async () => {
-        throw new Error('mine');
-      }),
-    ).toMatchObject({ message: 'mine' });
-    // What comes after the first error of a batch hides it not.
-    expect((await our.account.findUnique({ where: { id: 1 } })).balance).toBe(
-      (await their.account.findUnique({ where: { id: 1 } })).balance,
-    );
-  });
+      expect(await ended((tx) => tx.$queryRaw`SELECT 1`)).toMatchObject({
+        code: 'P2010',
+        message: expect.stringMatching(said),
+      });
+      // The same holds for a COMMIT without further statements.
+      expect((await ended(async () => 1)).message).toMatch(said.source.includes('25P03') ? /25P03/ : /25P04/);
+      // An error of the application reaches the caller unchanged, because the rollback has happened.
+      expect(
+        await ended(async () => {
+          throw new Error('mine');
+        }),
+      ).toMatchObject({ message: 'mine' });
+      // The update of the ended transaction has left no trace.
+      expect((await our.account.findUnique({ where: { id: 1 } })).balance).toBe(
+        (await their.account.findUnique({ where: { id: 1 } })).balance,
+      );
+    },
+  );
 
-  it('a batch whose session ends tells why', async () => {
+  it('a batch whose session ends fails with the reason', async () => {
     const batch = await failure(
       our.$transaction([
         our.$executeRaw`SET LOCAL transaction_timeout = 200`,

@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => targets?.stop());
 
-/** A promise and its key: how tests order what runs at the same time. */
+/** A promise and the function that resolves it, by which tests order concurrent work. */
 function gate(): { readonly opened: Promise<void>; open(): void } {
   let open = (): void => {};
   const opened = new Promise<void>((resolve) => {
@@ -18,7 +18,10 @@ function gate(): { readonly opened: Promise<void>; open(): void } {
   return { opened, open };
 }
 
-/** What the vendor's own Prisma 6 engine does otherwise when it speaks through a driver adapter, as our oracle does. */
+/**
+ * Whether the target is the vendor's own Prisma 6 engine over a driver adapter, which behaves differently in some
+ * cases.
+ */
 const throughAdapter = (version: ClientVersion): boolean => targetKind() === 'vendor' && version === 6;
 
 describe.each(CLIENT_VERSIONS)('transactions through the stock client of Prisma %i', (version) => {
@@ -40,7 +43,7 @@ describe.each(CLIENT_VERSIONS)('transactions through the stock client of Prisma 
     client.account.update({ where: { id }, data: { balance: { increment: amount } } });
 
   describe('in a batch', () => {
-    it('gives every result in order', async () => {
+    it('a batch returns every result in order', async () => {
       const [first, many, count, raw, executed] = await prisma.$transaction([
         add(prisma, 1, -10),
         prisma.account.findMany({ orderBy: { id: 'asc' }, select: { balance: true } }),
@@ -53,7 +56,7 @@ describe.each(CLIENT_VERSIONS)('transactions through the stock client of Prisma 
       expect([count, raw, executed]).toEqual([2, [{ one: 1 }], 2]);
     });
 
-    it('is undone as a whole by one failure, and says which', async () => {
+    it('a batch is rolled back as a whole by one failure, and the error names the failing query', async () => {
       await expect(
         prisma.$transaction([
           add(prisma, 1, -10),
@@ -67,7 +70,7 @@ describe.each(CLIENT_VERSIONS)('transactions through the stock client of Prisma 
       expect(await balances()).toEqual([100, 100]);
     });
 
-    it('runs at the isolation level asked for', async () => {
+    it('a batch runs at the requested isolation level', async () => {
       for (const isolationLevel of ['ReadCommitted', 'RepeatableRead', 'Serializable', 'ReadUncommitted']) {
         const [[row]] = await prisma.$transaction(
           [prisma.$queryRaw`SELECT current_setting('transaction_isolation') AS level`, prisma.account.count()],
@@ -77,11 +80,11 @@ describe.each(CLIENT_VERSIONS)('transactions through the stock client of Prisma 
       }
     });
 
-    it('takes an empty list', async () => {
+    it('a batch may be an empty list', async () => {
       expect(await prisma.$transaction([])).toEqual([]);
     });
 
-    it('gives nulls and empty lists their places', async () => {
+    it('a batch keeps nulls and empty lists in their places', async () => {
       expect(
         await prisma.$transaction([
           prisma.account.findUnique({ where: { id: 99 } }),
@@ -94,7 +97,7 @@ describe.each(CLIENT_VERSIONS)('transactions through the stock client of Prisma 
   });
 
   describe('interactive', () => {
-    it('sees its own writes, others do not until commit', async () => {
+    it('an interactive transaction sees its own writes, and others do not until it commits', async () => {
       const result = await prisma.$transaction(async (tx: Loose) => {
         await add(tx, 1, -30);
         await add(tx, 2, 30);
@@ -108,7 +111,7 @@ describe.each(CLIENT_VERSIONS)('transactions through the stock client of Prisma 
       expect(await balances()).toEqual([70, 130]);
     });
 
-    it('is rolled back by a throw, which reaches the caller untouched', async () => {
+    it('an interactive transaction is rolled back by a throw, which reaches the caller unchanged', async () => {
       const mine = new Error('mine');
       await expect(
         prisma.$transaction(async (tx: Loose) => {
@@ -119,7 +122,7 @@ describe.each(CLIENT_VERSIONS)('transactions through the stock client of Prisma 
       expect(await balances()).toEqual([100, 100]);
     });
 
-    it('is rolled back by a failing query, and stays failed when that is caught', async () => {
+    it('an interactive transaction is rolled back by a failing query, also when the error is caught', async () => {
       await expect(
         prisma.$transaction(async (tx: Loose) => {
           await add(tx, 1, -30);
@@ -137,7 +140,7 @@ describe.each(CLIENT_VERSIONS)('transactions through the stock client of Prisma 
       expect(await balances()).toEqual([100, 100]);
     });
 
-    it('nested writes and batches of findUniques run inside', async () => {
+    it('nested writes and batches of findUniques run inside an interactive transaction', async () => {
       await prisma.$transaction(async (tx: Loose) => {
         await tx.user.create({
           data: { email: 'a@example.com', posts: { create: { title: 't', categories: { create: { name: 'c' } } } } },
@@ -152,13 +155,13 @@ describe.each(CLIENT_VERSIONS)('transactions through the stock client of Prisma 
       expect(await prisma.post.count()).toBe(1);
     });
 
-    it('ends with P2028 when it takes too long, and nothing of it stays', async () => {
+    it('an interactive transaction that takes too long ends with P2028 and leaves no changes', async () => {
       const client = targets.of(version).open();
       const error = await client
         .$transaction(
           async (tx: Loose) => {
             await add(tx, 1, -30);
-            // Postgres keeps it past its time: the next query of the transaction finds it closed.
+            // Postgres works beyond the time limit: the next query of the transaction finds it closed.
             await tx.$queryRaw`SELECT pg_sleep(0.6)::text`;
             await add(tx, 2, 30);
           },
@@ -170,7 +173,7 @@ describe.each(CLIENT_VERSIONS)('transactions through the stock client of Prisma 
       expect(await balances()).toEqual([100, 100]);
     });
 
-    it('of another level of isolation reads as that level does', async () => {
+    it('an interactive transaction reads as its isolation level requires', async () => {
       const started = gate();
       const changed = gate();
       const reading = prisma.$transaction(
@@ -191,7 +194,7 @@ describe.each(CLIENT_VERSIONS)('transactions through the stock client of Prisma 
       ]);
     });
 
-    it('loses against another under Serializable with P2034, and succeeds when tried again', async () => {
+    it('a serialization conflict under Serializable fails with P2034, and a retry succeeds', async () => {
       const bothRead = [gate(), gate()] as const;
       const run = (index: 0 | 1): Promise<unknown> =>
         prisma.$transaction(
@@ -207,13 +210,13 @@ describe.each(CLIENT_VERSIONS)('transactions through the stock client of Prisma 
       const failed = ended.filter((each) => each.status === 'rejected');
       expect(failed).toHaveLength(1);
       expect((failed[0] as PromiseRejectedResult).reason).toMatchObject({
-        // The vendor's executor has no word for a conflict that only the commit finds.
+        // The vendor's executor has no error of its own for a conflict that is found only at the commit.
         code: targets.kind === 'vendor' && version === 7 ? 'P6000' : 'P2034',
       });
       await run(ended[0]?.status === 'rejected' ? 0 : 1);
     });
 
-    it.skipIf(throughAdapter(version))('a deadlock ends one of the two with P2034', async () => {
+    it.skipIf(throughAdapter(version))('a deadlock ends one of two interactive transactions with P2034', async () => {
       const bothHold = [gate(), gate()] as const;
       const run = (index: 0 | 1): Promise<unknown> =>
         prisma.$transaction(async (tx: Loose) => {
@@ -229,7 +232,7 @@ describe.each(CLIENT_VERSIONS)('transactions through the stock client of Prisma 
       expect(await balances()).toEqual([101, 101]);
     });
 
-    it('many at once keep apart', async () => {
+    it('many simultaneous interactive transactions are kept apart', async () => {
       const sums = await Promise.all(
         Array.from({ length: 30 }, (_, index) =>
           prisma
@@ -247,26 +250,29 @@ describe.each(CLIENT_VERSIONS)('transactions through the stock client of Prisma 
       expect(await balances()).toEqual([120, 80]);
     });
 
-    it.skipIf(throughAdapter(version))('that cannot begin in time fails with P2028', async () => {
-      // Hold every connection that the database gives its clients; the pools of all targets are of ten.
-      const all = Array.from({ length: 10 }, () => ({ begun: gate(), free: gate() }));
-      const holders = all.map(({ begun, free }) =>
-        prisma.$transaction(async (tx: Loose) => {
-          await tx.$queryRaw`SELECT 1`;
-          begun.open();
-          await free.opened;
-        }),
-      );
-      await Promise.all(all.map((each) => each.begun.opened));
-      await expect(prisma.$transaction((tx: Loose) => tx.account.count(), { maxWait: 200 })).rejects.toMatchObject({
-        code: 'P2028',
-      });
-      for (const each of all) each.free.open();
-      await Promise.all(holders);
-      expect(await prisma.account.count()).toBe(2);
-    });
+    it.skipIf(throughAdapter(version))(
+      'an interactive transaction that cannot begin in time fails with P2028',
+      async () => {
+        // Holds every connection that the database gives its clients; the pools of all targets have ten.
+        const all = Array.from({ length: 10 }, () => ({ begun: gate(), free: gate() }));
+        const holders = all.map(({ begun, free }) =>
+          prisma.$transaction(async (tx: Loose) => {
+            await tx.$queryRaw`SELECT 1`;
+            begun.open();
+            await free.opened;
+          }),
+        );
+        await Promise.all(all.map((each) => each.begun.opened));
+        await expect(prisma.$transaction((tx: Loose) => tx.account.count(), { maxWait: 200 })).rejects.toMatchObject({
+          code: 'P2028',
+        });
+        for (const each of all) each.free.open();
+        await Promise.all(holders);
+        expect(await prisma.account.count()).toBe(2);
+      },
+    );
 
-    it('answers P2028 to queries after its end', async () => {
+    it('queries after the end of an interactive transaction fail with P2028', async () => {
       let kept: Loose;
       await prisma.$transaction(async (tx: Loose) => {
         kept = tx;
@@ -277,7 +283,7 @@ describe.each(CLIENT_VERSIONS)('transactions through the stock client of Prisma 
     });
   });
 
-  it('connects and disconnects, and queries connect again by themselves', async () => {
+  it('a client connects and disconnects, and queries connect again by themselves', async () => {
     const client = targets.of(version).open();
     await client.$connect();
     expect(await client.account.count()).toBe(2);

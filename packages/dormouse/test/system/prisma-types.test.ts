@@ -17,7 +17,7 @@ describe.each(CLIENT_VERSIONS)('values through the stock client of Prisma %i', (
   });
   beforeEach(() => emptyTables(prisma));
 
-  /** Writes the value, reads it back, and finds the record by it. */
+  /** Writes a value, reads it back, and finds the record by it. */
   async function roundTrip(field: string, value: unknown): Promise<Loose> {
     const made = await prisma.sample.create({
       data: { required: 'x', [field]: value },
@@ -58,7 +58,7 @@ describe.each(CLIENT_VERSIONS)('values through the stock client of Prisma %i', (
       ['bytes', new Uint8Array([0, 1, 2, 39, 92, 127, 128, 255]), '0x000102275c7f80ff'],
       ['bytes', new Uint8Array(0), '0x'],
       ['role', 'ADMIN', 'ADMIN'],
-    ])('%s %s', async (field, value, expected) => {
+    ])('a value of %s is kept: %s', async (field, value, expected) => {
       expect(await roundTrip(field, value)).toEqual(expected);
     });
 
@@ -71,12 +71,12 @@ describe.each(CLIENT_VERSIONS)('values through the stock client of Prisma %i', (
       ['date', '2024-02-29T00:00:00Z', '2024-02-29T00:00:00.000Z'],
       ['time', '1970-01-01T13:37:00.25Z', '1970-01-01T13:37:00.250Z'],
       ['timetz', '1970-01-01T13:37:00Z', '1970-01-01T13:37:00.000Z'],
-    ])('%s %s', async (field, value, expected) => {
+    ])('a value of %s is kept: %s', async (field, value, expected) => {
       expect(await roundTrip(field, new Date(value))).toBe(expected);
       expect(await prisma.sample.count({ where: { [field]: new Date(value) } })).toBe(1);
     });
 
-    it('large bytes and large text', async () => {
+    it('large bytes and large text keep their values', async () => {
       const bytes = new Uint8Array(300_000).map((_, index) => (index * 7919) % 256);
       expect(await roundTrip('bytes', bytes)).toBe(`0x${Buffer.from(bytes).toString('hex')}`);
       const text = 'möuse '.repeat(100_000);
@@ -92,11 +92,11 @@ describe.each(CLIENT_VERSIONS)('values through the stock client of Prisma %i', (
       ['json', { $type: 'DateTime', value: '2024-01-01T00:00:00.000Z' }],
       ['json', { big: 12345678901234, e: 1e-7, unicode: '\u0001 é 🐭' }],
       ['plainJson', { b: 1, a: 2 }],
-    ])('%s %s', async (field, value) => {
+    ])('a value of %s is kept: %s', async (field, value) => {
       expect(await roundTrip(field, value)).toEqual(value);
     });
 
-    it('the two nulls of Json', async () => {
+    it('the two nulls of Json are kept apart', async () => {
       await prisma.sample.create({
         data: { required: 'x', text: 'json', json: Prisma.JsonNull, plainJson: Prisma.DbNull },
       });
@@ -109,7 +109,7 @@ describe.each(CLIENT_VERSIONS)('values through the stock client of Prisma %i', (
       ]);
     });
 
-    it('nulls everywhere', async () => {
+    it('fields without a value are null, and lists without a value are empty', async () => {
       const row = await prisma.sample.create({ data: { required: 'x' } });
       for (const field of [
         'small',
@@ -146,13 +146,13 @@ describe.each(CLIENT_VERSIONS)('values through the stock client of Prisma %i', (
       ['timestamptzs', [new Date('2024-01-01T01:02:03.004Z')], ['2024-01-01T01:02:03.004Z']],
       ['dates', [new Date('2024-02-29T00:00:00Z')], ['2024-02-29T00:00:00.000Z']],
       ['roles', ['ADMIN', 'MEMBER'], ['ADMIN', 'MEMBER']],
-    ])('lists: %s', async (field, value, expected) => {
+    ])('lists of %s keep their values', async (field, value, expected) => {
       expect(await roundTrip(field, value)).toEqual(expected);
       expect(await roundTrip(field, [])).toEqual([]);
       expect(await prisma.sample.count({ where: { [field]: { isEmpty: false } } })).toBe(1);
     });
 
-    it('finds by has of each kind of list', async () => {
+    it('the conditions on lists work for each kind of list', async () => {
       await prisma.sample.create({
         data: {
           required: 'x',
@@ -173,7 +173,7 @@ describe.each(CLIENT_VERSIONS)('values through the stock client of Prisma %i', (
     });
 
     it.each(['query', 'join'])(
-      'keeps every kind when it comes through a relation by %s',
+      'values of every kind are kept when loaded through a relation by %s',
       async (relationLoadStrategy) => {
         await prisma.user.create({
           data: {
@@ -207,7 +207,7 @@ describe.each(CLIENT_VERSIONS)('values through the stock client of Prisma %i', (
   });
 
   describe('raw', () => {
-    it('gives every type of column its class', async () => {
+    it('raw queries return each column type as its JavaScript class', async () => {
       const [row] = await prisma.$queryRaw`
         SELECT 1::int2 AS i2, 2::int4 AS i4, 3::int8 AS i8, 1.5::float4 AS f4, 0.1::float8 AS f8, 1.10::numeric AS n,
           true AS b, 'text'::text AS t, 'v'::varchar AS v, 'c'::char(3) AS c, '\\x00ff'::bytea AS y, '{"a":[1]}'::jsonb AS j,
@@ -236,14 +236,17 @@ describe.each(CLIENT_VERSIONS)('values through the stock client of Prisma %i', (
       });
     });
 
-    // The vendor's executor cannot send these: "Do not know how to serialize a BigInt".
-    it.skipIf(targetKind() === 'vendor' && version === 7)('gives object ids and lists of bigints', async () => {
-      expect(
-        plain(await prisma.$queryRaw`SELECT 7::oid AS o, ARRAY[1, NULL, 9007199254740993]::int8[] AS list`),
-      ).toEqual([{ o: '7n', list: ['1n', null, '9007199254740993n'] }]);
-    });
+    // The vendor's executor cannot send these values: "Do not know how to serialize a BigInt".
+    it.skipIf(targetKind() === 'vendor' && version === 7)(
+      'raw queries return object ids and lists of bigints',
+      async () => {
+        expect(
+          plain(await prisma.$queryRaw`SELECT 7::oid AS o, ARRAY[1, NULL, 9007199254740993]::int8[] AS list`),
+        ).toEqual([{ o: '7n', list: ['1n', null, '9007199254740993n'] }]);
+      },
+    );
 
-    it('takes parameters of every type', async () => {
+    it('raw queries accept parameters of every type', async () => {
       const when = new Date('2024-01-02T03:04:05.678Z');
       const [row] = await prisma.$queryRaw`
         SELECT ${1}::int AS i, ${12345678901n}::int8 AS big, ${0.5}::float8 AS f, ${'tëxt'}::text AS t, ${true}::bool AS b,
@@ -265,7 +268,7 @@ describe.each(CLIENT_VERSIONS)('values through the stock client of Prisma %i', (
       });
     });
 
-    it('takes parameters without a cast where the column says the type', async () => {
+    it('raw queries accept parameters without a cast where the column determines the type', async () => {
       await prisma.account.create({ data: { id: 1, owner: 'a', balance: 5 } });
       expect(await prisma.$queryRaw`SELECT id FROM accounts WHERE balance > ${4} AND owner = ${'a'}`).toEqual([
         { id: 1 },
@@ -276,7 +279,7 @@ describe.each(CLIENT_VERSIONS)('values through the stock client of Prisma %i', (
       expect(await prisma.account.findUnique({ where: { id: 1 } })).toEqual({ id: 1, owner: 'b', balance: 6 });
     });
 
-    it('joins pieces of SQL', async () => {
+    it('raw queries can be joined from pieces of SQL', async () => {
       await prisma.account.createMany({ data: [1, 2, 3].map((id) => ({ id, owner: `o${id}` })) });
       const where = Prisma.sql`id IN (${Prisma.join([1, 3])})`;
       expect(
@@ -284,7 +287,7 @@ describe.each(CLIENT_VERSIONS)('values through the stock client of Prisma %i', (
       ).toEqual([{ id: 1 }, { id: 3 }]);
     });
 
-    it('unsafe forms, with and without parameters', async () => {
+    it('the unsafe forms of raw queries work with and without parameters', async () => {
       expect(
         await prisma.$executeRawUnsafe('INSERT INTO accounts (id, owner) VALUES ($1, $2), ($3, $2)', 1, 'x', 2),
       ).toBe(2);
@@ -298,7 +301,7 @@ describe.each(CLIENT_VERSIONS)('values through the stock client of Prisma %i', (
       expect(await prisma.$executeRawUnsafe('DROP TABLE scratch')).toBe(0);
     });
 
-    it('gives no rows, many rows and many columns', async () => {
+    it('raw queries return no rows, many rows and many columns', async () => {
       expect(await prisma.$queryRaw`SELECT * FROM accounts`).toEqual([]);
       const rows = await prisma.$queryRaw`SELECT n, n * 2 AS twice FROM generate_series(1, 5000) AS n`;
       expect(rows).toHaveLength(5000);
@@ -309,7 +312,7 @@ describe.each(CLIENT_VERSIONS)('values through the stock client of Prisma %i', (
       expect(wide.c199).toBe(199);
     });
 
-    it('returning', async () => {
+    it('raw statements with RETURNING return their rows', async () => {
       expect(
         await prisma.$queryRaw`INSERT INTO accounts (id, owner) VALUES (${9}, ${'r'}) RETURNING id, balance`,
       ).toEqual([{ id: 9, balance: 0 }]);

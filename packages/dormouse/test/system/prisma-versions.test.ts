@@ -6,7 +6,7 @@ import type { DatabaseUrls } from '../support/platform.ts';
 import { USES } from '../support/shop.ts';
 import { startTargets, type Targets } from '../support/target.ts';
 
-// A client is served by what it asks, never refused by the number it carries.
+// A client is served by the protocol that it uses, and never refused for its version number.
 let targets: Targets;
 let base: string;
 let key: string;
@@ -44,8 +44,8 @@ const VERSIONS = ['6.0.0', '6.5.0', '6.19.3', '7.0.0', '9.9.9', '5.22.0', '6.20.
 describe.each(VERSIONS)('a client that calls itself %s', (version) => {
   const headers = { 'prisma-engine-hash': version, 'user-agent': `prisma-client/${version}` };
 
-  it('asks by the protocol of Prisma 6', async () => {
-    // A schema of its own, so that each version meets a platform that does not know it.
+  it('a client of any version number is served by the protocol of Prisma 6', async () => {
+    // Each version has a schema of its own, so that the platform does not know the schema yet.
     const schema = Buffer.from(`// ${version}\n${schemaText(6)}`).toString('base64');
     const hash = createHash('sha256').update(schema).digest('hex');
     const at = `/${version}/${hash}`;
@@ -70,7 +70,7 @@ describe.each(VERSIONS)('a client that calls itself %s', (version) => {
     }
   });
 
-  it('asks by the protocol of Prisma 7', async () => {
+  it('a client of any version number is served by the protocol of Prisma 7', async () => {
     for (let use = 0; use < USES; use++) {
       expect(await ask('POST', '/query', JSON.stringify(rawPlan('SELECT 1 AS one')), headers)).toMatchObject({
         status: 200,
@@ -82,7 +82,7 @@ describe.each(VERSIONS)('a client that calls itself %s', (version) => {
     });
   });
 
-  it('is told in one clear error what cannot be served', async () => {
+  it('a request that cannot be served is refused with one clear error', async () => {
     for (let use = 0; use < USES; use++) {
       const plan = { plan: { type: 'teleport', args: [] }, params: {} };
       const refused = await ask('POST', '/query', JSON.stringify(plan), headers);

@@ -17,7 +17,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
   describe('single records', () => {
     beforeEach(() => emptyTables(prisma));
 
-    it('creates with defaults of every kind', async () => {
+    it('create fills in defaults of every kind', async () => {
       const before = Date.now();
       const user = await prisma.user.create({ data: { email: 'a@example.com' } });
       expect(user).toEqual({
@@ -44,7 +44,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
       expect(await prisma.user.create({ data: { email: 'b@example.com' }, select: { id: true } })).toEqual({ id: 2 });
     });
 
-    it('updates by unique, with number operations, and touches updatedAt', async () => {
+    it('update finds by unique, applies number operations, and sets updatedAt', async () => {
       const user = await prisma.user.create({ data: { email: 'a@example.com', name: 'A' } });
       await prisma.post.create({ data: { title: 'T', authorId: 1, views: 10, rating: 2 } });
       const changed = await prisma.user.update({
@@ -62,7 +62,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
       expect(await step({})).toEqual({ views: 10, rating: null });
     });
 
-    it('changes scalar lists by set and push', async () => {
+    it('update changes scalar lists by set and push', async () => {
       await prisma.user.create({ data: { email: 'a@example.com', tags: { set: ['one'] }, scores: [1, 2] } });
       const step = (data: object): Promise<Loose> =>
         prisma.user.update({ where: { id: 1 }, data, select: { tags: true, scores: true } });
@@ -74,13 +74,13 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
       expect(await step({ tags: ['x'], scores: { set: [] } })).toEqual({ tags: ['x'], scores: [] });
     });
 
-    it('changes ids, and what refers to them follows', async () => {
+    it('an update of an id also updates the references to it', async () => {
       await prisma.user.create({ data: { id: 7, email: 'a@example.com', posts: { create: { title: 'T' } } } });
       await prisma.user.update({ where: { id: 7 }, data: { id: 70 } });
       expect((await prisma.post.findFirst()).authorId).toBe(70);
     });
 
-    it('upserts: creates, then updates', async () => {
+    it('upsert creates a record, then updates it', async () => {
       const upsert = (): Promise<Loose> =>
         prisma.user.upsert({
           where: { email: 'a@example.com' },
@@ -110,7 +110,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
       expect((await composite()).level).toBe(2);
     });
 
-    it('upserts of one key at the same time leave one record', async () => {
+    it('simultaneous upserts of one key leave one record', async () => {
       const done = await Promise.all(
         Array.from({ length: 20 }, (_, index) =>
           prisma.account.upsert({
@@ -124,7 +124,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
       expect((await prisma.account.findMany()).map((row: Loose) => row.balance)).toEqual([20]);
     });
 
-    it('deletes and gives what was deleted', async () => {
+    it('delete returns the deleted record', async () => {
       await prisma.user.create({ data: { email: 'a@example.com', profile: { create: { bio: 'b' } } } });
       expect(
         await prisma.user.delete({ where: { id: 1 }, select: { email: true, profile: { select: { bio: true } } } }),
@@ -137,7 +137,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
   describe('many records', () => {
     beforeEach(() => emptyTables(prisma));
 
-    it('createMany counts, and skips duplicates when told to', async () => {
+    it('createMany returns a count, and skips duplicates on request', async () => {
       const data = [1, 2, 3].map((id) => ({ id, owner: `o${id}`, balance: id }));
       expect(await prisma.account.createMany({ data })).toEqual({ count: 3 });
       expect(
@@ -150,7 +150,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
       expect(await prisma.account.createMany({ data: [] })).toEqual({ count: 0 });
     });
 
-    it('createManyAndReturn gives the records, with selected fields and their relation', async () => {
+    it('createManyAndReturn returns the records, with selected fields and their relation', async () => {
       await prisma.user.create({ data: { email: 'a@example.com', name: 'A' } });
       const made = await prisma.post.createManyAndReturn({
         data: [
@@ -174,7 +174,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
       ).toEqual([{ id: 1, owner: 'x', balance: 0 }]);
     });
 
-    it('updateMany and updateManyAndReturn', async () => {
+    it('updateMany returns a count, and updateManyAndReturn the records', async () => {
       await prisma.account.createMany({
         data: [1, 2, 3].map((id) => ({ id, owner: id < 3 ? 'a' : 'b', balance: id })),
       });
@@ -194,7 +194,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
       expect(await prisma.account.updateMany({ data: { balance: 0 }, limit: 1 })).toEqual({ count: 1 });
     });
 
-    it('deleteMany counts', async () => {
+    it('deleteMany returns a count', async () => {
       await prisma.account.createMany({ data: [1, 2, 3].map((id) => ({ id, owner: 'a', balance: id })) });
       expect(await prisma.account.deleteMany({ where: { balance: { lt: 2 } } })).toEqual({ count: 1 });
       expect(await prisma.account.deleteMany({ limit: 1 })).toEqual({ count: 1 });
@@ -202,15 +202,15 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
       expect(await prisma.account.deleteMany({})).toEqual({ count: 0 });
     });
 
-    it('createMany of more rows than one statement has parameters for', async () => {
-      // Postgres takes 65535 parameters a statement; 22000 rows of three columns are more.
+    it('createMany inserts more rows than one statement has parameters for', async () => {
+      // Postgres accepts 65535 parameters per statement; 22000 rows of three columns need more.
       const data = Array.from({ length: 22_000 }, (_, id) => ({ id, owner: `owner ${id}`, balance: id }));
       expect(await prisma.account.createMany({ data })).toEqual({ count: 22_000 });
       expect(await prisma.account.aggregate({ _sum: { balance: true }, _count: true })).toEqual({
         _sum: { balance: 241_989_000 },
         _count: 22_000,
       });
-      // As many ids to find: the statement is cut in pieces there too.
+      // Finding as many ids: that statement is split too.
       const ids = Array.from({ length: 40_000 }, (_, id) => id);
       expect(await prisma.account.count({ where: { id: { in: ids.slice(0, 20_000) } } })).toBe(20_000);
       expect(
@@ -226,7 +226,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
   describe('nested writes', () => {
     beforeEach(() => seedLibrary(prisma, Prisma));
 
-    // The seed gave ids itself, so the sequences still stand at their start.
+    // The seed set the ids explicitly, so the sequences are still at their start.
     beforeEach(() =>
       prisma.$executeRawUnsafe(
         `SELECT setval('users_id_seq', 100), setval('posts_id_seq', 100), setval('"Profile_id_seq"', 100), setval('"Category_id_seq"', 100)`,
@@ -236,7 +236,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
     const titles = async (authorId: number): Promise<string[]> =>
       (await prisma.post.findMany({ where: { authorId }, orderBy: { title: 'asc' } })).map((row: Loose) => row.title);
 
-    it('creates a whole tree at once', async () => {
+    it('a nested create writes a whole tree at once', async () => {
       const made = await prisma.user.create({
         data: {
           email: 'f@example.com',
@@ -283,7 +283,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
       });
     });
 
-    it('createMany inside a create, with skipped duplicates', async () => {
+    it('createMany inside a create can skip duplicates', async () => {
       await prisma.user.update({
         where: { id: 1 },
         data: { posts: { createMany: { data: [{ title: 'Notes' }, { title: 'Extra' }], skipDuplicates: true } } },
@@ -291,7 +291,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
       expect(await titles(1)).toEqual(['Draft', 'Engines', 'Extra', 'Notes']);
     });
 
-    it('connects, and connects or creates', async () => {
+    it('nested writes connect records, and connect or create them', async () => {
       await prisma.user.update({
         where: { id: 5 },
         data: { posts: { connect: [{ id: 3 }, { authorId_title: { authorId: 2, title: 'UNIX' } }] } },
@@ -319,7 +319,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
       });
     });
 
-    it('sets and disconnects many-to-many and optional relations', async () => {
+    it('nested writes set and disconnect many-to-many and optional relations', async () => {
       const categories = async (id: number): Promise<number[]> =>
         (await prisma.post.findUnique({ where: { id } }).categories({ orderBy: { id: 'asc' } })).map(
           (row: Loose) => row.id,
@@ -342,7 +342,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
       ).toEqual([3, 5]);
     });
 
-    it('updates, upserts and deletes what is related', async () => {
+    it('nested writes update, upsert and delete related records', async () => {
       await prisma.user.update({
         where: { id: 1 },
         data: {
@@ -392,7 +392,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
       expect((await prisma.user.findUnique({ where: { id: 3 } }).profile()).bio).toBe('kept');
     });
 
-    it('writes relations of composite keys', async () => {
+    it('nested writes write relations with composite keys', async () => {
       await prisma.membership.create({
         data: {
           org: 'cog',
@@ -421,7 +421,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
       });
     });
 
-    it('is all or nothing', async () => {
+    it('a nested write that fails changes nothing', async () => {
       await expect(
         prisma.user.update({
           where: { id: 1 },
@@ -432,7 +432,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
       expect(await titles(1)).toEqual(['Draft', 'Engines', 'Notes']);
     });
 
-    it('deleting follows the referential actions', async () => {
+    it('a delete follows the referential actions', async () => {
       await prisma.post.delete({ where: { id: 1 } });
       expect(await prisma.postLabel.count({ where: { postId: 1 } })).toBe(0);
       await prisma.post.deleteMany({ where: { authorId: 2 } });
@@ -441,7 +441,7 @@ describe.each(CLIENT_VERSIONS)('writing through the stock client of Prisma %i', 
       expect((await prisma.user.findUnique({ where: { id: 4 } })).managerId).toBeNull();
       expect(await prisma.profile.count({ where: { userId: 2 } })).toBe(0);
       await expect(prisma.user.delete({ where: { id: 1 } })).rejects.toMatchObject({
-        // Postgres 18 says 23001 for RESTRICT, which Prisma 6's own engine did not know.
+        // Postgres 18 raises 23001 for RESTRICT, which Prisma 6's own engine did not know.
         ...(targets.kind === 'vendor' && version === 6 ? {} : { code: 'P2003' }),
       });
       expect(await prisma.membership.count({ where: { userId: 1 } })).toBe(2);

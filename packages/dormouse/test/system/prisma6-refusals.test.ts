@@ -3,8 +3,8 @@ import type { Loose } from '../support/clients.ts';
 import { seedLibrary } from '../support/library.ts';
 import { startTargets, type Targets } from '../support/target.ts';
 
-// A query of Prisma 6 that does not fit its schema, sent past the client's own types: the words and the code are those
-// of the vendor's engine, and in a batch the queries beside it have their answers.
+// Queries of Prisma 6 that do not fit their schema, sent without the checks of the client's types. Message and code are
+// those of the vendor's engine, and in a batch the other queries get their results.
 
 let ours: Targets;
 let theirs: Targets;
@@ -33,7 +33,10 @@ function user(action: string, args: Loose, selection: Loose = { $scalars: true }
 }
 const good = user('findMany', { orderBy: { id: 'asc' }, take: 1 }, { id: true });
 
-/** Refused by what is around the query: the vendor's engine refuses the whole body for one, ours the query alone. */
+/**
+ * These queries are refused for their action or model. The vendor's engine refuses the whole body for one of them, the
+ * platform the query alone.
+ */
 const UNKNOWN: Readonly<Record<string, Loose>> = {
   'an action of another database': user('aggregateRaw', {}, {}),
   'another such action': user('findRaw', {}, {}),
@@ -64,7 +67,7 @@ const UNFIT: Readonly<Record<string, Loose>> = {
 };
 
 function shown(error: Loose): Loose {
-  // A slip of the vendor's engine that its compiler has no more.
+  // A misspelling in the vendor's engine that its compiler no longer has.
   const message = error.message.replace('Invalid argument agument value', 'Invalid argument value');
   return { name: error.name, message, code: error.code, kind: error.meta?.kind };
 }
@@ -74,7 +77,7 @@ const alone = (prisma: Loose, query: Loose): Promise<Loose> =>
     .request(query, { isWrite: false, clientMethod: 'x' })
     .then(({ data }: Loose) => data.data ?? data, shown);
 
-/** The results of a batch, or its error. */
+/** Returns the results of a batch, or its error. */
 function batch(prisma: Loose, queries: readonly Loose[], transaction?: Loose): Promise<Loose> {
   return prisma._engine
     .requestBatch(queries, { containsWrite: false, transaction })
@@ -86,7 +89,7 @@ function batch(prisma: Loose, queries: readonly Loose[], transaction?: Loose): P
 }
 
 describe.each(Object.entries({ ...UNKNOWN, ...UNFIT }))('%s', (name, query) => {
-  it('is refused as by the vendor’s engine, alone and in a transaction', async () => {
+  it('a query that does not fit its schema is refused as by the vendor’s engine, alone and in a transaction', async () => {
     const expected = await alone(their, query);
     expect(expected.name).toMatch(/^PrismaClient(Known|Unknown)RequestError$/);
     expect(await alone(our, query)).toEqual(expected);
@@ -96,7 +99,7 @@ describe.each(Object.entries({ ...UNKNOWN, ...UNFIT }))('%s', (name, query) => {
     );
   });
 
-  it('does not end a batch', async () => {
+  it('a query that does not fit its schema does not end a batch', async () => {
     const refused = await alone(their, query);
     const [before, , after] = await batch(their, [good, good, good]);
     for (const others of [good, user('createMany', { data: [] }, { count: true })]) {
@@ -109,7 +112,7 @@ describe.each(Object.entries({ ...UNKNOWN, ...UNFIT }))('%s', (name, query) => {
   });
 });
 
-it('an action that nobody has is refused in the same words', async () => {
+it('an unknown action is refused with the message of the vendor’s engine', async () => {
   const message = "Operation 'nonsense' for model 'User' does not match any query.";
   const refused = { name: 'PrismaClientUnknownRequestError', message };
   expect(await alone(our, user('nonsense', {}))).toMatchObject(refused);

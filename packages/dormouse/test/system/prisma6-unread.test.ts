@@ -8,8 +8,8 @@ import { seedLibrary } from '../support/library.ts';
 import { openPrisma6Requests, type Prisma6Requests } from '../support/prisma6-requests.ts';
 import { pushSchema } from '../support/push-schema.ts';
 
-// While a schema's metadata is not read, queries of Prisma 6 are compiled as they are, values and all. They are
-// answered as by the usual way, which takes the values out: also of values that only a hostile client writes.
+// While the metadata of a schema has not been read, queries of Prisma 6 are compiled with their values. The replies
+// must equal those of the usual path, which takes the values out, also for values that only a hostile client sends.
 
 let engine: BareEngine;
 let unread: EngineDatabase;
@@ -48,7 +48,7 @@ const VALUES: readonly unknown[] = [
     { $type: 'Json', value: 5 },
   ],
 ];
-/** The tag that each field's values come with. */
+/** The tag of each field's values. */
 const FIELDS: Readonly<Record<string, string>> = {
   ...{
     int: 'Nothing',
@@ -85,18 +85,18 @@ async function answer(database: EngineDatabase, query: Loose): Promise<Loose> {
   const { status, body } = await (query.action === 'findMany'
     ? door.ask(database, query)
     : door.askAndUndo(database, query));
-  // Of an empty list the one way knows what it would be a list of.
+  // For an empty list only one of the two paths knows the element type.
   return { status, json: JSON.parse(body.replaceAll('"List<Enum>"', '"()"')) };
 }
 
 it.each(Object.entries({ ...FIELDS, ...LISTS }))(
-  'a query with any value of %s is answered alike',
+  'a query with any value of %s gets the same reply before and after the metadata is read',
   async (field, tag) => {
     for (const value of valuesOf(tag)) {
       for (const query of queriesOf(field, value)) {
         const usual = await answer(engine.database, query);
         expect(await answer(unread, query), JSON.stringify(query)).toEqual(usual);
-        // No value is more than its own query's fault.
+        // A bad value must fail only its own query, so the status is 200.
         expect(usual.status, JSON.stringify(query)).toBe(200);
       }
     }
@@ -104,7 +104,7 @@ it.each(Object.entries({ ...FIELDS, ...LISTS }))(
   240_000,
 );
 
-it('a batch with such a value answers its other queries', async () => {
+it('a bad value in a batch does not affect the replies of the other queries', async () => {
   const good = {
     modelName: 'User',
     action: 'findUnique',

@@ -5,7 +5,8 @@ import { type BareEngine, rawPlan, startBareEngine } from '../support/bare-engin
 import type { Loose } from '../support/clients.ts';
 import { EARLIER_EXECUTORS, startVendorExecutor, type VendorExecutor } from '../support/vendor-executor.ts';
 
-// Each version of Prisma 7's client is answered as its own executor would: the same request to both, over one server.
+// Each version of Prisma 7's client gets the replies of its own executor. The same request goes to the platform and to
+// that executor, over one server.
 
 let engine: BareEngine;
 let url: string;
@@ -102,13 +103,13 @@ describe.each(EARLIER_EXECUTORS)('a client of Prisma %s', (version) => {
     });
     return { status: reply.status, json: await reply.json() };
   }
-  /** What its client shows of a failure. */
+  /** The error as the client of that version shows it. */
   function shown({ status, json }: Said): Loose {
     const { code, error, meta } = json;
     return { status, code: code ?? 'P6000', error, meta };
   }
 
-  it.each(STATEMENTS)('is told of %s as by its own executor', async (sql) => {
+  it.each(STATEMENTS)('a client of an earlier Prisma 7 gets the error of %s as from its own executor', async (sql) => {
     for (const kind of ['query', 'execute'] as const) {
       for (const body of [templatePlan(sql, kind), rawPlan(sql, [], kind)]) {
         expect(shown(await ours('/query', body))).toEqual(shown(await theirs('/query', body)));
@@ -116,7 +117,7 @@ describe.each(EARLIER_EXECUTORS)('a client of Prisma %s', (version) => {
     }
   });
 
-  it('is told in an interactive transaction, and of a large body, as by its own executor', async () => {
+  it('errors in an interactive transaction and of a large body are those of the client’s own executor', async () => {
     const sql = "INSERT INTO one (id, email) VALUES (2, 'a')";
     for (const each of [sql, 'SELECT 1/0', "SELECT 'x'::mood"]) {
       const body = templatePlan(each, 'query');
@@ -134,7 +135,7 @@ describe.each(EARLIER_EXECUTORS)('a client of Prisma %s', (version) => {
     }
   });
 
-  it('is told of a value that does not fit its field as by its own executor', async () => {
+  it('the error for a value that does not fit its field is that of the client’s own executor', async () => {
     const field = { type: 'field', dbName: 'a', fieldType: { type: 'json', arity: 'scalar' } };
     const structure = { type: 'object', serializedName: null, skipNulls: false, fields: { a: field } };
     for (const [type, sql] of [
@@ -150,7 +151,7 @@ describe.each(EARLIER_EXECUTORS)('a client of Prisma %s', (version) => {
     }
   });
 
-  it('says its version by either header, and is the newest where neither can be read', async () => {
+  it('a client gives its version by either header, and counts as the newest version if neither can be read', async () => {
     const body = templatePlan("INSERT INTO one (id, email) VALUES (2, 'a')", 'query');
     const error = async (hash?: string, commit?: string): Promise<string> => {
       const headers = {
@@ -167,19 +168,19 @@ describe.each(EARLIER_EXECUTORS)('a client of Prisma %s', (version) => {
     for (const hash of ['7.10.0', '7.11.3', '8.0.0', 'local', '7', '99999999999.0.0', undefined]) {
       expect(await error(hash, 'an unknown commit')).toBe(after);
     }
-    // The version counts where the two do not agree.
+    // If the two headers differ, the version counts.
     expect(await error('7.10.0', 'ab635e6b9d606fa5c8fb8b1a7f909c3c3c1c98ba')).toBe(after);
   });
 
-  it('finds the spans where it looks for them', async () => {
+  it('a client finds the spans in the place where its version reads them', async () => {
     const headers = { 'prisma-engine-hash': `${version}.0`, 'x-capture-telemetry': 'tracing' };
     const { json } = await engine.ask('/query', rawPlan('SELECT 1'), { headers });
     expect(json.extensions.spans).not.toEqual([]);
-    // By the client's own code: `extensions.traces` up to 7.1.
+    // According to the client's own code the place is `extensions.traces` up to 7.1.
     expect(json.extensions.traces).toEqual(version === '7.1' ? json.extensions.spans : undefined);
   });
 
-  it.each(VALUES)('is given the values of %s as by its own executor', async (sql) => {
+  it.each(VALUES)('a client of an earlier Prisma 7 gets the values of %s as from its own executor', async (sql) => {
     const body = rawPlan(sql);
     expect(await ours('/query', body)).toEqual(await theirs('/query', body));
   });

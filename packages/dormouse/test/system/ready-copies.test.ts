@@ -6,7 +6,7 @@ import { type Owner, queryOnce, startOwner, testId } from '../support/instance-o
 import { type Scratch, scratch } from '../support/scratch.ts';
 import { until } from '../support/until.ts';
 
-// Copies of a stopped database that lie ready for those who throw theirs away: a test suite's template.
+// Ready copies of a stopped database, made in advance for throw-away branches: for example of a test suite's template.
 
 const READY = 2;
 
@@ -50,12 +50,12 @@ afterAll(async () => {
   home?.remove();
 });
 
-it('make the second throw-away branch a rename, until their source changes', async () => {
+it('a ready copy makes the second throw-away branch a rename, until the source changes', async () => {
   const source = newId();
   await owner.create(source);
   await run(source, 'CREATE TABLE notes (text text); INSERT INTO notes VALUES (1)');
   await owner.stop(source);
-  // A branch that is to be kept is nobody's sign of more.
+  // A branch that is not throw-away causes no ready copies.
   const kept = newId();
   await owner.branch(source, kept);
   const first = newId();
@@ -80,7 +80,7 @@ it('make the second throw-away branch a rename, until their source changes', asy
     }),
   );
   expect(new Set(systems.map(([row]) => row?.id)).size).toBe(systems.length);
-  // It has started.
+  // The source has started, so its ready copies are removed.
   await gone(source);
   await owner.release(source);
   await run(source, "INSERT INTO notes VALUES ('new')");
@@ -96,7 +96,7 @@ it('make the second throw-away branch a rename, until their source changes', asy
   await gone(source);
 });
 
-it('do not outlive a killed platform, which finds its throw-away databases as they were', async () => {
+it('ready copies do not outlive a killed platform, and throw-away databases are kept unchanged', async () => {
   const source = newId();
   await owner.create(source);
   const id = newId();
@@ -107,7 +107,7 @@ it('do not outlive a killed platform, which finds its throw-away databases as th
   await open([source, id], 0);
   expect(readdirSync(databases()).filter((name) => /^\.(copy|new)-/.test(name))).toEqual([]);
   expect(await run(id, 'SELECT * FROM acknowledged')).toEqual([{ one: 1 }]);
-  // None are wanted.
+  // This platform is configured to make no ready copies.
   const other = newId();
   await throwAway(source, other);
   expect(await run(other, 'SHOW fsync')).toEqual([{ fsync: 'off' }]);

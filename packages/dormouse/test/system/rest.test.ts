@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type DatabaseUrls, type Platform, startPlatform } from '../support/platform.ts';
 import { until } from '../support/until.ts';
 
-// When databases rest, as their owner sets it on a platform that goes on. Nothing here asks a database a query to wake
-// it.
+// Settings for suspending and stopping databases, changed on a running platform. No test here wakes a database by a
+// query.
 
 let platform: Platform;
 beforeAll(async () => {
@@ -27,7 +27,7 @@ const reaches = (name: string, state: string) =>
   until(async () => (await show(name)).state === state, { what: `${name} ${state}`, withinMs: 60_000 });
 
 describe('db set', () => {
-  it('is in effect at once, is shown, and outlives the platform', async () => {
+  it('db set takes effect at once, is shown, and outlives the platform', async () => {
     await platform.createDatabase('nap');
     await platform.json('db', 'wake', 'nap');
     const set = await platform.json<Shown>('db', 'set', 'nap', '--suspend-after', '50ms', '--stop-after', 'never');
@@ -60,7 +60,7 @@ describe('db set', () => {
 });
 
 describe('a database that is always on', () => {
-  it('runs at once, after a crash, and after a restart of the platform, without a query', async () => {
+  it('a database that is always on runs at once, after a crash, and after a restart of the platform, without a query', async () => {
     const { id } = await platform.createDatabase('shop');
     await platform.json('db', 'stop', 'shop');
     await platform.json('db', 'set', 'shop', '--always-on', '--suspend-after', '10ms');
@@ -73,7 +73,7 @@ describe('a database that is always on', () => {
     await platform.restart();
     await reaches('shop', 'running');
     expect((await platform.cli('db', 'show', 'shop')).stdout).toMatch(/Always on +yes\n/);
-    // By hand it stops, and stays so.
+    // A stop by command stops the database until it is woken.
     await platform.json('db', 'stop', 'shop');
     expect((await show('shop')).state).toBe('stopped');
     await platform.json('db', 'set', 'shop', '--no-always-on');
@@ -90,7 +90,7 @@ describe('LISTEN', () => {
     return client;
   };
 
-  it('lets its database sleep and misses nothing; or keeps it awake, where that is set', async () => {
+  it('a session with LISTEN lets its database be suspended and misses no notification, or keeps it awake if so set', async () => {
     const urls = await platform.createDatabase('news');
     await platform.json('db', 'set', 'news', '--suspend-after', '20ms');
     const listener = await session(urls);
@@ -107,7 +107,7 @@ describe('LISTEN', () => {
     expect(heard).toEqual(['one', 'two']);
     await platform.json('db', 'set', 'news', '--listen-keeps-awake');
     await listener.query('SELECT 1');
-    // Another one comes to rest twice meanwhile.
+    // Another database is suspended twice meanwhile.
     await platform.json('db', 'set', 'nap', '--suspend-after', '20ms');
     for (let round = 0; round < 2; round++) {
       await platform.json('db', 'wake', 'nap');

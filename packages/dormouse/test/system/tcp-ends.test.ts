@@ -15,8 +15,7 @@ import {
 } from '../support/postgres-test-door.ts';
 import { until } from '../support/until.ts';
 
-// What is left of a session when its client is gone: nothing, and until then it has its place and keeps its database
-// awake.
+// A session whose client is gone ends completely. Until it has ended it keeps its place and keeps its database awake.
 let test: PostgresTestDoor;
 let owner: TestKey;
 let watcher: pg.Client;
@@ -46,7 +45,7 @@ afterEach(async () => {
   await until(() => test.instance.holds === 0 && test.instance.sessions === 0, { what: 'nothing held' });
 });
 
-/** Of the tenant; one that starts has no name yet. */
+/** Counts the backends of the tenant. A backend that is starting has no user name yet. */
 async function backends(where = "usename = 'owner'"): Promise<number> {
   const { rows } = await watcher.query(
     `select count(*)::int as n from pg_stat_activity where backend_type = 'client backend' and ${where}`,
@@ -115,24 +114,27 @@ describe('a session whose client is gone', () => {
   });
   afterAll(() => locker?.end());
 
-  it.each(HOSTILE)('that %s ends within seconds and keeps its place until then', async (_what, hostile, running) => {
-    // As many as there are places: one that stayed would be missed.
-    const clients = await Promise.all(Array.from({ length: SESSIONS_MAX }, () => RawClient.open(test.port)));
-    await Promise.all(clients.map((client) => rawLogin(client, owner, PROTOCOL_3_0)));
-    await Promise.all(clients.map((client) => hostile(client)));
-    try {
-      await until(async () => (await backends(running)) === SESSIONS_MAX, { what: 'them to run' });
-    } finally {
-      for (const client of clients) client.close();
-    }
-    // A login now waits for a place, and gets it as soon as one of them is gone.
-    const { client } = await openSession(owner.config);
-    const count = await backends();
-    await client.end();
-    expect(count).toBeLessThanOrEqual(SESSIONS_MAX);
-  });
+  it.each(HOSTILE)(
+    'a session that %s ends within seconds after its client is gone, and keeps its place until then',
+    async (_what, hostile, running) => {
+      // There are as many sessions as places, so a session that did not end would be noticed.
+      const clients = await Promise.all(Array.from({ length: SESSIONS_MAX }, () => RawClient.open(test.port)));
+      await Promise.all(clients.map((client) => rawLogin(client, owner, PROTOCOL_3_0)));
+      await Promise.all(clients.map((client) => hostile(client)));
+      try {
+        await until(async () => (await backends(running)) === SESSIONS_MAX, { what: 'them to run' });
+      } finally {
+        for (const client of clients) client.close();
+      }
+      // A login now waits for a place, and gets it as soon as one of the sessions has ended.
+      const { client } = await openSession(owner.config);
+      const count = await backends();
+      await client.end();
+      expect(count).toBeLessThanOrEqual(SESSIONS_MAX);
+    },
+  );
 
-  it('keeps its database awake while it is not gone', async () => {
+  it('a session whose client is gone keeps its database awake until its backend has ended', async () => {
     const client = await RawClient.open(test.port);
     await rawLogin(client, owner, PROTOCOL_3_0);
     await query(DEAF, CATCHES)(client);
@@ -147,7 +149,7 @@ describe('a session whose client is gone', () => {
     }
   });
 
-  it('has no place while it is frozen with its database, and leaves it to the next who wakes it', async () => {
+  it('sessions that end while their database is suspended free their places for the clients that wake it', async () => {
     const clients = await Promise.all(Array.from({ length: SESSIONS_MAX }, () => RawClient.open(test.port)));
     await Promise.all(clients.map((client) => rawLogin(client, owner, PROTOCOL_3_0)));
     await until(() => test.instance.holds === 0, { what: 'rest' });
@@ -162,21 +164,24 @@ describe('a session whose client is gone', () => {
 });
 
 describe('a session whose key is revoked', () => {
-  it.each(HOSTILE.slice(0, 3))('and that %s ends within seconds', async (_what, hostile, running) => {
-    const key = test.key('owner');
-    const client = await RawClient.open(test.port);
-    await rawLogin(client, key, PROTOCOL_3_0);
-    await hostile(client);
-    await until(async () => (await backends(running)) === 1, { what: 'it to run' });
-    test.revoke(key);
-    test.door.endSessions(key.id);
-    expect(await until(async () => (await backends()) === 0, { what: 'its end' })).toBe(true);
-    client.close();
-  });
+  it.each(HOSTILE.slice(0, 3))(
+    'a session that %s ends within seconds after its key is revoked',
+    async (_what, hostile, running) => {
+      const key = test.key('owner');
+      const client = await RawClient.open(test.port);
+      await rawLogin(client, key, PROTOCOL_3_0);
+      await hostile(client);
+      await until(async () => (await backends(running)) === 1, { what: 'it to run' });
+      test.revoke(key);
+      test.door.endSessions(key.id);
+      expect(await until(async () => (await backends()) === 0, { what: 'its end' })).toBe(true);
+      client.close();
+    },
+  );
 });
 
 describe('a login', () => {
-  it('that hangs in the server ends with its client, and others are let in', async () => {
+  it('a login that hangs in the server ends with its client, and other logins are accepted', async () => {
     const { client: reader } = await openSession(owner.config);
     const { client: locker } = await openSession(owner.config);
     await reader.query('begin; lock table pg_class in access share mode');
@@ -198,8 +203,8 @@ describe('a login', () => {
 });
 
 describe('a backend that nothing ends', () => {
-  it('costs its server a restart in the end', async () => {
-    // Minutes of the clock in seconds.
+  it('a backend that cannot be ended makes its server restart in the end', async () => {
+    // Minutes of this clock pass in seconds.
     const clock: Clock = {
       ...systemClock,
       monotonic: () => systemClock.monotonic() * 40,

@@ -8,7 +8,7 @@ import type { TestKey } from '../support/postgres-test-door.ts';
 import { type RestingInstance, startRestingInstance } from '../support/resting-instance.ts';
 import { until } from '../support/until.ts';
 
-// The pool and the door over the instances that the platform runs, resting by their own timers.
+// The pool and the TCP door over real instances, which are suspended and stopped by their own timers.
 const run = promisify(execFile);
 let resting: RestingInstance;
 let instance: Instance;
@@ -25,14 +25,14 @@ const reach = (state: InstanceState): Promise<true> => until(() => instance.stat
 const ask = (sql: string): Promise<string | undefined> => resting.ask(sql);
 
 describe('over instances that rest by themselves', () => {
-  it('a pool wakes a database from stopped and lets it go to rest again', async () => {
+  it('a pool starts a stopped database and lets it rest again', async () => {
     for (let round = 0; round < 5; round++) {
       await reach('stopped');
       expect(await ask('select current_user')).toBe('owner');
     }
   });
 
-  it('a pool goes on over suspends without a new connection', async () => {
+  it('a pool keeps its connection through suspends', async () => {
     const session = instance.openSession();
     const pid = await ask('select pg_backend_pid()');
     for (let round = 0; round < 5; round++) {
@@ -44,7 +44,7 @@ describe('over instances that rest by themselves', () => {
     expect(resting.pool.stats.open).toBe(0);
   });
 
-  it('a client wakes it, sleeps with it, and keeps it from being stopped', async () => {
+  it('a TCP client wakes a database, keeps its session through a suspend, and prevents a stop for idleness', async () => {
     await reach('stopped');
     const client = new pg.Client(owner.config);
     await client.connect();
@@ -66,7 +66,7 @@ describe('over instances that rest by themselves', () => {
     await reach('stopped');
   });
 
-  it('a stop ends an idle session by 57P01 and a statement by database_stopped', async () => {
+  it('a stop ends an idle session with 57P01 and a statement with database_stopped', async () => {
     const { client, lost } = await openSession(owner.config);
     const slow = ask('select pg_sleep(600)').catch((error) => error);
     await until(

@@ -52,7 +52,7 @@ async function refusal(config: object): Promise<Record<string, unknown>> {
 }
 
 describe('login', () => {
-  it('takes psql, pg and postgres.js with the URL, as the role of the key', async () => {
+  it('psql, pg and postgres.js log in with the URL, as the role of the key', async () => {
     for (const role of ['owner', 'writer', 'reader'] as const) {
       const key = test.key(role);
       const { stdout } = await run('psql', [key.url, '-XAtc', 'select current_user, session_user, current_database()']);
@@ -67,7 +67,7 @@ describe('login', () => {
     }
   });
 
-  it('refuses a wrong password and an unknown key in the same way', async () => {
+  it('a wrong password and an unknown key are refused in the same way', async () => {
     const key = test.key('owner');
     const wrong = await refusal({ ...key.config, password: `${key.secret}x` });
     const unknown = await refusal({ ...key.config, user: newKeyId(cryptoRandom) });
@@ -80,7 +80,7 @@ describe('login', () => {
     });
   });
 
-  it('gives an unknown user the same challenge each time, as a known one gets', async () => {
+  it('an unknown user gets the same challenge each time, as a known user does', async () => {
     const salt = async (user: string): Promise<string | undefined> => {
       const client = await RawClient.open(test.port);
       const writer = new ByteWriter();
@@ -98,7 +98,7 @@ describe('login', () => {
     }
   });
 
-  it('tells the holder of a revoked key so, at login and at the next message of a live session', async () => {
+  it('the client of a revoked key is told of the revocation, at login and at the next message of an open session', async () => {
     const key = test.key('owner');
     const live = new pg.Client(key.config);
     let lost: { code?: string } | undefined;
@@ -115,7 +115,7 @@ describe('login', () => {
     await live.end().catch(() => {});
   });
 
-  it('ends the sessions of a revoked key at once when told to, at work or idle', async () => {
+  it('endSessions ends the sessions of a revoked key at once, whether they are active or idle', async () => {
     const key = test.key('owner');
     const other = new pg.Client(test.key('owner').config);
     await other.connect();
@@ -130,7 +130,7 @@ describe('login', () => {
     await other.end();
   });
 
-  it('refuses replication, other databases but for the owner, and any change of role', async () => {
+  it('a login refuses replication, any change of role, and other databases except for the owner', async () => {
     const owner = test.key('owner');
     // After AuthenticationOk the refusal comes in place of ReadyForQuery.
     const refused = async (parameters: [string, string][], key = owner): Promise<string | undefined> => {
@@ -159,7 +159,7 @@ describe('login', () => {
     expect(await refused([['no_such_setting', '1']])).toBe('42704');
   });
 
-  it('refuses settings that would keep a connection from being ended, however they are written', async () => {
+  it('settings that would keep a connection from being ended are refused, however they are written', async () => {
     const owner = test.key('owner');
     for (const parameters of [
       { options: '-c post_auth_delay=600' },
@@ -185,7 +185,7 @@ describe('login', () => {
       });
       await client.closed();
     }
-    // What only a superuser may set, Postgres refuses by itself; by ALTER ROLE a delay cannot be set at all.
+    // Postgres itself refuses settings that only a superuser may change. ALTER ROLE cannot set a delay at all.
     const client = await RawClient.open(test.port);
     const frames = await rawLogin(client, owner, PROTOCOL_3_0, [['session_preload_libraries', 'nothing']]);
     expect(decodeErrorFields(frames.at(-1)?.payload as Buffer).code).toBe('42501');
@@ -203,7 +203,7 @@ describe('login', () => {
     await setting.end();
   });
 
-  it('tells the process id that is pg_backend_pid()', async () => {
+  it('a session reports pg_backend_pid() as its process id', async () => {
     const { config, url } = test.key('owner');
     type WithProcessId = pg.Client & { readonly processID: number };
     const [client, other] = [new pg.Client(config), new pg.Client(config)] as [WithProcessId, WithProcessId];
@@ -213,7 +213,7 @@ describe('login', () => {
     expect((await other.query('select usename from pg_stat_activity where pid = $1', [client.processID])).rows).toEqual(
       [{ usename: 'owner' }],
     );
-    // A client knows its own notifications by it.
+    // A client recognizes its own notifications by the process id.
     const heard: (number | undefined)[] = [];
     client.on('notification', ({ processId }) => heard.push(processId));
     await client.query('listen own');
@@ -239,7 +239,7 @@ describe('login', () => {
     expect(stdout).toContain(`PID ${stdout.trim().split('\n').at(-1)}.`);
   });
 
-  it('passes startup parameters through, and a shadow database for the owner', async () => {
+  it('startup parameters are passed through, and the owner can log in to a shadow database', async () => {
     const key = test.key('owner');
     const client = new pg.Client({
       ...key.config,
@@ -264,7 +264,7 @@ describe('login', () => {
 });
 
 describe('the database that a URL names', () => {
-  /** What psql says it is connected to, or its error. */
+  /** The database that psql is connected to, or its error. */
   async function reached(url: string, sql = 'select current_database()'): Promise<string> {
     return run('psql', [url, '-XAtc', sql]).then(
       ({ stdout }) => stdout.trim(),
@@ -273,10 +273,10 @@ describe('the database that a URL names', () => {
   }
 
   it.each(['owner', 'writer', 'reader'] as const)(
-    'is the main one where it names none: a key of the %s',
+    'a URL with a key of the %s that names no database reaches the main database',
     async (role) => {
       const { url, id, config } = test.key(role);
-      // psql, libpq, and all that follow them ask for one that is called like the user.
+      // psql, libpq and the tools based on them ask for a database with the name of the user.
       for (const end of ['', '/', '?application_name=x', '/?application_name=x', `/${id}`, '/postgres']) {
         expect([end, await reached(url.replace('/postgres', end))]).toEqual([end, 'postgres']);
       }
@@ -288,7 +288,7 @@ describe('the database that a URL names', () => {
     },
   );
 
-  it("is the main one by Dormouse's own name of it, unless the owner has made one of that name", async () => {
+  it('a URL with Dormouse’s own name of a database reaches the main database, unless the owner has made a database of that name', async () => {
     const owner = test.key('owner').url;
     const named = (url: string): string => url.replace('/postgres', `/${DOOR_DATABASE}`);
     for (const role of ['owner', 'writer', 'reader'] as const) {
@@ -300,7 +300,7 @@ describe('the database that a URL names', () => {
     expect(await reached(owner, `drop database "${DOOR_DATABASE}"`)).toBe('DROP DATABASE');
   });
 
-  it('is refused with what to do about it where it is not there', async () => {
+  it('a database that does not exist is refused with a hint', async () => {
     for (const name of ['blog', 'Postgres', 'bl"og']) {
       const error = await refusal({ ...test.key('owner').config, database: name });
       expect(error).toMatchObject({ code: '3D000', message: `database "${name}" does not exist` });
@@ -316,7 +316,7 @@ describe('the database that a URL names', () => {
 });
 
 describe('the start-up', () => {
-  it('refuses encryption by N and goes on', async () => {
+  it('a request for encryption is answered with N and the start-up goes on', async () => {
     const key = test.key('owner');
     const client = await RawClient.open(test.port);
     const writer = new ByteWriter();
@@ -333,7 +333,7 @@ describe('the start-up', () => {
     });
   });
 
-  it('speaks 3.0 with a short cancel key, 3.2 with a long one, and negotiates down what is newer', async () => {
+  it('protocol 3.0 gets a short cancel key, 3.2 a long one, and newer versions are negotiated down', async () => {
     const key = test.key('owner');
     for (const [version, keyBytes, negotiated] of [
       [PROTOCOL_3_0, 4, undefined],
@@ -357,7 +357,7 @@ describe('the start-up', () => {
     client.close();
   });
 
-  it('cancels by the key of either length, and not by another', async () => {
+  it('a cancel key of either length cancels its statement, and a wrong key does not', async () => {
     const key = test.key('owner');
     for (const version of [PROTOCOL_3_0, PROTOCOL_3_2]) {
       const client = await RawClient.open(test.port);
@@ -385,7 +385,7 @@ describe('the start-up', () => {
       };
       await cancel(cryptoRandom(secretKey.length));
       await cancel(secretKey.subarray(0, 4).map((byte) => byte ^ 1));
-      // Were it cancelled by those, the marker behind them would come too early.
+      // If one of these keys cancelled the statement, the marker behind them would arrive too early.
       expect(
         (
           await run('psql', [
@@ -403,7 +403,7 @@ describe('the start-up', () => {
     }
   });
 
-  it('ends connections that send nonsense, too much, too little, or nothing, each in its own words', async () => {
+  it('connections that send nonsense, too much, too little, or nothing are ended, each with its own error', async () => {
     const startup = (...parameters: [string, string][]): Buffer => {
       const writer = new ByteWriter();
       encodeStartup(writer, PROTOCOL_3_0, parameters);
@@ -440,7 +440,7 @@ describe('the start-up', () => {
       const client = await RawClient.open(test.port);
       client.write(bytes);
       if (code !== undefined) {
-        // What is refused before it was challenged hears nothing else.
+        // A client that is refused before its challenge gets nothing but the error.
         let said = await client.bytes(1);
         while (said.toString() === 'N') said = await client.bytes(1);
         const length = (await client.bytes(4)).readInt32BE(0);
@@ -455,7 +455,7 @@ describe('the start-up', () => {
     }
   });
 
-  it('ends a session that breaks the protocol in its own words, and one that says goodbye without any', async () => {
+  it('a session that breaks the protocol is ended with an error of its own, and a session that sends Terminate ends without one', async () => {
     const key = test.key('owner');
     const client = await RawClient.open(test.port);
     await rawLogin(client, key, PROTOCOL_3_0);
@@ -488,14 +488,14 @@ describe('the start-up', () => {
     expect(await ended(Buffer.concat([goodbye, Buffer.from('more')]))).toEqual({});
     expect(await ended(Buffer.concat([goodbye, Buffer.alloc(300_000, 0x51)]))).toEqual({});
     expect(await ended(Buffer.from([0x58, 0, 0, 0, 8, 1, 2, 3, 4, 5]))).toEqual({});
-    // And while a statement runs.
+    // The same holds while a statement runs.
     const writer = new ByteWriter();
     encodeQuery(writer, 'select pg_sleep(0.1)');
     expect(await ended(Buffer.concat([writer.take(), goodbye, Buffer.from('more')]))).toEqual({});
     expect((await run('psql', [key.url, '-XAtc', 'select 1'])).stdout.trim()).toBe('1');
   });
 
-  it('limits the sessions of a database, and a place becomes free again', async () => {
+  it('the sessions of a database are limited, and a place becomes free again', async () => {
     await until(() => test.door.stats.sessions === 0, { what: 'no sessions' });
     const key = test.key('owner');
     const clients = Array.from({ length: 5 }, () => new pg.Client(key.config));

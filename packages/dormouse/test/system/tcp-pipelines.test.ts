@@ -29,8 +29,8 @@ import {
 import { numberFrom, seedFromEnvironment } from '../support/seeded.ts';
 import { until } from '../support/until.ts';
 
-// Whether a session is at work, the door must know from the messages: Postgres itself is asked after each piece of a
-// pipeline.
+// The door must know from the messages whether a session is active. The test asks Postgres itself after each piece of a
+// pipeline and compares.
 const SEED = seedFromEnvironment();
 const ROUNDS = numberFrom('DORMOUSE_ROUNDS', 40);
 
@@ -62,7 +62,7 @@ afterAll(async () => {
   await test?.close();
 });
 
-/** Runs until the gate is opened, or it is cancelled. */
+/** Runs until the gate is opened, or until the statement is cancelled. */
 const WAIT = 'do $$ begin while (select shut from gate) loop perform pg_sleep(0.005); end loop; end $$';
 
 type Message = (writer: ByteWriter) => void;
@@ -79,7 +79,7 @@ const execute = (sql: string, rowsMax = 0): readonly Message[] => [
   (writer) => encodeDescribe(writer, 'P', ''),
   (writer) => encodeExecute(writer, '', rowsMax),
 ];
-/** A broken Flush is an error of the extended protocol like others. */
+/** A broken Flush is an error of the extended protocol like any other. */
 const raw =
   (...bytes: number[]): Message =>
   (writer) =>
@@ -100,7 +100,7 @@ const statements = fc.constantFrom(
   WAIT,
 );
 
-/** One step; each is a list of messages that may be sent at once. */
+/** The possible steps; each is a list of messages that may be sent at once. */
 const step: fc.Arbitrary<readonly Message[]> = fc.oneof(
   { weight: 3, arbitrary: statements.map((sql) => [query(sql)]) },
   { weight: 1, arbitrary: fc.constant([query('select 1; select 1/0; select 2')]) },
@@ -138,7 +138,7 @@ const copyStart: fc.Arbitrary<readonly Message[]> = fc
   .tuple(fc.constantFrom('copy kept from stdin', 'copy kept from stdin', 'copy picky from stdin'), fc.nat(2))
   .map(([sql, way]) => (way === 0 ? [query(sql)] : [...execute(sql), ...(way === 1 ? [sync] : [])]));
 
-/** A piece of a pipeline, sent at once; a copy that is not ended in its piece is ended by the next. */
+/** A piece of a pipeline, sent at once. A copy that is not ended in its own piece is ended by the next piece. */
 const piece: fc.Arbitrary<readonly (readonly Message[])[]> = fc.oneof(
   { weight: 3, arbitrary: fc.array(step, { minLength: 1, maxLength: 6 }).map((steps) => [steps.flat()]) },
   {
@@ -164,14 +164,14 @@ const pipeline = fc.array(
   },
 );
 
-/** What Postgres says of the session; undefined once it is gone. */
+/** The state of the session as Postgres reports it; undefined once the session is gone. */
 async function stateOf(processId: number): Promise<string | undefined> {
   const { rows } = await watcher.query('select state from pg_stat_activity where pid = $1', [processId]);
   return rows[0]?.state;
 }
 
 describe('a pipeline', () => {
-  it('counts as work exactly while Postgres works on it, whatever it is made of', async () => {
+  it('a pipeline counts as active exactly while Postgres works on it, whatever its messages are', async () => {
     let compared = 0;
     await fc.assert(
       fc.asyncProperty(pipeline, async (pipes) => {
@@ -184,7 +184,7 @@ describe('a pipeline', () => {
         client.socket.once('close', () => {
           alive = false;
         });
-        /** Both agree, and go on agreeing; a session that ended by itself has nothing to agree on. */
+        /** Waits until door and Postgres agree and keep agreeing. A session that ended by itself is not compared. */
         const agree = async (exactly: boolean): Promise<string | undefined> => {
           let state: string | undefined;
           let steady = 0;
@@ -215,7 +215,7 @@ describe('a pipeline', () => {
               const bytes = Buffer.from(writer.take());
               said.push(types(bytes));
               client.write(bytes);
-              // Between pieces nothing is compared: the second follows on the heels of the first, or after it was
+              // Between pieces nothing is compared: the second is sent right behind the first, or after the first was
               // answered.
               if (!last && freed === 'gate') await agree(false);
             }
@@ -246,7 +246,7 @@ describe('a pipeline', () => {
   });
 });
 
-/** The types of the messages of a stream, one letter each; with the text of those that have one. */
+/** The types of the messages of a stream, one letter each, with the text of messages that have one. */
 function types(bytes: Buffer): string {
   let out = '';
   for (let at = 0; at < bytes.length; ) {

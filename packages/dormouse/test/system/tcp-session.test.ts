@@ -64,11 +64,11 @@ async function psql(args: readonly string[], input: string): Promise<string> {
   return out;
 }
 
-/** Nobody works: the door must have let go of the database. */
+/** Waits until no session is active: the door must have released the database. */
 const rested = (): Promise<true> => until(() => test.instance.holds === 0, { what: 'the hold of an idle session' });
 
 describe('a session', () => {
-  it('passes errors through with all fields', async () => {
+  it('a session passes errors of Postgres through with all fields', async () => {
     await withClient(async (client) => {
       await client.query('create table uniq (id int primary key, constraint positive check (id > 0))');
       await client.query('insert into uniq values (1)');
@@ -86,7 +86,7 @@ describe('a session', () => {
     });
   });
 
-  it('copies in and out, simple and extended, and rests afterwards', async () => {
+  it('a session copies in and out by the simple and the extended protocol, and does not hold its database afterwards', async () => {
     const rows = Array.from({ length: 50_000 }, (_, i) => `${i}\tname ${i}`).join('\n');
     const out = await psql(
       ['-c', 'create table copied (id int, name text)', '-c', 'copy copied from stdin', '-c', 'copy copied to stdout'],
@@ -100,7 +100,7 @@ describe('a session', () => {
     await once(writable, 'finish');
     expect([...(await sql`select count(*)::int as n from copied where id >= 100000`)]).toEqual([{ n: 2 }]);
     await rested();
-    // A copy that fails on the server and one that the client gives up.
+    // One copy fails on the server, another is aborted by the client.
     await expect(
       psql(['-v', 'ON_ERROR_STOP=1', '-c', 'copy copied from stdin'], 'not a number\tx\n'),
     ).rejects.toThrow();
@@ -109,7 +109,7 @@ describe('a session', () => {
     await sql.end();
   });
 
-  it('keeps prepared statements, cursors and transactions', async () => {
+  it('a session keeps prepared statements, cursors and transactions', async () => {
     await withClient(async (client) => {
       for (let i = 0; i < 5; i++) {
         expect((await client.query({ name: 'plus', text: 'select $1::int + 1 as n', values: [i] })).rows).toEqual([
@@ -121,7 +121,7 @@ describe('a session', () => {
       await client.query('declare c cursor for select generate_series(1, 10) as n');
       expect((await client.query('fetch 3 from c')).rows.map(({ n }) => n)).toEqual([1, 2, 3]);
       await expect(client.query('select 1/0')).rejects.toMatchObject({ code: '22012' });
-      // A failed transaction is still one: its locks must not sleep.
+      // A failed transaction is still open: its locks must not be frozen.
       expect(test.instance.holds).toBe(1);
       await client.query('rollback');
       await rested();
@@ -133,7 +133,7 @@ describe('a session', () => {
     await sql.end();
   });
 
-  it('cancels a statement from psql and from postgres.js', async () => {
+  it('psql and postgres.js can cancel a statement', async () => {
     const sql = postgres(owner.url, { max: 2 });
     const running = async (): Promise<boolean> =>
       (await sql`select 1 from pg_stat_activity where query like 'select pg_sleep%' and state = 'active'`).length > 0;
@@ -159,7 +159,7 @@ describe('a session', () => {
     await rested();
   });
 
-  it('gives a slow reader a big result whole, and does not hold it in memory', async () => {
+  it('a slow reader gets a large result whole, and the door does not hold the result in memory', async () => {
     await withClient(async (client) => {
       const stream = (client as unknown as { connection: { stream: import('node:net').Socket } }).connection.stream;
       await client.query('select 1');
@@ -168,7 +168,7 @@ describe('a session', () => {
       stream.pause();
       const server = new pg.Client(owner.config);
       await server.connect();
-      // The backend blocks on its socket: the pressure of the reader has reached it.
+      // The backend blocks on its socket: the backpressure of the reader has reached it.
       await until(
         async () =>
           (await server.query("select 1 from pg_stat_activity where wait_event = 'ClientWrite' and state = 'active'"))
@@ -183,7 +183,7 @@ describe('a session', () => {
     await rested();
   });
 
-  it('delivers notifications to a session that only listens', async () => {
+  it('notifications are delivered to a session that only listens', async () => {
     await withClient(async (listener) => {
       const heard: string[] = [];
       listener.on('notification', ({ channel, payload }) => heard.push(`${channel}:${payload}`));
@@ -197,7 +197,7 @@ describe('a session', () => {
     });
   });
 
-  it('counts every statement', async () => {
+  it('every statement of a session is counted', async () => {
     await withClient(async (client) => {
       const before = test.counted;
       await client.query('select 1');
@@ -207,7 +207,7 @@ describe('a session', () => {
     });
   });
 
-  it('ends the statement of a client that vanished, and holds nothing for it', async () => {
+  it('the statement of a client that vanished is ended, and its hold is released', async () => {
     const client = new pg.Client(owner.config);
     client.on('error', () => {});
     await client.connect();
@@ -227,7 +227,7 @@ describe('a session', () => {
     );
   });
 
-  it('follows a copy by the extended protocol, and a client that only stops sending', async () => {
+  it('a session follows a copy by the extended protocol, and a client that only closes its sending side', async () => {
     await withClient((client) => client.query('create table extended (n int)'));
     const client = await RawClient.open(test.port);
     await rawLogin(client, owner, PROTOCOL_3_0);
@@ -236,7 +236,7 @@ describe('a session', () => {
       encodeParse(writer, '', 'copy extended from stdin', []);
       encodeBind(writer, '', '', []);
       encodeExecute(writer, '');
-      // The server ignores this one: it is in the copy already.
+      // The server ignores this message, because the copy has begun already.
       encodeSync(writer);
       client.write(writer.take());
       await client.until('G');
@@ -255,7 +255,7 @@ describe('a session', () => {
     await client.closed();
   });
 
-  it('executes what was sent before a goodbye', async () => {
+  it('a session executes the statements that were sent before Terminate', async () => {
     await withClient((client) => client.query('create table goodbye (n int)'));
     const client = await RawClient.open(test.port);
     await rawLogin(client, owner, PROTOCOL_3_0);
@@ -280,7 +280,7 @@ describe('a session', () => {
     '/usr/lib/postgresql/18/bin/pg_dump',
   ].find((path) => existsSync(path));
   if (dump === undefined) console.warn('skipped: no pg_dump 18; run .ci/postgres-client');
-  it.skipIf(dump === undefined)('is dumped by pg_dump 18', async () => {
+  it.skipIf(dump === undefined)('a database can be dumped by pg_dump 18 over TCP', async () => {
     await withClient((client) => client.query('create table dumped as select 42 as answer'));
     const { stdout } = await run(dump as string, [owner.url, '-t', 'dumped']);
     expect(stdout).toContain('COPY public.dumped');

@@ -31,7 +31,7 @@ const connected = () => openSession(owner.config);
 const rested = (): Promise<true> => until(() => test.instance.holds === 0, { what: 'no hold' });
 
 describe('a sleeping database', () => {
-  it('is woken by a connection, from suspended and from stopped', async () => {
+  it('a suspended or stopped database is woken by a connection', async () => {
     for (const rest of ['suspend', 'stop'] as const) {
       await rested();
       await test.instance[rest]();
@@ -40,7 +40,7 @@ describe('a sleeping database', () => {
     }
   });
 
-  it('keeps an idle session, which goes on where it was', async () => {
+  it('a suspended database keeps an idle session, which goes on where it was', async () => {
     const { client } = await connected();
     const sql = postgres(owner.url, { max: 1 });
     await client.query("set application_name = 'sleeper'; create temp table mine (n int)");
@@ -50,7 +50,7 @@ describe('a sleeping database', () => {
       await rested();
       expect(test.instance.sessions).toBe(2);
       await test.instance.suspend();
-      // Both at once: one wake serves them.
+      // Both sessions send at once: one wake serves them.
       const wakes = test.instance.wakes;
       const [first, second] = await Promise.all([
         client.query(
@@ -66,7 +66,7 @@ describe('a sleeping database', () => {
     await sql.end();
   });
 
-  it('is not woken by a goodbye', async () => {
+  it('a suspended database is not woken by Terminate', async () => {
     const { client } = await connected();
     await client.query('select 1');
     await rested();
@@ -79,7 +79,7 @@ describe('a sleeping database', () => {
     expect((await run('psql', [owner.url, '-XAtc', 'select 1'])).stdout.trim()).toBe('1');
   });
 
-  it('does not sleep under a transaction, a statement without Sync, or a copy', async () => {
+  it('a database is not suspended during a transaction, a statement without Sync, or a copy', async () => {
     const { client } = await connected();
     await client.query('begin');
     expect(test.instance.holds).toBe(1);
@@ -101,7 +101,7 @@ describe('a sleeping database', () => {
 });
 
 describe('a database that goes', () => {
-  it('tells open sessions by 57P01 when it is stopped, idle or at work', async () => {
+  it('open sessions, idle or active, get 57P01 when their database is stopped', async () => {
     const idle = await connected();
     await idle.client.query('select 1');
     const busy = await connected();
@@ -116,7 +116,7 @@ describe('a database that goes', () => {
     await again.client.end();
   });
 
-  it('tells them when it crashes', async () => {
+  it('open sessions get an error when their database crashes', async () => {
     const idle = await connected();
     const busy = await connected();
     const slow = busy.client.query('select pg_sleep(600)').catch((error) => error);
@@ -129,7 +129,7 @@ describe('a database that goes', () => {
     expect((await run('psql', [owner.url, '-XAtc', 'select 1'])).stdout.trim()).toBe('1');
   });
 
-  it('lets each end of a session be told as Postgres told it', async () => {
+  it('a session that Postgres ends gets the reason that Postgres gave', async () => {
     for (const [statements, code, message] of [
       [['set idle_in_transaction_session_timeout = 50', 'begin'], '25P03', 'idle-in-transaction timeout'],
       [['set transaction_timeout = 50', 'begin'], '25P04', 'transaction timeout'],
@@ -142,7 +142,7 @@ describe('a database that goes', () => {
         severity: 'FATAL',
         message: `terminating connection due to ${message}`,
       });
-      // And of one that is in the middle of a statement.
+      // The same holds for a session in the middle of a statement.
       if (code !== '25P04') continue;
       const busy = await connected();
       await busy.client.query('set transaction_timeout = 50');
@@ -150,7 +150,7 @@ describe('a database that goes', () => {
     }
   });
 
-  it('tells of a crash behind an error that ended nothing', async () => {
+  it('a session that got an error before is still told of a crash', async () => {
     const client = await RawClient.open(test.port);
     await rawLogin(client, owner, PROTOCOL_3_0);
     const writer = new ByteWriter();
@@ -165,7 +165,7 @@ describe('a database that goes', () => {
     await client.closed();
   });
 
-  it('lets a terminated session say what Postgres said', async () => {
+  it('a terminated session gets the error that Postgres sent', async () => {
     const { client, lost } = await connected();
     const [{ pid } = { pid: 0 }] = (await client.query('select pg_backend_pid() as pid')).rows;
     await run('psql', [owner.url, '-Xc', `select pg_terminate_backend(${pid})`]);
@@ -175,7 +175,7 @@ describe('a database that goes', () => {
 });
 
 describe('the door', () => {
-  it('closes with 57P01 for its sessions', async () => {
+  it('a door that closes ends its sessions with 57P01', async () => {
     const other = await startPostgresTestDoor();
     const client = new pg.Client(other.key('owner').config);
     let lost: { code?: string } | undefined;

@@ -4,7 +4,7 @@ import { emptyTables } from '../support/library.ts';
 import { type Heard, type Listening, type SpanTree, startListening } from '../support/listening.ts';
 import type { Target, Targets } from '../support/target.ts';
 
-// What a client hears of its operations from us beside what it hears from the vendor's own engine of its version: the
+// Compares the telemetry that a client gets from the platform with that of the vendor's own engine of its version: the
 // query engine of Prisma 6 (in WebAssembly, over a driver adapter) and the query plan executor of Prisma 7, both over a
 // plain Postgres.
 let listening: Listening;
@@ -12,7 +12,7 @@ let ours: Targets;
 let vendors: Targets;
 beforeAll(async () => {
   listening = startListening();
-  // The vendor's executor takes its tracer when it is loaded: the application's must be there by then.
+  // The vendor's executor takes its tracer when it is loaded, so the application's tracer must be set up before.
   const { startTargets } = await import('../support/target.ts');
   [ours, vendors] = await Promise.all([startTargets({ kind: 'platform' }), startTargets({ kind: 'vendor' })]);
 });
@@ -24,7 +24,7 @@ afterAll(async () => {
 interface Case {
   readonly name: string;
   readonly work: (client: Loose) => Promise<unknown>;
-  /** What is not compared with which version, and why. */
+  /** The parts that are not compared, with the version and the reason. */
   readonly apart?: { readonly of: ClientVersion; readonly what: keyof Comparable | 'sql'; readonly why: string }[];
 }
 
@@ -213,8 +213,8 @@ const CASES: readonly Case[] = [
 ];
 
 /**
- * What the driver adapter of the vendor's engine ran by itself: its beginnings, each before so many statements of the
- * engine's.
+ * Statements that the driver adapter of the vendor's engine ran by itself to begin a transaction, with their place
+ * among the statements of the engine.
  */
 interface Beginning {
   readonly before: number;
@@ -222,9 +222,9 @@ interface Beginning {
 }
 
 /**
- * An adapter begins transactions by itself, and the engine does not see it; over a connection of its own the engine
- * begins them, in the same statements, and tells of them first of all that it does on the connection. So its own suites
- * say (`tracing`, `logging`: "Driver adapters do not issue BEGIN through the query engine").
+ * An adapter begins transactions by itself, unseen by the engine. Over a connection of its own the engine begins them
+ * with the same statements, and logs them before everything else on the connection. Its own suites say so (`tracing`,
+ * `logging`: "Driver adapters do not issue BEGIN through the query engine").
  */
 function watchedAdapter(connectionString: string, began: (level: string | undefined) => void): Loose {
   const { PrismaPg } = requireOf(6)('@prisma/adapter-pg');
@@ -244,7 +244,10 @@ function watchedAdapter(connectionString: string, began: (level: string | undefi
 
 const NOW = /20(?:2[5-9]|[3-9]\d)-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z| UTC)/g;
 
-/** Spans of an engine inside of the application: of its driver adapter, and of the text that it hands to the client. */
+/**
+ * Spans that only an engine inside the application has: those of its driver adapter, and of the text that it passes to
+ * the client.
+ */
 const LOCAL_SPANS = /^prisma:engine:(?:js:.*|response_json_serialization)$/;
 /** The engine of 6 writes the trace into subqueries too. */
 const INNER_TRACE = / \/\* traceparent='…' \*\/(?=\) AS "sub")/g;
@@ -266,7 +269,7 @@ function tree({ name, kind, attributes, children }: SpanTree): SpanTree {
   };
 }
 
-/** What two engines must agree in: everything but instants, ids and how long it took. */
+/** The parts in which two engines must agree: everything but times, ids and durations. */
 function comparable({ outcome, spans, queries }: Heard): Comparable {
   return {
     outcome,
@@ -279,7 +282,7 @@ function comparable({ outcome, spans, queries }: Heard): Comparable {
   };
 }
 
-/** The same with the first word of each statement. */
+/** The same, with only the first word of each statement. */
 function withoutSql({ outcome, spans, queries }: Comparable): Comparable {
   const word = (text: unknown): string | undefined => /^\w+/.exec(String(text))?.[0];
   const cut = (span: SpanTree): SpanTree => ({
@@ -296,7 +299,7 @@ function withoutSql({ outcome, spans, queries }: Comparable): Comparable {
 
 type Comparable = Pick<Heard, 'outcome' | 'spans' | 'queries'>;
 
-/** Puts in what the adapter began: behind the connection that it was on. */
+/** Adds the statements by which the adapter began transactions, behind the span of their connection. */
 function withBeginnings({ outcome, spans, queries }: Comparable, beginnings: readonly Beginning[]): Comparable {
   const left = [...beginnings];
   const put = (span: SpanTree): SpanTree => {
@@ -312,7 +315,7 @@ function withBeginnings({ outcome, spans, queries }: Comparable, beginnings: rea
     told.splice(before, 0, ...entries);
   }
   const result = { outcome, spans: spans.map(put), queries: told };
-  // A beginning that found no place is not forgotten.
+  // Every such statement must have found a place.
   expect(left).toEqual([]);
   return result;
 }
@@ -354,7 +357,7 @@ describe.each(CLIENT_VERSIONS)("logs and spans of Prisma %i, beside the vendor's
   });
   afterAll(() => stop?.());
 
-  it.each(CASES)('are equal: $name', async ({ work, apart = [] }) => {
+  it.each(CASES)('logs and spans equal those of the vendor’s engine: $name', async ({ work, apart = [] }) => {
     const mine = await listening.hear(clients.ours, work);
     beginnings.splice(0);
     const reference = await listening.hear(clients.vendor, work);
@@ -369,15 +372,15 @@ describe.each(CLIENT_VERSIONS)("logs and spans of Prisma %i, beside the vendor's
     expect(mine.nested).toBe(true);
   });
 
-  it("have the vendor's engine as their reference, and it had no part in ours", () => {
+  it('the reference comes from the vendor’s engine, and the platform’s logs and spans do not', () => {
     expect(vendorSpans.mine).toBe(0);
     expect(vendorSpans.reference).toBeGreaterThanOrEqual(CASES.length / 2);
   });
 });
 
 /**
- * Spans that only an engine in this process writes: the engine of 6 for its adapter, the executor of 7 by a tracer of
- * its own.
+ * Counts spans that only an engine in this process writes: the engine of Prisma 6 for its adapter, the executor of
+ * Prisma 7 by a tracer of its own.
  */
 function vendorSpansIn({ own, spans }: Heard): number {
   const names = [...own, ...namesOf(spans)];

@@ -17,9 +17,9 @@ import { connectTo, type Owner, queryOnce, startOwner, testId } from '../support
 import { type Scratch, scratch } from '../support/scratch.ts';
 import { postmasterPid } from '../support/server-processes.ts';
 
-// Which programs serve which database, when there are several.
+// Which build of Postgres serves which database when there are several builds.
 
-/** Where Debian puts a PostgreSQL of another major version; .ci/run installs it. */
+/** The place where Debian installs a PostgreSQL of another major version; .ci/run installs it. */
 const OTHER_MAJOR = 15;
 const OTHER_BIN = `/usr/lib/postgresql/${OTHER_MAJOR}/bin`;
 
@@ -34,12 +34,12 @@ async function platform(pgBins: readonly string[] = [], trustExtensions: readonl
   return owner;
 }
 
-/** The program that a database's postmaster is. */
+/** The path of the program that runs as a database's postmaster. */
 function programOf(directory: string): string {
   return readlinkSync(`/proc/${postmasterPid(directory)}/exe`);
 }
 
-/** Copies the installed build and makes it say that it is a later minor version. */
+/** Copies the installed build and makes the copy report a later minor version. */
 function laterMinor(): { bin: string; version: string } {
   const [installed] = readdirSync(join(data(), 'postgres')).filter((name) => !name.startsWith('.'));
   const root = join(home.path, 'newer');
@@ -69,7 +69,7 @@ afterEach(async () => {
 afterAll(() => home?.remove());
 
 describe('a newer minor version', () => {
-  it('serves a database from its next start on, and a running one goes on as it is', async () => {
+  it('a newer minor version serves a database from its next start on, and a running server is not changed', async () => {
     const before = await platform();
     await before.prepare();
     const id = testId(1);
@@ -93,7 +93,7 @@ describe('a newer minor version', () => {
 });
 
 describe('programs that cannot be used are refused before anything is made', () => {
-  /** A directory of programs; gives what the start says of it. */
+  /** Checks a directory of programs and returns the error of the check. */
   async function refusal(name: string, fill: (bin: string) => void): Promise<{ code?: string; message?: string }> {
     const bin = join(home.path, name, 'bin');
     mkdirSync(bin, { recursive: true });
@@ -102,7 +102,7 @@ describe('programs that cannot be used are refused before anything is made', () 
       () => ({}),
       (error: { code: string; message: string }) => error,
     );
-    // One line, which names the directory.
+    // The error is one line that names the directory.
     expect(thrown).toMatchObject({ message: expect.stringMatching(/^[^\n]+$/) });
     expect(thrown).toMatchObject({ message: expect.stringContaining(bin) });
     return thrown;
@@ -114,7 +114,7 @@ describe('programs that cannot be used are refused before anything is made', () 
   };
   const postgres = (): string => join(newer, 'postgres');
 
-  it('no directory, no postgres, no initdb', async () => {
+  it('a missing directory, a missing postgres and a missing initdb are refused', async () => {
     const missing = { code: 'binaries_missing', message: expect.stringContaining('has no program') };
     expect(await refusal('none', (bin) => rmSync(bin, { recursive: true }))).toMatchObject(missing);
     expect(await refusal('empty', () => {})).toMatchObject(missing);
@@ -122,7 +122,7 @@ describe('programs that cannot be used are refused before anything is made', () 
     expect(half).toMatchObject({ code: 'binaries_missing', message: expect.stringContaining('"initdb"') });
   });
 
-  it('a program that the account may not run, or not reach', async () => {
+  it('a program that the account may not run or reach is refused', async () => {
     const unrunnable = await refusal('unrunnable', (bin) => {
       script(bin, 'echo "postgres (PostgreSQL) 18.1"');
       chmodSync(join(bin, 'postgres'), 0o644);
@@ -136,12 +136,12 @@ describe('programs that cannot be used are refused before anything is made', () 
     expect(closed).toMatchObject({ code: 'account_unusable', message: expect.stringContaining('--pg-bin') });
   });
 
-  it('one of another machine, one whose libraries are missing, one that is something else', async () => {
+  it('programs for another machine, programs without their libraries, and other programs are refused', async () => {
     const broken = { code: 'binaries_missing', message: expect.stringContaining('does not run on this machine') };
     const foreign = await refusal('foreign', (bin) => {
       script(bin);
       const bytes = readFileSync(postgres());
-      // The machine in an ELF header: one that there is not.
+      // Sets the machine in the ELF header to one that does not exist.
       bytes.writeUInt16LE(0xfffe, 18);
       writeFileSync(join(bin, 'postgres'), bytes, { mode: 0o755 });
     });
@@ -155,7 +155,7 @@ describe('programs that cannot be used are refused before anything is made', () 
     expect(other).toMatchObject({ code: 'binaries_missing', message: expect.stringContaining('"hello"') });
   });
 
-  it('a version that is newer than Dormouse, or too old', async () => {
+  it('a version that is newer than Dormouse supports, or too old, is refused', async () => {
     for (const version of ['19.1', '19beta1', '13.22']) {
       const unknown = await refusal(version, (bin) => script(bin, `echo "postgres (PostgreSQL) ${version}"`));
       expect(unknown).toMatchObject({ code: 'binaries_missing', message: expect.stringContaining('14 to 18') });
@@ -165,8 +165,8 @@ describe('programs that cannot be used are refused before anything is made', () 
 
 describe('extensions of programs that are named', () => {
   /**
-   * A build with two more extensions, of which it calls one trusted, and with one of PostgreSQL's own that we do not
-   * offer.
+   * A build with two more extensions, one of which it marks as trusted, and with one of PostgreSQL's own extensions
+   * that Dormouse does not offer.
    */
   function withMore(): string {
     const root = join(home.path, 'with-more');
@@ -184,7 +184,7 @@ describe('extensions of programs that are named', () => {
     return join(root, 'bin');
   }
 
-  it('are those that we offer, those the build trusts, and those the operator does; its files stay as they are', async () => {
+  it('the extensions of a build are those that Dormouse offers, the build trusts or the operator trusts, and its files stay unchanged', async () => {
     const bin = withMore();
     const control = join(bin, '..', 'share', 'postgresql', 'extension', 'vetted.control');
     const before = readFileSync(control, 'utf8');
@@ -208,7 +208,7 @@ describe('extensions of programs that are named', () => {
     await client.end();
     expect(readFileSync(control, 'utf8')).toBe(before);
     await one.close();
-    // Half a directory, as a power cut leaves it, is made whole.
+    // A partial directory, as a power cut leaves it, is completed.
     const inside = readdirSync(join(data(), 'postgres'))
       .map((name) => join(data(), 'postgres', name, 'extension'))
       .find((each) => existsSync(join(each, 'theirs.control'))) as string;
@@ -225,7 +225,7 @@ describe('extensions of programs that are named', () => {
     ).toEqual([{ n: 2 }]);
   });
 
-  it('are refused at the start if no build has them', async () => {
+  it('extensions that no build has are refused at the start', async () => {
     const one = await platform([newer], ['vetted', 'nosuch']);
     await expect(one.prepare()).rejects.toMatchObject({
       code: 'usage_invalid',
@@ -235,7 +235,7 @@ describe('extensions of programs that are named', () => {
 });
 
 describe('data of another major version', () => {
-  /** A database of ours whose data is as another major version made it: roles, a table, nothing else. */
+  /** Makes a database whose data comes from another major version: roles, a table, nothing else. */
   async function foreign(id: string, bin: string): Promise<void> {
     const one = await platform();
     await one.prepare();
@@ -276,7 +276,9 @@ describe('data of another major version', () => {
     );
   }
 
-  it('is served by its own programs when they are named, else refused while the others go on', async ({ skip }) => {
+  it('data of another major version is served by its own programs if they are named, and otherwise refused while other databases go on', async ({
+    skip,
+  }) => {
     if (!existsSync(join(OTHER_BIN, 'postgres'))) {
       console.warn(`skipped: no PostgreSQL ${OTHER_MAJOR} in ${OTHER_BIN}`);
       skip();
@@ -293,21 +295,21 @@ describe('data of another major version', () => {
     });
     expect((await without.hold(young)).state).toBe('running');
     await without.close();
-    // Named alone it is for data of its version: new databases are never of it.
+    // A build that is named alone serves data of its own version only; new databases never use it.
     const both = await platform([OTHER_BIN]);
     expect((await both.prepare()).pgMajor).toBe(18);
     for (const id of [old, young]) await both.hold(id);
     const { directory, socket } = await both.state(old);
     expect(programOf(directory)).toBe(join(OTHER_BIN, 'postgres'));
     const client = await connectTo(socket);
-    // Before 16 CREATEROLE reaches every role: an owner does not get it there.
+    // Before version 16 CREATEROLE covers every role, so an owner does not get it there.
     const { rows } = await client.query(
       `SELECT v, current_setting('server_version_num')::int / 10000 AS major,
          (SELECT rolcreaterole FROM pg_roles WHERE rolname = 'owner') AS creates_roles,
          pg_has_role('owner', 'pg_read_all_stats', 'USAGE') AS sees_statements FROM t`,
     );
     expect(rows).toEqual([{ v: 15, major: 15, creates_roles: false, sees_statements: true }]);
-    // What there is to create, the build says itself.
+    // The build itself tells which extensions can be created.
     await client.query('CREATE EXTENSION hstore');
     await expect(client.query('CREATE EXTENSION dblink')).rejects.toMatchObject({ code: '42501' });
     await client.end();
@@ -320,7 +322,7 @@ describe('data of another major version', () => {
     ]);
   });
 
-  it('says so when it is no data at all', async () => {
+  it('a directory without Postgres data is reported as such', async () => {
     const one = await platform();
     await one.prepare();
     const { directory } = await one.create(testId(3));

@@ -7,15 +7,18 @@ import { type DatabaseUrls, type Platform, startPlatform } from '../support/plat
 import { postmasterPid } from '../support/server-processes.ts';
 import { until } from '../support/until.ts';
 
-// Real limits of the kernel, against tenants who want more. For a machine whose control groups are of version 2 and
-// ours alone: .ci/in-a-vm.
+// Real limits of the kernel, against tenants that try to exceed them. The tests need a machine with cgroups of version
+// 2 that no other program uses: .ci/in-a-vm.
 
 const ROOT = '/sys/fs/cgroup';
-/** As a shell in which a platform ran before, or as a service that is started the first time. */
+/**
+ * The state of the group as in a shell in which a platform ran before, or as in a service that starts for the first
+ * time.
+ */
 const ENTER =
   '[ -d "$1/dormouse-platform" ] && set -- "$1/dormouse-platform" "$@" || set -- "$1" "$@"; echo $$ > "$1/cgroup.procs"; shift 2; exec "$@"';
 
-/** A group as a service manager delegates it: the platform in it, and nobody else. */
+/** A group as a service manager delegates it: it holds the platform and no other process. */
 function delegate(name: string): string {
   const group = join(ROOT, name);
   mkdirSync(group);
@@ -27,14 +30,14 @@ const groupsBelow = (group: string): string[] =>
     .map((entry) => entry.name)
     .sort();
 
-/** The group of a process, below the mount. */
+/** The path of a process's group, below the mount. */
 function groupOf(pid: number | undefined): string {
   return join(ROOT, readFileSync(`/proc/${pid}/cgroup`, 'latin1').trim().replace(/^0::/, ''));
 }
 
 async function connect(url: string): Promise<pg.Client> {
   const client = new pg.Client(url);
-  // The server it is on may be ended.
+  // The limit may end the server of this session.
   client.on('error', () => {});
   await client.connect();
   return client;
@@ -50,7 +53,7 @@ async function ask<T>(url: string, sql: string): Promise<T> {
   }
 }
 
-/** More than any limit here, in one value after the other. */
+/** Allocates more than any limit here, one value after the other. */
 const HOG = "DO $$ DECLARE kept text[]; BEGIN LOOP kept := kept || repeat('x', 4000000); END LOOP; END $$";
 const SPIN = 'DO $$ BEGIN LOOP PERFORM 1; END LOOP; END $$';
 
@@ -65,7 +68,7 @@ describe.each(['sandbox', 'process'])('limits of a database (--isolation %s)', (
     readFileSync(join(server(database), name), 'latin1').trim();
 
   const limited = ['--memory-limit', '160MiB', '--process-limit', '60'];
-  /** Read at each start. */
+  /** This file is read at each start of a server. */
   const flags = ['--isolation', isolation, '--suspend-after', 'never', ...limited];
 
   beforeAll(async () => {
@@ -79,19 +82,19 @@ describe.each(['sandbox', 'process'])('limits of a database (--isolation %s)', (
   });
   afterAll(() => platform?.stop());
 
-  it('stand in the group of the server from its start, and the platform has moved out of their way', async () => {
+  it('limits are set on the group of a server from its start, and the platform has moved to a group of its own', async () => {
     await ask(hog.postgresUrl, 'SELECT 1');
     expect(server(hog)).toMatch(new RegExp(`^${group}/dormouse-[0-9a-f]{12}/${hog.id}$`));
     expect(file(hog, 'memory.max')).toBe(String(160 * 2 ** 20));
     expect(file(hog, 'memory.oom.group')).toBe('1');
     expect(file(hog, 'pids.max')).toBe('60');
     expect(groupOf(platform.child.pid)).toBe(join(group, 'dormouse-platform'));
-    // All of it was charged there: shared buffers too.
+    // All memory of the server is charged to this group, shared buffers too.
     expect(Number(file(hog, 'memory.current'))).toBeGreaterThan(2 ** 20);
     expect((await platform.cli('status')).stdout).toContain('enforced by control groups');
   });
 
-  it('end the one who wants more memory, who recovers; the other feels nothing', async () => {
+  it('a memory limit ends the server that exceeds it, which recovers, and no other server is affected', async () => {
     const neighbour = await connect(quiet.postgresUrl);
     await neighbour.query('CREATE TEMP TABLE mine (n int); INSERT INTO mine VALUES (1)');
     await ask(hog.postgresUrl, 'CREATE TABLE kept (n int); INSERT INTO kept VALUES (7)');
@@ -104,7 +107,7 @@ describe.each(['sandbox', 'process'])('limits of a database (--isolation %s)', (
     expect(file(quiet, 'memory.events')).toMatch(/^oom_kill 0$/m);
   });
 
-  it('change at once for a server that runs, and go back', async () => {
+  it('limits of a running server change at once, and can be changed back', async () => {
     const session = await connect(hog.postgresUrl);
     const started = 'SELECT pg_postmaster_start_time()::text AS at';
     const before = (await session.query(started)).rows;
@@ -122,17 +125,17 @@ describe.each(['sandbox', 'process'])('limits of a database (--isolation %s)', (
     await session.end();
   });
 
-  it('weigh one against the other where the processor is short', async () => {
+  it('processor weights share a processor that is short', async () => {
     await platform.json('db', 'set', 'quiet', '--cpu-weight', '1000');
     await platform.json('db', 'set', 'hog', '--cpu-weight', '10');
     const spinning = [await connect(hog.postgresUrl), await connect(quiet.postgresUrl)];
     const used = (database: DatabaseUrls): number => Number(/^usage_usec (\d+)/m.exec(file(database, 'cpu.stat'))?.[1]);
     const before = { hog: used(hog), quiet: used(quiet) };
     const ends = spinning.map((client) => client.query(SPIN).catch(() => {}));
-    // A hundred to one, once both have begun; a fifth of that is asked for.
+    // The weights are a hundred to one; the test asks for a fifth of that ratio, measured once both have begun.
     await until(() => used(quiet) - before.quiet > 1_000_000, { what: 'the work of the favoured' });
     const did = { hog: used(hog) - before.hog, quiet: used(quiet) - before.quiet };
-    // In this order: the other way round the one with the small share would take long to stop.
+    // The order matters: the server with the small share would take long to stop while the other runs.
     for (const { name } of [quiet, hog]) await platform.cli('db', 'stop', name);
     await Promise.all(ends);
     for (const client of spinning) await client.end().catch(() => {});
@@ -149,7 +152,7 @@ describe.each(['sandbox', 'process'])('limits of a database (--isolation %s)', (
     await held.end().catch(() => {});
   });
 
-  it('refuse processes past their number, and only there', async () => {
+  it('a limit of processes refuses further processes in its own database only', async () => {
     await platform.json('db', 'set', 'hog', '--process-limit', '16');
     const sessions = await Promise.allSettled(Array.from({ length: 20 }, () => connect(hog.postgresUrl)));
     const open = sessions.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
@@ -162,7 +165,7 @@ describe.each(['sandbox', 'process'])('limits of a database (--isolation %s)', (
     await until(() => ask(hog.postgresUrl, 'SELECT 1').catch(() => undefined), { what: 'room again' });
   });
 
-  it('hold through freeze, thaw, stop and start, also when they change meanwhile', async () => {
+  it('limits hold through freeze, thaw, stop and start, also when they change meanwhile', async () => {
     await platform.json('db', 'suspend', 'hog');
     expect(file(hog, 'cgroup.events')).toMatch(/^frozen 1$/m);
     await platform.json('db', 'set', 'hog', '--memory-limit', '200MiB');
@@ -177,7 +180,7 @@ describe.each(['sandbox', 'process'])('limits of a database (--isolation %s)', (
     expect(file(hog, 'memory.max')).toBe(String(210 * 2 ** 20));
   });
 
-  it('are those of a server that a killed platform left, and of a branch none of its source', async () => {
+  it('limits hold for a server that a killed platform left, and a branch takes over no limits of its source', async () => {
     await ask(hog.postgresUrl, 'SELECT 1');
     const pid = postmasterPid(directory(hog));
     await platform.kill9();
@@ -185,7 +188,7 @@ describe.each(['sandbox', 'process'])('limits of a database (--isolation %s)', (
     expect(postmasterPid(directory(hog))).toBe(pid);
     expect(file(hog, 'memory.max')).toBe(String(210 * 2 ** 20));
     expect(groupOf(platform.child.pid)).toBe(join(group, 'dormouse-platform'));
-    // Over it, an adopted one is ended and comes back like any other.
+    // An adopted server that exceeds the limit is ended and comes back like any other.
     await expect(ask(hog.postgresUrl, HOG)).rejects.toThrow();
     expect(await ask(hog.postgresUrl, 'SELECT n FROM kept')).toEqual({ n: 7 });
     const branch = await platform.json<DatabaseUrls>('db', 'branch', 'hog', 'twig');
@@ -196,7 +199,7 @@ describe.each(['sandbox', 'process'])('limits of a database (--isolation %s)', (
     await until(() => !existsSync(was), { what: 'the end of its group' });
   });
 
-  it('go with the flags, also from a server that a killed platform left', async () => {
+  it('limits end when their flags are removed, also for a server that a killed platform left', async () => {
     await platform.json('db', 'set', 'hog', '--memory-limit', 'default', '--process-limit', 'default');
     await ask(quiet.postgresUrl, 'SELECT 1');
     expect(file(quiet, 'memory.max')).toBe(String(160 * 2 ** 20));
@@ -209,7 +212,7 @@ describe.each(['sandbox', 'process'])('limits of a database (--isolation %s)', (
     expect(file(quiet, 'pids.max')).toBe('max');
   });
 
-  it('leave nothing behind', async () => {
+  it('limits leave no group behind', async () => {
     await platform.terminate();
     expect(groupsBelow(group)).toEqual([]);
     expect(readFileSync(join(group, 'cgroup.subtree_control'), 'latin1').trim()).toBe('');
@@ -217,7 +220,10 @@ describe.each(['sandbox', 'process'])('limits of a database (--isolation %s)', (
   });
 });
 
-/** As systemd gives a group to somebody who is not root; the working directory of the platform becomes his too. */
+/**
+ * Delegates a group to an account that is not root, as systemd does. The account also gets the working directory of the
+ * platform.
+ */
 const NOBODY = 65534;
 const AS_NOBODY = `chown ${NOBODY} . && echo $$ > "$1/cgroup.procs" && shift && exec setpriv --reuid=${NOBODY} --regid=${NOBODY} --clear-groups "$@"`;
 
@@ -242,7 +248,7 @@ describe('limits that are asked for later, of a platform that is not root’s', 
     await platform?.stop();
   });
 
-  it('are refused while a stranger is in the group, who is not moved', async () => {
+  it('limits are refused while a process of another program is in the group, and that process is not moved', async () => {
     await ask(main.postgresUrl, 'CREATE TABLE kept (n int)');
     expect(groupOf(platform.child.pid)).toBe(group);
     expect(server()).toBe(group);
@@ -259,7 +265,7 @@ describe('limits that are asked for later, of a platform that is not root’s', 
     stranger = undefined;
   });
 
-  it('hold for the server that runs already', async () => {
+  it('limits hold for a server that runs already', async () => {
     const session = await connect(main.postgresUrl);
     await platform.json('db', 'set', 'main', '--memory-limit', '128MiB', '--process-limit', '50');
     expect(groupOf(platform.child.pid)).toBe(join(group, 'dormouse-platform'));
@@ -268,11 +274,11 @@ describe('limits that are asked for later, of a platform that is not root’s', 
     await expect(session.query(HOG)).rejects.toThrow();
     await session.end().catch(() => {});
     expect(await ask(main.postgresUrl, 'SELECT count(*)::int AS n FROM kept')).toEqual({ n: 0 });
-    // Started anew, it is there from the start.
+    // After a restart the server is in its group from the start.
     expect(readFileSync(join(server(), 'memory.max'), 'latin1').trim()).toBe(String(128 * 2 ** 20));
   });
 
-  it('are kept, and hold for the next platform', async () => {
+  it('limits are kept, and hold for the next platform', async () => {
     await platform.terminate();
     expect(groupsBelow(group)).toEqual([]);
     await platform.start();
