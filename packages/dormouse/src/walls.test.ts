@@ -340,6 +340,16 @@ describe('the walls between the stages', () => {
     expect(told(into.filter(({ to }) => !to.file.endsWith('/index.ts')))).toEqual([]);
   });
 
+  it('no file has more than 400 lines, and half of the files have fewer than 90', () => {
+    const lines = readdirSync(source, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
+      .map((name) => ({ name, count: readFileSync(join(source, name), 'utf8').trimEnd().split('\n').length }))
+      .sort((a, b) => a.count - b.count);
+    expect(lines.length).toBeGreaterThan(400);
+    expect(lines.filter(({ count }) => count > 400)).toEqual([]);
+    expect(lines[Math.floor(lines.length / 2)]?.count).toBeLessThan(90);
+  });
+
   it('edge and base run without Node', () => {
     const wrong = all.filter(
       ({ from, specifier }) => ['edge', 'base'].includes(from.stage) && specifier.startsWith('node:'),
