@@ -12,7 +12,7 @@ import {
   SITUATIONS,
 } from '../support/instance-faults.ts';
 import { connectTo, type Described, type Owner, OwnerError, startOwner, testId } from '../support/instance-owner.ts';
-import { processesOf } from '../support/reaper.mjs';
+import { killProcessesOf, processesOf } from '../support/reaper.mjs';
 import { type Scratch, scratch } from '../support/scratch.ts';
 import { numberFrom, seeded, seedFromEnvironment } from '../support/seeded.ts';
 import { until } from '../support/until.ts';
@@ -55,7 +55,7 @@ beforeAll(() => {
 });
 afterAll(async () => {
   await owner?.close().catch(() => owner.kill());
-  for (const pid of processesOf(data)) process.kill(pid, 'SIGKILL');
+  killProcessesOf(data);
   if (mounted) execFileSync('umount', ['-l', data]);
   place?.remove();
 });

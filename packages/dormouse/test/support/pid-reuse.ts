@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { queryOnce, startOwner, testId } from './instance-owner.ts';
-import { processesOf } from './reaper.mjs';
+import { killProcessesOf, processesOf } from './reaper.mjs';
 import { until } from './until.ts';
 
 interface ProcessFile {
@@ -52,7 +52,7 @@ await owner.release(id);
 await owner.suspend(id);
 const old = record(directory);
 await owner.kill();
-for (const pid of processesOf(directory)) process.kill(pid, 'SIGKILL');
+killProcessesOf(directory);
 // A pid is free once its remains are reaped.
 await until(() => startTimeOf(old.pid) === undefined, { what: 'the old postmaster to be gone' });
 const stranger = await strangerAt(old.pid);

@@ -30,6 +30,22 @@ export function processesOf(directory) {
   return found;
 }
 
+/** Kills the processes that belong to `directory` now; gives their pids. One that ends meanwhile is no error. */
+export function killProcessesOf(directory) {
+  const pids = processesOf(directory);
+  for (const pid of pids) kill(pid);
+  return pids;
+}
+
+/** The end of one process may end others before they are killed: all of a sandbox end with its first process. */
+function kill(pid) {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error;
+  }
+}
+
 /** Kills the processes of `directory` until none is left, then removes it and the shared memory of its servers. */
 export function reap(directory) {
   const memory = emptyMemory();
