@@ -126,7 +126,7 @@ it('a crash recovery on a slow disk goes on when the platform is killed, and wai
   await dirty();
   const directory = join(platform.data, 'databases', database.id);
   for (const { pid } of membersOf(directory)) send(pid, 'SIGKILL');
-  await until(async () => (await state('slow')) === 'stopped', { what: 'the news of the crash' });
+  await until(async () => (await state('slow')) === 'stopped', { what: 'the report of the crash' });
   disk.limit(STANDS_STILL);
   await expect(run('SELECT 1')).rejects.toThrow(/wake|woke/);
   expect(await state('slow')).toBe('starting');

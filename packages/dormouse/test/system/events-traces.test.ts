@@ -199,7 +199,7 @@ test('Postgres binaries without a plugin for logical decoding serve databases wi
       const served = await other.create();
       const [, result] = await served.sql('CREATE TABLE t (id int)', 'SELECT 1 AS one');
       expect(result?.rows).toEqual([{ one: 1 }]);
-      await until(() => served.capture.missing !== undefined, { what: 'the news' });
+      await until(() => served.capture.missing !== undefined, { what: 'the report of the missing plugin' });
       expect(served.capture.missing).toMatch(/no test_decoding.*contrib.*--pg-bin/);
       expect(other.warnings.join('\n')).toContain('has no test_decoding');
       const doors = await other.serve();

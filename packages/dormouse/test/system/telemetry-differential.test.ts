@@ -32,9 +32,7 @@ const ONE_STATEMENT: Case['apart'] = [
   { of: 6, what: 'spans', why: "the engine of 6 made a transaction of it, today's compiler a statement" },
   { of: 6, what: 'queries', why: "the engine of 6 made a transaction of it, today's compiler a statement" },
 ];
-const OTHER_SQL: Case['apart'] = [
-  { of: 6, what: 'sql', why: "the engine of 6 wrote it elsewise than today's compiler" },
-];
+const OTHER_SQL: Case['apart'] = [{ of: 6, what: 'sql', why: "the engine of 6 wrote other SQL than today's compiler" }];
 const NOT_CONNECTED: Case['apart'] = [
   { of: 6, what: 'spans', why: 'the engine of 6 took a connection first, and then refused' },
 ];

@@ -11,10 +11,7 @@ import { until } from '../support/until.ts';
 // 2 that no other program uses: .ci/in-a-vm.
 
 const ROOT = '/sys/fs/cgroup';
-/**
- * The state of the group as in a shell in which a platform ran before, or as in a service that starts for the first
- * time.
- */
+/** Enters the group: as a shell in which a platform ran before, or as a service that starts for the first time. */
 const ENTER =
   '[ -d "$1/dormouse-platform" ] && set -- "$1/dormouse-platform" "$@" || set -- "$1" "$@"; echo $$ > "$1/cgroup.procs"; shift 2; exec "$@"';
 
