@@ -116,6 +116,7 @@ const allowed = new Set([
   'start_failed',
   'body_too_large',
   'schema_invalid',
+  'schema_missing',
   // For a header that lowers a limit to 0.
   'reply_too_large',
   'query_timeout',

@@ -29,7 +29,7 @@ import {
 } from './prisma6/index.ts';
 import { connectionInfoReply, Prisma7QueryRoutes, Prisma7TransactionRoutes } from './prisma7/index.ts';
 import type { BuildProgram, ProgramExecutor } from './program/index.ts';
-import { limitsOf, operationBounds, type RequestContent, schemaMissing } from './request/index.ts';
+import { limitsOf, operationBounds, type RequestContent } from './request/index.ts';
 import { withStatements } from './statements/index.ts';
 import { Transactions } from './transactions/index.ts';
 
@@ -149,7 +149,7 @@ export class OpenDatabase implements EngineDatabase {
     if (route.protocol === 'prisma6') {
       const { schemaHash } = route;
       schema = this.#schemas.latest(schemaHash) ?? (await this.#schemas.find(schemaHash, bounds.deadline));
-      if (schema === undefined) return schemaMissing();
+      if (schema === undefined) throw new DormouseError('schema_missing');
     }
     return largeBodies.handle(databaseId, route, request, {
       call,

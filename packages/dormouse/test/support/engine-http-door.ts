@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import { DormouseError } from '../../src/base/index.ts';
+import { DormouseError, protocolOf } from '../../src/base/index.ts';
 import { renderError } from '../../src/edge/index.ts';
 import type { EngineDatabase } from '../../src/engine/index.ts';
 import { callOf } from './bare-engine.ts';
@@ -32,7 +32,7 @@ export async function exchange(database: EngineDatabase, asked: Exchange): Promi
     return { status, body: Buffer.from(body).toString('utf8') };
   } catch (error) {
     if (!(error instanceof DormouseError)) throw error;
-    const { status, body } = renderError(error, 'prisma7');
+    const { status, body } = renderError(error, protocolOf(asked.path));
     return { status, body: Buffer.from(body).toString('utf8') };
   }
 }

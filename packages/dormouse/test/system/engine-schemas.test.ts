@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Timings } from '../../src/base/index.ts';
+import { ERRORS, Timings } from '../../src/base/index.ts';
 import { type Answer, askEngine, type BareEngine, startBareEngine, uploadOf } from '../support/bare-engine.ts';
 
 const schemaOf = (extra = ''): string => `
@@ -56,7 +56,8 @@ const raw = (query: string, parameters: unknown[] = []): object => ({
   query: { arguments: { query, parameters: JSON.stringify(parameters) }, selection: {} },
 });
 const SCHEMA = schemaOf();
-const missing = { status: 404, json: { EngineNotStarted: { reason: 'SchemaMissing' } } };
+/** The edge writes this error in the form that makes a client upload its schema (edge/render-error.ts). */
+const missing = { status: 0, code: 'schema_missing', json: ERRORS.schema_missing.message };
 const files = (): string[] => readdirSync(join(engine.schemas.path, 'schemas')).sort();
 
 describe('an uploaded schema', () => {

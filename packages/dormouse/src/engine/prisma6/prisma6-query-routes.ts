@@ -1,4 +1,4 @@
-import type { Call, MinimalReply, Prisma6QueryRoute } from '../../base/index.ts';
+import { type Call, DormouseError, type MinimalReply, type Prisma6QueryRoute } from '../../base/index.ts';
 import {
   bodyText,
   type JsonObject,
@@ -10,7 +10,6 @@ import {
   PRISMA6_TELEMETRY,
   parseBody,
   type RequestContent,
-  schemaMissing,
   telemetryOf,
   traceComment,
   writtenReply,
@@ -49,7 +48,7 @@ export class Prisma6QueryRoutes {
     const known = latest === undefined ? undefined : planner.known(latest, text);
     const body = known === undefined ? parseBody(text) : {};
     const schema = latest ?? (await schemas.find(route.schemaHash, bounds.deadline));
-    if (schema === undefined) return schemaMissing();
+    if (schema === undefined) throw new DormouseError('schema_missing');
     const query: Operation = {
       schema,
       bounds,

@@ -22,11 +22,6 @@ export function writtenWith(body: string | Uint8Array, members: object): Uint8Ar
   return Buffer.concat([bytes.subarray(0, -1), Buffer.from(`,${jsonText(members).slice(1)}`)]);
 }
 
-/** The reply that makes a Prisma 6 client upload its schema and send the query again. */
-export function schemaMissing(): MinimalReply {
-  return jsonReply(404, { EngineNotStarted: { reason: 'SchemaMissing' } });
-}
-
 /** A UTF-16 unit takes at most three bytes of UTF-8, so that the bytes of most replies need not be counted. */
 function tooLong(text: string, bytesMax: number): boolean {
   return text.length * 3 > bytesMax && Buffer.byteLength(text) > bytesMax;
