@@ -7,6 +7,6 @@
  *   own error, `internal` and `shutting_down` for calls.
  */
 export { answerJobs, type Failure, type JobAnswer, JobFailed, JobThread } from './job-thread.ts';
-export { startThread } from './start-thread.ts';
+export { spawnThread, startThread } from './start-thread.ts';
 export { answerCalls, ThreadCalls } from './thread-calls.ts';
 export { threadFile } from './thread-file.ts';

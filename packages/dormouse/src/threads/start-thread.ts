@@ -1,26 +1,36 @@
 import { Worker } from 'node:worker_threads';
 
-export interface ThreadStart {
+export interface ThreadOptions {
   readonly name: string;
-  /** The built JavaScript file of the thread, which posts one message when it is ready. */
+  /** The built JavaScript file of the thread. */
   readonly file: string;
-  readonly data: object;
-  readonly heapMbMax: number;
+  /** What the thread finds as its `workerData`. */
+  readonly data?: object;
+  readonly heapMbMax?: number;
+}
+
+/** Starts a worker thread, which keeps no process alive. */
+export function spawnThread({ name, file, data, heapMbMax }: ThreadOptions): Worker {
+  const worker = new Worker(file, {
+    name,
+    workerData: data,
+    ...(heapMbMax === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: heapMbMax } }),
+  });
+  worker.unref();
+  return worker;
+}
+
+export interface ThreadStart extends ThreadOptions {
   /** Receives the message that the thread posts when it is ready. */
   readonly onReady?: (message: unknown) => void;
 }
 
 /**
- * Starts a worker thread and returns when the thread is ready. The thread keeps no process alive. Rejects if the thread
- * ends or fails before it is ready.
+ * Starts a thread that posts one message when it is ready, and returns then. Rejects if the thread ends or fails before
+ * it is ready.
  */
-export async function startThread({ name, file, data, heapMbMax, onReady }: ThreadStart): Promise<Worker> {
-  const worker = new Worker(file, {
-    name,
-    workerData: data,
-    resourceLimits: { maxOldGenerationSizeMb: heapMbMax },
-  });
-  worker.unref();
+export async function startThread({ onReady, ...options }: ThreadStart): Promise<Worker> {
+  const worker = spawnThread(options);
   await new Promise<void>((resolve, reject) => {
     // Not removeAllListeners: that would also remove the Worker's own listeners, by which it receives messages.
     const settle = (error?: Error): void => {

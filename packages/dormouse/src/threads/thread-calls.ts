@@ -1,5 +1,6 @@
-import { type MessagePort, Worker } from 'node:worker_threads';
+import type { MessagePort, Worker } from 'node:worker_threads';
 import { DormouseError, type ErrorCode } from '../base/index.ts';
+import { spawnThread } from './start-thread.ts';
 
 /**
  * The calls that a thread answers, declared once as a type: each call's name with its parameters and its result. Both
@@ -75,9 +76,8 @@ export class ThreadCalls<Calls extends CallTable> {
   }
 
   #start(): Worker {
-    const { name, file } = this.#options;
-    const worker = new Worker(file, { name });
-    worker.unref();
+    const { name } = this.#options;
+    const worker = spawnThread(this.#options);
     worker.on('message', (reply: Reply) => {
       const pending = this.#pending.get(reply.id);
       this.#pending.delete(reply.id);

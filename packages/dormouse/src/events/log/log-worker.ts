@@ -71,7 +71,6 @@ const answers: LogCalls = {
 /** What a failure of SQLite means to the platform. */
 function codeOf(error: unknown): ErrorCode {
   if (error instanceof DormouseError) return error.code;
-  if (/disk is full|ENOSPC/.test(String(error))) return 'disk_full';
   return diskFailure((error as { code?: unknown }).code) ?? 'internal';
 }
 

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Worker } from 'node:worker_threads';
-import { threadFile } from '../../threads/index.ts';
+import { spawnThread, threadFile } from '../../threads/index.ts';
 import { REPLICATION_ROLE } from '../administration/index.ts';
 import type { Endpoint } from '../contract/index.ts';
 import { type Account, spawnIdentity } from '../machine/index.ts';
@@ -43,10 +42,8 @@ export async function baseBackup(options: BaseBackupOptions): Promise<number> {
     owner: account.dropped ? (spawnIdentity(account) as Owner) : undefined,
     slot: `branch_${randomBytes(6).toString('hex')}`,
   };
-  const worker = new Worker(threadFile('base-backup-worker', import.meta.url), {
-    name: 'dormouse-branch',
-    workerData: order,
-  });
+  const file = threadFile('base-backup-worker', import.meta.url);
+  const worker = spawnThread({ name: 'dormouse-branch', file, data: order });
   let abort: (() => void) | undefined;
   try {
     return await new Promise<number>((resolve, reject) => {

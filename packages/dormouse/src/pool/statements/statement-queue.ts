@@ -40,7 +40,7 @@ export class StatementQueue {
 
   /** Takes the first statement that waits, if it may be sent. */
   takeWaiting(): PendingStatement | undefined {
-    const [first] = this.waiting;
+    const first = this.waiting[0];
     if (first === undefined || !this.maySend(first)) return undefined;
     this.waiting.shift();
     return first;
