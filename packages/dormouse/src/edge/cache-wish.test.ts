@@ -61,7 +61,7 @@ describe('parseInvalidation', () => {
     '{"tags":"some"}',
     '{"tags":[1]}',
     '{"tags":["a","b","c","d","e","f"]}',
-  ])('refuses %s', (body) => {
+  ])('the invalidation body `%s` is refused', (body) => {
     expect(() => parseInvalidation(bytes(body))).toThrow(expect.objectContaining({ code: 'request_invalid' }));
   });
 });

@@ -85,7 +85,7 @@ async function ask({ model, operation, args }: RandomRead): Promise<void> {
 }
 
 describe('reads of Prisma 7', () => {
-  it('of random form get the same reply from programs as from the runtime', async () => {
+  it('reads of random form by Prisma 7 get the same reply from programs as from the runtime', async () => {
     const before = engine.executions();
     let asked = 0;
     await fc.assert(
@@ -106,7 +106,7 @@ describe('reads of Prisma 7', () => {
 });
 
 describe('generated values', () => {
-  it('are new for each record, in the form of their generator', async () => {
+  it('generated values are new for each record, in the form of the generator', async () => {
     const before = engine.executions();
     const ids: string[] = [];
     for (let number = 100; number < 105; number++) {
@@ -222,7 +222,7 @@ describe("the comments of a client's query", () => {
   const commented = (plan: string, comments: Record<string, string>): string =>
     JSON.stringify({ ...JSON.parse(plan), comments });
 
-  it('follow the statement in the form in which the runtime writes them', async () => {
+  it('the comments of a query follow the statement in the form in which the runtime writes comments', async () => {
     const plan = samplePlan('SELECT current_query() AS v', 'string');
     const text = fc.string({ unit: 'grapheme', maxLength: 12 });
     const awkward = fc.constantFrom("it's */ 100%", '', '__proto__', 'ä', 'Z', 'a', '\0');
@@ -244,7 +244,7 @@ describe("the comments of a client's query", () => {
     expect(program.json.data).toEqual([{ v: "SELECT current_query() AS v /*a='1',b='it\\'s%20*%2F%20100%25'*/" }]);
   });
 
-  it('follow also the statements that a program leaves to the runtime, and only those of their request', async () => {
+  it('the comments of a query follow also the statements that a program leaves to the runtime, and only the statements of the same request', async () => {
     const plan = JSON.parse(samplePlan('SELECT right(current_query(), 20) AS v WHERE 1 IN ', 'string'));
     const { args } = plan.plan.args.expr;
     const tuple = { type: 'parameterTuple', itemPrefix: '', itemSeparator: ',', itemSuffix: '' };
@@ -306,13 +306,13 @@ describe('the execution of a program', () => {
       {},
       { json: { code: 'P2010' } },
     ],
-  ])('ends with the error of the runtime because of %s', async (_name, plan, options, expected) => {
+  ])('the execution of a program ends with the error of the runtime because of %s', async (_name, plan, options, expected) => {
     const { runtime, program } = await bothOf(plan, options);
     expect(program).toEqual(runtime);
     expect(program).toMatchObject(expected);
   });
 
-  it('gives the same reply for many rows, and lets other requests have their turn', async () => {
+  it('a program gives the same reply as the runtime for many rows, and lets other requests have a turn', async () => {
     const plan = samplePlan("SELECT repeat('é', 10) || i AS v FROM generate_series(1, 60000) i", 'string');
     const [rows] = await alongside(async () => {
       const { runtime, program } = await bothOf(plan);
@@ -322,7 +322,7 @@ describe('the execution of a program', () => {
     expect(rows).toBe(60_000);
   });
 
-  it('ends a join of all rows with all rows once the reply is too large, and lets others have their turn', async () => {
+  it('a program ends a join of all rows with all rows once the reply is too large, and lets other requests have a turn', async () => {
     const plan = joinPlan(
       'SELECT i AS id FROM generate_series(1, 5000) i',
       'SELECT i AS other FROM generate_series(1, 5000) i',
@@ -338,7 +338,7 @@ describe('the execution of a program', () => {
     expect(turns).toBeGreaterThan(8);
   });
 
-  it('lets others have their turn during a join of many rows, and ends it when the client is gone', async () => {
+  it('a program lets other requests have a turn during a join of many rows, and ends the join when the client is gone', async () => {
     const plan = joinPlan(
       'SELECT i AS id FROM generate_series(1, 150000) i',
       'SELECT i AS other FROM generate_series(1, 150000) i WHERE i % 100 = 0',
@@ -359,7 +359,7 @@ describe('the execution of a program', () => {
     expect(await asking).toMatchObject({ code: 'interrupted' });
   });
 
-  it('follows changes of the columns of a table', async () => {
+  it('a program follows changes of the columns of a table', async () => {
     await engine.sql('CREATE TABLE changing (v int); INSERT INTO changing VALUES (1)');
     const plan = samplePlan('SELECT * FROM changing', 'int');
     const asked = async (): Promise<unknown> => (await bothOf(plan)).program.json.data;
@@ -407,7 +407,7 @@ describe('queries of every type by the JSON protocol', () => {
   it.each<[string, fc.Arbitrary<SampleQuery>, 'ask' | 'askAndUndo', number]>([
     ['reads', sampleRead, 'ask', 400],
     ['writes', sampleWrite, 'askAndUndo', 200],
-  ])('that are %s get the same reply from programs as from the runtime', async (_name, arbitrary, ask, numRuns) => {
+  ])('%s of every type by the JSON protocol get the same reply from programs as from the runtime', async (_name, arbitrary, ask, numRuns) => {
     const before = engine.executions();
     let asked = 0;
     let errors = 0;
@@ -425,7 +425,7 @@ describe('queries of every type by the JSON protocol', () => {
     expect(byProgram).toBeGreaterThan(asked * 0.5);
   });
 
-  it('in a batch get the same reply from programs as from the runtime', async () => {
+  it('queries of every type in a batch get the same reply from programs as from the runtime', async () => {
     const before = engine.executions();
     const batch = fc.tuple(fc.array(sampleRead, { minLength: 2, maxLength: 3 }), fc.boolean());
     await fc.assert(
@@ -438,7 +438,7 @@ describe('queries of every type by the JSON protocol', () => {
     expect(engine.executions().byProgram - before.byProgram).toBeGreaterThan(60 * ROUNDS);
   });
 
-  it('that are findUniques compiled to one query get the same replies from programs as from the runtime', async () => {
+  it('findUniques of every type that are compiled to one query get the same replies from programs as from the runtime', async () => {
     const before = engine.executions();
     let asked = 0;
     await fc.assert(
@@ -452,7 +452,7 @@ describe('queries of every type by the JSON protocol', () => {
     expect(engine.executions().byProgram - before.byProgram).toBeGreaterThan(asked * 0.3);
   });
 
-  it('get the same reply also in a thread for large bodies', async () => {
+  it('queries of every type get the same reply from programs as from the runtime also in a thread for large bodies', async () => {
     const there = openOracle(engine, 0);
     const doors = await openPrisma6Requests([there.database, there.runtimeDatabase], EVERY_TYPE_SCHEMA);
     const kinds: [fc.Arbitrary<SampleQuery>, 'ask' | 'askAndUndo'][] = [

@@ -22,7 +22,7 @@ describe('limits of a database', () => {
     ['cpuWeight', '10000', 10_000],
     ['processLimit', '16', 16],
     ['tempLimitBytes', '1GiB', 2 ** 30],
-  ] as const)('reads %s %s', (name, text, value) => {
+  ] as const)('the value of the limit %s is read from the text %s', (name, text, value) => {
     expect(parseLimit(name, text)).toBe(value);
   });
 
@@ -35,7 +35,7 @@ describe('limits of a database', () => {
     ['cpuWeight', 'none', 'from 1 to 10000'],
     ['processLimit', '17.5', 'a whole number from 16'],
     ['tempLimitBytes', '5B', 'from 1KiB'],
-  ] as const)('refuses %s %s', (name, text, words) => {
+  ] as const)('for the limit %s, the value %s is refused', (name, text, words) => {
     expect(() => parseLimit(name, text)).toThrow(words);
   });
 });
@@ -119,7 +119,7 @@ describe('ports, counts, addresses, regions', () => {
     expect(() => parseCount(text)).toThrow(refused);
   });
   it.each(['', 'db.example.com', 'ftp://a', 'http://', 'http://u:p@a', 'http://a/?b', 'http://a/#b', 'localhost:44'])(
-    'refuses the address %j',
+    'the address %j is refused',
     (text) => {
       expect(() => parseHttpUrl(text)).toThrow(refused);
     },

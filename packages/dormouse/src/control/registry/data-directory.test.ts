@@ -141,7 +141,7 @@ describe('openDataDirectory', () => {
     );
   });
 
-  it.skipIf(!existsSync('/proc/self'))('says that nothing can be made in a place like /proc', () => {
+  it.skipIf(!existsSync('/proc/self'))('a place like /proc is refused as a data directory, because nothing can be made there', () => {
     for (const place of ['/proc/dormouse', '/proc/dormouse/deeper']) {
       expect(() => openDataDirectory(place, OPTIONS)).toThrow(expect.objectContaining({ code: 'data_unusable' }));
     }

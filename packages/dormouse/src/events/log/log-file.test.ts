@@ -84,7 +84,7 @@ test('the same transaction cannot be appended twice, and a failed append leaves 
   expect(file.state()).toMatchObject({ storedLsn: 120n, events: 2 });
 });
 
-test('pieces of a transaction are invisible until it is complete, and are dropped if it never is', () => {
+test('pieces of a transaction are invisible until the transaction is complete, and are dropped if the transaction is never complete', () => {
   const file = logFile();
   file.append(batch(110n, transaction(100n, 1)));
   file.append(batch(undefined, transaction(200n, 3)));

@@ -10,7 +10,7 @@ import { controllersOf, groupFiles, limitsOf } from './limits.ts';
 const MiB = 2 ** 20;
 
 describe('the limits of a database', () => {
-  it('are the platform’s where a database has none of its own', () => {
+  it('the limits of the platform apply where a database has no limit of its own', () => {
     const defaults = { ...NO_LIMITS, memoryLimitBytes: 256 * MiB, cpuWeight: 50 };
     expect(limitsOf(defaults, { cpuLimit: 2, memoryLimitBytes: Number.POSITIVE_INFINITY })).toEqual({
       ...NO_LIMITS,
@@ -19,14 +19,14 @@ describe('the limits of a database', () => {
     });
   });
 
-  it('ask the kernel only for the controllers that they need', () => {
+  it('the limits of a database ask the kernel only for the controllers that are needed', () => {
     expect(controllersOf(NO_LIMITS)).toEqual([]);
     expect(controllersOf({ ...NO_LIMITS, tempLimitBytes: MiB })).toEqual([]);
     expect(controllersOf({ ...NO_LIMITS, cpuWeight: 99, processLimit: 20 })).toEqual(['cpu', 'pids']);
     expect(controllersOf({ ...NO_LIMITS, memoryLimitBytes: MiB, cpuLimit: 1 })).toEqual(['memory', 'cpu']);
   });
 
-  it('are written in the kernel’s format', () => {
+  it('the limits of a database are written in the kernel’s format', () => {
     expect(groupFiles(NO_LIMITS)).toEqual({
       memory: [
         ['memory.oom.group', '0'],
@@ -72,7 +72,7 @@ describe('the control groups for limits', () => {
   };
   const limited = { ...NO_LIMITS, memoryLimitBytes: 128 * MiB };
 
-  it('are not touched until a limit is asked for', async () => {
+  it('control groups are not touched until a limit is asked for', async () => {
     const made = groups('cpu memory pids');
     await made.enable(NO_LIMITS);
     await made.change('one', { ...NO_LIMITS, tempLimitBytes: MiB });
@@ -81,7 +81,7 @@ describe('the control groups for limits', () => {
     expect(() => readFileSync(join(mount, 'own/dormouse-0123456789ab/cgroup.subtree_control'))).toThrow();
   });
 
-  it('are refused with what is missing, and nothing is changed', async () => {
+  it('limits without a controller are refused with what is missing, and nothing is changed', async () => {
     const made = groups('cpu pids');
     expect(made.obstacle(NO_LIMITS)).toBeUndefined();
     expect(made.obstacle(limited)).toContain('no controller for memory');
@@ -93,7 +93,7 @@ describe('the control groups for limits', () => {
     expect(made.on).toBe(false);
   });
 
-  it('are refused where there are no control groups at all', async () => {
+  it('limits are refused where there are no control groups at all', async () => {
     const nowhere = new LimitGroups({
       place: undefined,
       name: 'dormouse-0123456789ab',
@@ -105,7 +105,7 @@ describe('the control groups for limits', () => {
     await expect(nowhere.enable(limited)).rejects.toMatchObject({ code: 'limits_unavailable' });
   });
 
-  it('take in a start that waits, after its limits were written', async () => {
+  it('a control group takes in a start that waits, after the limits of the group were written', async () => {
     const made = groups('cpu memory pids');
     await made.enable(limited);
     expect(made.on).toBe(true);

@@ -38,7 +38,7 @@ function read(
 }
 
 describe('the tar reader', () => {
-  it('reads an archive that tar wrote, whatever pieces it comes in', () => {
+  it('the tar reader reads an archive that tar wrote, whatever pieces the archive comes in', () => {
     mkdirSync(join(directory, 'base'));
     writeFileSync(join(directory, 'base', 'empty'), '', { mode: 0o600 });
     writeFileSync(join(directory, 'base', 'block'), 'b'.repeat(512), { mode: 0o600 });
@@ -69,7 +69,7 @@ describe('the tar reader', () => {
     expect(read(archive.subarray(0, archive.length - 9000), [512]).ended).toBe(false);
   });
 
-  it('refuses bytes that are not an archive', () => {
+  it('the tar reader refuses bytes that are not an archive', () => {
     expect(() => read(Buffer.alloc(512, 7), [512])).toThrow(TarError);
   });
 });

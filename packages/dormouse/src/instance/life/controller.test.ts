@@ -55,7 +55,7 @@ async function running(w: World): Promise<void> {
 }
 
 describe('holds on a database', () => {
-  it('share one start of the server', async () => {
+  it('holds on a database share one start of the server', async () => {
     const w = world();
     const holds = Array.from({ length: 200 }, () => watch(w.controller.hold(w.in(1000))));
     await w.clock.advance(20);
@@ -64,7 +64,7 @@ describe('holds on a database', () => {
     expect(w.controller.holds).toBe(200);
   });
 
-  it('are given at once while the server runs, and not before', async () => {
+  it('a hold is given at once while the server runs, and not before', async () => {
     const w = world();
     expect(w.controller.tryHold()).toBeUndefined();
     await running(w);
@@ -75,7 +75,7 @@ describe('holds on a database', () => {
     expect(w.controller.holds).toBe(0);
   });
 
-  it('have a deadline each while they are waited for', async () => {
+  it('each hold that is waited for has a separate deadline', async () => {
     const w = world();
     w.server.plan.startMs = 50;
     const short = watch(w.controller.hold(w.in(10)));
@@ -87,7 +87,7 @@ describe('holds on a database', () => {
     expect(w.controller.holds).toBe(1);
   });
 
-  it('keep the server from being frozen, however long they are open', async () => {
+  it('an open hold keeps the server from being frozen, however long the hold is open', async () => {
     const w = world();
     const hold = watch(w.controller.hold(w.in(1000)));
     await w.clock.advance(60_000);
@@ -99,7 +99,7 @@ describe('holds on a database', () => {
     expect(w.controller.state).toBe('suspended');
   });
 
-  it('that are asked for while the server freezes wait and wake it', async () => {
+  it('a hold that is asked for while the server freezes waits and wakes the server', async () => {
     const w = world();
     await running(w);
     w.server.plan.otherMs = 5;
@@ -111,7 +111,7 @@ describe('holds on a database', () => {
     expect(w.states.slice(-3)).toEqual(['suspended', 'waking', 'running']);
   });
 
-  it('that are asked for while the server stops wait and start it', async () => {
+  it('a hold that is asked for while the server stops waits and starts the server', async () => {
     const w = world();
     await running(w);
     const stop = watch(w.controller.stop());
@@ -125,14 +125,14 @@ describe('holds on a database', () => {
 });
 
 describe('the rest of a database', () => {
-  it('leads from running to suspended to stopped', async () => {
+  it('the rest of a database leads from running to suspended to stopped', async () => {
     const w = world();
     await running(w);
     await w.clock.advance(20_000);
     expect(w.states).toEqual(['starting', 'running', 'suspending', 'suspended', 'stopping', 'stopped']);
   });
 
-  it('begins a while after the last activity', async () => {
+  it('the rest of a database begins a while after the last activity', async () => {
     const w = world();
     await running(w);
     for (let round = 0; round < 20; round++) {
@@ -142,7 +142,7 @@ describe('the rest of a database', () => {
     }
   });
 
-  it('stays at suspended while a session is open, and goes on to stopped after the last session has ended', async () => {
+  it('the rest of a database stays at suspended while a session is open, and goes on to stopped after the last session has ended', async () => {
     const w = world();
     await running(w);
     const session = w.controller.openSession();
@@ -153,7 +153,7 @@ describe('the rest of a database', () => {
     expect(w.controller.state).toBe('stopped');
   });
 
-  it('can be forced by a caller', async () => {
+  it('a caller can force the rest of a database', async () => {
     const w = world();
     await running(w);
     const suspended = watch(w.controller.suspend());
@@ -167,7 +167,7 @@ describe('the rest of a database', () => {
     expect('value' in stopped && w.controller.state === 'stopped').toBe(true);
   });
 
-  it('by force waits for open holds for a bounded time, and gives no hold meanwhile', async () => {
+  it('a forced rest of a database waits for open holds for a bounded time, and no hold is given meanwhile', async () => {
     const w = world();
     const held = watch(w.controller.hold(w.in(1000)));
     await w.clock.advance(20);
@@ -186,7 +186,7 @@ describe('the rest of a database', () => {
     expect(w.controller.tryHold()).toBeDefined();
   });
 
-  it('by a forced stop ends the open holds, whose release then does nothing', async () => {
+  it('a forced stop ends the open holds, and the release of an ended hold does nothing', async () => {
     const w = world();
     const held = watch(w.controller.hold(w.in(1000)));
     await w.clock.advance(20);
@@ -200,7 +200,7 @@ describe('the rest of a database', () => {
     fresh?.release();
   });
 
-  it('leaves the server running if the freeze fails', async () => {
+  it('a freeze that fails leaves the server running', async () => {
     const w = world();
     await running(w);
     w.server.plan.suspendFails = true;
@@ -211,7 +211,7 @@ describe('the rest of a database', () => {
 });
 
 describe('a change of the settings of rest', () => {
-  it('takes effect at once, while the database runs and while it is suspended', async () => {
+  it('a change of the settings of rest takes effect at once, in a running and in a suspended database', async () => {
     const w = world({ suspendAfterMs: Number.POSITIVE_INFINITY, stopAfterMs: Number.POSITIVE_INFINITY });
     await running(w);
     await w.clock.advance(100_000);
@@ -233,7 +233,7 @@ describe('a change of the settings of rest', () => {
 describe('a database that is always on', () => {
   const on = { alwaysOn: true };
 
-  it('neither suspends nor stops, and wakes or starts when the setting is made', async () => {
+  it('a database that is always on neither suspends nor stops, and wakes or starts when the setting is made', async () => {
     const w = world();
     w.controller.setRest({ ...REST, ...on });
     await w.clock.advance(1_000_000);
@@ -246,7 +246,7 @@ describe('a database that is always on', () => {
     expect(w.controller.state).toBe('running');
   });
 
-  it('starts after the search for an earlier server, not before', async () => {
+  it('a database that is always on starts after the search for an earlier server, not before', async () => {
     const w = world(on);
     w.server.plan.otherMs = 50;
     void w.controller.adopt();
@@ -256,7 +256,7 @@ describe('a database that is always on', () => {
     expect(w.controller.state).toBe('running');
   });
 
-  it('starts again after a crash without a query, ever later if it crashes again and again', async () => {
+  it('a database that is always on starts again after a crash without a query, ever later after repeated crashes', async () => {
     const w = world();
     w.controller.setRest({ ...REST, ...on });
     await w.clock.advance(100_000);
@@ -273,7 +273,7 @@ describe('a database that is always on', () => {
     expect(w.server.starts - before).toBeLessThan(10);
   });
 
-  it('is started again after a failed start without a query', async () => {
+  it('a database that is always on is started again after a failed start without a query', async () => {
     const w = world(on);
     w.server.plan.startFails = true;
     w.controller.setRest({ ...REST, ...on });
@@ -284,7 +284,7 @@ describe('a database that is always on', () => {
     expect(w.controller.state).toBe('running');
   });
 
-  it.each(['suspend', 'stop'] as const)('stays where `%s` put it until it is needed', async (verb) => {
+  it.each(['suspend', 'stop'] as const)('a database that is always on rests after `%s` until a caller needs the database', async (verb) => {
     const w = world();
     w.controller.setRest({ ...REST, ...on });
     await w.clock.advance(100);
@@ -297,7 +297,7 @@ describe('a database that is always on', () => {
     expect(w.controller.state).toBe('running');
   });
 
-  it('starts again after work on its files, unless a caller had made it rest before', async () => {
+  it('after work on the files of a database that is always on, the database starts again, unless a caller had made the database rest before', async () => {
     const w = world();
     w.controller.setRest({ ...REST, ...on });
     await w.clock.advance(100);
@@ -322,7 +322,7 @@ describe('a database that is always on', () => {
     expect(w.controller.state).toBe('stopped');
   });
 
-  it('ends when the platform ends', async () => {
+  it('a database that is always on stops when the platform ends', async () => {
     const w = world();
     w.controller.setRest({ ...REST, ...on });
     await w.clock.advance(100);
@@ -333,7 +333,7 @@ describe('a database that is always on', () => {
 });
 
 describe('scarce memory', () => {
-  it('stops a suspended database, with or without sessions, and no other', async () => {
+  it('scarce memory stops a suspended database, with or without sessions, and no other database', async () => {
     const w = world();
     await running(w);
     w.controller.openSession();
@@ -345,7 +345,7 @@ describe('scarce memory', () => {
     expect([yielded.value, w.controller.state]).toEqual([true, 'stopped']);
   });
 
-  it('makes callers that need the database meanwhile wait for its next start', async () => {
+  it('callers that need a database while scarce memory stops the database wait for the next start', async () => {
     const w = world();
     await running(w);
     await w.clock.advance(2000);
@@ -381,7 +381,7 @@ describe('idle tasks', () => {
     return { one, seen };
   }
 
-  it('are done once before the freeze', async () => {
+  it('idle tasks are done once before the freeze', async () => {
     const { one, seen } = idleTasks(() => w.clock, 300);
     const w = world({}, one);
     await running(w);
@@ -391,7 +391,7 @@ describe('idle tasks', () => {
     expect([seen.begun, seen.ended, w.controller.state]).toEqual([1, 1, 'suspended']);
   });
 
-  it('are given up for a query, which does not wait for them', async () => {
+  it('idle tasks are given up for a query, which does not wait for the end of the tasks', async () => {
     const { one, seen } = idleTasks(() => w.clock, 300, 50);
     const w = world({}, one);
     await running(w);
@@ -405,7 +405,7 @@ describe('idle tasks', () => {
     expect([seen.begun, seen.ended, w.controller.state]).toEqual([1, 1, 'suspended']);
   });
 
-  it.each(['suspend', 'stop'] as const)('are given up for `%s`', async (verb) => {
+  it.each(['suspend', 'stop'] as const)('idle tasks are given up for `%s`', async (verb) => {
     const { one, seen } = idleTasks(() => w.clock, 300, 50);
     const w = world({}, one);
     await running(w);
@@ -417,7 +417,7 @@ describe('idle tasks', () => {
 });
 
 describe('a server that cannot be frozen', () => {
-  it('is tried again only after a pause', async () => {
+  it('the freeze of a server that cannot be frozen is tried again only after a pause', async () => {
     const w = world({ suspendAfterMs: 0 });
     w.server.plan.otherMs = 0;
     w.server.plan.suspendFails = true;
@@ -431,7 +431,7 @@ describe('a server that cannot be frozen', () => {
 });
 
 describe('a server that does not start', () => {
-  it('fails its waiters, and is started again for the next caller after the pause of the back-off', async () => {
+  it('a server that does not start fails the waiters, and is started again for the next caller after the pause of the back-off', async () => {
     const w = world();
     w.server.plan.startFails = true;
     w.server.plan.startMs = 1;
@@ -451,7 +451,7 @@ describe('a server that does not start', () => {
     expect(w.controller.failure).toBeUndefined();
   });
 
-  it('tells the reason to a caller that waited through the back-off in vain', async () => {
+  it('a caller that waited through the back-off in vain is told why the server does not start', async () => {
     const w = world();
     w.server.plan.startFails = true;
     const first = watch(w.controller.hold(w.in(1000)));
@@ -464,7 +464,7 @@ describe('a server that does not start', () => {
 });
 
 describe('a crash of the server', () => {
-  it('ends the generation, is told to listeners, and is followed by a start for the next hold', async () => {
+  it('a crash of the server ends the generation, is told to listeners, and is followed by a start for the next hold', async () => {
     const w = world();
     const told: string[] = [];
     w.controller.attach({
@@ -483,7 +483,7 @@ describe('a crash of the server', () => {
   });
 
   it.each(['suspending', 'suspended', 'waking'] as const)(
-    'while the database is %s keeps no caller waiting',
+    'a crash of the server while the database is %s keeps no caller waiting',
     async (state) => {
       const w = world();
       await running(w);
@@ -511,7 +511,7 @@ describe('a crash of the server', () => {
 });
 
 describe('attachments', () => {
-  it('are told before a stop, and delay it for a bounded time only', async () => {
+  it('attachments are told before a stop, and delay the stop for a bounded time only', async () => {
     const w = world();
     const told: string[] = [];
     w.controller.attach({ started() {}, stopping: () => new Promise(() => {}), stopped: () => told.push('stopped') });
@@ -541,7 +541,7 @@ describe('attachments', () => {
     return { turns };
   }
 
-  it('finish what is under way before a rest, while the server still serves', async () => {
+  it('attachments finish what is under way before a rest, while the server still serves', async () => {
     const w = world();
     const { turns } = settler(w, 120_000);
     await running(w);
@@ -561,7 +561,7 @@ describe('attachments', () => {
     expect(w.controller.state).toBe('stopping');
   });
 
-  it('finish what is under way before a forced rest too, unless the server is needed', async () => {
+  it('attachments finish what is under way before a forced rest too, unless the server is needed', async () => {
     const w = world();
     const { turns } = settler(w, 30_000);
     await running(w);
@@ -585,7 +585,7 @@ describe('attachments', () => {
     ['stop', 60_000],
     ['shutting_down', 10_000],
     ['database_deleted', 0],
-  ])('are hurried when a stop has waited for long enough: %s', async (how, ms) => {
+  ])('attachments are hurried when a stop has waited for long enough: %s', async (how, ms) => {
     const w = world();
     settler(w, 300_000);
     await running(w);
@@ -596,7 +596,7 @@ describe('attachments', () => {
     expect('value' in done).toBe(true);
   });
 
-  it('are told of a stop while the server is not frozen', async () => {
+  it('attachments are told of a stop while the server is not frozen', async () => {
     const w = world();
     const actual: string[] = [];
     w.controller.attach({ started() {}, stopping: async () => void actual.push(w.server.actual), stopped() {} });
@@ -606,7 +606,7 @@ describe('attachments', () => {
     expect(actual).toEqual(['up']);
   });
 
-  it('are not told of a thaw, and are told at once of a server that is up already', async () => {
+  it('attachments are not told of a thaw, and are told at once of a server that is up already', async () => {
     const w = world();
     await running(w);
     let started = 0;
@@ -620,7 +620,7 @@ describe('attachments', () => {
 });
 
 describe('an adopted server', () => {
-  it('counts as running, is announced to attachments, and rests when idle', async () => {
+  it('an adopted server counts as running, is announced to attachments, and rests when idle', async () => {
     const w = world();
     w.server.adoptable = true;
     const adopted = watch(w.controller.adopt());
@@ -632,7 +632,7 @@ describe('an adopted server', () => {
 });
 
 describe('a server that recovers for long', () => {
-  it('and was started by an earlier platform counts as starting, and is waited for', async () => {
+  it('a server that recovers for long and was started by an earlier platform counts as starting, and is waited for', async () => {
     const w = world();
     w.server.adoptable = 'starting';
     w.server.plan.startMs = 600_000;
@@ -648,8 +648,8 @@ describe('a server that recovers for long', () => {
 
   it.each([
     ['a stop', 'stopped', (controller: Controller) => controller.stop()],
-    ['the end', 'stopped', (controller: Controller) => controller.close('shutting_down')],
-  ] as const)('is broken off for %s, once that has waited', async (_, state, stop) => {
+    ['the end of the platform', 'stopped', (controller: Controller) => controller.close('shutting_down')],
+  ] as const)('%s breaks off a long recovery of the server, but only after a wait', async (_, state, stop) => {
     const w = world();
     w.server.plan.startMs = 600_000;
     void watch(w.controller.hold(w.in(1000)));
@@ -663,7 +663,7 @@ describe('a server that recovers for long', () => {
 });
 
 describe('a hold that is asked for during the adoption', () => {
-  it.each([true, false])('waits for the end of the adoption (server found: %s)', async (adoptable) => {
+  it.each([true, false])('a hold that is asked for during the adoption waits for the end of the adoption (server found: %s)', async (adoptable) => {
     const w = world();
     w.server.adoptable = adoptable;
     w.server.plan.otherMs = 50;
@@ -677,7 +677,7 @@ describe('a hold that is asked for during the adoption', () => {
 });
 
 describe('the close of a database', () => {
-  it('stops the server, and refuses waiters and later callers', async () => {
+  it('the close of a database stops the server, and refuses waiters and later callers', async () => {
     const w = world();
     const waiting = watch(w.controller.hold(w.in(1000)));
     const close = watch(w.controller.close('shutting_down'));
@@ -710,7 +710,7 @@ describe('work on the files of a stopped server', () => {
     };
   }
 
-  it('begins after the stop, and makes callers that need the server wait', async () => {
+  it('work on the files of a server begins after the stop, and makes callers that need the server wait', async () => {
     const w = world();
     await running(w);
     const files = work();
@@ -727,7 +727,7 @@ describe('work on the files of a stopped server', () => {
     expect(w.server.starts).toBe(2);
   });
 
-  it('is asked to end for a caller that needs the server, where it yields', async () => {
+  it('work on the files of a stopped server is asked to end for a caller that needs the server, where the work yields', async () => {
     const w = world();
     const files = work();
     const done = watch(w.controller.whileStopped(true, files.run));
@@ -739,7 +739,7 @@ describe('work on the files of a stopped server', () => {
     expect(hold.value).toBeDefined();
   });
 
-  it('keeps the server stopped until the last of several pieces of work has ended', async () => {
+  it('work on the files keeps the server stopped until the last of several pieces of work has ended', async () => {
     const w = world();
     const [first, second] = [work(), work()];
     const done = [first, second].map((files) => watch(w.controller.whileStopped(false, files.run)));
@@ -753,7 +753,7 @@ describe('work on the files of a stopped server', () => {
     expect(hold.value).toBeDefined();
   });
 
-  it.each(['database_deleted', 'shutting_down'] as const)('is asked to end at a close: %s', async (reason) => {
+  it.each(['database_deleted', 'shutting_down'] as const)('work on the files of a stopped server is asked to end at a close of the database: %s', async (reason) => {
     const w = world();
     const done = watch(w.controller.whileStopped(false, work().run));
     await w.clock.advance(10);

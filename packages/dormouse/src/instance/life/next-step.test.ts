@@ -72,17 +72,17 @@ const TABLE: readonly Row[] = [
 ];
 
 describe('the decision of what a database does next', () => {
-  it.each(TABLE)('for a %s database in the situation %j is: %s', (state, facts, step) => {
+  it.each(TABLE)('the next step of a %s database in the situation %j is: %s', (state, facts, step) => {
     expect(nextStep(state, { ...QUIET, ...facts })).toBe(step);
   });
 
-  it('is to wait in every transient state, whatever the situation', () => {
+  it('the next step in every transient state is to wait, whatever the situation', () => {
     for (const state of ['starting', 'suspending', 'waking', 'stopping'] as const) {
       for (const situation of situations()) expect(nextStep(state, situation)).toBe('wait');
     }
   });
 
-  it('suspends a running database only while no hold is open and no idle task or settling runs', () => {
+  it('the next step suspends a running database only while no hold is open and no idle task or settling runs', () => {
     const found = situationsOf('running', 'suspend');
     expect(found.length).toBeGreaterThan(0);
     for (const situation of found) {
@@ -93,7 +93,7 @@ describe('the decision of what a database does next', () => {
     }
   });
 
-  it('stops a running or failed database only when a caller forces it to', () => {
+  it('the next step stops a running or failed database only when a caller forces the stop', () => {
     for (const state of ['running', 'failed'] as const) {
       for (const situation of situations()) {
         expect(nextStep(state, situation) === 'stop').toBe(situation.forcedStop);
@@ -101,7 +101,7 @@ describe('the decision of what a database does next', () => {
     }
   });
 
-  it('stops a suspended database that no caller forces only without waiters and sessions, and never one kept on', () => {
+  it('the next step stops a suspended database that no caller forces only without waiters and sessions, and never a database kept on', () => {
     const found = situationsOf('suspended', 'stop').filter(({ forcedStop }) => !forcedStop);
     expect(found.length).toBeGreaterThan(0);
     for (const situation of found) {
@@ -109,13 +109,13 @@ describe('the decision of what a database does next', () => {
     }
   });
 
-  it('never starts a database while work on its files is under way', () => {
+  it('the next step never starts a database while work on the files of the database is under way', () => {
     for (const situation of situations()) {
       if (situation.fileWork) expect(['run', 'restart']).not.toContain(nextStep('stopped', situation));
     }
   });
 
-  it('never leaves waiters without a way on in a state that lasts', () => {
+  it('the next step never leaves waiters without a way on in a state that lasts', () => {
     const waits = INSTANCE_STATES.flatMap((state) =>
       situationsOf(state, 'wait').map((situation) => ({ state, situation })),
     );

@@ -5,14 +5,14 @@ import { INSTANCE_EVENTS, INSTANCE_STATES, TRANSITIONS } from './transitions.ts'
 const TRANSIENT: readonly InstanceState[] = ['starting', 'suspending', 'waking', 'stopping'];
 
 describe('the table of transitions', () => {
-  it('answers every event in every state', () => {
+  it('the table of transitions answers every event in every state', () => {
     expect(Object.keys(TRANSITIONS).sort()).toEqual([...INSTANCE_STATES].sort());
     for (const state of INSTANCE_STATES) {
       expect(Object.keys(TRANSITIONS[state]).sort()).toEqual([...INSTANCE_EVENTS].sort());
     }
   });
 
-  it('takes every order and every exit in every state', () => {
+  it('the table of transitions takes every order and every exit in every state', () => {
     for (const state of INSTANCE_STATES) {
       for (const event of ['run', 'suspend', 'stop', 'exited'] as const) {
         expect(TRANSITIONS[state][event], `${event} in ${state}`).not.toBe('bug');
@@ -20,7 +20,7 @@ describe('the table of transitions', () => {
     }
   });
 
-  it('expects a report exactly in the transient states, and each report ends the state', () => {
+  it('the table of transitions expects a report exactly in the transient states, and each report ends the state', () => {
     for (const state of INSTANCE_STATES) {
       const transient = TRANSIENT.includes(state);
       for (const event of ['done', 'failed'] as const) {
@@ -31,7 +31,7 @@ describe('the table of transitions', () => {
     }
   });
 
-  it('leads from every state to running and to stopped, by orders and reports of success alone', () => {
+  it('the table of transitions leads from every state to running and to stopped, by orders and reports of success alone', () => {
     for (const [goal, order] of [
       ['running', 'run'],
       ['stopped', 'stop'],

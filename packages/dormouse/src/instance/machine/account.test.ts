@@ -12,14 +12,14 @@ describe('the path to a directory', () => {
   afterEach(() => home.remove());
   const stranger: Account = { name: 'stranger', uid: 54_321, gid: 54_321, dropped: true };
 
-  it('is open to an account where every directory may be entered by others, listable or not', async () => {
+  it('the path to a directory is open to an account where every directory may be entered by others, listable or not', async () => {
     const deep = join(home.path, 'a', 'b');
     mkdirSync(deep, { recursive: true });
     chmodSync(join(home.path, 'a'), 0o711);
     await expect(checkReachable(stranger, deep)).resolves.toBeUndefined();
   });
 
-  it('is closed to an account where one directory may not be entered, which the error names', async () => {
+  it('the path to a directory is closed to an account where one directory may not be entered, and the error names that directory', async () => {
     const closed = join(home.path, 'a');
     const deep = join(closed, 'b', 'c');
     mkdirSync(deep, { recursive: true });
@@ -30,7 +30,7 @@ describe('the path to a directory', () => {
     });
   });
 
-  it('may be open to one account and closed to another', async () => {
+  it('the path to a directory may be open to one account and closed to another', async () => {
     const own = join(home.path, 'own');
     mkdirSync(own);
     chmodSync(own, 0o700);

@@ -42,7 +42,7 @@ describe.each([
     await freezer?.close();
   });
 
-  it('stops every process of the tree, and the thaw continues them all', async () => {
+  it('the freeze of a tree stops every process of the tree, and the thaw continues every process', async () => {
     freezer = make();
     let lines = 0;
     child = spawn(process.execPath, ['-e', PARENT], { detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
@@ -75,7 +75,7 @@ describe.each([
 });
 
 describe.runIf(group !== undefined)('the control group of a server', () => {
-  it('is removed after its server has ended, and the group of all servers after close', async () => {
+  it('the control group of a server is removed after the server has ended, and the group of all servers after the close', async () => {
     if (!place) return;
     const freezer = cgroupFreezer(procProcessTable(), systemClock, place, name) as Freezer;
     const base = join(place.mount, place.own, name);
@@ -89,7 +89,7 @@ describe.runIf(group !== undefined)('the control group of a server', () => {
     expect(existsSync(base)).toBe(false);
   });
 
-  it('is removed at its close by a platform that freezes by signals, if another platform left it', async () => {
+  it('a platform that freezes by signals removes, at the close, the control group of a server that another platform left', async () => {
     if (!place) return;
     const base = join(place.mount, place.own, name);
     const child = spawn('sleep', ['1000'], { stdio: 'ignore' });

@@ -29,7 +29,7 @@ describe('a lifeline', () => {
     home.remove();
   });
 
-  it('is not held before a process inherits it, nor by a process that only watches it', () => {
+  it('a lifeline that no process has inherited is not held, nor is a lifeline that a process only watches', () => {
     expect(lifelineHeld(path)).toBe(false);
     const fd = openSync(path, 'r+');
     expect(lifelineHeld(path)).toBe(true);
@@ -37,7 +37,7 @@ describe('a lifeline', () => {
     expect(lifelineHeld(path)).toBe(false);
   });
 
-  it('ends with the last process of the tree, also if that is frozen, and not with the first', async () => {
+  it('a lifeline ends with the last process of the tree, also if that process is frozen, and not with the first process', async () => {
     const ends = openLifeline(path);
     const child = tree(ends.writeFd);
     ends.closeWrite();

@@ -18,7 +18,7 @@ const memory = (...files: readonly Readonly<Record<string, string>>[]) => {
 };
 
 describe('the memory of a machine', () => {
-  it('is what the kernel reports where no control group has a limit', () => {
+  it('the memory of a machine is what the kernel reports where no control group has a limit', () => {
     expect(memory(MEMINFO)).toEqual([24000 * KIB, 20000 * KIB]);
     expect(memory(MEMINFO, V2, { '/sys/fs/cgroup/system.slice/app.service/memory.max': 'max\n' })).toEqual([
       24000 * KIB,
@@ -28,11 +28,11 @@ describe('the memory of a machine', () => {
     expect(memory(MEMINFO, V1, none)).toEqual([24000 * KIB, 20000 * KIB]);
   });
 
-  it('is not known on a system without /proc', () => {
+  it('the memory of a machine is not known on a system without /proc', () => {
     expect(memory()).toEqual([undefined, undefined]);
   });
 
-  it('is the least that a control group of version 2 above this process allows, without cached files that were not used lately', () => {
+  it('the memory of a machine is the least that a control group of version 2 above this process allows, without cached files that were not used lately', () => {
     const limits = {
       '/sys/fs/cgroup/system.slice/memory.max': `${9000 * KIB}\n`,
       '/sys/fs/cgroup/system.slice/memory.current': `${8000 * KIB}\n`,
@@ -43,7 +43,7 @@ describe('the memory of a machine', () => {
     expect(memory(MEMINFO, V2, limits)).toEqual([9000 * KIB, 1500 * KIB]);
   });
 
-  it('is what a control group of version 1 allows, also where the path of the group is that outside of the container', () => {
+  it('the memory of a machine is what a control group of version 1 allows, also where the path of the group is the path outside of the container', () => {
     const limits = {
       '/cg/memory/memory.limit_in_bytes': `${4000 * KIB}\n`,
       '/cg/memory/memory.usage_in_bytes': `${4500 * KIB}\n`,

@@ -4,7 +4,7 @@ import { until } from '../../../test/support/until.ts';
 import { procProcessTable, psProcessTable, signal } from './process-table.ts';
 
 describe.runIf(process.platform === 'linux')('the two process tables, by /proc and by ps', () => {
-  it('give the same answers', async () => {
+  it('the process tables by /proc and by ps give the same answers', async () => {
     const [proc, ps] = [procProcessTable(), psProcessTable()];
     const child = spawn('sh', ['-c', 'sleep 1000; true'], { detached: true, stdio: 'ignore' });
     const pid = child.pid as number;
@@ -34,7 +34,7 @@ describe.runIf(process.platform === 'linux')('the two process tables, by /proc a
     expect(signal(pid, 'SIGCONT')).toBe(false);
   });
 
-  it('report a zombie as gone', async () => {
+  it('the process tables by /proc and by ps report a zombie as gone', async () => {
     const proc = procProcessTable();
     // The shell does not wait for its first child.
     const child = spawn('sh', ['-c', 'true & exec sleep 1000'], { detached: true, stdio: 'ignore' });

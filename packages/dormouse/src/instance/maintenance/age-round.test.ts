@@ -41,7 +41,7 @@ function some(count: number, alwaysOn: boolean) {
 }
 
 describe('the age of running databases', () => {
-  it('is read soon after the start, then hourly, for a database that never rests', async () => {
+  it('the age of a database that never rests is read soon after the start, then hourly', async () => {
     const { clock, databases, wake } = some(1, true);
     await wake();
     await clock.advance(10_000);
@@ -53,7 +53,7 @@ describe('the age of running databases', () => {
     expect(databases[0]?.ageing.looks.length).toBeLessThanOrEqual(25);
   });
 
-  it('is read without waking a database or keeping it from rest, and not while it rests', async () => {
+  it('the age of a database is read without waking the database or keeping the database from rest, and not during a rest', async () => {
     const { clock, databases, wake } = some(3, false);
     await wake();
     await clock.advance(61_000);
@@ -71,7 +71,7 @@ describe('the age of running databases', () => {
     expect(databases.flatMap(({ server }) => server.violations)).toEqual([]);
   });
 
-  it('is read for a few databases per round, one after the other', async () => {
+  it('the age of running databases is read for a few databases per round, one after the other', async () => {
     const { clock, databases, wake } = some(35, true);
     const looks = () => databases.reduce((sum, { ageing }) => sum + ageing.looks.length, 0);
     await wake();
@@ -84,7 +84,7 @@ describe('the age of running databases', () => {
     expect(databases.every(({ ageing }) => ageing.looks.length === 1)).toBe(true);
   });
 
-  it('is read for the next database once a slow one has answered, which is not asked twice', async () => {
+  it('the age of the next database is read once a slow database has answered, and the slow database is not asked twice', async () => {
     const { clock, databases, wake } = some(2, true);
     const [slow, other] = databases;
     if (slow === undefined || other === undefined) throw new Error('none');
@@ -108,7 +108,7 @@ describe('the age of running databases', () => {
     expect(other.ageing.looks).toHaveLength(1);
   });
 
-  it('sets no timer while no database runs, or after the close', async () => {
+  it('the round that reads ages sets no timer while no database runs, or after the close', async () => {
     const { clock, round, databases, wake } = some(1, true);
     await wake();
     round.close();

@@ -9,7 +9,7 @@ const candidates = fc.array(
 const sum = (some: readonly Candidate[]): number => some.reduce((total, { bytes }) => total + bytes, 0);
 
 describe('the choice of databases to stop for memory', () => {
-  it('takes the least recently used databases, and no more than are needed', () => {
+  it('the choice of databases to stop for memory takes the least recently used databases, and no more than are needed', () => {
     fc.assert(
       fc.property(candidates, fc.integer({ min: -10, max: 2000 }), (all, need) => {
         const victims = chooseVictims(all, need);
