@@ -163,7 +163,7 @@ const { plan } = fc.letrec<{ plan: unknown; anything: unknown }>((tie) => ({
 }));
 
 describe('a request to an engine', () => {
-  it('of arbitrary bytes ends in a reply or one documented error', async () => {
+  it('a request of arbitrary bytes ends in a reply or one documented error', async () => {
     await fc.assert(
       fc.asyncProperty(paths, fc.uint8Array({ maxLength: 200 }), async ([method, path], body) => {
         check(await ask(method, path, body));
@@ -171,7 +171,7 @@ describe('a request to an engine', () => {
     );
   });
 
-  it('of arbitrary JSON ends in a reply or one documented error', async () => {
+  it('a request of arbitrary JSON ends in a reply or one documented error', async () => {
     await fc.assert(
       fc.asyncProperty(paths, fc.json(), async ([method, path], body) => {
         check(await ask(method, path, body));
@@ -179,7 +179,7 @@ describe('a request to an engine', () => {
     );
   });
 
-  it('with a plan that is nearly valid ends in a reply or one documented error', async () => {
+  it('a request with a plan that is nearly valid ends in a reply or one documented error', async () => {
     await fc.assert(
       fc.asyncProperty(plan, fc.dictionary(fc.string(), fc.jsonValue()), async (given, params) => {
         check(await ask('POST', '/query', JSON.stringify({ operation: 'x', plan: given, params })));
@@ -188,7 +188,7 @@ describe('a request to an engine', () => {
     );
   });
 
-  it('with arbitrary headers ends in a reply or one documented error', async () => {
+  it('a request with arbitrary headers ends in a reply or one documented error', async () => {
     const names = ['x-query-timeout', 'x-max-response-size', 'x-capture-telemetry', 'traceparent'];
     const body = JSON.stringify({ operation: 'x', plan: { type: 'value', args: 1 }, params: {} });
     await fc.assert(
@@ -198,7 +198,7 @@ describe('a request to an engine', () => {
     );
   });
 
-  it('with very deep or poisoned JSON does no harm', async () => {
+  it('a request with very deep or poisoned JSON does no harm', async () => {
     const deep = '['.repeat(100_000);
     for (const body of [
       deep,
@@ -214,14 +214,14 @@ describe('a request to an engine', () => {
     expect(({} as Record<string, unknown>).plan).toBeUndefined();
   });
 
-  it('with a plan that needs no database is answered', async () => {
+  it('a request with a plan that needs no database is answered', async () => {
     const body = JSON.stringify({ operation: 'x', plan: { type: 'value', args: [1, 'x', null] }, params: {} });
     expect(await ask('POST', '/query', body)).toMatchObject({ status: 200, body: '{"data":[1,"x",null]}' });
   });
 });
 
 describe('the memory that an engine keeps', () => {
-  it('is bounded over all of its databases, and freed when a database is closed', async () => {
+  it('the memory that an engine keeps is bounded over all databases of the engine, and freed when a database is closed', async () => {
     const keptBytesMax = 200_000;
     const limits = { ...LIMITS, keptBytesMax };
     const crowded = createEngine({ clock: systemClock, random: cryptoRandom, log: silentLogger, limits });

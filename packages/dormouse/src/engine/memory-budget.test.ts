@@ -28,7 +28,7 @@ function cache(budget: MemoryBudget, bytesMax = Number.POSITIVE_INFINITY) {
 }
 
 describe('a memory budget', () => {
-  it('drops the least recently used entries of all shares', () => {
+  it('a memory budget drops the least recently used entries of all shares', () => {
     const budget = new MemoryBudget(1000);
     const [quiet, busy] = [cache(budget), cache(budget)];
     for (let i = 0; i < 10; i++) quiet.put(`quiet ${i}`, 50);
@@ -42,7 +42,7 @@ describe('a memory budget', () => {
     expect(busy.entries.size).toBe(10);
   });
 
-  it('lets a flood of entries in one share push out only entries of that share', () => {
+  it('a memory budget lets a flood of entries in one share push out only entries of that share', () => {
     const budget = new MemoryBudget(1000);
     const [small, flooding] = [cache(budget), cache(budget, 400)];
     for (let i = 0; i < 5; i++) small.put(`${i}`, 50);
@@ -51,7 +51,7 @@ describe('a memory budget', () => {
     expect(small.entries.size).toBe(5);
   });
 
-  it('drops, at a sweep, the entries that were not used since the sweep before', () => {
+  it('a memory budget drops, at a sweep, the entries that were not used since the sweep before', () => {
     const budget = new MemoryBudget(1000);
     const one = cache(budget);
     one.put('idle', 10);
@@ -65,7 +65,7 @@ describe('a memory budget', () => {
     expect(budget.bytes).toBe(0);
   });
 
-  it('counts what is held, keeps its bound and keeps the newest entry, whatever the order of calls', () => {
+  it('a memory budget counts what is held, keeps its bound and keeps the newest entry, whatever the order of calls', () => {
     const step = fc.tuple(
       fc.nat(4),
       fc.constantFrom('put', 'get', 'grow', 'drop', 'clear', 'sweep'),

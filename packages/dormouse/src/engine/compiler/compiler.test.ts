@@ -44,7 +44,7 @@ afterEach(async () => {
 });
 
 describe('the compiler', () => {
-  it('compiles a query for the schema that it names', async () => {
+  it('the compiler compiles a query for the schema that the query names', async () => {
     const compiler = open();
     const one = source('1', schemaOf(2));
     expect(await compiler.compile('a', 'compile', one, findMany({ id: 1 }), soon())).toMatchObject({ type: 'dataMap' });
@@ -56,7 +56,7 @@ describe('the compiler', () => {
     await expect(compiler.compile('a', 'compile', one, 'garbage', soon())).rejects.toBeInstanceOf(QueryRefused);
   });
 
-  it('ends a query that takes too long, and no other', async () => {
+  it('the compiler ends a query that takes too long, and no other query', async () => {
     const compiler = open({ compileMsMax: 1500 });
     const schema = source('1', schemaOf(3));
     // The queries behind it run in a new thread.
@@ -70,7 +70,7 @@ describe('the compiler', () => {
     for (const other of others) expect(other).toMatchObject({ status: 'fulfilled', value: { type: 'dataMap' } });
   });
 
-  it('fails a waiting query at its deadline, and never ends the thread because of that', async () => {
+  it('the compiler fails a waiting query at the deadline of the query, and never ends the thread because of that', async () => {
     const compiler = open({ compileMsMax: 60_000 });
     const schema = source('1', schemaOf(3));
     await compiler.compile('modest', 'compile', schema, findMany({}), soon());
@@ -86,7 +86,7 @@ describe('the compiler', () => {
     expect(messages).toEqual([]);
   });
 
-  it('refuses queries of the database that fills the queue, not those of others', async () => {
+  it('the compiler refuses queries of the database that fills the queue, not those of other databases', async () => {
     const compiler = open({ waitingMax: 50 });
     const schema = source('1', schemaOf(3));
     const ask = (owner: string): Promise<unknown> =>
@@ -101,7 +101,7 @@ describe('the compiler', () => {
     for (const each of refused) expect(each).toMatchObject({ reason: { code: 'queue_full' } });
   });
 
-  it('serves databases in turns, however many queries one of them has', async () => {
+  it('the compiler serves databases in turns, however many queries one database has', async () => {
     const compiler = open();
     const schema = source('1', schemaOf(2));
     await compiler.compile('a', 'compile', schema, findMany({}), soon());
@@ -112,7 +112,7 @@ describe('the compiler', () => {
     expect(order.lastIndexOf('modest')).toBeLessThan(6);
   });
 
-  it('lets the slow queries of a database delay only that database', async () => {
+  it('the compiler lets the slow queries of a database delay only that database', async () => {
     const compiler = open({ compileMsMax: 60_000 });
     const schema = source('1', schemaOf(3));
     await compiler.compile('modest', 'compile', schema, findMany({}), soon());
@@ -127,7 +127,7 @@ describe('the compiler', () => {
     expect(order.lastIndexOf('modest')).toBeLessThan(order.lastIndexOf('greedy'));
   });
 
-  it('replaces a thread that has grown too large, without an error', async () => {
+  it('the compiler replaces a thread that has grown too large, without an error', async () => {
     const compiler = open({ compilerBytesMax: 1 });
     const schema = source('1', schemaOf(2));
     for (let round = 0; round < 3; round++) {
@@ -136,7 +136,7 @@ describe('the compiler', () => {
     expect(messages).toContain('a thread is replaced: its memory has grown');
   });
 
-  it('gives the facts about a schema, or says why it refuses the schema', async () => {
+  it('the compiler gives the facts about a schema, or says why the schema is refused', async () => {
     const compiler = open();
     const { parameters } = await compiler.load('a', schemaOf(3), soon());
     expect(parameters?.enums).toEqual({ Kind: { A: 'A', B: 'b' } });
@@ -150,7 +150,7 @@ describe('the compiler', () => {
     await expect(compiler.load('a', '', soon())).rejects.toMatchObject({ code: 'schema_invalid' });
   });
 
-  it('reads the metadata of a large schema while it validates schemas of other databases', async () => {
+  it('the compiler reads the metadata of a large schema while validating schemas of other databases', async () => {
     const compiler = open();
     const large = await compiler.load('large', schemaOf(300), soon());
     const small = await compiler.load('small', schemaOf(3), soon());
@@ -163,7 +163,7 @@ describe('the compiler', () => {
     expect(messages).toEqual([]);
   }, 90_000);
 
-  it('refuses every job once it is closed', async () => {
+  it('once closed, the compiler refuses every job', async () => {
     const compiler = open();
     const schema = source('1', schemaOf(2));
     const ask = (): Promise<unknown> => compiler.compile('a', 'compile', schema, findMany({}), soon());

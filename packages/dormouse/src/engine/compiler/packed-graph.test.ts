@@ -41,7 +41,7 @@ const text = get_dmmf(JSON.stringify({ prismaSchema: [['a.prisma', SCHEMA]] }));
 const whole = JSON.parse(text) as Metadata;
 
 describe('the metadata of a schema', () => {
-  it('gives the same graph whether it is read by elements or parsed at once', () => {
+  it('the metadata of a schema gives the same graph whether read by elements or parsed at once', () => {
     const read = readMetadata([Buffer.from(text)]);
     expect(read.datamodel.enums).toEqual(whole.datamodel.enums);
     expect(read.mappings.modelOperations).toEqual(whole.mappings.modelOperations);
@@ -50,7 +50,7 @@ describe('the metadata of a schema', () => {
     expect(graph.inputNodes.length).toBeGreaterThan(100);
   });
 
-  it('may come in pieces of any size', () => {
+  it('the metadata of a schema may come in pieces of any size', () => {
     const bytes = Buffer.from(text);
     const pieces = function* (size: number): Generator<Uint8Array> {
       for (let at = 0; at < bytes.length; at += size) yield new Uint8Array(bytes.subarray(at, at + size));
@@ -59,7 +59,7 @@ describe('the metadata of a schema', () => {
     for (const size of [1, 2, 7, 1000, 4096]) expect(readMetadata(pieces(size))).toEqual(once);
   });
 
-  it('is refused if it is cut off', () => {
+  it('metadata that is cut off is refused', () => {
     expect(() => readMetadata([Buffer.from(text.slice(0, text.lastIndexOf('"')))])).toThrow('ends in a string');
   });
 });
@@ -68,7 +68,7 @@ describe('a packed graph', () => {
   const data = buildParameterGraph(whole);
   const lookup = (name: string) => (name === 'Role' ? { USER: 'USER', ADMIN: 'admin' } : undefined);
 
-  it('answers like the graph from which it was packed', () => {
+  it('a packed graph answers like the graph that was packed', () => {
     // A packed graph comes from another thread.
     const packed = openGraph(structuredClone(packGraph(data)), lookup);
     const graph = ParamGraph.fromData(data, lookup);
@@ -82,7 +82,7 @@ describe('a packed graph', () => {
     expect(packed.outputNode(-1)).toBeUndefined();
   });
 
-  it('estimates the memory that it takes', () => {
+  it('a packed graph estimates how much memory the graph takes', () => {
     const edges = data.inputNodes.reduce((sum, node) => sum + Object.keys(node.edges).length, 0);
     expect(graphBytes(packGraph(data))).toBeGreaterThan(edges * 20);
   });

@@ -23,7 +23,7 @@ model A {
 }`;
 
 describe('a schema of Prisma 6, converted for the validator of Prisma 7', () => {
-  it('loses its URLs and the preview features that Prisma 7 does not know, and keeps its line numbers', () => {
+  it('a converted schema loses its URLs and the preview features that Prisma 7 does not know, and keeps its line numbers', () => {
     const adapted = forSchemaValidator(SCHEMA);
     expect(adapted.split('\n')).toHaveLength(SCHEMA.split('\n').length);
     expect(adapted).not.toMatch(/env\(|directUrl|metrics/);
@@ -33,20 +33,20 @@ describe('a schema of Prisma 6, converted for the validator of Prisma 7', () => 
     expect(adapted).toContain('  url String');
   });
 
-  it('loses a list of preview features of which none is known', () => {
+  it('a converted schema loses a list of preview features of which none is known', () => {
     expect(forSchemaValidator('generator g {\n previewFeatures = ["metrics", "ofTomorrow"]\n}')).toBe(
       'generator g {\n\n}',
     );
   });
 
-  it('loses only the feature if it stands without brackets', () => {
+  it('a converted schema loses only the preview feature if the feature stands without brackets', () => {
     const schema =
       'generator g {\n previewFeatures = "metrics"\n provider = "p"\n}\nmodel A {\n id Int @id\n list A[]\n}';
     expect(forSchemaValidator(schema)).toBe(schema.replace(' previewFeatures = "metrics"', ''));
     expect(forSchemaValidator(schema.replace('metrics', 'views'))).toContain('previewFeatures = ["views"]');
   });
 
-  it('keeps its line numbers, however odd its text is', () => {
+  it('a converted schema keeps its line numbers, however odd the text of the schema is', () => {
     for (const text of [
       '',
       '}',
@@ -103,7 +103,7 @@ model B {
   const without = metadata('');
 
   it.each(Object.entries(FEATURES_OF_6).flatMap(([effect, names]) => names.map((name) => [name, effect] as const)))(
-    '%s is accepted by the validator of Prisma 7 and brings %s',
+    'the preview feature %s is accepted by the validator of Prisma 7 and brings %s',
     (name, effect) => {
       const withIt = metadata(`"${name}"`);
       if (effect === 'nothing') expect(withIt).toBe(without);
@@ -114,7 +114,7 @@ model B {
     },
   );
 
-  it('is kept if the validator of Prisma 7 knows it', () => {
+  it('a preview feature of Prisma 6 is kept if the validator of Prisma 7 knows the feature', () => {
     const names = Object.values(FEATURES_OF_6).flat();
     const kept = new Set(names.map((name) => name.toLowerCase()).filter((name) => KNOWN_FEATURES.has(name)));
     expect(names.filter((name) => !kept.has(name.toLowerCase()))).toEqual(['metrics']);
@@ -124,7 +124,7 @@ model B {
 });
 
 describe('the provider of a schema', () => {
-  it('is the provider of its datasource', () => {
+  it('the provider of a schema is the provider of its datasource', () => {
     expect(providerOf(SCHEMA)).toBe('postgresql');
     expect(providerOf('generator g {\n provider = "x"\n}')).toBeUndefined();
     expect(providerOf('datasource db {\n url = env("X")\n}\ngenerator g {\n provider = "x"\n}')).toBeUndefined();

@@ -11,7 +11,7 @@ async function memoryOf(bytes: Uint8Array): Promise<{ readonly buffer: ArrayBuff
 }
 
 describe('a module with a memory limit', () => {
-  it('grows up to the limit and no further', async () => {
+  it('a module with a memory limit grows up to the limit and no further', async () => {
     const memory = await memoryOf(withMemoryLimit(MODULE, 300 * PAGE));
     memory.grow(299);
     expect(memory.buffer.byteLength).toBe(300 * PAGE);
@@ -19,11 +19,11 @@ describe('a module with a memory limit', () => {
     (await memoryOf(MODULE)).grow(300);
   });
 
-  it('never has less memory than it starts with', async () => {
+  it('a module with a memory limit never has less memory than the module starts with', async () => {
     expect((await memoryOf(withMemoryLimit(MODULE, 0))).buffer.byteLength).toBe(PAGE);
   });
 
-  it('is refused if it has no memory of its own', () => {
+  it('a module that has no memory of its own is refused', () => {
     expect(() => withMemoryLimit(Uint8Array.from([0, 97, 115, 109, 1, 0, 0, 0]), PAGE)).toThrow(/no memory/);
   });
 });

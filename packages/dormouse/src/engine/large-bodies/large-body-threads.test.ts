@@ -103,7 +103,7 @@ function setUp(): { submit(owner: string, script: Script): ScriptedJob; events: 
 const over = (jobs: readonly ScriptedJob[]): Promise<unknown> => Promise.allSettled(jobs.map(({ reply }) => reply));
 
 describe('a thread for large bodies', () => {
-  it('serves one database at a time, whatever ends the thread, and every request ends once', async () => {
+  it('a thread for large bodies serves one database at a time, whatever ends the thread, and every request ends once', async () => {
     const random = seeded(seedFromEnvironment());
     const { submit, events } = setUp();
     const jobs: ScriptedJob[] = [];
@@ -142,7 +142,7 @@ describe('a thread for large bodies', () => {
     }
   });
 
-  it('goes to a fourth database once one of three databases has ended the requests that it began', async () => {
+  it('a thread for large bodies goes to a fourth database once the requests that one of three databases began have ended', async () => {
     const { submit, events } = setUp();
     const first = ['a', 'b', 'c'].map((owner) => submit(owner, { ms: 150, how: 'reply' }));
     const fourth = submit('d', { ms: 1, how: 'reply' });
@@ -158,7 +158,7 @@ describe('a thread for large bodies', () => {
     expect(events.indexOf(`begin ${ownNext.id}`)).toBeGreaterThan(events.indexOf(`begin ${fourth.id}`));
   });
 
-  it('fails, when it ends, the requests of its own database and of no other', async () => {
+  it('when a thread for large bodies ends, the requests of its own database fail, and those of no other database', async () => {
     const { submit } = setUp();
     const ending = submit('a', { ms: 30, how: 'exit' });
     const beside = submit('a', { ms: 5_000, how: 'reply' });
@@ -173,7 +173,7 @@ describe('a thread for large bodies', () => {
     await expect(next.reply).resolves.toMatchObject({ status: 200 });
   });
 
-  it('ends the requests that it has when its compiler has panicked, and takes no new requests', async () => {
+  it('a thread for large bodies whose compiler has panicked ends the requests that the thread has, and takes no new requests', async () => {
     const { submit } = setUp();
     const long = submit('a', { ms: 200, how: 'reply' });
     const breaking = submit('a', { ms: 1, how: 'break' });
@@ -185,7 +185,7 @@ describe('a thread for large bodies', () => {
     expect(next.thread).not.toBe(breaking.thread);
   });
 
-  it('ends when it has had no request for a while', async () => {
+  it('a thread for large bodies ends after a while without a request', async () => {
     const { submit, clock } = setUp();
     const one = submit('a', { ms: 1, how: 'reply' });
     await one.reply;

@@ -41,11 +41,11 @@ const plan = {
 const invalid = expect.objectContaining({ code: 'plan_invalid' });
 
 describe('the check of a plan', () => {
-  it('accepts a plan', () => {
+  it('the check of a plan accepts a valid plan', () => {
     expect(checkPlan(plan)).toBe(plan);
   });
 
-  it('refuses a plan that lacks any member', () => {
+  it('the check of a plan refuses a plan that lacks any member', () => {
     // The runtime reads every member of a plan, except these.
     const optional = new Set(['serializedName', 'skipNulls', 'scalarType', 'type of value']);
     const walk = (node: unknown, path: readonly (string | number)[]): void => {
@@ -71,7 +71,7 @@ describe('the check of a plan', () => {
     walk(plan, []);
   });
 
-  it('refuses arbitrary values with an error of its own', () => {
+  it('the check of a plan refuses arbitrary values with an error of its own', () => {
     fc.assert(
       fc.property(fc.anything(), (thing) => {
         try {
@@ -88,7 +88,7 @@ describe('the check of a plan', () => {
       expect(() => checkPlan({ type, args: {} })).toThrow(invalid);
   });
 
-  it('refuses unknown generators, and generators with unbounded arguments', () => {
+  it('the check of a plan refuses unknown generators, and generators with unbounded arguments', () => {
     checkPlan(value(call('nanoid', [21])));
     checkPlan(value(call('now', [])));
     for (const args of [
@@ -101,7 +101,7 @@ describe('the check of a plan', () => {
     }
   });
 
-  it('refuses a placeholder within plain data', () => {
+  it('the check of a plan refuses a placeholder within plain data', () => {
     checkPlan(value({ a: [1, { b: null }] }));
     expect(() => checkPlan(value({ a: param('x') }))).toThrow(invalid);
     expect(() => checkPlan(value({ a: [[{ b: param('x') }]] }))).toThrow(invalid);
@@ -150,7 +150,7 @@ it('the check of a plan converts the plan of a client before 7.5 to the form of 
 describe('the variables of a plan', () => {
   const inner = (scope: object): Record<string, unknown> => Object.create(scope);
 
-  it('are read and assigned as in plain objects, also in inner scopes', () => {
+  it('the variables of a plan are read and assigned as in plain objects, also in inner scopes', () => {
     const scope = guardedScope(checkPlan(binding([['0', query]], value(param('0')))), { '%1': 5, '%2': [1, 2] });
     expect(scope['%1']).toBe(5);
     expect(scope['0']).toBeUndefined();
@@ -162,7 +162,7 @@ describe('the variables of a plan', () => {
     expect([first['0'], second['0'], scope['0']]).toEqual([[{ id: 1 }], 7, undefined]);
   });
 
-  it('never hold a placeholder, which the runtime would replace endlessly', () => {
+  it('the variables of a plan never hold a placeholder, which the runtime would replace endlessly', () => {
     const shape = checkPlan(binding([['0', query]], value(param('0'))));
     expect(() => guardedScope(shape, { '%1': param('%1') as never })).toThrow(invalid);
     expect(() => guardedScope(shape, { '%1': [[param('%1')]] as never })).toThrow(invalid);
@@ -177,7 +177,7 @@ describe('the variables of a plan', () => {
     expect(() => guardedScope(shape, { '0': 1 })).toThrow(invalid);
   });
 
-  it('never form a product that would fill the memory', () => {
+  it('the variables of a plan never form a product that would fill the memory', () => {
     const product = value([call('product', [param('0'), param('%1')])]);
     const scope = inner(guardedScope(checkPlan(binding([['0', query]], product)), { '%1': Array(2000).fill(1) }));
     scope['0'] = Array(1000).fill(1);

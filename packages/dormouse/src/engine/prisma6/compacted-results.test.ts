@@ -18,7 +18,7 @@ const batchOf = (
 const variable = (name: string, type: string): object => ({ prisma__type: 'param', prisma__value: { name, type } });
 
 describe('compacted results', () => {
-  it('are equal to those of the runtime', () => {
+  it('compacted results are equal to the results of the runtime', () => {
     const id = fc.oneof(fc.integer({ min: 0, max: 5 }), fc.constantFrom('a', 'b', '1:1', '1'));
     const big = fc.integer({ min: 0, max: 3 }).map(String);
     const key = fc.record({ id: fc.integer({ min: 0, max: 5 }), big });
@@ -44,7 +44,7 @@ describe('compacted results', () => {
     );
   });
 
-  it('are found by keys that are compared as decimals and instants', () => {
+  it('compacted results are found by keys that are compared as decimals and instants', () => {
     const rows = [{ id: { $type: 'Decimal', value: '1.50' }, name: 'x' }];
     expect(compactedResults(rows, batchOf([{ id: variable('v', 'Float') }], ['id'], false), { v: '1.5' })).toEqual(
       rows,
@@ -54,7 +54,7 @@ describe('compacted results', () => {
     expect(compactedResults(instants, asked, { v: new Date('2020-01-01T00:00:00Z') })).toEqual(instants);
   });
 
-  it('of many queries do not hold up the main loop', () => {
+  it('compacted results of many queries do not hold up the main loop', () => {
     const rows = Array.from({ length: 10_000 }, (_, id) => ({ id, name: `n${id}` }));
     const given = rows.map((_, at) => ({ id: variable(`%${at}`, 'Int') }));
     const scope = Object.fromEntries(rows.map(({ id }, at) => [`%${at}`, id]));
@@ -73,7 +73,7 @@ describe('compacted results', () => {
     expect(reads).toBeLessThan(50_000);
   });
 
-  it('are the same for records that are written already', () => {
+  it('compacted results are the same for records that are written already', () => {
     const key = fc.record({ id: fc.integer({ min: 0, max: 5 }), big: fc.integer({ min: 0, max: 3 }).map(String) });
     fc.assert(
       fc.property(fc.array(key), fc.array(key), fc.boolean(), (held, asked, throws) => {

@@ -4,7 +4,7 @@ import { MemoryBudget } from '../memory-budget.ts';
 import { PlansByShape } from './plans-by-shape.ts';
 
 describe('PlansByShape', () => {
-  it('keeps the plans that were used last, within its bound', () => {
+  it('the cache of plans by shape keeps the plans that were used last, within its bound', () => {
     const plans = new PlansByShape<number>(new MemoryBudget(20_000));
     for (let index = 0; index < 100; index++) {
       plans.set(`shape ${index}`, index);
@@ -18,7 +18,7 @@ describe('PlansByShape', () => {
     expect(plans.get('shape 99')).toBe(99);
   });
 
-  it('never gives one shape the plan of another', () => {
+  it('the cache of plans by shape never gives one shape the plan of another shape', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.string(), fc.nat())), (entries) => {
         const plans = new PlansByShape<number>(new MemoryBudget(30_000));

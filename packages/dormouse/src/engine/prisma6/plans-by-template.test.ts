@@ -123,13 +123,13 @@ describe('a text that fits a known template', () => {
     ['given twice', { OR: [{ id: 1 }, { id: 2 }, { id: 1 }] }, { OR: [{ id: 5 }, { id: 6 }, { id: 5 }] }],
     ['beside an enum value that is part of the template', { role: 'ADMIN', id: 1 }, { role: 'ADMIN', id: 2 }],
     ['beside a flag that is part of the template', { flag: true, id: 1 }, { flag: true, id: 2 }],
-  ])('has its values cut out where the value is %s', (_, first, second) => {
+  ])('a text that fits a known template has its values cut out where the value is %s', (_, first, second) => {
     learn(many(first));
     expect(found(many(first))).toBe(true);
     expect(found(many(second))).toBe(true);
   });
 
-  it('is found with values below relations and in writes', () => {
+  it('a text that fits a known template is found with values below relations and in writes', () => {
     const nested = (id: number, title: string): object => ({
       modelName: 'User',
       action: 'findUnique',
@@ -174,7 +174,7 @@ describe('a text does not fit a template', () => {
     ['a text in place of a number', { id: 1 }, { id: '1' }],
     ['half a surrogate pair', { email: 'a' }, { email: '\ud800' }],
     ['a number that a double does not hold', { big: 3_000_000_000 }, { big: 1e20 }],
-  ])('that differs from it by %s', (_, first, second) => {
+  ])('a text that differs from a template by %s does not fit the template', (_, first, second) => {
     learn(many(first));
     expect(found(many(second))).toBe(false);
   });
@@ -184,14 +184,14 @@ describe('a text does not fit a template', () => {
     ['BigInt', 'big', '1', ['', '1.5', '01', '9223372036854775808', 'x']],
     ['Decimal', 'price', '1.5', ['NaN', '1e5', '0x10', ' 1', 'Infinity']],
     ['Json', 'data', '{"a":1}', ['{', 'x', '1e5', '{"a":"\\ud800"}', '{"a": 1}']],
-  ] as const)('when it has a %s in a form that the client does not write', (type, field, form, odd) => {
+  ] as const)('a text does not fit a template when the text has a %s in a form that the client does not write', (type, field, form, odd) => {
     const equal = (value: string): object => many({ [field]: { equals: tagged(type, value) } });
     learn(equal(form));
     expect(found(equal(form))).toBe(true);
     for (const value of odd) expect(found(equal(value)), value).toBe(false);
   });
 
-  it('that differs in a part that is no parameter', () => {
+  it('a text that differs from a template in a part that is no parameter does not fit the template', () => {
     learn(many({ id: 1 }, { orderBy: { id: 'asc' } }));
     expect(found(many({ id: 1 }, { orderBy: { id: 'desc' } }))).toBe(false);
     expect(found({ ...many({ id: 1 }, { orderBy: { id: 'asc' } }), modelName: 'Post' })).toBe(false);
@@ -206,7 +206,7 @@ describe('a text does not fit a template', () => {
     ['a broken escape', '{"email":"a\\n"}', '{"email":"\\x"}'],
     ['a control character', '{"email":"a"}', '{"email":"\u0001"}'],
     ['keys that are indices', '{"2":1,"1":1}', '{"2":1,"1":2}'],
-  ])('when it is not as the client writes JSON: %s', (_, first, second) => {
+  ])('a text that is not as the client writes JSON does not fit a template: %s', (_, first, second) => {
     const textOf = (where: string): string => JSON.stringify(many({ WHERE: 0 })).replace('{"WHERE":0}', () => where);
     learn(JSON.parse(textOf(first)), textOf(first));
     // Such a text is read in full, or refused.

@@ -29,7 +29,7 @@ const twice = (texts: PlansByText, bytes: Buffer): void => {
 };
 
 describe('PlansByText', () => {
-  it('knows a plan from the third time on, with other parameters too', () => {
+  it('the cache of plans by text knows a plan from the third time on, with other parameters too', () => {
     const texts = new PlansByText(new MemoryBudget(2 ** 24));
     const first = body('SELECT 1', { a: 1 });
     expect(texts.find(first)).toBeUndefined();
@@ -43,7 +43,7 @@ describe('PlansByText', () => {
     expect(known?.comments).toEqual({ x: 'y' });
   });
 
-  it('does not take text that looks like the parameters for them', () => {
+  it('the cache of plans by text does not take text that looks like the parameters for the parameters', () => {
     const texts = new PlansByText(new MemoryBudget(2 ** 24));
     const tricky = body('SELECT \',"params":{}\'');
     twice(texts, tricky);
@@ -58,14 +58,14 @@ describe('PlansByText', () => {
     ['an end that is missing', (text: string) => text.slice(0, -1)],
     ['another plan of the same length', (text: string) => text.replace('SELECT 1', 'SELECT 2')],
     ['another operation', (text: string) => text.replace('findMany', 'findAlle')],
-  ])('does not take %s for a known request', (_name, change) => {
+  ])('a request with %s is not taken for a known request', (_name, change) => {
     const texts = new PlansByText(new MemoryBudget(2 ** 24));
     const known = body('SELECT 1');
     twice(texts, known);
     expect(texts.find(Buffer.from(change(known.toString())))).toBeUndefined();
   });
 
-  it('does not know a request whose parameters are not UTF-8', () => {
+  it('the cache of plans by text does not know a request whose parameters are not UTF-8', () => {
     const texts = new PlansByText(new MemoryBudget(2 ** 24));
     const known = body('SELECT 1', { a: 'é' });
     twice(texts, known);
@@ -75,7 +75,7 @@ describe('PlansByText', () => {
     expect(texts.find(known)).toBeDefined();
   });
 
-  it('drops the least recently used plans when it is full', () => {
+  it('a full cache of plans by text drops the least recently used plans', () => {
     const texts = new PlansByText(new MemoryBudget(400_000));
     const kept = body('SELECT 0');
     twice(texts, kept);
@@ -87,14 +87,14 @@ describe('PlansByText', () => {
     expect(texts.find(body('SELECT 299'))).toBeDefined();
   });
 
-  it('keeps plans apart that differ in a byte that no fingerprint reads', () => {
+  it('the cache of plans by text keeps plans apart that differ in a byte that no fingerprint reads', () => {
     const texts = new PlansByText(new MemoryBudget(2 ** 24));
     const sqls = Array.from({ length: 50 }, (_, n) => `SELECT ${'x'.repeat(3000)}${n + 10}${'y'.repeat(3000)}`);
     for (const sql of sqls) twice(texts, body(sql));
     for (const sql of sqls) expect(texts.find(body(sql))?.plan).toEqual(plan(sql));
   });
 
-  it("adds the texts that a program keeps for lists of other lengths to the plan's weight", async () => {
+  it("the cache of plans by text adds the texts that a program keeps for lists of other lengths to the plan's weight", async () => {
     const budget = new MemoryBudget(2 ** 24);
     const texts = new PlansByText(budget);
     const listing = JSON.parse(body('SELECT 1 WHERE 1 IN ').toString());

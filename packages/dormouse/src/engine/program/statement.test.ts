@@ -56,7 +56,7 @@ const scope = new Map([
 ]);
 
 describe('Statement', () => {
-  it('binds every pair of two lists', async () => {
+  it('a statement binds every pair of two lists', async () => {
     const { run, sent } = remembering();
     run.variables.push([1, 2], [7, 8]);
     await new Statement(links, scope, new Set()).execute(run);
@@ -68,7 +68,7 @@ describe('Statement', () => {
     ]);
   });
 
-  it('leaves more values than a statement may have to the runtime, which splits the statement', async () => {
+  it('a statement with more values than a statement may have is left to the runtime, which splits the statement', async () => {
     const { run, sent } = remembering();
     run.variables.push(
       Array.from({ length: 200 }, (_, i) => i),
@@ -79,7 +79,7 @@ describe('Statement', () => {
     expect(run.handedOver).toBe(true);
   });
 
-  it('refuses a product of lists that would fill the memory', () => {
+  it('a statement refuses a product of lists that would fill the memory', () => {
     const { run, sent } = remembering();
     const many = Array.from({ length: 3000 }, (_, i) => i);
     run.variables.push(many, many);
@@ -87,7 +87,7 @@ describe('Statement', () => {
     expect(sent).toEqual([]);
   });
 
-  it('knows whether it only reads', () => {
+  it('a program knows whether its statements only read', () => {
     const select = query([{ type: 'stringChunk', chunk: ' select 1' }], [], []);
     const write = query(
       [{ type: 'stringChunk', chunk: 'WITH x AS (DELETE FROM t RETURNING 1) SELECT * FROM x' }],
@@ -107,7 +107,7 @@ describe('Statement', () => {
     ).toBe(false);
   });
 
-  it('is not built from a raw query or from types that do not fit', () => {
+  it('a statement is not built from a raw query or from types that do not fit', () => {
     const raw: QueryPlanDbQuery = { type: 'rawSql', sql: 'SELECT 1', args: [], argTypes: [] };
     expect(() => buildNodes({ type: 'query', args: raw })).toThrow(NeedsRuntime);
     const mixed = query([{ type: 'parameter' }], [param('left')], [{ arity: 'tuple', elements: [INT] }]);

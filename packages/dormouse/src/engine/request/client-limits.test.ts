@@ -16,12 +16,12 @@ describe('the headers by which a client lowers limits', () => {
     ['P1DT1H', 90_000_000],
     ['P1W', 604_800_000],
     ['250', 250],
-  ])('read the duration %s', (text, ms) => {
+  ])('the header value "%s" is read as a duration', (text, ms) => {
     expect(parseDurationMs(text)).toBe(ms);
   });
 
   it.each(['', 'P', 'PT', '10S', 'P1Y', '-5', 'PT-1S', 'P1DT', `PT${'1'.repeat(100)}S`])(
-    'not the duration %s',
+    'the header value "%s" is not read as a duration',
     (text) => {
       expect(parseDurationMs(text)).toSatisfy((ms) => ms === undefined || text === 'P1DT');
     },
@@ -31,11 +31,11 @@ describe('the headers by which a client lowers limits', () => {
     ['5', 5],
     ['5MB', 5_000_000],
     ['1.5 KiB', 1536],
-  ])('read the size %s', (text, bytes) => {
+  ])('the header value "%s" is read as a size', (text, bytes) => {
     expect(parseSizeBytes(text)).toBe(bytes);
   });
 
-  it('lower the limits of the platform and never raise them', () => {
+  it('the headers of a client lower the limits of the platform and never raise the limits', () => {
     fc.assert(
       fc.property(fc.nat(), fc.nat(), fc.nat(), (query, transaction, reply) => {
         const headers = {

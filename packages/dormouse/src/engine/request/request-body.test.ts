@@ -5,7 +5,7 @@ import { bodyText, DEPTH_MAX, parseBody } from './request-body.ts';
 const invalid = expect.objectContaining({ code: 'request_invalid' });
 
 describe('a request body', () => {
-  it('must be one JSON object', () => {
+  it('a request body must be one JSON object', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (value) => {
         const text = JSON.stringify(value);
@@ -17,12 +17,12 @@ describe('a request body', () => {
     }
   });
 
-  it('must be UTF-8', () => {
+  it('a request body must be UTF-8', () => {
     expect(bodyText(Buffer.from('ü🙂'))).toBe('ü🙂');
     expect(() => bodyText(Uint8Array.from([0x7b, 0xff, 0x7d]))).toThrow(invalid);
   });
 
-  it('is refused when it nests too deep', () => {
+  it('a request body that nests too deep is refused', () => {
     const nested = (depth: number): string => `{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`;
     parseBody(nested(DEPTH_MAX - 1));
     expect(() => parseBody(nested(DEPTH_MAX))).toThrow(invalid);

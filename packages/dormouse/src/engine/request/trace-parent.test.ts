@@ -5,20 +5,20 @@ const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const SPAN = '00f067aa0ba902b7';
 
 describe('traceComment', () => {
-  it('gives a comment for a trace that is sampled, whatever its other flags are', () => {
+  it('a trace that is sampled gives a comment, whatever the other flags of the trace are', () => {
     for (const flags of ['01', '03', '05', 'ff']) {
       const header = `00-${TRACE}-${SPAN}-${flags}`;
       expect(traceComment(header)).toBe(` /* traceparent='${header}' */`);
     }
   });
 
-  it('gives nothing for a trace that is not sampled', () => {
+  it('a trace that is not sampled gives no comment', () => {
     for (const flags of ['00', '02', 'fe']) expect(traceComment(`00-${TRACE}-${SPAN}-${flags}`)).toBe('');
     // The header that Prisma's instrumentation sends without a trace.
     expect(traceComment('00-10-10-00')).toBe('');
   });
 
-  it('gives nothing for a header that is not of version 00', () => {
+  it('a header that is not a valid header of version 00 gives no comment', () => {
     const valid = `00-${TRACE}-${SPAN}-01`;
     for (const header of [
       undefined,
@@ -47,7 +47,7 @@ describe('traceComment', () => {
 });
 
 describe('withoutTrace', () => {
-  it('removes the comment at the end, and nothing that looks like it elsewhere', () => {
+  it('the comment of a trace is removed at the end of a statement, and nothing that looks like the comment is removed elsewhere', () => {
     const comment = traceComment(`00-${TRACE}-${SPAN}-01`);
     expect(withoutTrace(`SELECT 1${comment}`)).toBe('SELECT 1');
     expect(withoutTrace(`SELECT '${comment}'`)).toBe(`SELECT '${comment}'`);

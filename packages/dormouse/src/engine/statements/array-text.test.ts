@@ -5,7 +5,7 @@ import { formatArrayText, parseArrayText } from './array-text.ts';
 const identity = (text: string): string => text;
 
 describe('the text of an array', () => {
-  it('is parsed to the value that was formatted, whatever the elements contain', () => {
+  it('the text of an array is parsed to the value that was formatted, whatever the elements contain', () => {
     const { elements } = fc.letrec<{ elements: (string | null)[] }>(() => ({
       elements: fc.array(fc.option(fc.string({ unit: 'grapheme' }))),
     }));
@@ -34,11 +34,11 @@ describe('the text of an array', () => {
     ['[0:1]={a,b}', ['a', 'b']],
     ['[-1:0][2:2]={{a},{b}}', [['a'], ['b']]],
     ['{"a\\"b\\\\c,{}"}', ['a"b\\c,{}']],
-  ])('%s is parsed', (text, value) => {
+  ])('the text %s of an array is parsed', (text, value) => {
     expect(parseArrayText(text, identity)).toEqual(value);
   });
 
-  it('is refused if Postgres does not write it so, and parsing always ends', () => {
+  it('the text of an array is refused if Postgres does not write such a text, and parsing always ends', () => {
     for (const text of ['', '{', '{"', '{a', '{a}}', 'a', '[0:1]', '{{{{{{{1}}}}}}}', '{"a\\']) {
       expect(() => parseArrayText(text, identity), text).toThrow();
     }

@@ -16,7 +16,7 @@ describe('a date in any DateStyle', () => {
     ['02/13/2024', undefined, '2024-02-13'],
     ['infinity', undefined, 'infinity'],
     ['0044-02-03 BC', DMY, '0044-02-03 BC'],
-  ] as const)('is converted to ISO: the date %s', (text, format, iso) => {
+  ] as const)('the date %s is converted to ISO', (text, format, iso) => {
     expect(isoDate(text, format)).toBe(iso);
   });
 
@@ -25,7 +25,7 @@ describe('a date in any DateStyle', () => {
     ['Tue 02 Jan 03:04:05 2024 BC', undefined, '2024-01-02 03:04:05 BC'],
     ['02.01.2024 03:04:05', undefined, '2024-01-02 03:04:05'],
     ['01/02/2024 03:04:05.1 BC', MDY, '2024-01-02 03:04:05.1 BC'],
-  ] as const)('is converted to ISO: the timestamp %s', (text, format, iso) => {
+  ] as const)('the timestamp %s is converted to ISO', (text, format, iso) => {
     expect(isoTimestamp(text, format)).toBe(iso);
   });
 
@@ -35,11 +35,11 @@ describe('a date in any DateStyle', () => {
     ['01/02/2024 03:04:05-03', MDY, '2024-01-02 03:04:05-03'],
     ['02.01.2024 03:04:05 -03', MDY, '2024-01-02 03:04:05-03'],
     ['Tue Jan 02 03:04:05 2024 +05:30:15', BERLIN, '2024-01-02 03:04:05+05:30:15'],
-  ] as const)('is converted to ISO: the timestamptz %s', (text, format, iso) => {
+  ] as const)('the timestamptz %s is converted to ISO', (text, format, iso) => {
     expect(isoTimestamptz(text, format)).toBe(iso);
   });
 
-  it('is refused, not guessed, if it has two readings or an unknown form', () => {
+  it('a date with two readings or an unknown form is refused, not guessed', () => {
     for (const refused of [
       () => isoDate('02/03/2024'),
       () => isoDate('2024/02/03'),

@@ -16,7 +16,7 @@ const instant = fc.date({
 });
 
 describe('an instant', () => {
-  it('is the same after it was sent to Postgres and read back', () => {
+  it('an instant is the same after being sent to Postgres and read back', () => {
     fc.assert(
       fc.property(instant, (date) => {
         const written = timestampToPostgres(date);
@@ -36,7 +36,7 @@ describe('an instant', () => {
     ['0044-03-15 00:00:00+00 BC', '-000043-03-15T00:00:00+00:00'],
     ['infinity', 'infinity'],
     ['-infinity', '-infinity'],
-  ])('is read from the timestamptz %s', (text, iso) => {
+  ])('an instant is read from the timestamptz %s', (text, iso) => {
     expect(timestamptzFromPostgres(text)).toBe(iso);
   });
 
@@ -44,11 +44,11 @@ describe('an instant', () => {
     ['2024-01-02 03:04:05', '2024-01-02T03:04:05+00:00'],
     ['12024-01-02 03:04:05.1', '+012024-01-02T03:04:05.1+00:00'],
     ['0001-01-01 00:00:00 BC', '0000-01-01T00:00:00+00:00'],
-  ])('is read from the timestamp %s', (text, iso) => {
+  ])('an instant is read from the timestamp %s', (text, iso) => {
     expect(timestampFromPostgres(text)).toBe(iso);
   });
 
-  it('is read from a timetz without its zone, and from a date with its era', () => {
+  it('a timetz is read without its zone, and a date is written with its era', () => {
     expect(timetzFromPostgres('12:34:56.5-05:30')).toBe('12:34:56.5');
     expect(dateToPostgres(new Date('-000043-03-15T00:00:00Z'))).toBe('0044-03-15 BC');
     expect(dateToPostgres(new Date('0032-01-01T00:00:00Z'))).toBe('0032-01-01');

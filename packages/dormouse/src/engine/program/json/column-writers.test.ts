@@ -46,7 +46,7 @@ describe('the bytes of a number', () => {
     fc.string({ unit: fc.constantFrom('0', '1', '9', '.', '-', 'e', '+'), maxLength: 20 }),
     fc.tuple(fc.integer(), fc.nat()).map(([whole, part]) => `${whole}.${part}`),
   );
-  it('are copied only if JavaScript writes the number in the same form', () => {
+  it('the bytes of a number are copied only if JavaScript writes the number in the same form', () => {
     let copied = 0;
     fc.assert(
       fc.property(numeric, (text) => {
@@ -75,7 +75,7 @@ describe('the bytes of a number', () => {
     '9007199254740993',
     '',
     '-',
-  ])('are not copied if JavaScript writes the number in another form: %s', (text) => {
+  ])('the bytes of a number are not copied if JavaScript writes the number in another form: %s', (text) => {
     const bytes = Buffer.from(text);
     const value = Number(text);
     const copied = isExactInteger(bytes, 0, bytes.length) || isExactFraction(bytes, 0, bytes.length);
@@ -132,7 +132,7 @@ describe('a column writer', () => {
     ['time', 1083, scalar('datetime'), fc.constantFrom('03:04:05', '23:59:59.999999', '24:00:00')],
   ];
   it.each(cases)(
-    'writes %s as it would write the decoded value, and as the runtime does',
+    'a column writer writes %s as the program would write the decoded value, and as the runtime does',
     async (_name, typeOid, type, texts) => {
       await fc.assert(
         fc.asyncProperty(texts, async (text) => {
@@ -152,7 +152,7 @@ describe('a column writer', () => {
     },
   );
 
-  it('writes enum values, which it finds by their names in the database', () => {
+  it('a column writer writes enum values, which the writer finds by their names in the database', () => {
     const enums = { Role: { 'a"b': 'A', ab: 'B' } };
     expect(written(20_000, scalar('enum', { name: 'Role' }), 'a"b', enums)).toBe('"A"');
     expect(written(20_000, scalar('enum', { name: 'Role' }), 'ab', enums)).toBe('"B"');
@@ -160,7 +160,7 @@ describe('a column writer', () => {
     out.reset();
   });
 
-  it('does not exist for a type that Prisma cannot read', () => {
+  it('no column writer exists for a type that Prisma cannot read', () => {
     expect(() => columnWriter(600, scalar('string'), {})).toThrow(NeedsRuntime);
   });
 });

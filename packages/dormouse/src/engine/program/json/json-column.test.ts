@@ -85,7 +85,7 @@ function expected(value: Record<string, never>): unknown {
 }
 
 describe('a JSON column of related records', () => {
-  it('is written as the plan maps it, whatever the order and the spacing of its members', () => {
+  it('a JSON column of related records is written as the plan maps the column, whatever the order and the spacing of its members', () => {
     const column = new JsonColumn(NODE, {});
     fc.assert(
       fc.property(fc.array(record, { maxLength: 4 }), fc.boolean(), fc.boolean(), (records, spaced, reversed) => {
@@ -96,7 +96,7 @@ describe('a JSON column of related records', () => {
     );
   });
 
-  it('may hold one record or null instead of a list', () => {
+  it('a JSON column of related records may hold one record or null instead of a list', () => {
     const column = new JsonColumn(object({ id: field('id', 'int') }, 'x'), {});
     expect(write(column, '{"id": 7}')).toBe('{"id":7}');
     expect(write(column, 'null')).toBe('null');
@@ -109,12 +109,12 @@ describe('a JSON column of related records', () => {
     ['a record in a string', '"{}"'],
     ['a value of another type', '{"id": "x"}'],
     ['a whole number that JavaScript cannot represent', '{"id": "9007199254740993"}'],
-  ])('with %s is left to the runtime', (_name, json) => {
+  ])('a JSON column with %s is left to the runtime', (_name, json) => {
     const column = new JsonColumn(object({ id: field('id', 'int') }, 'x'), {});
     expect(() => write(column, json)).toThrow(NeedsRuntime);
   });
 
-  it('may have names that are written with escapes', () => {
+  it('a JSON column of related records may have names that are written with escapes', () => {
     const column = new JsonColumn(object({ name: field('é"', 'string') }, 'x'), {});
     expect(write(column, '{"\\u00e9\\"": "\\u00e9\\/"}')).toBe('{"name":"é/"}');
   });
@@ -150,14 +150,14 @@ describe('a long JSON column', () => {
     ['of records with many children', Array.from({ length: 5 }, () => record(5000, 3))],
     ['of records with long texts', Array.from({ length: 4 }, () => record(3, 20_000))],
     ['that is one record', record(20_000, 3)],
-  ])('%s is written in slices, with the same text as in one', (_name, value) => {
+  ])('a long JSON column %s is written in slices, with the same text as in one slice', (_name, value) => {
     const json = JSON.stringify(value);
     const { text, slices } = writeInSlices(json);
     expect(text).toBe(write(new JsonColumn(NODE, {}), json));
     expect(slices).toBeGreaterThan(2);
   });
 
-  it('is scanned once, however deep its records are nested', () => {
+  it('a long JSON column is scanned once, however deep its records are nested', () => {
     // One scan per level of nesting would take two hundred times as long.
     const levels = 200;
     let node = object({ text: field('text', 'string') }, 'in');

@@ -5,7 +5,7 @@ import { JsonWriter } from './json-writer.ts';
 const anyText = fc.string({ unit: 'binary', maxLength: 200 }).map((text) => text.toWellFormed());
 
 describe('JsonWriter', () => {
-  it('writes strings as JSON.stringify does', () => {
+  it('a JSON writer writes strings as JSON.stringify does', () => {
     const out = new JsonWriter();
     fc.assert(
       fc.property(anyText, (text) => {
@@ -19,7 +19,7 @@ describe('JsonWriter', () => {
     expect(Buffer.from(out.take()).toString()).toBe(JSON.stringify(controls));
   });
 
-  it('grows as needed, and is empty after a take', () => {
+  it('a JSON writer grows as needed, and is empty after a take', () => {
     const out = new JsonWriter();
     const piece = Buffer.from('é'.repeat(1000));
     const parts = Array.from({ length: 1000 }, () => {
@@ -34,7 +34,7 @@ describe('JsonWriter', () => {
     expect(Buffer.from(out.take()).toString()).toBe('ü"!');
   });
 
-  it('discards everything after the length that it is reset to', () => {
+  it('a JSON writer that is reset to a length discards everything after that length', () => {
     const out = new JsonWriter();
     out.text('abc');
     out.reset(1);
@@ -42,7 +42,7 @@ describe('JsonWriter', () => {
     expect(out.take()).toBe('ad');
   });
 
-  it('gives a text that later writes do not change', () => {
+  it('a JSON writer gives a text that later writes do not change', () => {
     const out = new JsonWriter();
     out.text('première');
     const first = out.take();

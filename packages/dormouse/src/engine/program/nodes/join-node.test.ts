@@ -28,12 +28,12 @@ const join = (parent: Node, children: readonly Node[], { name, single }: Child =
   );
 
 describe('JoinNode', () => {
-  it('attaches to each parent its children, in their order', async () => {
+  it('JoinNode attaches to each parent the children of that parent, in their order', async () => {
     const joined = (await join(gives(users), [gives(Promise.resolve(posts))]).evaluate(testRun())) as RecordSet;
     expect(joined.attachments[0]?.children).toEqual([[1], [0, 2], []]);
   });
 
-  it('leaves a join of keys of different types to the runtime', async () => {
+  it('JoinNode leaves a join of keys of different types to the runtime', async () => {
     const texts = new RecordSet([field('author', 25)], [dataRow('1')]);
     const run = testRun();
     const joined = await join(gives(users), [gives(texts)]).evaluate(run);
@@ -45,7 +45,7 @@ describe('JoinNode', () => {
     ]);
   });
 
-  it('joins records of a node that the runtime evaluated', async () => {
+  it('JoinNode joins records of a node that the runtime evaluated', async () => {
     const joined = await join(gives([{ id: 2 }]), [gives(posts)]).evaluate(testRun());
     expect(joined).toEqual([
       {
@@ -58,7 +58,7 @@ describe('JoinNode', () => {
     ]);
   });
 
-  it('reads no children if there is no parent', () => {
+  it('JoinNode reads no children if there is no parent', () => {
     const nobody = new RecordSet([field('id')], [], true);
     const child: Node = {
       evaluate: () => {
@@ -69,7 +69,7 @@ describe('JoinNode', () => {
     expect(join(gives(null), [child]).evaluate(testRun())).toBe(null);
   });
 
-  it('handles the failure of every child, also of one that fails synchronously', async () => {
+  it('JoinNode handles the failure of every child, also of a child that fails synchronously', async () => {
     let fail: (error: Error) => void = () => {};
     const late = new Promise((_resolve, reject) => {
       fail = reject;
@@ -85,7 +85,7 @@ describe('JoinNode', () => {
     await new Promise((resolve) => setImmediate(resolve));
   });
 
-  it('gives up the event loop between slices while it joins many records', async () => {
+  it('JoinNode gives up the event loop between slices while joining many records', async () => {
     const many = (count: number, columns: readonly string[]): RecordSet =>
       new RecordSet(
         columns.map((name) => field(name)),
@@ -106,7 +106,7 @@ describe('JoinNode', () => {
     expect(turns).toBeGreaterThan(20);
   });
 
-  it('ends between two slices when the request is cancelled', async () => {
+  it('JoinNode ends between two slices when the request is cancelled', async () => {
     const run = testRun();
     const rows = new RecordSet(
       [field('id')],

@@ -31,7 +31,7 @@ const single = (...ids: number[]): RecordSet =>
 const idsOf = (value: unknown): unknown => (plainOf(value) as { id: number }[]).map(({ id }) => id);
 
 describe('MapNode', () => {
-  it('gives a value that it cannot convert to the runtime, in the form in which the runtime holds it', async () => {
+  it('MapNode gives the runtime a value that the node cannot convert, in the form in which the runtime holds the value', async () => {
     const run = testRun();
     const node = new MapNode(gives([{ id: 3 }]), unique, (value) => ({
       type: 'unique',
@@ -41,7 +41,7 @@ describe('MapNode', () => {
     expect(run.handedOver).toBe(true);
   });
 
-  it('lets the runtime refuse a value in its words', async () => {
+  it('MapNode lets the runtime refuse a value in the words of the runtime', async () => {
     const context = { operation: 'an update' };
     const node = new MapNode(
       gives(single()),
@@ -61,7 +61,7 @@ describe('MapNode', () => {
 });
 
 describe('a conversion of records', () => {
-  it('gives the only record of a list, or null', () => {
+  it('a conversion of records gives the only record of a list, or null', () => {
     expect(plainOf(unique(rows(4)))).toEqual({ id: 4 });
     expect(plainOf(unique(rows()))).toBe(null);
     expect(() => unique(rows(1, 2))).toThrow(NeedsRuntime);
@@ -69,31 +69,31 @@ describe('a conversion of records', () => {
     expect(idsOf(required(rows(1)))).toEqual([1]);
   });
 
-  it('reverses a list', () => {
+  it('a conversion of records reverses a list', () => {
     expect(idsOf(reversed(rows(1, 2, 3)))).toEqual([3, 2, 1]);
   });
 
-  it('gives the values of one column', () => {
+  it('a conversion of records gives the values of one column', () => {
     expect(fieldValues(rows(1, 2), 'id', testRun())).toEqual([1, 2]);
     expect(fieldValues(single(1), 'id', testRun())).toBe(1);
     expect(fieldValues(single(), 'id', testRun())).toBe(null);
     expect(() => fieldValues(rows(1), 'other', testRun())).toThrow(NeedsRuntime);
   });
 
-  it('gives the records that are not in another list', async () => {
+  it('a conversion of records gives the records that are not in another list', async () => {
     expect(idsOf(await difference([rows(1, 2, 3), rows(2)], ['id'], testRun()))).toEqual([1, 3]);
     expect(idsOf(await difference([single(1), rows(2)], ['id'], testRun()))).toEqual([1]);
     expect(() => difference([single(), rows(2)], ['id'], testRun())).toThrow(NeedsRuntime);
   });
 
-  it('concatenates lists with the same columns, and sums numbers of affected rows', () => {
+  it('a conversion of records concatenates lists with the same columns, and sums numbers of affected rows', () => {
     expect(idsOf(concatenated([rows(1), rows(), rows(2, 3)]))).toEqual([1, 2, 3]);
     expect(() => concatenated([rows(1), new RecordSet([field('id', 25)], [])])).toThrow(NeedsRuntime);
     expect(total([1, 2, 0])).toBe(3);
     expect(() => total([1, 'x'])).toThrow(NeedsRuntime);
   });
 
-  it('gives a small stand-in with the same number of records', () => {
+  it('a conversion of records gives a small stand-in with the same number of records', () => {
     for (const value of [rows(1, 2), rows(), single(), single(1), 5, null, [1, 2, 3]]) {
       expect(countOf(standIn(value))).toBe(countOf(value));
     }

@@ -15,7 +15,7 @@ const one = new RecordSet([field('id')], [dataRow('1')]);
 const none = new RecordSet([field('id')], []);
 
 describe('LetNode and SequenceNode', () => {
-  it('set variables in order, wait for promises, and give the last value', async () => {
+  it('LetNode and SequenceNode set variables in order, wait for promises, and give the last value', async () => {
     const node = new LetNode(
       [
         { index: 0, node: gives(Promise.resolve('first')) },
@@ -26,14 +26,14 @@ describe('LetNode and SequenceNode', () => {
     expect(await node.evaluate(testRun())).toBe('first');
   });
 
-  it('take no turn of the event loop if no value is a promise', () => {
+  it('LetNode and SequenceNode take no turn of the event loop if no value is a promise', () => {
     const node = new LetNode([{ index: 0, node: gives('now') }], new SequenceNode([new VariableNode(0)]));
     expect(node.evaluate(testRun())).toBe('now');
   });
 });
 
 describe('ChoiceNode', () => {
-  it('evaluates only the branch that the rule chooses', async () => {
+  it('ChoiceNode evaluates only the branch that the rule chooses', async () => {
     const never = {
       evaluate: () => {
         throw new Error('the other branch');
@@ -75,20 +75,20 @@ describe('TransactionNode', () => {
     return { said, run };
   };
 
-  it('begins and commits once, however deep transactions are nested', async () => {
+  it('TransactionNode begins and commits once, however deep transactions are nested', async () => {
     const { said, run } = recorded();
     expect(await new TransactionNode(new TransactionNode(gives(7))).evaluate(run)).toBe(7);
     expect(said).toEqual(['begin', 'commit']);
   });
 
-  it('begins none inside a transaction of the caller', async () => {
+  it('TransactionNode begins no transaction inside a transaction of the caller', async () => {
     const { said, run } = recorded();
     run.inTransaction = true;
     expect(await new TransactionNode(gives(7)).evaluate(run)).toBe(7);
     expect(said).toEqual([]);
   });
 
-  it('rolls back if its node fails, and fails if Postgres did not commit', async () => {
+  it('TransactionNode rolls back if its node fails, and fails if Postgres did not commit', async () => {
     const { said, run } = recorded();
     await expect(new TransactionNode(gives(Promise.reject(new Error('no')))).evaluate(run)).rejects.toThrow('no');
     expect(said).toEqual(['begin', 'rollback']);
