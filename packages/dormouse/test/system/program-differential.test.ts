@@ -306,11 +306,14 @@ describe('the execution of a program', () => {
       {},
       { json: { code: 'P2010' } },
     ],
-  ])('the execution of a program ends with the error of the runtime because of %s', async (_name, plan, options, expected) => {
-    const { runtime, program } = await bothOf(plan, options);
-    expect(program).toEqual(runtime);
-    expect(program).toMatchObject(expected);
-  });
+  ])(
+    'the execution of a program ends with the error of the runtime because of %s',
+    async (_name, plan, options, expected) => {
+      const { runtime, program } = await bothOf(plan, options);
+      expect(program).toEqual(runtime);
+      expect(program).toMatchObject(expected);
+    },
+  );
 
   it('a program gives the same reply as the runtime for many rows, and lets other requests have a turn', async () => {
     const plan = samplePlan("SELECT repeat('é', 10) || i AS v FROM generate_series(1, 60000) i", 'string');
@@ -407,23 +410,26 @@ describe('queries of every type by the JSON protocol', () => {
   it.each<[string, fc.Arbitrary<SampleQuery>, 'ask' | 'askAndUndo', number]>([
     ['reads', sampleRead, 'ask', 400],
     ['writes', sampleWrite, 'askAndUndo', 200],
-  ])('%s of every type by the JSON protocol get the same reply from programs as from the runtime', async (_name, arbitrary, ask, numRuns) => {
-    const before = engine.executions();
-    let asked = 0;
-    let errors = 0;
-    await fc.assert(
-      fc.asyncProperty(arbitrary, async (query) => {
-        asked++;
-        const runtime = await bothSay((database) => samples[ask](database, query));
-        if (isError(runtime)) errors++;
-      }),
-      { seed: SEED, numRuns: numRuns * ROUNDS, endOnFailure: false },
-    );
-    const after = engine.executions();
-    const byProgram = after.byProgram - before.byProgram;
-    expect(errors).toBeLessThan(asked * 0.3);
-    expect(byProgram).toBeGreaterThan(asked * 0.5);
-  });
+  ])(
+    '%s of every type by the JSON protocol get the same reply from programs as from the runtime',
+    async (_name, arbitrary, ask, numRuns) => {
+      const before = engine.executions();
+      let asked = 0;
+      let errors = 0;
+      await fc.assert(
+        fc.asyncProperty(arbitrary, async (query) => {
+          asked++;
+          const runtime = await bothSay((database) => samples[ask](database, query));
+          if (isError(runtime)) errors++;
+        }),
+        { seed: SEED, numRuns: numRuns * ROUNDS, endOnFailure: false },
+      );
+      const after = engine.executions();
+      const byProgram = after.byProgram - before.byProgram;
+      expect(errors).toBeLessThan(asked * 0.3);
+      expect(byProgram).toBeGreaterThan(asked * 0.5);
+    },
+  );
 
   it('queries of every type in a batch get the same reply from programs as from the runtime', async () => {
     const before = engine.executions();

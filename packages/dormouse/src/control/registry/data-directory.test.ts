@@ -141,11 +141,14 @@ describe('openDataDirectory', () => {
     );
   });
 
-  it.skipIf(!existsSync('/proc/self'))('a place like /proc is refused as a data directory, because nothing can be made there', () => {
-    for (const place of ['/proc/dormouse', '/proc/dormouse/deeper']) {
-      expect(() => openDataDirectory(place, OPTIONS)).toThrow(expect.objectContaining({ code: 'data_unusable' }));
-    }
-  });
+  it.skipIf(!existsSync('/proc/self'))(
+    'a place like /proc is refused as a data directory, because nothing can be made there',
+    () => {
+      for (const place of ['/proc/dormouse', '/proc/dormouse/deeper']) {
+        expect(() => openDataDirectory(place, OPTIONS)).toThrow(expect.objectContaining({ code: 'data_unusable' }));
+      }
+    },
+  );
 
   it('a directory without permission is refused with that reason', () => {
     mkdirSync(root, { recursive: true });

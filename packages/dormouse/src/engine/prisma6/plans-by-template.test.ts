@@ -184,12 +184,15 @@ describe('a text does not fit a template', () => {
     ['BigInt', 'big', '1', ['', '1.5', '01', '9223372036854775808', 'x']],
     ['Decimal', 'price', '1.5', ['NaN', '1e5', '0x10', ' 1', 'Infinity']],
     ['Json', 'data', '{"a":1}', ['{', 'x', '1e5', '{"a":"\\ud800"}', '{"a": 1}']],
-  ] as const)('a text does not fit a template when the text has a %s in a form that the client does not write', (type, field, form, odd) => {
-    const equal = (value: string): object => many({ [field]: { equals: tagged(type, value) } });
-    learn(equal(form));
-    expect(found(equal(form))).toBe(true);
-    for (const value of odd) expect(found(equal(value)), value).toBe(false);
-  });
+  ] as const)(
+    'a text does not fit a template when the text has a %s in a form that the client does not write',
+    (type, field, form, odd) => {
+      const equal = (value: string): object => many({ [field]: { equals: tagged(type, value) } });
+      learn(equal(form));
+      expect(found(equal(form))).toBe(true);
+      for (const value of odd) expect(found(equal(value)), value).toBe(false);
+    },
+  );
 
   it('a text that differs from a template in a part that is no parameter does not fit the template', () => {
     learn(many({ id: 1 }, { orderBy: { id: 'asc' } }));

@@ -284,18 +284,21 @@ describe('a database that is always on', () => {
     expect(w.controller.state).toBe('running');
   });
 
-  it.each(['suspend', 'stop'] as const)('a database that is always on rests after `%s` until a caller needs the database', async (verb) => {
-    const w = world();
-    w.controller.setRest({ ...REST, ...on });
-    await w.clock.advance(100);
-    const put = watch(w.controller[verb]());
-    await w.clock.advance(1_000_000);
-    expect('value' in put).toBe(true);
-    expect(w.controller.state).toBe(verb === 'suspend' ? 'suspended' : 'stopped');
-    await running(w);
-    await w.clock.advance(1_000_000);
-    expect(w.controller.state).toBe('running');
-  });
+  it.each(['suspend', 'stop'] as const)(
+    'a database that is always on rests after `%s` until a caller needs the database',
+    async (verb) => {
+      const w = world();
+      w.controller.setRest({ ...REST, ...on });
+      await w.clock.advance(100);
+      const put = watch(w.controller[verb]());
+      await w.clock.advance(1_000_000);
+      expect('value' in put).toBe(true);
+      expect(w.controller.state).toBe(verb === 'suspend' ? 'suspended' : 'stopped');
+      await running(w);
+      await w.clock.advance(1_000_000);
+      expect(w.controller.state).toBe('running');
+    },
+  );
 
   it('after work on the files of a database that is always on, the database starts again, unless a caller had made the database rest before', async () => {
     const w = world();
@@ -663,17 +666,20 @@ describe('a server that recovers for long', () => {
 });
 
 describe('a hold that is asked for during the adoption', () => {
-  it.each([true, false])('a hold that is asked for during the adoption waits for the end of the adoption (server found: %s)', async (adoptable) => {
-    const w = world();
-    w.server.adoptable = adoptable;
-    w.server.plan.otherMs = 50;
-    void w.controller.adopt();
-    const hold = watch(w.controller.hold(w.in(1000)));
-    await w.clock.advance(100);
-    expect(hold.value).toBeDefined();
-    expect(w.server.starts).toBe(adoptable ? 0 : 1);
-    expect(w.server.violations).toEqual([]);
-  });
+  it.each([true, false])(
+    'a hold that is asked for during the adoption waits for the end of the adoption (server found: %s)',
+    async (adoptable) => {
+      const w = world();
+      w.server.adoptable = adoptable;
+      w.server.plan.otherMs = 50;
+      void w.controller.adopt();
+      const hold = watch(w.controller.hold(w.in(1000)));
+      await w.clock.advance(100);
+      expect(hold.value).toBeDefined();
+      expect(w.server.starts).toBe(adoptable ? 0 : 1);
+      expect(w.server.violations).toEqual([]);
+    },
+  );
 });
 
 describe('the close of a database', () => {
@@ -753,15 +759,18 @@ describe('work on the files of a stopped server', () => {
     expect(hold.value).toBeDefined();
   });
 
-  it.each(['database_deleted', 'shutting_down'] as const)('work on the files of a stopped server is asked to end at a close of the database: %s', async (reason) => {
-    const w = world();
-    const done = watch(w.controller.whileStopped(false, work().run));
-    await w.clock.advance(10);
-    await w.controller.close(reason);
-    await w.clock.advance(10);
-    expect(done.code).toBe(reason);
-    const late = watch(w.controller.whileStopped(false, work().run));
-    await w.clock.advance(10);
-    expect(late.code).toBe(reason);
-  });
+  it.each(['database_deleted', 'shutting_down'] as const)(
+    'work on the files of a stopped server is asked to end at a close of the database: %s',
+    async (reason) => {
+      const w = world();
+      const done = watch(w.controller.whileStopped(false, work().run));
+      await w.clock.advance(10);
+      await w.controller.close(reason);
+      await w.clock.advance(10);
+      expect(done.code).toBe(reason);
+      const late = watch(w.controller.whileStopped(false, work().run));
+      await w.clock.advance(10);
+      expect(late.code).toBe(reason);
+    },
+  );
 });
